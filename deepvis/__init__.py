@@ -1,0 +1,3 @@
+"""deepvis: what the filters of a convolutional network look for, tracked and compared."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,113 @@
+"""The ascent: images climb their scores, all at once, on the device.
+
+    advance(State, Hyper, n []) -> (State, Record [n, B])
+
+One step is Yosinski's: forward, record, backward, step, regularize. Every number is per image, and
+an image that has done its steps, or that is no longer finite, stands still while its neighbours go on.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from deepvis.ops import per_image, rms
+
+Hyper = Mapping[str, tf.Tensor]  # one number per image, [B], under each name; "steps" is read here
+
+
+class Parts(NamedTuple):
+    """What a step is made of, for one set of hyperparameters."""
+
+    measure: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]  # image -> score, activation, rank
+    update: Callable[[tf.Tensor], tf.Tensor]  # grad -> delta
+    regularize: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]  # (image, grad, step) -> image
+
+
+class State(NamedTuple):
+    """All that changes."""
+
+    step: tf.Tensor  # [] int32: steps done
+    image: tf.Tensor  # [B, H, W, C] centred pixels
+    best_score: tf.Tensor  # [B]
+    best_image: tf.Tensor  # [B, H, W, C]
+    alive: tf.Tensor  # [B] bool: finite so far
+
+
+class Record(NamedTuple):
+    """What one step saw before it moved, each [B]."""
+
+    score: tf.Tensor
+    activation: tf.Tensor
+    gradient_rms: tf.Tensor
+    image_rms: tf.Tensor
+    rank: tf.Tensor
+    alive: tf.Tensor
+
+
+def init(image: tf.Tensor) -> State:
+    """The state before the first step."""
+    batch = tf.shape(image)[:1]
+    return State(tf.constant(0), image, tf.fill(batch, -float("inf")), image, tf.fill(batch, True))
+
+
+def step(state: State, parts: Parts, steps: tf.Tensor) -> tuple[State, Record]:
+    """One step of every image.
+
+    Args:
+      state: before it.
+      parts: what it is made of.
+      steps: how many each image takes, ``[B]`` int32; an image that has taken them is measured only.
+
+    Returns:
+      The state after it, and what was seen before it moved.
+    """
+    with tf.GradientTape() as tape:
+        tape.watch(state.image)
+        score, activation, rank = parts.measure(state.image)
+    # The gradient of a vector is that of its sum; no image enters another's score, so each keeps its own.
+    grad = tape.gradient(score, state.image)
+
+    moved = parts.regularize(state.image + parts.update(grad), grad, state.step)
+    finite = tf.math.is_finite(score) & tf.reduce_all(tf.math.is_finite(moved), axis=[1, 2, 3])
+    going = state.step < steps
+    alive = state.alive & (finite | ~going)
+    record = Record(score, activation, rms(grad), rms(state.image), rank, alive)
+
+    better = score > state.best_score  # false for NaN
+    return State(
+        step=state.step + 1,
+        image=tf.where(per_image(alive & going), moved, state.image),
+        best_score=tf.where(better, score, state.best_score),
+        best_image=tf.where(per_image(better), state.image, state.best_image),
+        alive=alive,
+    ), record
+
+
+def compiled(build: Callable[[Hyper], Parts]) -> Callable[[State, Hyper, tf.Tensor], tuple[State, Record]]:
+    """The ascent as one graph.
+
+    Args:
+      build: hyperparameters -> parts. Called while tracing, so a changed number never traces again.
+
+    Returns:
+      ``advance(state, hyper, n)``: n steps (a tensor, so that chunks of any length share the trace);
+      records are stacked ``[n, B]``.
+    """
+
+    @tf.function(reduce_retracing=False)
+    def advance(state, hyper, n):
+        parts = build(hyper)
+        batch = state.image.shape[0]
+        seen = Record(
+            *(
+                tf.TensorArray(tf.bool if name == "alive" else tf.float32, size=n, element_shape=[batch])
+                for name in Record._fields
+            )
+        )
+        for i in tf.range(n):
+            state, record = step(state, parts, hyper["steps"])
+            seen = Record(*(array.write(i, value) for array, value in zip(seen, record, strict=True)))
+        return state, Record(*(array.stack() for array in seen))
+
+    return advance

@@ -1,0 +1,229 @@
+"""The harness: jobs -> results, runs and pictures. The one place that sees both config and tensors.
+
+A pack's life: build the parts, ascend in chunks, look between chunks; as soon as the last image of a job
+is done, write its folder, then report it to its run.
+"""
+
+import functools
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from hydra.utils import get_method
+from omegaconf import OmegaConf
+
+from deepvis import (
+    ascent,
+    config,
+    images,
+    jobs,
+    metrics,
+    objectives,
+    ops,
+    regularizers,
+    results,
+    terminal,
+)  # fmt: skip
+from deepvis.jobs import Job, Pack, Row
+from deepvis.tracker import Tracker
+
+
+class Graph(NamedTuple):
+    """A skeleton, compiled."""
+
+    advance: Callable[..., tuple[ascent.State, ascent.Record]]
+    tags: Mapping[str, str]  # what is known of its weights and its device
+
+
+class Look(NamedTuple):
+    """What the host sees after a chunk."""
+
+    first: int  # step of the first record
+    record: ascent.Record  # NumPy, each [n, B]
+    image: np.ndarray  # [B, H, W, C] centred, after the chunk
+    best: np.ndarray
+
+
+class Board:
+    """One job's pictures and history while they form."""
+
+    def __init__(self, job: Job) -> None:
+        steps, n = job.cfg.steps, len(job.filters)
+        blank = np.full((job.cfg.size, job.cfg.size, 3), 128, np.uint8)
+        self.job = job
+        self.began = time.time()
+        self.run = ""
+        self.waiting = n  # images not yet done
+        self.display = _display(job)
+        self.final, self.best = [blank] * n, [blank] * n
+        self.progress: dict[int, list[np.ndarray]] = {}
+        self.history = {
+            name: np.zeros((steps + 1, n), bool if name == "alive" else np.float32)
+            for name in ascent.Record._fields
+        }
+
+    def see(self, column: int, look: Look, row: int) -> None:
+        """Take over what a look shows of one image."""
+        steps, n = self.job.cfg.steps, len(look.record.score)
+        if look.first > steps:  # done; a neighbour with more steps goes on
+            return
+        for name, values in look.record._asdict().items():
+            own = self.history[name][look.first : look.first + n, column]
+            own[:] = values[: len(own), row]
+        self.final[column] = self.display(look.image[row])
+        self.best[column] = self.display(look.best[row])
+        done = min(look.first + n, steps)
+        self.progress.setdefault(done, list(self.final))[column] = self.final[column]
+
+
+def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> None:
+    """Run jobs and report each to its own run.
+
+    Args:
+      queue: jobs; those with a common skeleton share batches and one compiled graph.
+      tracker: where they are reported.
+      sweep: id that all of them carry.
+
+    Raises:
+      Exception: whatever a job raised, after its pack's open runs were ended as FAILED, or as KILLED for
+        an interrupt.
+    """
+    for pack in jobs.packs(queue):
+        boards: dict[int, Board] = {}
+        try:
+            graph = _graph(pack.skeleton, pack.active)
+            for batch in pack.batches:
+                for index in {row.job for row in batch} - boards.keys():
+                    job = boards[index] = Board(pack.jobs[index])
+                    tags = dict(graph.tags) | {"job_key": job.job.key}
+                    job.run = tracker.start(sweep, job.job.name, jobs.params(job.job), tags)
+                _climb(pack, batch, graph, boards)
+                for row in batch:
+                    boards[row.job].waiting -= 1
+                for index in [i for i, board in boards.items() if board.waiting == 0]:
+                    _finish(boards[index], graph, tracker)
+                    del boards[index]
+        except BaseException as err:
+            status = "FAILED" if isinstance(err, Exception) else "KILLED"
+            for board in boards.values():
+                tracker.end(board.run, status, f"{type(err).__name__}: {err}")
+            raise
+
+
+def _climb(pack: Pack, batch: Sequence[Row], graph: Graph, boards: Mapping[int, Board]) -> None:
+    rows = {board: [(i, row.column) for i, row in enumerate(batch) if row.job == index]
+            for index, board in boards.items()}  # fmt: skip
+    total = 1 + max(board.job.cfg.steps for board, own in rows.items() if own)
+    title = " + ".join(board.job.name for board, own in rows.items() if own)
+    with terminal.progress(title if len(title) < 60 else f"{len(rows)} jobs", total, len(batch)) as advance:
+        for look in _ascend(pack, batch, graph, total):
+            for board, own in rows.items():
+                for i, column in own:
+                    board.see(column, look, i)
+                if own:
+                    images.save(board.job.folder / "live.png", images.gallery(board.final))
+            last = look.record.score[-1, : len(batch)]
+            still = (look.record.gradient_rms[:, : len(batch)] == 0).all(axis=0)
+            advance(len(look.record.score), float(np.nanmean(last)), int(still.sum()))
+
+
+def _ascend(pack: Pack, batch: Sequence[Row], graph: Graph, total: int) -> Iterator[Look]:
+    numbers = jobs.hyper(pack, batch)
+    regs = [pack.jobs[row.job].cfg.reg for row in batch]
+    size = pack.jobs[0].cfg.size
+    if "blur" in pack.active:
+        numbers["blur_matrix"] = np.stack(
+            [ops.blur_matrix(size, reg.blur_kind, reg.blur, reg.blur_sigma) for reg in regs]
+        )
+    start = np.stack([_start(pack.jobs[row.job], pack.jobs[row.job].filters[row.column]) for row in batch])
+    # A short last batch repeats its last image, so that one skeleton traces once.
+    missing = len(pack.batches[0]) - len(batch)
+
+    def whole(array):
+        return tf.constant(np.concatenate([array, np.repeat(array[-1:], missing, axis=0)]))
+
+    hyper = {name: whole(array) for name, array in numbers.items()}
+    state, first = ascent.init(whole(start)), 0
+    chunk = pack.jobs[0].cfg.log_every
+    while first < total:
+        # The last chunk measures once more than it steps, so that a history ends with the final image.
+        n = chunk if first + chunk < total - 1 else total - first
+        state, record = graph.advance(state, hyper, tf.constant(n))
+        yield Look(first, ascent.Record(*(each.numpy() for each in record)), state.image.numpy(),
+                   state.best_image.numpy())  # fmt: skip
+        first += n
+
+
+def _start(job: Job, index: int) -> np.ndarray:
+    """The first image of a filter; pixels that are to stay in [0, 255] start there too."""
+    numbers = {k: v for k, v in job.cfg.start.items() if k not in ("_target_", "display")}
+    mean = np.array(job.cfg.model.mean, np.float32)
+    image = get_method(job.cfg.start["_target_"])(job.cfg.size, job.cfg.seed, index, mean, **numbers)
+    return np.clip(image, -mean, 255 - mean) if job.cfg.reg.clip_pixels else image
+
+
+def _display(job: Job) -> Callable[[np.ndarray], np.ndarray]:
+    if job.cfg.start.display == "natural":
+        return functools.partial(images.natural, mean=job.cfg.model.mean)
+    return images.contrast
+
+
+def _finish(board: Board, graph: Graph, tracker: Tracker) -> None:
+    job, seconds = board.job, time.time() - board.began
+    speed = len(job.filters) * job.cfg.steps / seconds
+    result = results.Result(
+        name=job.name,
+        key=job.key,
+        layer=job.cfg.layer.name,
+        filters=job.filters,
+        ends=metrics.ends(board.history),
+        params=jobs.params(job),
+        tags=dict(graph.tags),
+        figures=metrics.figures(board.history)
+        | {"time/seconds": seconds, "time/images_steps_per_second": speed},
+        history=board.history,
+        config=OmegaConf.to_yaml(job.cfg, resolve=True),
+    )
+    folder = results.write(job.folder, result, results.Pictures(board.final, board.best, board.progress))
+    tracker.finish(board.run, folder)
+
+
+@functools.lru_cache(maxsize=8)
+def _graph(skeleton: str, active: frozenset[str]) -> Graph:
+    shape = json.loads(skeleton)
+    model, layer = shape["model"], shape["layer"]
+    source = dict(model["weights"])
+    weights = get_method(source.pop("_target_"))(shapes=config.shapes(model["blocks"], layer), **source)
+    network = get_method(model["_target_"])(
+        model["name"], model["blocks"], model["mean"], weights, shape["precision"]
+    )
+    objective = {k: v for k, v in shape["objective"].items() if k != "_target_"}
+
+    def build(hyper):
+        goal = get_method(shape["objective"]["_target_"])(layer, hyper["filter"], **objective)
+        read = objectives.reading(layer, hyper["filter"])
+
+        def measure(image):
+            activations = network.activations(image, [layer])
+            return goal(activations), *read(activations)
+
+        numbers = {k.removeprefix("optimizer."): v for k, v in hyper.items() if k.startswith("optimizer.")}
+        return ascent.Parts(
+            measure=measure,
+            update=get_method(shape["optimizer"])(**numbers),
+            regularize=regularizers.build(hyper, shape["combine"], active, network.mean),
+        )
+
+    devices = tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("CPU")
+    tags = {
+        "weights.source": weights.source,
+        "weights.digest": weights.digest,
+        "weights.verified": "yes" if weights.verified else "no",
+        "device": devices[0].device_type.lower(),
+        "precision": shape["precision"],
+        "tensorflow": tf.__version__,
+    }
+    return Graph(ascent.compiled(build), tags)

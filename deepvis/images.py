@@ -1,0 +1,115 @@
+"""Images: centred pixels [H, W, 3] -> what a person looks at, uint8 [H, W, 3], RGB.
+
+Two displays. *Contrast* sets each channel's mean to middle grey and the standard deviation of the whole
+image to 32 grey levels: filters of very different height can be compared by eye, and no drift between
+channels tints the picture (the post subtracts one mean over all channels, which does). *Natural* adds
+the training mean back and clips: a photograph keeps its own colours.
+"""
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+MARGIN = 5  # px between the pictures of a gallery, black, as in the post
+
+
+def contrast(image: np.ndarray) -> np.ndarray:
+    """Each channel centred on 128, the whole image scaled to a standard deviation of 32, clipped.
+
+    Args:
+      image: centred pixels, ``[H, W, 3]``. One without any contrast comes out plain grey.
+
+    Returns:
+      uint8 ``[H, W, 3]``.
+    """
+    centred = image - image.mean(axis=(0, 1))
+    spread = float(centred.std())
+    return _uint8(128 + 32 * centred / (spread if spread > 0 else 1.0))
+
+
+def natural(image: np.ndarray, mean: Sequence[float]) -> np.ndarray:
+    """The training mean added back, clipped to [0, 255]."""
+    return _uint8(image + np.asarray(mean, np.float32))
+
+
+def gallery(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures stitched row by row into the smallest square that holds them, as the post does.
+
+    Args:
+      pictures: uint8 ``[H, W, 3]``, all of one size.
+
+    Returns:
+      uint8 ``[rows (H + 5) - 5, columns (W + 5) - 5, 3]``.
+    """
+    columns = math.ceil(math.sqrt(len(pictures)))
+    return grid([pictures[i : i + columns] for i in range(0, len(pictures), columns)])
+
+
+def grid(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    """Rows of pictures of one size, 5 black px between them."""
+    h, w = rows[0][0].shape[:2]
+    columns = max(len(row) for row in rows)
+    sheet = np.zeros((len(rows) * (h + MARGIN) - MARGIN, columns * (w + MARGIN) - MARGIN, 3), np.uint8)
+    for i, row in enumerate(rows):
+        for j, picture in enumerate(row):
+            y, x = i * (h + MARGIN), j * (w + MARGIN)
+            sheet[y : y + h, x : x + w] = picture
+    return sheet
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[np.ndarray]], row_names: Sequence[str], column_names: Sequence[str]
+) -> np.ndarray:
+    """A grid with its rows and columns named: filters down, jobs across.
+
+    Args:
+      rows: uint8 pictures ``[H, W, 3]`` of one size.
+      row_names: one a row.
+      column_names: one a column; broken at spaces to fit.
+
+    Returns:
+      uint8 ``[*, *, 3]``, dark on white.
+    """
+    sheet = grid(rows)
+    font = ImageFont.load_default(size=13)
+    cell = rows[0][0].shape[1] + MARGIN
+    lines = [_broken(name, font, cell - MARGIN) for name in column_names]
+    top, left = 8 + 17 * max(len(each) for each in lines), 14 + int(max(font.getlength(n) for n in row_names))
+    page = Image.new("RGB", (left + sheet.shape[1], top + sheet.shape[0]), "white")
+    page.paste(Image.fromarray(sheet), (left, top))
+    draw = ImageDraw.Draw(page)
+    for j, each in enumerate(lines):
+        for k, line in enumerate(each):
+            draw.text((left + j * cell, 2 + 17 * k), line, "black", font)
+    height = rows[0][0].shape[0] + MARGIN
+    for i, name in enumerate(row_names):
+        draw.text((6, top + i * height + height // 2 - 8), name, "black", font)
+    return np.asarray(page)
+
+
+def save(path: Path, picture: np.ndarray) -> None:
+    """Write a PNG whole or not at all: a viewer that reloads never sees half of one."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        Image.fromarray(picture).save(partial, "png", compress_level=3)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _broken(text: str, font: ImageFont.ImageFont, width: int) -> list[str]:
+    lines: list[str] = []
+    for word in text.split():
+        if lines and font.getlength(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
+def _uint8(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

@@ -1,0 +1,78 @@
+"""Objectives: what goes up.
+
+Every function here takes its parameters and returns
+
+    {layer: Activation} -> score [B]
+
+where up is better and no image sees another. `reading` returns what is recorded beside the score.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class Activation(NamedTuple):
+    """A layer's maps, each [B, h, w, C]: before and after its nonlinearity."""
+
+    pre: tf.Tensor
+    post: tf.Tensor
+
+
+Objective = Callable[[Mapping[str, Activation]], tf.Tensor]
+
+
+class Reading(NamedTuple):
+    """What is recorded of a filter beside its score, each [B]."""
+
+    activation: tf.Tensor  # mean of the map behind the ReLU
+    rank: tf.Tensor  # how many of the layer's channels have a higher mean pre-activation; 0 is the top
+
+
+def channel(layer: str, filters: tf.Tensor, pre_activation: bool = True) -> Objective:
+    r"""The mean of one channel's map.
+
+    .. math:: s_b = \frac{1}{hw} \sum_{ij} a_{b,ij,k_b}
+
+    Args:
+      layer: name.
+      filters: :math:`k_b`, one channel per image, ``[B]`` int32.
+      pre_activation: take the map before its ReLU, where a silent filter still has a gradient; false is
+        the score of Erhan et al. (2009), the Keras blog and the post.
+
+    Returns:
+      An objective.
+    """
+
+    def objective(activations):
+        maps = activations[layer].pre if pre_activation else activations[layer].post
+        return _own(tf.reduce_mean(maps, axis=[1, 2]), filters)
+
+    return objective
+
+
+def reading(layer: str, filters: tf.Tensor) -> Callable[[Mapping[str, Activation]], Reading]:
+    """The filter's mean activation, and its rank among its layer's channels.
+
+    The rank is taken before the ReLU whatever the objective is: behind it most channels tie at zero.
+
+    Args:
+      layer: name.
+      filters: one channel per image, ``[B]`` int32.
+
+    Returns:
+      activations -> Reading.
+    """
+
+    def read(activations):
+        pre, post = (tf.reduce_mean(maps, axis=[1, 2]) for maps in activations[layer])  # [B, C]
+        above = pre > _own(pre, filters)[:, None]
+        return Reading(_own(post, filters), tf.reduce_sum(tf.cast(above, tf.float32), axis=1))
+
+    return read
+
+
+def _own(means: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
+    """Each image's own channel: [B, C], [B] -> [B]."""
+    return tf.gather(means, filters[:, None], axis=1, batch_dims=1)[:, 0]

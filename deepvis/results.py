@@ -1,0 +1,107 @@
+"""Results: a finished job, and the folder that holds it, written whole or not at all.
+
+<job folder>/result/
+  gallery.png  best.png           the last images, the best by score, stitched
+  filters/f012.png  best/f012.png one picture a filter
+  progress/step_00005/f012.png    the same, on the way
+  history.npz                     {score, activation, gradient_rms, image_rms, rank, alive}: [steps + 1, filters]
+  config.yaml                     the composed config
+  result.json                     name, key, filters, how each ended, params, tags, figures
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepvis import images
+
+
+class Result(NamedTuple):
+    """All that a job leaves."""
+
+    name: str
+    key: str
+    layer: str
+    filters: Sequence[int]
+    ends: Sequence[str]  # one of metrics.ENDS a filter
+    params: Mapping[str, Any]
+    tags: Mapping[str, str]
+    figures: Mapping[str, float]
+    history: Mapping[str, np.ndarray]
+    config: str  # YAML
+
+
+class Pictures(NamedTuple):
+    """What is seen of a job; every list holds one uint8 picture [H, W, 3] a filter."""
+
+    final: Sequence[np.ndarray]
+    best: Sequence[np.ndarray]
+    progress: Mapping[int, Sequence[np.ndarray]]  # by steps done
+
+
+def label(index: int) -> str:
+    """A filter's name in files and in MLflow: ``f012``."""
+    return f"f{index:03d}"
+
+
+def write(folder: Path, result: Result, pictures: Pictures) -> Path:
+    """Write a job's results beside their final name, then rename them into place.
+
+    Args:
+      folder: of the job.
+      result: figures and texts.
+      pictures: images.
+
+    Returns:
+      ``folder/result``.
+
+    Raises:
+      OSError: the disk is full, or the folder cannot be written; nothing of the result remains.
+    """
+    target, partial = folder / "result", folder / f".result.{os.getpid()}"
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        images.save(partial / "gallery.png", images.gallery(pictures.final))
+        images.save(partial / "best.png", images.gallery(pictures.best))
+        sets = {"filters": pictures.final, "best": pictures.best}
+        sets |= {f"progress/step_{step:05d}": seen for step, seen in pictures.progress.items()}
+        for place, seen in sets.items():
+            (partial / place).mkdir(parents=True)
+            for index, picture in zip(result.filters, seen, strict=True):
+                images.save(partial / place / f"{label(index)}.png", picture)
+        with (partial / "history.npz").open("wb") as file:
+            np.savez_compressed(file, **result.history)
+        (partial / "config.yaml").write_text(result.config)
+        rest = {k: v for k, v in result._asdict().items() if k not in ("history", "config")}
+        (partial / "result.json").write_text(json.dumps(rest, indent=1))
+        if target.exists():  # the same folder asked for twice
+            os.replace(target, partial / "replaced")
+        os.replace(partial, target)
+        shutil.rmtree(target / "replaced", ignore_errors=True)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def read(folder: Path) -> Result:
+    """What `write` wrote, without its pictures.
+
+    Args:
+      folder: ``<job folder>/result``.
+    """
+    with np.load(folder / "history.npz") as file:
+        history = {name: file[name] for name in file.files}
+    rest = json.loads((folder / "result.json").read_text())
+    return Result(**rest, history=history, config=(folder / "config.yaml").read_text())
+
+
+def finished(sweep_folder: Path) -> Iterator[Path]:
+    """The result folders of a sweep, in the order of its jobs."""
+    found = sweep_folder.glob("*/result/result.json")
+    return (path.parent for path in sorted(found, key=lambda p: int(p.parts[-3].partition("_")[0])))

@@ -1,0 +1,73 @@
+"""A sweep's end: result folders -> the contact sheet, the table, the sweep's own run and its saved view.
+
+A single job is a sweep of one. What is made here is made of the result folders alone, so it does not
+matter which process ran the jobs.
+"""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from deepvis import images, results, terminal
+from deepvis.results import Result
+from deepvis.tracker import Tracker
+
+ROWS, COLUMNS = 64, 32  # of a contact sheet that a person can still look at
+
+
+def close(sweep: str, folder: Path, tracker: Tracker) -> None:
+    """Sum a sweep up in its folder, in its tracker and on the terminal.
+
+    Args:
+      sweep: its id.
+      folder: of the sweep; ``*/result`` are its jobs'.
+      tracker: where its runs are.
+    """
+    places = list(results.finished(folder))
+    if not places:
+        return
+    done = [results.read(place) for place in places]
+    files = [folder / "summary.csv", folder / "contact.png"]
+    table(files[0], done)
+    images.save(files[1], contact(places, done))
+    place = tracker.close(sweep, places, files)
+    terminal.summary(done, folder)
+    if place:
+        terminal.console().print(f"compare   deepvis ui   (opens {place})")
+
+
+def table(path: Path, done: Sequence[Result]) -> None:
+    """One line a filter and job: what a spreadsheet or pandas wants."""
+    keys = sorted({key for result in done for key in result.params})
+    partial = path.with_suffix(".partial")
+    with partial.open("w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["job", "filter", "end", "score", "activation", "rank", *keys])
+        for result in done:
+            last = {name: values[-1] for name, values in result.history.items()}
+            for i, index in enumerate(result.filters):
+                seen = [f"{last[name][i]:.6g}" for name in ("score", "activation", "rank")]
+                out.writerow(
+                    [result.name, index, result.ends[i], *seen, *(result.params.get(k, "") for k in keys)]
+                )
+    partial.replace(path)
+
+
+def contact(places: Sequence[Path], done: Sequence[Result]) -> np.ndarray:
+    """Filters down, jobs across; the first of each, if they are too many to look at."""
+    rows = sorted({index for result in done for index in result.filters})[:ROWS]
+    with Image.open(next(places[0].glob("filters/*.png"))) as first:
+        size = first.size
+
+    def cell(place, index):
+        path = place / "filters" / f"{results.label(index)}.png"
+        if not path.exists():  # a job with other filters
+            return np.full((size[1], size[0], 3), 255, np.uint8)
+        with Image.open(path) as picture:
+            return np.asarray(picture if picture.size == size else picture.resize(size))
+
+    cells = [[cell(place, index) for place in places[:COLUMNS]] for index in rows]
+    return images.contact_sheet(cells, [results.label(i) for i in rows], [r.name for r in done[:COLUMNS]])

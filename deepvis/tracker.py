@@ -1,0 +1,212 @@
+"""Trackers: where jobs are compared. The only door to MLflow.
+
+A tracker opens a run for a job, fills it from the job's result folder, and closes a sweep with one more
+run and a saved view. Several runs are open at once, so everything goes by run id; nothing is logged
+asynchronously, because a killed process would lose it.
+"""
+
+import getpass
+import os
+import socket
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from filelock import FileLock
+from PIL import Image
+
+from deepvis import __version__, metrics, results, saved_view
+
+BATCH = 1000  # metrics in one request; MLflow's own limit
+
+
+class TrackerError(Exception):
+    """A store that cannot be used; the message is one line."""
+
+
+class Tracker(Protocol):
+    """What the harness asks of a tracker."""
+
+    def start(self, sweep: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+        """Open a run for a job, and return its id."""
+
+    def finish(self, run: str, folder: Path) -> None:
+        """Fill a run from a result folder, and end it as FINISHED."""
+
+    def end(self, run: str, status: str, reason: str) -> None:
+        """End a run that has no result: FAILED or KILLED."""
+
+    def close(self, sweep: str, folders: Sequence[Path], files: Iterable[Path]) -> str | None:
+        """Make the sweep's own run and view; return the view's place in the UI, where there is one."""
+
+
+class Memory:
+    """Keeps what it is told, for tests and for jobs that need no tracking."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, dict[str, Any]] = {}
+
+    def start(self, sweep, name, params, tags):
+        run = f"run-{len(self.runs)}"
+        self.runs[run] = {"sweep": sweep, "name": name, "params": dict(params), "tags": dict(tags),
+                          "status": "RUNNING"}  # fmt: skip
+        return run
+
+    def finish(self, run, folder):
+        self.runs[run] |= {"status": "FINISHED", "folder": folder}
+
+    def end(self, run, status, reason):
+        self.runs[run] |= {"status": status, "reason": reason}
+
+    def close(self, sweep, folders, files):
+        return None
+
+
+class Mlflow:
+    """An MLflow store or server: one flat run a job, one for the sweep, and a view of it in the UI."""
+
+    def __init__(self, client: Any, experiment_id: str) -> None:
+        self.client = client
+        self.experiment_id = experiment_id
+
+    def start(self, sweep, name, params, tags):
+        from mlflow.entities import Param
+
+        run = self._create(sweep, "job", name, tags)
+        self.client.log_batch(run, params=[Param(k, str(v)[:6000]) for k, v in params.items()])
+        return run
+
+    def finish(self, run, folder):
+        from mlflow.entities import Metric
+
+        result, now = results.read(folder), int(time.time() * 1000)
+        steps = len(result.history["score"]) - 1
+        logged = [Metric(k, v, now, steps) for k, v in result.figures.items() if np.isfinite(v)]
+        for name, curve in metrics.curves(result.history).items():
+            logged += [Metric(name, float(v), now, t) for t, v in enumerate(curve) if np.isfinite(v)]
+        for i in range(0, len(logged), BATCH):
+            self.client.log_batch(run, metrics=logged[i : i + BATCH])
+        # Finals under a key and a step of their own: the UI's step slider starts at the first step.
+        for path in sorted(folder.glob("filters/*.png")):
+            self._image(run, path, f"final/{path.stem}", steps)
+        for path in sorted(folder.glob("progress/*/*.png")):
+            self._image(run, path, f"progress/{path.stem}", int(path.parent.name.partition("_")[2]))
+        for name in ("gallery.png", "best.png", "history.npz", "config.yaml", "result.json"):
+            self.client.log_artifact(run, folder / name)
+        self.client.set_terminated(run, "FINISHED")
+
+    def end(self, run, status, reason):
+        self.client.set_tag(run, "reason", reason[:5000])
+        self.client.set_terminated(run, status)
+
+    def close(self, sweep, folders, files):
+        done = [results.read(folder) for folder in folders]
+        run = self._create(sweep, "sweep", f"sweep {sweep}", {})
+        for file in files:
+            self.client.log_artifact(run, file)
+        self.client.log_metric(run, "jobs/finished", len(done))
+        self.client.set_terminated(run, "FINISHED")
+        named = {index for result in done for index in result.filters}
+        params = sorted(
+            {
+                key
+                for result in done
+                for key in result.params
+                if len({str(r.params.get(key)) for r in done}) > 1
+            }
+        )
+        view = saved_view.state(
+            sweep,
+            image_keys=[f"final/{results.label(i)}" for i in sorted(named)],
+            curves=["score/mean", "activation/mean", "gradient_rms/mean"],
+            params=params,
+            runs=len(done),
+        )
+        key, value = saved_view.tag(sweep, f"sweep {sweep}", view)
+        self.client.set_experiment_tag(self.experiment_id, key, value)
+        return saved_view.link("", self.experiment_id, sweep)
+
+    def newest(self) -> str | None:
+        """The place in the UI of the newest sweep's view, or None in a store without one."""
+        found = self.client.search_runs([self.experiment_id], "tags.kind = 'sweep'",
+                                        max_results=1, order_by=["attributes.start_time DESC"])  # fmt: skip
+        return saved_view.link("", self.experiment_id, found[0].data.tags["sweep"]) if found else None
+
+    def _create(self, sweep, kind, name, tags):
+        place = {"pid": str(os.getpid()), "host": socket.gethostname(), "mlflow.user": getpass.getuser()}
+        named = {"sweep": sweep, "kind": kind, "deepvis": __version__}
+        return self.client.create_run(
+            self.experiment_id, tags=place | named | dict(tags), run_name=name
+        ).info.run_id
+
+    def _image(self, run, path, key, step):
+        with Image.open(path) as picture:
+            self.client.log_image(run, picture, key=key, step=step, synchronous=True)
+
+
+def memory() -> Memory:
+    """A tracker that forgets with its process."""
+    return Memory()
+
+
+def mlflow(uri: str, artifacts: str, experiment: str) -> Mlflow:
+    """Open an MLflow store, making it where it does not exist.
+
+    Args:
+      uri: ``sqlite:///folder/file.db`` or ``http://host:port``.
+      artifacts: folder for images and files; a server decides for itself.
+      experiment: name of the MLflow experiment.
+
+    Returns:
+      The tracker.
+
+    Raises:
+      TrackerError: the store cannot be opened.
+    """
+    # Before the import, which reads them: no word to the network, no word to the terminal.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    local = uri.startswith("sqlite:///")
+    file = Path(uri.removeprefix("sqlite:///"))
+    if not local and not uri.startswith(("http://", "https://")):
+        raise TrackerError(f"tracker.uri={uri}: wanted sqlite:///folder/file.db or http://host:port")
+    if local and file.exists() and not _is_sqlite(file):
+        raise TrackerError(
+            f"tracker.uri={uri}: {file} is not an SQLite database; move it away or choose another file"
+        )
+    try:
+        if not local:
+            return _open(uri, experiment, None)
+        Path(artifacts).mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Processes that create one store at once crash each other in its migrations.
+        with FileLock(file.with_name(f".{file.name}.lock")):
+            return _open(uri, experiment, Path(artifacts).resolve().as_uri())
+    except Exception as err:  # MLflow, SQLAlchemy, the disk and the network each fail in their own way
+        reason = str(err).strip().partition("\n")[0]
+        raise TrackerError(
+            f"tracker.uri={uri}: cannot open this tracking store ({reason}); "
+            "check the path, or take tracker=memory"
+        ) from err
+
+
+def _open(uri: str, experiment: str, artifacts: str | None) -> Mlflow:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    client = MlflowClient(tracking_uri=uri)
+    found = client.get_experiment_by_name(experiment)
+    if found is not None:
+        return Mlflow(client, found.experiment_id)
+    try:
+        return Mlflow(client, client.create_experiment(experiment, artifact_location=artifacts))
+    except MlflowException:  # another process was faster
+        return Mlflow(client, client.get_experiment_by_name(experiment).experiment_id)
+
+
+def _is_sqlite(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(16) in (b"SQLite format 3\0", b"")

@@ -1,0 +1,79 @@
+"""``deepvis ui``: MLflow's UI on this store, opened on the newest sweep."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+
+from deepvis import errors, terminal, tracker
+
+HOST = "127.0.0.1"  # whoever may read the store may also change it, so it is not offered to the network
+
+
+def main(typed: Sequence[str], conf: Path) -> int:
+    """Serve the UI until interrupted.
+
+    Args:
+      typed: overrides, such as ``tracker.uri=sqlite:///elsewhere/mlflow.db``.
+      conf: the config folder.
+
+    Returns:
+      Exit code.
+    """
+    try:
+        with initialize_config_dir(config_dir=str(conf), version_base="1.3"):
+            cfg = compose("config", list(typed)).tracker
+        store = tracker.mlflow(cfg.uri, cfg.artifacts, cfg.experiment)
+    except Exception as err:
+        terminal.error(errors.line(err, conf, typed))
+        return 1
+    place = store.newest() or f"/#/experiments/{store.experiment_id}"
+    if cfg.uri.startswith("http"):
+        print(f"{cfg.uri.rstrip('/')}{place}")
+        return 0
+    port = _free(5000)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", cfg.uri, "--host", HOST,
+         "--port", str(port), "--workers", "1"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
+    )  # fmt: skip
+    base = f"http://{HOST}:{port}"
+    try:
+        while not _answers(base):
+            if server.poll() is not None:
+                terminal.error(f"mlflow ui ended with code {server.returncode}; see: mlflow ui "
+                               f"--backend-store-uri {cfg.uri}")  # fmt: skip
+                return 1
+            time.sleep(0.2)
+        print(f"the newest sweep  {base}{place}\nCtrl-C ends the server", flush=True)
+        return server.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _free(first: int) -> int:
+    """The first port from here on that nobody listens on."""
+    for port in range(first, first + 100):
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)) != 0:
+                return port
+    raise OSError(f"no free port in {first} to {first + 99}")
+
+
+def _answers(base: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{base}/health", timeout=2) as answer:
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
