@@ -8,7 +8,7 @@ TensorFlow, so a typing mistake costs a second, not a night. The network's shape
 import difflib
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,8 @@ ConfigStore.instance().store(name="schema", node=Config, provider="deepvis")
 
 def job_folder(number: int, overrides: str) -> str:
     """A job's folder name: its number and its overrides, safe and short enough for any file system."""
-    words = re.sub(r"[^\w.=,+-]+", "_", overrides.replace("/", "_"))
+    short = re.sub(r"(^|,)[\w.]*\.(?=\w+=)", r"\1", overrides)
+    words = re.sub(r"[^\w.=,+-]+", "_", short)
     return f"{number}_{words}"[:120].rstrip("_.,")
 
 
@@ -155,9 +156,8 @@ def filters(spec: Any, channels: int, layer: str) -> list[int]:
             raise ConfigError(f"layer.filters={spec}: wanted 0-15, 0,3,7 or all; {part!r} is none of them")
         first, last = int(ends[1]), int(ends[2] or ends[1])
         if last < first or last >= channels:
-            raise ConfigError(
-                f"layer.filters={spec}: {layer} has {channels} filters, 0 to {channels - 1}; {part} is not in it"
-            )
+            has = f"{layer} has {channels} filters, 0 to {channels - 1}"
+            raise ConfigError(f"layer.filters={spec}: {part} is out of range; {has}")
         wanted.extend(range(first, last + 1))
     if not wanted or len(set(wanted)) < len(wanted):
         raise ConfigError(f"layer.filters={spec}: wanted each filter once, and at least one")
@@ -182,11 +182,16 @@ def check(cfg: DictConfig) -> None:
     _choice("precision", cfg.precision, ("float32", "bfloat16"))
     _check_layer(cfg)
     _check_reg(cfg.reg)
-    for group in ("optimizer", "start"):
-        for key, value in cfg[group].items():
-            if key in ("_target_", "path", "display"):
-                continue
-            _number(f"{group}.{key}", value, lambda v: v >= 0 or group == "start", "a number of 0 or more")
+    for key, value in cfg.optimizer.items():
+        if key != "_target_":
+            _number(f"optimizer.{key}", value, lambda v: v > 0, "a number above 0")
+    for key in {"low", "high", "sigma"} & cfg.start.keys():
+        _number(f"start.{key}", cfg.start[key], lambda v: -1000 <= v <= 1000, "grey levels, at most 1000")
+    if "low" in cfg.start and cfg.start.low > cfg.start.high:
+        raise ConfigError(f"start.low={cfg.start.low}: wanted at most start.high, which is {cfg.start.high}")
+    if cfg.start.get("sigma", 0) < 0:
+        raise ConfigError(f"start.sigma={cfg.start.sigma}: wanted a standard deviation of 0 or more")
+    _choice("start.display", cfg.start.display, ("contrast", "natural"))
     if "path" in cfg.start:
         _check_picture(Path(str(cfg.start.path)))
 
@@ -245,7 +250,7 @@ def _choice(key: str, value: str, valid: Sequence[str]) -> None:
         raise ConfigError(f"{key}={value}: {nearest(value, valid)}")
 
 
-def _number(key: str, value: Any, fits: Any, wanted: str) -> None:
+def _number(key: str, value: Any, fits: Callable[[float], bool], wanted: str) -> None:
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)

@@ -200,10 +200,12 @@ def _graph(skeleton: str, active: frozenset[str]) -> Graph:
     network = get_method(model["_target_"])(
         model["name"], model["blocks"], model["mean"], weights, shape["precision"]
     )
-    objective = {k: v for k, v in shape["objective"].items() if k != "_target_"}
+    objective = dict(shape["objective"])
+    make_objective = get_method(objective.pop("_target_"))
+    make_optimizer = get_method(shape["optimizer"])
 
     def build(hyper):
-        goal = get_method(shape["objective"]["_target_"])(layer, hyper["filter"], **objective)
+        goal = make_objective(layer, hyper["filter"], **objective)
         read = objectives.reading(layer, hyper["filter"])
 
         def measure(image):
@@ -213,7 +215,7 @@ def _graph(skeleton: str, active: frozenset[str]) -> Graph:
         numbers = {k.removeprefix("optimizer."): v for k, v in hyper.items() if k.startswith("optimizer.")}
         return ascent.Parts(
             measure=measure,
-            update=get_method(shape["optimizer"])(**numbers),
+            update=make_optimizer(**numbers),
             regularize=regularizers.build(hyper, shape["combine"], active, network.mean),
         )
 

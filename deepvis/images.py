@@ -96,7 +96,7 @@ def save(path: Path, picture: np.ndarray) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         Image.fromarray(picture).save(partial, "png", compress_level=3)
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 

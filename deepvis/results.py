@@ -2,9 +2,9 @@
 
 <job folder>/result/
   gallery.png  best.png           the last images, the best by score, stitched
-  filters/f012.png  best/f012.png one picture a filter
+  filters/f012.png  best/f012.png  one picture a filter
   progress/step_00005/f012.png    the same, on the way
-  history.npz                     {score, activation, gradient_rms, image_rms, rank, alive}: [steps + 1, filters]
+  history.npz                     score, activation, gradient_rms, image_rms, rank, alive: [steps + 1, filters]
   config.yaml                     the composed config
   result.json                     name, key, filters, how each ended, params, tags, figures
 """
@@ -81,8 +81,8 @@ def write(folder: Path, result: Result, pictures: Pictures) -> Path:
         rest = {k: v for k, v in result._asdict().items() if k not in ("history", "config")}
         (partial / "result.json").write_text(json.dumps(rest, indent=1))
         if target.exists():  # the same folder asked for twice
-            os.replace(target, partial / "replaced")
-        os.replace(partial, target)
+            target.replace(partial / "replaced")
+        partial.replace(target)
         shutil.rmtree(target / "replaced", ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

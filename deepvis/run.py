@@ -6,6 +6,7 @@ non-zero exit; HYDRA_FULL_ERROR=1 shows the traceback.
 """
 
 import os
+import re
 import secrets
 import signal
 import sys
@@ -148,10 +149,8 @@ def _quoted(argv: list[str]) -> list[str]:
     """In a single job ``layer.filters=0,3,7`` can only mean one list; in a sweep a bare comma sweeps."""
     if {"-m", "--multirun"} & set(argv):
         return argv
-    key = "layer.filters="
-    return [
-        f'{key}"{a.removeprefix(key)}"' if a.startswith(key) and a[len(key)].isdigit() else a for a in argv
-    ]
+    bare = re.compile(r"layer\.filters=([\d-]+,[\d,-]+)")
+    return [bare.sub(r'layer.filters="\1"', a) for a in argv]
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def load(name: str, shapes: Shapes, path: str | None = None, verify: bool = True
         digest, wrong = _prove(layers, pins)
         if verify and wrong:
             if source == "path":
-                remedy = "if these are your own weights, set model.verify=false"
+                remedy = "if these are your own weights, set model.weights.verify=false"
             array, got, pin = wrong[0]
             raise WeightsError(f"{array} differs from {title} (sha256 {got} instead of {pin})")
     except WeightsError as err:
@@ -126,7 +126,7 @@ def _prove(layers: Layers, pins: dict) -> tuple[str, list[tuple[str, str, str]]]
 def _find(name: str, path: str | None, copy: Path) -> tuple[Path, str, str]:
     """The file to read, its source, and what to do when it is damaged."""
     if path is not None:
-        return Path(path).expanduser(), "path", "give model.weights a whole file of this network"
+        return Path(path).expanduser(), "path", "give model.weights.path a whole file of this network"
     title, _, package, member = NETWORKS[name]
     keras = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
     anew = "delete the file to have it rebuilt"
@@ -146,7 +146,7 @@ def _find(name: str, path: str | None, copy: Path) -> tuple[Path, str, str]:
             return _download(keras), "download", anew
         except Exception as err:  # Keras, its backend and the network each fail in their own way
             tried.append(f"Keras' download failed: {err!r}")
-    advice = 'pip install "deepvis[weights]" or set model.weights=<file>'
+    advice = 'pip install "deepvis[weights]" or set model.weights.path=<file>'
     raise WeightsError(f"no weights of {title}: {', '.join(tried)}; {advice}")
 
 

@@ -279,7 +279,7 @@ def test_flipped_bit_is_told_from_own_weights(real, places):
         load("vgg16", BLOCK1, str(file))
     one_line(error, f"{file}: block1_conv2 bias differs from ImageNet's VGG16 (sha256 ",
              PINS["vgg16_imagenet"]["block1_conv2"]["bias_sha256"][:8],
-             "if these are your own weights, set model.verify=false")  # fmt: skip
+             "if these are your own weights, set model.weights.verify=false")  # fmt: skip
     write_npz(converted(places), layers)
     with pytest.raises(WeightsError) as error:
         load("vgg16", BLOCK1)
@@ -372,9 +372,16 @@ def test_nothing_half_written_remains(real, places, monkeypatch, failure):
 
 @pytest.mark.slow
 def test_four_processes_convert_at_once(places):
+    """Each is slow to write, and comes while another writes: none ever reads half a file."""
     code = (
-        "import sys, time; from deepvis import weights\n"
-        "print('ready', flush=True); sys.stdin.readline()\n"
+        "import io, sys, time; import numpy as np; from deepvis import weights\n"
+        "savez = np.savez\n"
+        "def slow(file, **arrays):\n"
+        "    whole = io.BytesIO(); savez(whole, **arrays); data = whole.getvalue()\n"
+        "    with open(file, 'wb', buffering=0) as out:\n"
+        "        out.write(data[:10**7]); time.sleep(1.5); out.write(data[10**7:])\n"
+        "np.savez = slow\n"
+        "print('ready', flush=True); time.sleep(float(sys.stdin.readline()))\n"
         f"got = weights.load('vgg16', {BLOCK1!r})\n"
         "print(got.digest, got.verified, got.source)"
     )
@@ -384,8 +391,8 @@ def test_four_processes_convert_at_once(places):
     processes = [subprocess.Popen(start, env=env, **pipes) for _ in range(4)]
     for process in processes:
         assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        process.stdin.write("\n")
+    for process, delay in zip(processes, (0.0, 0.0, 0.8, 1.6), strict=True):
+        process.stdin.write(f"{delay}\n")
         process.stdin.flush()
     said = {process.communicate(timeout=120)[0] for process in processes}
     assert [process.returncode for process in processes] == [0] * 4
@@ -428,7 +435,8 @@ def test_seeded_is_he_scaled_and_depends_on_seed_and_name_only():
         assert abs(kernel.mean()) < 4 * expected / np.sqrt(kernel.size)
         assert 0 < np.abs(bias).max() < 0.1
         same(seeded({layer: shape}, 3), {layer: (kernel, bias)})
-    assert first.layers["a"][1][0] != first.layers["b"][1][0]
+    twins = seeded({"left": (3, 3, 3, 4), "right": (3, 3, 3, 4)}).layers
+    assert not np.isin(twins["left"][0], twins["right"][0]).any()
 
 
 @pytest.mark.slow
