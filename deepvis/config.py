@@ -7,6 +7,7 @@ TensorFlow, so a typing mistake costs a second, not a night. The network's shape
 
 import difflib
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -87,10 +88,24 @@ class Config:
 ConfigStore.instance().store(name="schema", node=Config, provider="deepvis")
 
 
-def job_folder(number: int, overrides: str) -> str:
-    """A job's folder name: its number and its overrides, safe and short enough for any file system."""
-    short = re.sub(r"(^|,)[\w.]*\.(?=\w+=)", r"\1", overrides)
-    words = re.sub(r"[^\w.=,+-]+", "_", short)
+def name(overrides: Iterable[str]) -> str:
+    """What a person calls a job: the overrides that tell it from its sweep, without their groups.
+
+    In a sweep only the swept keys do; the door leaves them in ``DEEPVIS_SWEPT`` for every process of it.
+
+    Example:
+      >>> name(["reg.decay=0.8", "model=hed", "batch_size=4"])
+      'decay=0.8 model=hed'
+    """
+    swept = os.environ.get("DEEPVIS_SWEPT", "").split()
+    quiet = ("tracker", "hydra", "batch_size=", "log_every=")
+    own = [o for o in overrides if (o.partition("=")[0] in swept if swept else not o.startswith(quiet))]
+    return " ".join(re.sub(r"^[\w.]*\.(?=\w+=)", "", o) for o in own)
+
+
+def job_folder(number: int, overrides: Sequence[str]) -> str:
+    """A job's folder: its number and its name, safe and short enough for any file system."""
+    words = re.sub(r"[^\w.=,+-]+", "_", name(overrides))
     return f"{number}_{words}"[:120].rstrip("_.,")
 
 

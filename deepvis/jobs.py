@@ -6,7 +6,6 @@ skeleton, and with it a batch and a compiled graph.
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,13 +60,7 @@ def make(cfg: DictConfig, overrides: Sequence[str], folder: Path) -> Job:
     plain["layer"]["filters"] = filters
     identity = {k: v for k, v in plain.items() if k not in NOT_IDENTITY}
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-    return Job(name(overrides) or cfg.layer.name, cfg, key, filters, tuple(overrides), folder)
-
-
-def name(overrides: Sequence[str]) -> str:
-    """What a person calls a job: ``["reg.decay=0.8", "model=hed"] -> "decay=0.8 model=hed"``."""
-    named = [o for o in overrides if not re.match(r"(tracker|batch_size|log_every|hydra)\b", o)]
-    return " ".join(re.sub(r"^[\w.]*\.(?=\w+=)", "", o) for o in named)
+    return Job(config.name(overrides) or cfg.layer.name, cfg, key, filters, tuple(overrides), folder)
 
 
 def params(job: Job) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """Results: a finished job, and the folder that holds it, written whole or not at all.
 
 <job folder>/result/
-  gallery.png  best.png           the last images, the best by score, stitched
-  filters/f012.png  best/f012.png  one picture a filter
-  progress/step_00005/f012.png    the same, on the way
-  history.npz                     score, activation, gradient_rms, image_rms, rank, alive: [steps + 1, filters]
-  config.yaml                     the composed config
-  result.json                     name, key, filters, how each ended, params, tags, figures
+  gallery.png  best.png              the last images, the best by score, stitched
+  filters/f012.png  best/f012.png    one picture a filter
+  progress/step_00005/f012.png       the same, on the way
+  history.npz                        what was seen of each step, [steps + 1, filters]: score, activation,
+                                     gradient_rms, image_rms, rank, alive
+  config.yaml                        the composed config
+  result.json                        name, key, filters, how each ended, params, tags, figures
 """
 
 import json

@@ -57,12 +57,14 @@ def job(cfg: DictConfig) -> None:
         harness.run([jobs.make(cfg, typed, folder)], _tracker(cfg), os.environ["DEEPVIS_SWEEP"])
     except Exception as err:
         traceback.print_exc()
-        terminal.error(f"{jobs.name(typed) or cfg.layer.name}: {errors.line(err, CONF, typed)}")
+        terminal.error(f"{config.name(typed) or cfg.layer.name}: {errors.line(err, CONF, typed)}")
         raise errors.ReportedError from err
 
 
 def main() -> None:
     """The console script."""
+    # An exit ends what is open, the runs of a sweep or the server of the UI; a signal would not.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if sys.argv[1:2] == ["ui"]:
         from deepvis import ui
 
@@ -71,7 +73,6 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise, so that the one line is ours
     os.environ["DEEPVIS_SWEEP"] = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     sys.argv[1:] = _quoted(sys.argv[1:])
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exit ends the open runs; a signal would not
     code = 0
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
@@ -110,11 +111,12 @@ def _preflight(composed: list[DictConfig], whole: DictConfig) -> None:
 
 def _composed(whole: DictConfig) -> list[DictConfig]:
     """Every job of a sweep; none where the sweeper thinks them up as it goes."""
-    if not whole.hydra.sweeper._target_.endswith(BasicSweeper.__name__):
-        return []
     loader = GlobalHydra.instance().config_loader()
     fixed = [f"{key}={value}" for key, value in (whole.hydra.sweeper.params or {}).items()]
     parsed = OverridesParser.create(loader).parse_overrides([*fixed, *whole.hydra.overrides.task])
+    os.environ["DEEPVIS_SWEPT"] = " ".join(o.get_key_element() for o in parsed if o.is_sweep_override())
+    if not whole.hydra.sweeper._target_.endswith(BasicSweeper.__name__):
+        return []
     (every,) = BasicSweeper.split_arguments(parsed, None)
     return [loader.load_sweep_config(whole, each) for each in every]
 

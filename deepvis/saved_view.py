@@ -32,9 +32,12 @@ def state(
     curves: Sequence[str],
     params: Sequence[str],
     *,
+    others: Sequence[str] = (),
     runs: int = 4,
 ) -> dict:
     """The view of one sweep: curves above, below them the images, a row a key and a column a run.
+
+    `others` are names of further metrics and images, whose generated charts are to stay closed.
 
     The UI shows the images of ten runs at most: the last ten that started. `runs` only sets the
     height of the page.
@@ -72,7 +75,7 @@ def state(
         "compareRunSections": [
             _section("Curves", columns=min(len(curves), 3), height=300),
             _section("Images", columns=1, height=160 + row * len(image_keys)),
-            *_generated([*image_keys, *curves]),
+            *_generated([*image_keys, *curves, *others]),
         ],
         # Without this the UI sorts the sections by name.
         "isAccordionReordered": True,

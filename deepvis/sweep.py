@@ -36,7 +36,7 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> None:
     place = tracker.close(sweep, places, files)
     terminal.summary(done, folder)
     if place:
-        terminal.console().print(f"compare   deepvis ui   (opens {place})")
+        terminal.console().print(f"compare   deepvis ui   opens {place}", soft_wrap=True)
 
 
 def table(path: Path, done: Sequence[Result]) -> None:

@@ -49,7 +49,9 @@ def take(log: Path | None = None) -> None:
 
 def console() -> Console:
     """What deepvis writes on."""
-    return Console(file=_copies.get(1, sys.stdout), highlight=False, soft_wrap=True)
+    file = _copies.get(1, sys.stdout)
+    # In a file or a pipe a line may be as long as it is.
+    return Console(file=file, highlight=False, width=None if file.isatty() else 200)
 
 
 def error(message: str) -> None:
@@ -90,7 +92,7 @@ def progress(name: str, total: int, images: int) -> Iterator[Update]:
         TextColumn("[cyan]{task.fields[speed]:.1f}[/] images x steps/s"), TimeRemainingColumn(),
         TextColumn("score [bold]{task.fields[score]:.2f}[/]  stuck {task.fields[stuck]}"),
     )  # fmt: skip
-    with Progress(*columns, console=Console(file=out.file, highlight=False)) as bar:
+    with Progress(*columns, console=out) as bar:
         task = bar.add_task(name, total=total, speed=0.0, score=float("nan"), stuck=0)
 
         def redraw(steps, score, stuck):

@@ -10,6 +10,8 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +22,7 @@ from PIL import Image
 from deepvis import __version__, metrics, results, saved_view
 
 BATCH = 1000  # metrics in one request; MLflow's own limit
+UI = "http://127.0.0.1:5000"  # where `deepvis ui` serves a local store
 
 
 class TrackerError(Exception):
@@ -39,14 +42,14 @@ class Tracker(Protocol):
         """End a run that has no result: FAILED or KILLED."""
 
     def close(self, sweep: str, folders: Sequence[Path], files: Iterable[Path]) -> str | None:
-        """Make the sweep's own run and view; return the view's place in the UI, where there is one."""
+        """Make the sweep's own run and view; return the view's address, where there is one."""
 
 
+@dataclass
 class Memory:
     """Keeps what it is told, for tests and for jobs that need no tracking."""
 
-    def __init__(self) -> None:
-        self.runs: dict[str, dict[str, Any]] = {}
+    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def start(self, sweep, name, params, tags):
         run = f"run-{len(self.runs)}"
@@ -64,12 +67,13 @@ class Memory:
         return None
 
 
+@dataclass
 class Mlflow:
     """An MLflow store or server: one flat run a job, one for the sweep, and a view of it in the UI."""
 
-    def __init__(self, client: Any, experiment_id: str) -> None:
-        self.client = client
-        self.experiment_id = experiment_id
+    client: Any
+    experiment_id: str
+    base: str  # of the UI's address
 
     def start(self, sweep, name, params, tags):
         from mlflow.entities import Param
@@ -109,30 +113,27 @@ class Mlflow:
         self.client.log_metric(run, "jobs/finished", len(done))
         self.client.set_terminated(run, "FINISHED")
         named = {index for result in done for index in result.filters}
-        params = sorted(
-            {
-                key
-                for result in done
-                for key in result.params
-                if len({str(r.params.get(key)) for r in done}) > 1
-            }
-        )
+        params = {key for result in done for key in result.params}
+        swept = sorted(key for key in params if len({str(result.params.get(key)) for result in done}) > 1)
         view = saved_view.state(
             sweep,
-            image_keys=[f"final/{results.label(i)}" for i in sorted(named)],
+            image_keys=[f"final/{results.label(index)}" for index in sorted(named)],
             curves=["score/mean", "activation/mean", "gradient_rms/mean"],
-            params=params,
+            params=swept,
+            others=[*metrics.curves(done[0].history), *done[0].figures, "progress/"],
             runs=len(done),
         )
         key, value = saved_view.tag(sweep, f"sweep {sweep}", view)
         self.client.set_experiment_tag(self.experiment_id, key, value)
-        return saved_view.link("", self.experiment_id, sweep)
+        return saved_view.link(self.base, self.experiment_id, sweep)
 
-    def newest(self) -> str | None:
-        """The place in the UI of the newest sweep's view, or None in a store without one."""
+    def newest(self, base: str) -> str:
+        """The address of the newest sweep's view, or of the experiment in a store without one."""
         found = self.client.search_runs([self.experiment_id], "tags.kind = 'sweep'",
                                         max_results=1, order_by=["attributes.start_time DESC"])  # fmt: skip
-        return saved_view.link("", self.experiment_id, found[0].data.tags["sweep"]) if found else None
+        if not found:
+            return f"{base}/#/experiments/{self.experiment_id}"
+        return saved_view.link(base, self.experiment_id, found[0].data.tags["sweep"])
 
     def _create(self, sweep, kind, name, tags):
         place = {"pid": str(os.getpid()), "host": socket.gethostname(), "mlflow.user": getpass.getuser()}
@@ -198,13 +199,11 @@ def _open(uri: str, experiment: str, artifacts: str | None) -> Mlflow:
     from mlflow.exceptions import MlflowException
 
     client = MlflowClient(tracking_uri=uri)
+    if client.get_experiment_by_name(experiment) is None:
+        with suppress(MlflowException):  # another process was faster
+            client.create_experiment(experiment, artifact_location=artifacts)
     found = client.get_experiment_by_name(experiment)
-    if found is not None:
-        return Mlflow(client, found.experiment_id)
-    try:
-        return Mlflow(client, client.create_experiment(experiment, artifact_location=artifacts))
-    except MlflowException:  # another process was faster
-        return Mlflow(client, client.get_experiment_by_name(experiment).experiment_id)
+    return Mlflow(client, found.experiment_id, uri if uri.startswith("http") else UI)
 
 
 def _is_sqlite(file: Path) -> bool:

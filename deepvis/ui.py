@@ -34,11 +34,10 @@ def main(typed: Sequence[str], conf: Path) -> int:
     except Exception as err:
         terminal.error(errors.line(err, conf, typed))
         return 1
-    place = store.newest() or f"/#/experiments/{store.experiment_id}"
     if cfg.uri.startswith("http"):
-        print(f"{cfg.uri.rstrip('/')}{place}")
+        print(store.newest(cfg.uri.rstrip("/")))
         return 0
-    port = _free(5000)
+    port = _free(int(tracker.UI.rpartition(":")[2]))
     server = subprocess.Popen(
         [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", cfg.uri, "--host", HOST,
          "--port", str(port), "--workers", "1"],
@@ -53,7 +52,7 @@ def main(typed: Sequence[str], conf: Path) -> int:
                                f"--backend-store-uri {cfg.uri}")  # fmt: skip
                 return 1
             time.sleep(0.2)
-        print(f"the newest sweep  {base}{place}\nCtrl-C ends the server", flush=True)
+        print(f"the newest sweep  {store.newest(base)}\nCtrl-C ends the server", flush=True)
         return server.wait()
     except KeyboardInterrupt:
         return 0

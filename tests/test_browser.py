@@ -1,30 +1,29 @@
-"""The saved view in a real browser: what a person sees who follows the link to a sweep."""
+"""The saved view in a real browser: what a person sees who runs a sweep and then `deepvis ui`."""
 
 import base64
 import json
 import os
+import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from deepvis import saved_view
+from deepvis import metrics, results, saved_view
 
 SWEEP = "20261123-101500"
-NAMES = [f"decay={decay} blur={blur}" for decay in (0.0, 0.5) for blur in (0.0, 1.0)]
-KEYS = [f"final/f{index:03d}" for index in range(16)]
 CURVES = ["score/mean", "gradient_rms/mean"]
 PARAMS = ["reg.decay", "reg.blur"]
-STEPS = 20
+NAMES = ["decay=0.8 blur=3", "decay=0.8 blur=5", "decay=0.9 blur=3", "decay=0.9 blur=5"]
+SIZE = 32
 
 # What MLflow's UI says in place of a view, a chart or an image that it cannot show.
 COMPLAINTS = ["error", "does not exist", "went wrong", "No images found", "No image logged"]
@@ -32,14 +31,15 @@ COMPLAINTS = ["error", "does not exist", "went wrong", "No images found", "No im
 READ_GRID = """() => {
     const table = document.querySelector("[role=table]:has(img)");
     const rows = [...table.querySelectorAll("[role=row]")];
-    const canvas = document.createElement("canvas");
-    const pen = canvas.getContext("2d");
     const cell = (element) => {
         const image = element.querySelector("img");
         if (!image || !image.naturalWidth) return null;
-        pen.drawImage(image, 0, 0, 1, 1);
+        const canvas = document.createElement("canvas");
+        const [w, h] = [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+        const pen = canvas.getContext("2d");
+        pen.drawImage(image, 0, 0);
         const box = image.getBoundingClientRect();
-        return {colour: [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3), width: box.width};
+        return {pixels: [...pen.getImageData(0, 0, w, h).data], w, h, width: box.width};
     };
     return {
         columns: [...rows[0].children].slice(1).map((c) => c.innerText.trim().split("\\n").pop()),
@@ -96,65 +96,27 @@ def test_link_quotes_the_key() -> None:
     assert address.startswith("http://host:5000/#/experiments/7/runs?viewStateShareKey=a%20b&")
 
 
-def colour(row: int, column: int) -> tuple[int, int, int]:
-    return 10 + 15 * row, 40 + 60 * column, 128
-
-
-def make_store(folder: Path, sweeps: dict[str, Sequence[str]], keys: Sequence[str]) -> str:
-    """An experiment with a run for each job and one for each sweep; returns the experiment's id."""
-    from mlflow import MlflowClient
-    from mlflow.entities import Metric, Param
-    from PIL import Image
-
-    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    location = (folder / "artifacts").as_uri()
-    experiment = client.create_experiment("deepvis", artifact_location=location)
-    for sweep, names in sweeps.items():
-        tags = {"sweep": sweep, "kind": "sweep"}
-        parent = client.create_run(experiment, run_name=f"whole {sweep}", tags=tags)
-        client.set_terminated(parent.info.run_id)
-        for column, name in enumerate(names):
-            tags = {"sweep": sweep, "kind": "job"}
-            run = client.create_run(experiment, run_name=name, tags=tags).info.run_id
-            now = int(time.time() * 1000)
-            metrics = [
-                Metric(curve, (column + 1) * step, now, step)
-                for curve in [*CURVES, "score/f000", "seconds"]
-                for step in range(STEPS + 1)
-            ]
-            params = [Param("reg.decay", str(column // 2)), Param("reg.blur", str(column % 2))]
-            client.log_batch(run, metrics=metrics, params=params)
-            for row, key in enumerate(keys):
-                image = Image.new("RGB", (128, 128), colour(row, column))
-                client.log_image(run, image, key=key, step=STEPS, synchronous=True)
-            client.set_terminated(run)
-    return experiment
+def sweep(folder: Path, *overrides: str) -> list[Path]:
+    """Run a sweep of the product's own on the tiny network; returns its result folders."""
+    before = set((folder / "outputs").glob("*"))
+    small = ["model=tiny", "layer=block2_conv2", "layer.filters=all", f"size={SIZE}"]
+    command = [sys.executable, "-m", "deepvis.run", "-m", *small, *overrides]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=300)
+    (made,) = set((folder / "outputs").glob("*")) - before
+    return list(results.finished(made))
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    base = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-    log = folder / "ui.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**os.environ, **quiet},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+def ui(folder: Path) -> Iterator[str]:
+    """`deepvis ui`, and the link that it prints."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deepvis.run", "ui"],
+        cwd=folder, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
     try:
-        wait_until_up(base, process, log)
-        yield base
+        yield re.search(r"http://127\.0\.0\.1:\d+\S*", process.stdout.readline())[0]
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        process.terminate()
         try:
             process.wait(20)
         finally:
@@ -163,44 +125,29 @@ def server(folder: Path) -> Iterator[str]:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def wait_until_up(base: str, process: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < deadline:
-        with suppress(OSError), urllib.request.urlopen(f"{base}/health", timeout=5):
-            return
-        time.sleep(0.5)
-    pytest.fail("mlflow ui did not start:\n" + log.read_text()[-2000:])
-
-
 @pytest.mark.slow
 @pytest.mark.browser
-def test_link_opens_the_comparison(tmp_path: Path) -> None:
+def test_ui_opens_on_the_newest_sweep_rows_filters_columns_jobs(tmp_path: Path) -> None:
     names = ("chromium", "chromium-browser", "google-chrome")
     chromium = next(filter(None, map(shutil.which, names)), None)
     if chromium is None:
         pytest.skip("needs Chromium, and none of " + ", ".join(names) + " is on the PATH")
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    from mlflow import MlflowClient
 
-    experiment = make_store(tmp_path, {SWEEP: NAMES, "another": ["foreign=0", "foreign=1"]}, KEYS)
-    key, value = saved_view.tag(
-        SWEEP, f"sweep {SWEEP}", saved_view.state(SWEEP, KEYS, CURVES, PARAMS, runs=len(NAMES))
-    )
-    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
-    client.set_experiment_tag(experiment, key, value)
+    sweep(tmp_path, "seed=98,99", "steps=2")
+    places = sweep(tmp_path, "reg.decay=0.8,0.9", "reg.blur=3,5")
+    jobs = [results.read(place) for place in places]
 
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     arguments += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    with server(tmp_path) as base, playwright.sync_playwright() as drive:
+    with ui(tmp_path) as link, playwright.sync_playwright() as drive:
         browser = drive.chromium.launch(executable_path=chromium, args=arguments)
         page = browser.new_page(viewport={"width": 1600, "height": 1400})
         # On a first visit the UI opens its assistant over a quarter of the window.
-        page.add_init_script(
-            "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
-        )
-        page.goto(saved_view.link(base, experiment, SWEEP))
+        page.add_init_script("localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')")
+        page.goto(link)
         try:
-            page.wait_for_function(ALL_LOADED, arg=len(KEYS) * len(NAMES), timeout=60_000)
+            page.wait_for_function(ALL_LOADED, arg=16 * 4, timeout=60_000)
             page.wait_for_timeout(1000)
         finally:
             page.screenshot(path=tmp_path / "view.png")
@@ -209,22 +156,30 @@ def test_link_opens_the_comparison(tmp_path: Path) -> None:
         text = page.inner_text("body")
         browser.close()
 
+    assert [job.name for job in jobs] == NAMES
     assert grid["columns"] == NAMES
-    assert [row["label"] for row in grid["rows"]] == KEYS
+    assert [row["label"] for row in grid["rows"]] == [f"final/f{index:03d}" for index in range(16)]
+    assert grid["overflow"] <= 0
+    files = [[place / "filters" / f"f{index:03d}.png" for place in places] for index in range(16)]
+    wanted = np.stack([[np.asarray(Image.open(file), float) for file in row] for row in files])
     for row, shown in enumerate(grid["rows"]):
         assert len(shown["cells"]) == len(NAMES)
         for column, cell in enumerate(shown["cells"]):
-            assert cell["colour"] == pytest.approx(colour(row, column), abs=6), (row, column)
             assert cell["width"] > 150
-    assert grid["overflow"] <= 0
-    assert len(curves) == len(CURVES)
-    for curve in curves:
-        assert curve["colours"] == len(NAMES)
-        # Smoothed curves would end lower than the last values logged.
-        assert set(curve["ends"]) == {(column + 1) * STEPS for column in range(len(NAMES))}
+            pixels = np.array(cell["pixels"], np.uint8).reshape(cell["h"], cell["w"], 4)
+            seen = np.asarray(Image.fromarray(pixels).convert("RGB").resize((SIZE, SIZE)), float)
+            distance = np.square(wanted - seen).mean(axis=(2, 3, 4))
+            assert np.unravel_index(distance.argmin(), distance.shape) == (row, column)
+            assert np.sqrt(distance.min()) < 16  # the UI shows a lossy copy
+
+    assert len(curves) == 3
+    # Smoothed curves would end lower than the last values logged.
+    last = [metrics.curves(job.history)["score/mean"][-1] for job in jobs]
+    assert sorted(set(curves[0]["ends"])) == pytest.approx(sorted(map(float, last)), rel=1e-6)
+    assert all(curve["colours"] == len(NAMES) for curve in curves)
     lines = text.splitlines()
     for name in [*CURVES, *NAMES]:
         assert name in lines
     assert f"{len(NAMES)} matching runs" in text
-    for word in ["foreign", "whole", *COMPLAINTS]:
+    for word in ["seed=98", "seed=99", *COMPLAINTS]:
         assert word.lower() not in text.lower()
