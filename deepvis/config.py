@@ -100,7 +100,7 @@ def name(overrides: Iterable[str]) -> str:
     swept = os.environ.get("DEEPVIS_SWEPT", "").split()
     quiet = ("tracker", "hydra", "batch_size=", "log_every=")
     own = [o for o in overrides if (o.partition("=")[0] in swept if swept else not o.startswith(quiet))]
-    return " ".join(re.sub(r"^[\w.]*\.(?=\w+=)", "", o) for o in own)
+    return " ".join(re.sub(r"^[\w.]*\.(?=\w+=)", "", o).replace('"', "") for o in own)
 
 
 def job_folder(number: int, overrides: Sequence[str]) -> str:

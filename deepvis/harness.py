@@ -93,19 +93,22 @@ def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> None:
     """
     for pack in jobs.packs(queue):
         boards: dict[int, Board] = {}
+        title = pack.jobs[0].name if len(pack.jobs) == 1 else f"{len(pack.jobs)} jobs"
+        lengths = [1 + max(pack.jobs[row.job].cfg.steps for row in batch) for batch in pack.batches]
         try:
             graph = _graph(pack.skeleton, pack.active)
-            for batch in pack.batches:
-                for index in {row.job for row in batch} - boards.keys():
-                    job = boards[index] = Board(pack.jobs[index])
-                    tags = dict(graph.tags) | {"job_key": job.job.key}
-                    job.run = tracker.start(sweep, job.job.name, jobs.params(job.job), tags)
-                _climb(pack, batch, graph, boards)
-                for row in batch:
-                    boards[row.job].waiting -= 1
-                for index in [i for i, board in boards.items() if board.waiting == 0]:
-                    _finish(boards[index], graph, tracker)
-                    del boards[index]
+            with terminal.progress(title, sum(lengths)) as advance:
+                for batch, length in zip(pack.batches, lengths, strict=True):
+                    for index in sorted({row.job for row in batch} - boards.keys()):
+                        boards[index] = _open(pack.jobs[index], graph, tracker, sweep)
+                    for look in _ascend(pack, batch, graph, length):
+                        _show(batch, look, boards)
+                        advance(len(look.record.score), *_figures(look, len(batch)))
+                    for index in sorted({row.job for row in batch}):
+                        boards[index].waiting -= sum(row.job == index for row in batch)
+                        if boards[index].waiting == 0:
+                            _finish(boards[index], graph, tracker)
+                            del boards[index]
         except BaseException as err:
             status = "FAILED" if isinstance(err, Exception) else "KILLED"
             for board in boards.values():
@@ -113,21 +116,30 @@ def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> None:
             raise
 
 
-def _climb(pack: Pack, batch: Sequence[Row], graph: Graph, boards: Mapping[int, Board]) -> None:
-    rows = {board: [(i, row.column) for i, row in enumerate(batch) if row.job == index]
-            for index, board in boards.items()}  # fmt: skip
-    total = 1 + max(board.job.cfg.steps for board, own in rows.items() if own)
-    title = " + ".join(board.job.name for board, own in rows.items() if own)
-    with terminal.progress(title if len(title) < 60 else f"{len(rows)} jobs", total, len(batch)) as advance:
-        for look in _ascend(pack, batch, graph, total):
-            for board, own in rows.items():
-                for i, column in own:
-                    board.see(column, look, i)
-                if own:
-                    images.save(board.job.folder / "live.png", images.gallery(board.final))
-            last = look.record.score[-1, : len(batch)]
-            still = (look.record.gradient_rms[:, : len(batch)] == 0).all(axis=0)
-            advance(len(look.record.score), float(np.nanmean(last)), int(still.sum()))
+def _open(job: Job, graph: Graph, tracker: Tracker, sweep: str) -> Board:
+    board = Board(job)
+    board.run = tracker.start(sweep, job.name, jobs.params(job), dict(graph.tags) | {"job_key": job.key})
+    return board
+
+
+def _show(batch: Sequence[Row], look: Look, boards: Mapping[int, Board]) -> None:
+    """Let the jobs of a batch see a look, and whoever watches see them."""
+    for i, row in enumerate(batch):
+        boards[row.job].see(row.column, look, i)
+    for index in {row.job for row in batch}:
+        board = boards[index]
+        images.save(board.job.folder / "live.png", images.gallery(board.final))
+
+
+def _figures(look: Look, count: int) -> tuple[int, float, int]:
+    """What the bar shows of a batch: images, mean score, and how many have no gradient."""
+    scores = look.record.score[-1, :count]
+    still = (look.record.gradient_rms[:, :count] == 0).all(axis=0)
+    return (
+        count,
+        float(np.mean(scores[np.isfinite(scores)] if np.isfinite(scores).any() else np.nan)),
+        still.sum(),
+    )
 
 
 def _ascend(pack: Pack, batch: Sequence[Row], graph: Graph, total: int) -> Iterator[Look]:

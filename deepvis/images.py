@@ -26,7 +26,7 @@ def contrast(image: np.ndarray) -> np.ndarray:
     Returns:
       uint8 ``[H, W, 3]``.
     """
-    centred = image - image.mean(axis=(0, 1))
+    centred = image - image.mean(axis=(0, 1), dtype=float)  # a diverged image may be near the end of float32
     spread = float(centred.std())
     return _uint8(128 + 32 * centred / (spread if spread > 0 else 1.0))
 

@@ -89,7 +89,8 @@ def curves(history: History) -> dict[str, np.ndarray]:
         return np.where(finite.any(axis=1), values, np.nan)
 
     def mean(name):
-        return over(name, np.sum, 0.0) / np.maximum(finite.sum(axis=1), 1)
+        total = over(name, lambda values, axis: values.sum(axis=axis, dtype=float), 0.0)
+        return total / np.maximum(finite.sum(axis=1), 1)
 
     return {
         "score/mean": mean("score"),
@@ -120,9 +121,9 @@ def figures(history: History) -> dict[str, float]:
     found["filters/top_share"] = float((finite & (history["rank"][-1] == 0)).mean())
     if finite.any():
         found |= {
-            "final/score": float(history["score"][-1, finite].mean()),
-            "final/best_score": float(np.fmax.reduce(history["score"], axis=0)[finite].mean()),
-            "final/activation": float(history["activation"][-1, finite].mean()),
+            "final/score": float(history["score"][-1, finite].mean(dtype=float)),
+            "final/best_score": float(np.fmax.reduce(history["score"], axis=0)[finite].mean(dtype=float)),
+            "final/activation": float(history["activation"][-1, finite].mean(dtype=float)),
             "final/steps_to_90": float(np.median(steps_to_90(history)[finite])),
         }
     return found

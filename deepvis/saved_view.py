@@ -73,7 +73,7 @@ def state(
         "runsHiddenMode": "SHOW_ALL",
         "compareRunCharts": [*lines, grid],
         "compareRunSections": [
-            _section("Curves", columns=min(len(curves), 3), height=300),
+            _section("Curves", columns=min(len(curves), 3), height=360),
             _section("Images", columns=1, height=160 + row * len(image_keys)),
             *_generated([*image_keys, *curves, *others]),
         ],

@@ -23,7 +23,8 @@ from deepvis.results import Result
 _copies: dict[int, TextIO] = {}  # file descriptor -> our copy of the terminal's
 _early: list[int] = []  # file of what is printed before there is a log
 
-Update = Callable[[int, float, int], None]  # (steps just done, mean score, stuck) -> None
+# (steps just done, images in the batch, mean score, stuck) -> None
+Update = Callable[[int, int, float, int], None]
 
 
 def take(log: Path | None = None) -> None:
@@ -60,45 +61,47 @@ def error(message: str) -> None:
 
 
 @contextmanager
-def progress(name: str, total: int, images: int) -> Iterator[Update]:
-    """A bar for one batch, or plain lines where there is no terminal.
+def progress(name: str, total: int) -> Iterator[Update]:
+    """A bar, or plain lines where there is no terminal.
 
     Args:
       name: of what is computed.
-      total: steps of the batch.
-      images: in the batch, for the speed.
+      total: steps, of all its batches.
 
     Yields:
       To be called after each chunk.
     """
-    out, began, done = console(), time.perf_counter(), 0
+    out, began = console(), time.perf_counter()
+    steps_done = images_done = 0
 
-    def speed():
-        return images * done / (time.perf_counter() - began)
+    def count(steps, images):
+        nonlocal steps_done, images_done
+        steps_done, images_done = steps_done + steps, images_done + steps * images
+        return images_done / (time.perf_counter() - began)
 
     if not out.is_terminal:
 
-        def line(steps, score, stuck):
-            nonlocal done
-            done += steps
-            left = (total - done) * (time.perf_counter() - began) / max(done, 1)
-            out.print(f"{name}  step {done}/{total}  {speed():.1f} images x steps/s  "
-                      f"{left:.0f} s left  score {score:.2f}  stuck {stuck}")  # fmt: skip
+        def line(steps, images, score, stuck):
+            speed = count(steps, images)
+            left = (total - steps_done) * (time.perf_counter() - began) / steps_done
+            out.print(
+                f"{name}  step {steps_done}/{total}  {speed:.1f} images x steps/s  {left:.0f} s left  "
+                f"score {score:.4g}  stuck {stuck}"
+            )
 
         yield line
         return
     columns = (
         TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
         TextColumn("[cyan]{task.fields[speed]:.1f}[/] images x steps/s"), TimeRemainingColumn(),
-        TextColumn("score [bold]{task.fields[score]:.2f}[/]  stuck {task.fields[stuck]}"),
+        TextColumn("score [bold]{task.fields[score]:.4g}[/]  stuck {task.fields[stuck]}"),
     )  # fmt: skip
     with Progress(*columns, console=out) as bar:
-        task = bar.add_task(name, total=total, speed=0.0, score=float("nan"), stuck=0)
+        short = name if len(name) <= 40 else f"{name[:39]}…"
+        task = bar.add_task(short, total=total, speed=0.0, score=float("nan"), stuck=0)
 
-        def redraw(steps, score, stuck):
-            nonlocal done
-            done += steps
-            bar.update(task, advance=steps, speed=speed(), score=score, stuck=stuck)
+        def redraw(steps, images, score, stuck):
+            bar.update(task, advance=steps, speed=count(steps, images), score=score, stuck=stuck)
 
         yield redraw
 
@@ -113,8 +116,8 @@ def summary(results: Sequence[Result], folder: Path) -> None:
         figure = result.figures.get
         table.add_row(
             result.name,
-            f"{figure('final/score', float('nan')):.2f}",
-            f"{figure('final/activation', float('nan')):.2f}",
+            f"{figure('final/score', float('nan')):.4g}",
+            f"{figure('final/activation', float('nan')):.4g}",
             f"{100 * figure('filters/top_share', 0.0):.0f} %",
             f"{figure('final/steps_to_90', float('nan')):.0f}",
             *(f"{figure(f'filters/{end}', 0):.0f}" for end in ENDS),

@@ -174,8 +174,7 @@ def test_an_interrupt_leaves_nothing_half_written(tmp_path, monkeypatch):
 def test_the_remains_of_a_killed_process_are_no_result_and_not_in_the_way(tmp_path):
     """kill -9 cannot be cleaned up after, so its half must not be taken for a whole."""
     job = tmp_path / "0_job"
-    whole = results.write(tmp_path / "elsewhere", *example(1))
-    shutil.copytree(whole, job / ".result.999999")
+    shutil.move(results.write(job, *example(1)), job / ".result.999999")
     assert list(results.finished(tmp_path)) == []
     same(results.read(results.write(job, *example(2))), example(2)[0])
     assert list(results.finished(tmp_path)) == [job / "result"]
