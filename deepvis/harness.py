@@ -133,13 +133,10 @@ def _show(batch: Sequence[Row], look: Look, boards: Mapping[int, Board]) -> None
 
 def _figures(look: Look, count: int) -> tuple[int, float, int]:
     """What the bar shows of a batch: images, mean score, and how many have no gradient."""
-    scores = look.record.score[-1, :count]
+    scores = look.record.score[-1, :count].astype(float)
+    finite = scores[np.isfinite(scores)]
     still = (look.record.gradient_rms[:, :count] == 0).all(axis=0)
-    return (
-        count,
-        float(np.mean(scores[np.isfinite(scores)] if np.isfinite(scores).any() else np.nan)),
-        still.sum(),
-    )
+    return count, float(finite.mean()) if len(finite) else float("nan"), int(still.sum())
 
 
 def _ascend(pack: Pack, batch: Sequence[Row], graph: Graph, total: int) -> Iterator[Look]:

@@ -66,9 +66,8 @@ def make(cfg: DictConfig, overrides: Sequence[str], folder: Path) -> Job:
 def params(job: Job) -> dict[str, Any]:
     """The handful of numbers that tell a job from its neighbours: what was typed, and what names it."""
     cfg = job.cfg
-    typed = dict(
-        o.lstrip("+").split("=", 1) for o in job.overrides if not o.startswith(("hydra", "tracker", "~"))
-    )
+    shown = (o.lstrip("+").replace('"', "") for o in job.overrides if not o.startswith(("hydra", "tracker")))
+    typed = dict(each.split("=", 1) for each in shown)
     return {
         "model": cfg.model.name, "layer": cfg.layer.name, "layer.filters": cfg.layer.filters,
         "steps": cfg.steps, "size": cfg.size, "seed": cfg.seed, "precision": cfg.precision,

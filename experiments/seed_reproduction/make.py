@@ -55,8 +55,8 @@ def main(panels: Path, controls: Path) -> None:
             own = count(panel, reg=reg, seed=seed)
             without = {key for key in stuck["none"] if key[0] == seed}
             summary.append({
-                "part": "panels", "reg": reg, "start": "raw", "score": "ReLU'd", "seed": seed, "filters": len(own),
-                **{end: len(count(own, end=end)) for end in ("converged", "rising", "stuck", "diverged")},
+                "part": "panels", "reg": reg, "start": "raw", "score": "ReLU'd", "seed": seed,
+                "filters": len(own), **{end: len(count(own, end=end)) for end in ("converged", "rising", "stuck", "diverged")},
                 "stuck_without": len(without), "of_those_still_stuck": len(without & stuck[reg]),
                 "median_final_score": round(float(np.median([r["final_score"] for r in own])), 2),
             })  # fmt: skip
