@@ -6,27 +6,25 @@ is done, write its folder, then report it to its run.
 
 import functools
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from hydra.utils import get_method
-from omegaconf import OmegaConf
 
 from deepvis import (
     ascent,
     config,
     images,
     jobs,
-    metrics,
     objectives,
     ops,
     regularizers,
     results,
     terminal,
 )  # fmt: skip
+from deepvis.board import Board, Look
 from deepvis.jobs import Job, Pack, Row
 from deepvis.tracker import Tracker
 
@@ -36,47 +34,6 @@ class Graph(NamedTuple):
 
     advance: Callable[..., tuple[ascent.State, ascent.Record]]
     tags: Mapping[str, str]  # what is known of its weights and its device
-
-
-class Look(NamedTuple):
-    """What the host sees after a chunk."""
-
-    first: int  # step of the first record
-    record: ascent.Record  # NumPy, each [n, B]
-    image: np.ndarray  # [B, H, W, C] centred, after the chunk
-    best: np.ndarray
-
-
-class Board:
-    """One job's pictures and history while they form."""
-
-    def __init__(self, job: Job) -> None:
-        steps, n = job.cfg.steps, len(job.filters)
-        blank = np.full((job.cfg.size, job.cfg.size, 3), 128, np.uint8)
-        self.job = job
-        self.began = time.time()
-        self.run = ""
-        self.waiting = n  # images not yet done
-        self.display = _display(job)
-        self.final, self.best = [blank] * n, [blank] * n
-        self.progress: dict[int, list[np.ndarray]] = {}
-        self.history = {
-            name: np.zeros((steps + 1, n), bool if name == "alive" else np.float32)
-            for name in ascent.Record._fields
-        }
-
-    def see(self, column: int, look: Look, row: int) -> None:
-        """Take over what a look shows of one image."""
-        steps, n = self.job.cfg.steps, len(look.record.score)
-        if look.first > steps:  # done; a neighbour with more steps goes on
-            return
-        for name, values in look.record._asdict().items():
-            own = self.history[name][look.first : look.first + n, column]
-            own[:] = values[: len(own), row]
-        self.final[column] = self.display(look.image[row])
-        self.best[column] = self.display(look.best[row])
-        done = min(look.first + n, steps)
-        self.progress.setdefault(done, list(self.final))[column] = self.final[column]
 
 
 def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> None:
@@ -103,7 +60,7 @@ def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> None:
                         boards[index] = _open(pack.jobs[index], graph, tracker, sweep)
                     for look in _ascend(pack, batch, graph, length):
                         _show(batch, look, boards)
-                        advance(len(look.record.score), *_figures(look, len(batch)))
+                        advance(len(look.record["score"]), *_figures(look, len(batch)))
                     for index in sorted({row.job for row in batch}):
                         boards[index].waiting -= sum(row.job == index for row in batch)
                         if boards[index].waiting == 0:
@@ -133,9 +90,9 @@ def _show(batch: Sequence[Row], look: Look, boards: Mapping[int, Board]) -> None
 
 def _figures(look: Look, count: int) -> tuple[int, float, int]:
     """What the bar shows of a batch: images, mean score, and how many have no gradient."""
-    scores = look.record.score[-1, :count].astype(float)
+    scores = look.record["score"][-1, :count].astype(float)
     finite = scores[np.isfinite(scores)]
-    still = (look.record.gradient_rms[:, :count] == 0).all(axis=0)
+    still = (look.record["gradient_rms"][:, :count] == 0).all(axis=0)
     return count, float(finite.mean()) if len(finite) else float("nan"), int(still.sum())
 
 
@@ -161,8 +118,8 @@ def _ascend(pack: Pack, batch: Sequence[Row], graph: Graph, total: int) -> Itera
         # The last chunk measures once more than it steps, so that a history ends with the final image.
         n = chunk if first + chunk < total - 1 else total - first
         state, record = graph.advance(state, hyper, tf.constant(n))
-        yield Look(first, ascent.Record(*(each.numpy() for each in record)), state.image.numpy(),
-                   state.best_image.numpy())  # fmt: skip
+        seen = {name: values.numpy() for name, values in record._asdict().items()}
+        yield Look(first, seen, state.image.numpy(), state.best_image.numpy())
         first += n
 
 
@@ -174,30 +131,9 @@ def _start(job: Job, index: int) -> np.ndarray:
     return np.clip(image, -mean, 255 - mean) if job.cfg.reg.clip_pixels else image
 
 
-def _display(job: Job) -> Callable[[np.ndarray], np.ndarray]:
-    if job.cfg.start.display == "natural":
-        return functools.partial(images.natural, mean=job.cfg.model.mean)
-    return images.contrast
-
-
 def _finish(board: Board, graph: Graph, tracker: Tracker) -> None:
-    job, seconds = board.job, time.time() - board.began
-    speed = len(job.filters) * job.cfg.steps / seconds
-    result = results.Result(
-        name=job.name,
-        key=job.key,
-        layer=job.cfg.layer.name,
-        filters=job.filters,
-        ends=metrics.ends(board.history),
-        params=jobs.params(job),
-        tags=dict(graph.tags),
-        figures=metrics.figures(board.history)
-        | {"time/seconds": seconds, "time/images_steps_per_second": speed},
-        history=board.history,
-        config=OmegaConf.to_yaml(job.cfg, resolve=True),
-    )
-    folder = results.write(job.folder, result, results.Pictures(board.final, board.best, board.progress))
-    tracker.finish(board.run, folder)
+    result, pictures = board.result(graph.tags)
+    tracker.finish(board.run, results.write(board.job.folder, result, pictures))
 
 
 @functools.lru_cache(maxsize=8)

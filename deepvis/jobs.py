@@ -139,7 +139,7 @@ def hyper(pack: Pack, batch: Sequence[Row]) -> dict[str, np.ndarray]:
 
 def _skeleton(cfg: DictConfig) -> str:
     plain = OmegaConf.to_container(cfg, resolve=True)
-    shape = {k: plain[k] for k in ("model", "objective", "size", "precision", "batch_size")}
+    shape = {k: plain[k] for k in ("model", "objective", "size", "precision", "batch_size", "log_every")}
     shape |= {"layer": plain["layer"]["name"], "combine": plain["reg"]["combine"],
               "optimizer": plain["optimizer"]["_target_"]}  # fmt: skip
     return json.dumps(shape, sort_keys=True)

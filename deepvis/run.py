@@ -81,6 +81,8 @@ def main() -> None:
     except KeyboardInterrupt:
         terminal.error("interrupted; what had finished is kept")
         code = 130
+    except BrokenPipeError:  # deepvis --help | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     except Exception as err:
         if debug:
             raise

@@ -1,0 +1,81 @@
+"""A board: one job's pictures and history while they form, filled image by image as its batches climb."""
+
+import functools
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from deepvis import images, jobs, metrics
+from deepvis.jobs import Job
+from deepvis.results import Pictures, Result
+
+
+class Look(NamedTuple):
+    """What the host sees after a chunk."""
+
+    first: int  # step of the first record
+    record: Mapping[str, np.ndarray]  # what each step saw, [n, B]
+    image: np.ndarray  # [B, H, W, C] centred, after the chunk
+    best: np.ndarray
+
+
+class Board:
+    """One job's pictures and history while they form."""
+
+    def __init__(self, job: Job) -> None:
+        n = len(job.filters)
+        blank = np.full((job.cfg.size, job.cfg.size, 3), 128, np.uint8)
+        self.job = job
+        self.began = time.time()
+        self.run = ""
+        self.waiting = n  # images not yet done
+        self.display = _display(job)
+        self.final, self.best = [blank] * n, [blank] * n
+        self.progress: dict[int, list[np.ndarray]] = {}
+        self.history: dict[str, np.ndarray] = {}
+
+    def see(self, column: int, look: Look, row: int) -> None:
+        """Take over what a look shows of one image."""
+        steps, n = self.job.cfg.steps, len(look.record["score"])
+        if look.first > steps:  # done; a neighbour with more steps goes on
+            return
+        for name, values in look.record.items():
+            whole = self.history.setdefault(name, np.zeros((steps + 1, len(self.final)), values.dtype))
+            own = whole[look.first : look.first + n, column]
+            own[:] = values[: len(own), row]
+        self.final[column] = self.display(look.image[row])
+        self.best[column] = self.display(look.best[row])
+        done = min(look.first + n, steps)
+        self.progress.setdefault(done, list(self.final))[column] = self.final[column]
+
+    def result(self, tags: Mapping[str, str]) -> tuple[Result, Pictures]:
+        """What the job leaves, once no image is waited for.
+
+        Args:
+          tags: what is known of its network and its device.
+        """
+        job, seconds = self.job, time.time() - self.began
+        speed = len(job.filters) * job.cfg.steps / seconds
+        spent = {"time/seconds": seconds, "time/images_steps_per_second": speed}
+        result = Result(
+            name=job.name,
+            key=job.key,
+            layer=job.cfg.layer.name,
+            filters=job.filters,
+            ends=metrics.ends(self.history),
+            params=jobs.params(job),
+            tags=dict(tags),
+            figures=metrics.figures(self.history) | spent,
+            history=self.history,
+            config=OmegaConf.to_yaml(job.cfg, resolve=True),
+        )
+        return result, Pictures(self.final, self.best, self.progress)
+
+
+def _display(job: Job) -> Callable[[np.ndarray], np.ndarray]:
+    if job.cfg.start.display == "natural":
+        return functools.partial(images.natural, mean=job.cfg.model.mean)
+    return images.contrast
