@@ -1,6 +1,7 @@
 """Laws of deepvis.jobs: what a job is, which jobs share a graph, and that no image is lost on the way."""
 
 import copy
+import functools
 import itertools
 import json
 from collections import Counter
@@ -19,6 +20,7 @@ TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=0-3", "size=16", "ste
 FREE = ("tracker", "batch_size", "log_every")
 
 
+@functools.cache  # composing takes a tenth of a second; what is composed is read only
 def composed(*overrides):
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
         return compose("config", [*TINY, *overrides])
@@ -82,7 +84,7 @@ def test_the_key_changes_with_everything_that_changes_a_result_and_with_nothing_
 
 @pytest.mark.parametrize("key", sorted(set(VGG) - set(LEAVES)), ids=".".join)
 def test_so_it_does_for_the_options_of_real_networks(key):
-    changed = composed("model=vgg16")
+    changed = composed("model=vgg16").copy()
     before = jobs.make(changed, [], Path("a")).key
     with open_dict(changed):
         OmegaConf.update(changed, ".".join(key), other(key, VGG[key]))
@@ -115,9 +117,35 @@ def test_the_key_is_of_the_config_not_of_how_or_where_it_was_asked_for():
         (["start.path=a.b/c.d=e.jpg"], "path=a.b/c.d=e.jpg"),
     ],
 )
-def test_a_job_is_named_after_what_was_typed(typed, name):
-    assert (jobs.name(typed) or "block2_conv1") == name
+def test_a_job_is_named_after_what_was_typed(typed, name, monkeypatch):
+    monkeypatch.delenv("DEEPVIS_SWEPT", raising=False)
     assert jobs.make(BASE, typed, Path("a")).name == name
+
+
+@pytest.mark.parametrize(
+    ("swept", "name"),
+    [
+        ("reg.decay", "decay=0.8"),
+        ("reg.decay seed", "decay=0.8 seed=3"),
+        ("model", "model=hed"),
+        ("log_every", "log_every=2"),  # unusual, but then it is what tells the jobs apart
+        ("size", "block2_conv1"),
+    ],
+)
+def test_in_a_sweep_a_job_is_named_after_what_was_swept(swept, name, monkeypatch):
+    monkeypatch.setenv("DEEPVIS_SWEPT", swept)
+    typed = ["model=hed", "reg.decay=0.8", "seed=3", "log_every=2"]
+    assert jobs.make(BASE, typed, Path("a")).name == name
+
+
+@pytest.mark.parametrize(
+    "typed", [["start.path=/a/b c/é.jpg"], ["layer.filters=[0,1]"], ["reg.decay=0.8"] * 40, [], ["a=../../x"]]
+)
+def test_a_jobs_folder_is_one_safe_short_name_that_begins_with_its_number(typed, monkeypatch):
+    monkeypatch.delenv("DEEPVIS_SWEPT", raising=False)
+    found = config.job_folder(12, typed)
+    assert found.partition("_")[0] == "12" and len(found) <= 120 and Path(found).name == found
+    assert not set(found) & set(" /\\\"'[]{}$;&|<>*?:")
 
 
 def test_params_are_a_handful_and_hold_what_was_typed():
@@ -170,10 +198,9 @@ def test_what_is_read_from_a_packs_first_job_is_common_to_all():
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 7, 16, 100])
 def test_batches_hold_every_filter_of_every_job_once_and_in_order(batch_size):
     specs = ["0-3", "5", "all", "7,2"]
-    queue = [
-        made(f'layer.filters="{s}"', f"batch_size={batch_size}", f"seed={i}") for i, s in enumerate(specs)
-    ]
-    queue.insert(2, made("size=18", "layer.filters=[1,0]", f"batch_size={batch_size}"))
+    batched = f"batch_size={batch_size}"
+    queue = [made(f'layer.filters="{spec}"', batched, f"seed={i}") for i, spec in enumerate(specs)]
+    queue.insert(2, made("size=18", "layer.filters=[1,0]", batched))
     packs = list(jobs.packs(queue))
     seen = Counter(
         (id(pack.jobs[row.job]), row.column) for pack in packs for batch in pack.batches for row in batch
