@@ -15,8 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
 from PIL import Image, UnidentifiedImageError
+
+PACKAGE = Path(__file__).resolve().parent
+# A wheel carries conf/ inside the package; a checkout has it beside.
+CONF = next(p for p in (PACKAGE / "conf", PACKAGE.parent / "conf") if p.is_dir())
 
 
 class ConfigError(Exception):
@@ -110,6 +114,14 @@ def job_folder(number: int, overrides: Sequence[str]) -> str:
 
 
 OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
+
+
+def without_hydra(cfg: DictConfig) -> DictConfig:
+    """A composed config without Hydra's own node: what a job is."""
+    own = cfg.copy()
+    with open_dict(own):
+        own.pop("hydra", None)
+    return own
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:

@@ -35,8 +35,8 @@ class Tracker(Protocol):
     def start(self, sweep: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
         """Open a run for a job, and return its id."""
 
-    def finish(self, run: str, folder: Path) -> None:
-        """Fill a run from a result folder, and end it as FINISHED."""
+    def finish(self, run: str, folder: Path, failure: str | None) -> None:
+        """Fill a run from a result folder, and end it: FINISHED, or FAILED with a reason."""
 
     def end(self, run: str, status: str, reason: str) -> None:
         """End a run that has no result: FAILED or KILLED."""
@@ -57,8 +57,8 @@ class Memory:
                           "status": "RUNNING"}  # fmt: skip
         return run
 
-    def finish(self, run, folder):
-        self.runs[run] |= {"status": "FINISHED", "folder": folder}
+    def finish(self, run, folder, failure):
+        self.runs[run] |= {"status": "FAILED" if failure else "FINISHED", "folder": folder}
 
     def end(self, run, status, reason):
         self.runs[run] |= {"status": status, "reason": reason}
@@ -82,7 +82,7 @@ class Mlflow:
         self.client.log_batch(run, params=[Param(k, str(v)[:6000]) for k, v in params.items()])
         return run
 
-    def finish(self, run, folder):
+    def finish(self, run, folder, failure):
         from mlflow.entities import Metric
 
         result, now = results.read(folder), int(time.time() * 1000)
@@ -99,7 +99,9 @@ class Mlflow:
             self._image(run, path, f"progress/{path.stem}", int(path.parent.name.partition("_")[2]))
         for name in ("gallery.png", "best.png", "history.npz", "config.yaml", "result.json"):
             self.client.log_artifact(run, folder / name)
-        self.client.set_terminated(run, "FINISHED")
+        if failure:
+            self.client.set_tag(run, "reason", failure[:5000])
+        self.client.set_terminated(run, "FAILED" if failure else "FINISHED")
 
     def end(self, run, status, reason):
         self.client.set_tag(run, "reason", reason[:5000])
