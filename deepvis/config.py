@@ -86,6 +86,7 @@ class Config:
     size: int = 128
     batch_size: int = 16
     log_every: int = 5
+    resume: str | None = None
     precision: str = "float32"
 
 
@@ -102,7 +103,7 @@ def name(overrides: Iterable[str]) -> str:
       'decay=0.8 model=hed'
     """
     swept = os.environ.get("DEEPVIS_SWEPT", "").split()
-    quiet = ("tracker", "hydra", "batch_size=", "log_every=")
+    quiet = ("tracker", "hydra", "batch_size=", "log_every=", "resume=")
     own = [o for o in overrides if (o.partition("=")[0] in swept if swept else not o.startswith(quiet))]
     return " ".join(re.sub(r"^[\w.]*\.(?=\w+=)", "", o).replace('"', "") for o in own)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepvis import errors, graph, images, jobs, metrics, results, terminal
+from deepvis import errors, graph, images, jobs, ledger, metrics, results, terminal
 from deepvis.board import Board, Look
 from deepvis.graph import Graph
 from deepvis.jobs import Job, Pack, Row
@@ -34,7 +34,7 @@ def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> dict[Path, str]:
       BaseException: an interrupt or an exit, after the open runs were ended as KILLED.
     """
     lost: dict[Path, str] = {}
-    for pack in jobs.packs(queue):
+    for pack in jobs.packs(_remaining(queue, tracker, sweep, lost)):
         boards: dict[int, Board] = {}
         made = None
         with _alone(pack, range(len(pack.jobs)), boards, lost, tracker):
@@ -47,6 +47,42 @@ def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> dict[Path, str]:
                 _end(tracker, board.run, "KILLED", type(err).__name__)
             raise
     return lost
+
+
+def _remaining(queue: Sequence[Job], tracker: Tracker, sweep: str, lost: dict[Path, str]) -> list[Job]:
+    """The jobs that a resumed sweep has still to compute; what was computed and not logged is logged here."""
+    if not any(job.cfg.resume for job in queue):
+        return list(queue)
+    states, left = tracker.states(sweep), []
+    for job in queue:
+        state, done = states.get(job.folder.name), job.folder / "result"
+        if state == "FINISHED":
+            continue
+        if state == "RUNNING":
+            lost[job.folder] = "still run by another process"
+            terminal.error(f"{job.name}: {lost[job.folder]}")
+        elif done.is_dir() and results.read(done).key == job.key:
+            _log_again(job, done, tracker, sweep, lost)
+        else:
+            left.append(job)
+    return left
+
+
+def _log_again(job: Job, done: Path, tracker: Tracker, sweep: str, lost: dict[Path, str]) -> None:
+    result = results.read(done)
+    failure = metrics.failure(result.history, [results.label(i) for i in result.filters])
+    try:
+        run = tracker.start(sweep, job.name, result.params, dict(result.tags) | _own_tags(job))
+        tracker.finish(run, done, failure)
+    except Exception as err:
+        failure = f"still not logged ({errors.first(err)}); its results are kept in {done}"
+    if failure:
+        lost[job.folder] = failure
+        terminal.error(f"{job.name}: {failure}")
+
+
+def _own_tags(job: Job) -> dict[str, str]:
+    return {"job": job.folder.name, "job_key": job.key, "process": ledger.sign_of_life(job.folder.parent)}
 
 
 def _run_pack(pack: Pack, made: Graph, boards: dict[int, Board], lost: dict[Path, str], tracker: Tracker,
@@ -112,7 +148,7 @@ def _end(tracker: Tracker, run: str, status: str, reason: str) -> None:
 
 def _open(job: Job, made: Graph, tracker: Tracker, sweep: str) -> Board:
     board = Board(job)
-    board.run = tracker.start(sweep, job.name, jobs.params(job), dict(made.tags) | {"job_key": job.key})
+    board.run = tracker.start(sweep, job.name, jobs.params(job), dict(made.tags) | _own_tags(job))
     return board
 
 

@@ -5,6 +5,7 @@ None of it needs TensorFlow.
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -14,7 +15,7 @@ from hydra.experimental.callback import Callback
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 
-from deepvis import config, errors, terminal
+from deepvis import config, errors, jobs, ledger, terminal
 from deepvis.tracker import Tracker
 
 _opened: list[Tracker] = []  # this process's tracker: the preflight opens it, the jobs use it
@@ -24,10 +25,10 @@ class Preflight(Callback):
     """Hydra's word that a run or a sweep is about to start."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        _refusing(lambda: [config], config)
+        _refusing(lambda: [config], config, Path(config.hydra.run.dir).parent)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        _refusing(lambda: _composed(config), config)
+        _refusing(lambda: _composed(config), config, Path(config.hydra.sweep.dir))
 
 
 def tracker_of(cfg: DictConfig) -> Tracker:
@@ -43,29 +44,53 @@ def opened() -> Tracker | None:
     return _opened[0] if _opened else None
 
 
-def _refusing(compose: Callable[[], list[DictConfig]], whole: DictConfig) -> None:
+def _refusing(compose: Callable[[], list[DictConfig]], whole: DictConfig, folder: Path) -> None:
     """Hydra turns a callback's exception into a warning and goes on; an exit it lets through."""
     typed = list(whole.hydra.overrides.task)
     try:
-        _check(compose(), typed)
+        _check_additions(typed)
+        composed = compose()
+        digests = _check(composed)
+        tracker = tracker_of(composed[0] if composed else whole)
+        _begin(folder.absolute(), composed, typed, digests, whole.resume, tracker)
     except Exception as err:
         terminal.error(errors.line(err, typed))
         raise SystemExit(1) from err
 
 
-def _check(composed: list[DictConfig], typed: list[str]) -> None:
-    _check_additions(typed)
+def _check(composed: list[DictConfig]) -> dict[str, str]:
+    """Check every config and read every network's weights; returns their digests."""
     networks: dict[str, DictConfig] = {}
     for cfg in composed:
         config.check(config.without_hydra(cfg))
-        networks[f"{cfg.model}{cfg.layer.name}"] = cfg
+        networks[f"{cfg.model.name} {cfg.layer.name} {cfg.model.weights}"] = cfg
     terminal.take()
+    digests = {}
     for cfg in networks.values():
         source = OmegaConf.to_container(cfg.model.weights)
         shapes = config.shapes(cfg.model.blocks, cfg.layer.name)
-        get_method(source.pop("_target_"))(shapes=shapes, **source)
-    for cfg in composed[:1]:
-        tracker_of(cfg)
+        read = get_method(source.pop("_target_"))(shapes=shapes, **source)
+        digests[f"{cfg.model.name} {cfg.layer.name}"] = read.digest
+    return digests
+
+
+def _begin(folder: Path, composed: list[DictConfig], typed: list[str], digests: dict[str, str],
+           resume: str | None, tracker: Tracker) -> None:  # fmt: skip
+    """Write the sweep's ledger, or take up the one of the sweep that is resumed."""
+    known = []
+    for number, cfg in enumerate(composed):
+        overrides = list(cfg.hydra.overrides.task)
+        job = jobs.make(config.without_hydra(cfg), overrides, folder / config.job_folder(number, overrides))
+        known.append({"name": job.name, "key": job.key, "folder": job.folder.name})
+    sweep = os.environ["DEEPVIS_SWEEP"]
+    entry = ledger.identity(sweep, typed, known, digests)
+    if resume is not None:
+        old = ledger.read(folder)
+        ledger.check(old, entry)
+        entry["start"], entry["overrides"] = old["start"], old["overrides"]
+        tracker.mend(sweep, lambda token: ledger.is_alive(folder, token))
+    ledger.write(folder, entry)
+    os.environ["DEEPVIS_FOLDER"] = str(folder)  # the sweep has begun
 
 
 def _composed(whole: DictConfig) -> list[DictConfig]:

@@ -17,7 +17,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from deepvis import config, errors, jobs, preflight, sweep, terminal
+from deepvis import config, errors, jobs, ledger, preflight, sweep, terminal
 
 
 def job(cfg: DictConfig) -> None:
@@ -43,10 +43,10 @@ def main() -> None:
         sys.exit(ui.main(sys.argv[2:]))
     debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise, so that the one line is ours
-    os.environ["DEEPVIS_SWEEP"] = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     sys.argv[1:] = _quoted(sys.argv[1:])
     code = 0
     try:
+        os.environ["DEEPVIS_SWEEP"] = _sweep(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(config.CONF), config_name="config")(job)()
     except errors.ReportedError:
         code = 1
@@ -62,9 +62,16 @@ def main() -> None:
         code = 1
     finally:
         tracker = preflight.opened()
-        if tracker is not None:
-            sweep.close(os.environ["DEEPVIS_SWEEP"], Path("outputs", os.environ["DEEPVIS_SWEEP"]), tracker)
+        if tracker is not None and "DEEPVIS_FOLDER" in os.environ:
+            sweep.close(os.environ["DEEPVIS_SWEEP"], Path(os.environ["DEEPVIS_FOLDER"]), tracker)
     sys.exit(code)
+
+
+def _sweep(argv: list[str]) -> str:
+    """The sweep's id: a new one, or that of the sweep to go on with. Hydra needs it to name the folders."""
+    for word in (a.partition("=")[2] for a in argv if a.startswith("resume=")):
+        return ledger.find(word, Path("outputs"))
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
 def _quoted(argv: list[str]) -> list[str]:

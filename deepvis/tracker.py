@@ -9,7 +9,7 @@ import getpass
 import os
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +41,12 @@ class Tracker(Protocol):
     def end(self, run: str, status: str, reason: str) -> None:
         """End a run that has no result: FAILED or KILLED."""
 
+    def states(self, sweep: str) -> dict[str, str]:
+        """How far a sweep's jobs are, by the name of their folder; FINISHED counts before RUNNING."""
+
+    def mend(self, sweep: str, alive: Callable[[str], bool]) -> None:
+        """End as KILLED the runs that are open though their process is gone."""
+
     def close(self, sweep: str, folders: Sequence[Path], files: Iterable[Path]) -> str | None:
         """Make the sweep's own run and view; return the view's address, where there is one."""
 
@@ -62,6 +68,12 @@ class Memory:
 
     def end(self, run, status, reason):
         self.runs[run] |= {"status": status, "reason": reason}
+
+    def states(self, sweep):
+        return _furthest((run["tags"]["job"], run["status"]) for run in self.runs.values())
+
+    def mend(self, sweep, alive):
+        pass
 
     def close(self, sweep, folders, files):
         return None
@@ -107,9 +119,19 @@ class Mlflow:
         self.client.set_tag(run, "reason", reason[:5000])
         self.client.set_terminated(run, status)
 
+    def states(self, sweep):
+        runs = self._runs(sweep, "tags.kind = 'job'")
+        return _furthest((run.data.tags["job"], run.info.status) for run in runs)
+
+    def mend(self, sweep, alive):
+        for run in self._runs(sweep, "attributes.status = 'RUNNING'"):
+            if not alive(run.data.tags["process"]):
+                self.end(run.info.run_id, "KILLED", "its process was gone when the sweep was resumed")
+
     def close(self, sweep, folders, files):
         done = [results.read(folder) for folder in folders]
-        run = self._create(sweep, "sweep", f"sweep {sweep}", {})
+        run = next((run.info.run_id for run in self._runs(sweep, "tags.kind = 'sweep'")), None)
+        run = run or self._create(sweep, "sweep", f"sweep {sweep}", {})
         for file in files:
             self.client.log_artifact(run, file)
         self.client.log_metric(run, "jobs/finished", len(done))
@@ -137,6 +159,15 @@ class Mlflow:
             return f"{base}/#/experiments/{self.experiment_id}"
         return saved_view.link(base, self.experiment_id, found[0].data.tags["sweep"])
 
+    def _runs(self, sweep, condition):
+        token, where = None, f"tags.sweep = '{sweep}' and {condition}"
+        while True:
+            page = self.client.search_runs([self.experiment_id], where, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
     def _create(self, sweep, kind, name, tags):
         place = {"pid": str(os.getpid()), "host": socket.gethostname(), "mlflow.user": getpass.getuser()}
         named = {"sweep": sweep, "kind": kind, "deepvis": __version__}
@@ -147,6 +178,12 @@ class Mlflow:
     def _image(self, run, path, key, step):
         with Image.open(path) as picture:
             self.client.log_image(run, picture, key=key, step=step, synchronous=True)
+
+
+def _furthest(seen: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """A job may have several runs, all but one of them failed or killed."""
+    order = ("KILLED", "FAILED", "RUNNING", "FINISHED")
+    return dict(sorted(seen, key=lambda pair: order.index(pair[1])))
 
 
 def memory() -> Memory:
