@@ -55,7 +55,8 @@ def _remaining(queue: Sequence[Job], tracker: Tracker, sweep: str, lost: dict[Pa
         return list(queue)
     states, left = tracker.states(sweep), []
     for job in queue:
-        state, done = states.get(job.folder.name), job.folder / "result"
+        done = job.folder / "result"
+        state = states[job.folder.name].status if job.folder.name in states else None
         if state == "FINISHED":
             continue
         if state == "RUNNING":

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from deepvis import __version__
 from deepvis.config import ConfigError
+from deepvis.tracker import State
 
 FILE = "sweep.json"
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "hydra-core", "mlflow")
@@ -50,7 +51,7 @@ def identity(sweep: str, typed: Sequence[str], jobs: Sequence[Mapping[str, str]]
         "weights": dict(weights),
         "start": _now(),
         "end": None,
-        "jobs": [dict(job, state="PENDING") for job in jobs],
+        "jobs": [dict(job, state="PENDING", reason="") for job in jobs],
     }
 
 
@@ -74,7 +75,7 @@ def read(folder: Path) -> dict[str, Any]:
         raise ConfigError(f"resume: {folder} has no {FILE}, so there is no sweep to go on with") from err
 
 
-def close(folder: Path, states: Mapping[str, str]) -> dict[str, Any]:
+def close(folder: Path, states: Mapping[str, State]) -> dict[str, Any]:
     """Write down how a sweep's jobs ended.
 
     Args:
@@ -83,8 +84,11 @@ def close(folder: Path, states: Mapping[str, str]) -> dict[str, Any]:
     """
     entry = read(folder)
     for job in entry["jobs"]:
-        job["state"] = states.get(job["folder"], job["state"])
+        if job["folder"] in states:
+            job["state"], job["reason"] = states[job["folder"]]
     entry["end"] = _now()
+    for file in (folder / ".alive").glob("*"):
+        is_alive(folder, file.name)  # clears the signs of those that are gone
     write(folder, entry)
     return entry
 

@@ -30,7 +30,7 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> None:
     places = list(results.finished(folder))
     unfinished = [job for job in entry["jobs"] if job["state"] != "FINISHED"]
     for job in unfinished:
-        terminal.console().print(f"{job['state']:<8}  {job['name']}")
+        terminal.console().print(f"{job['state']:<8}  {job['name']}  {job['reason']}", soft_wrap=True)
     if unfinished:
         terminal.console().print(f"go on with  {ledger.command(entry)}", soft_wrap=True)
     if not places:

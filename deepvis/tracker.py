@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from filelock import FileLock
@@ -29,6 +29,13 @@ class TrackerError(Exception):
     """A store that cannot be used; the message is one line."""
 
 
+class State(NamedTuple):
+    """How far a job is."""
+
+    status: str  # MLflow's word: RUNNING, FINISHED, FAILED or KILLED
+    reason: str  # of a failure
+
+
 class Tracker(Protocol):
     """What the harness asks of a tracker."""
 
@@ -41,7 +48,7 @@ class Tracker(Protocol):
     def end(self, run: str, status: str, reason: str) -> None:
         """End a run that has no result: FAILED or KILLED."""
 
-    def states(self, sweep: str) -> dict[str, str]:
+    def states(self, sweep: str) -> dict[str, State]:
         """How far a sweep's jobs are, by the name of their folder; FINISHED counts before RUNNING."""
 
     def mend(self, sweep: str, alive: Callable[[str], bool]) -> None:
@@ -70,7 +77,9 @@ class Memory:
         self.runs[run] |= {"status": status, "reason": reason}
 
     def states(self, sweep):
-        return _furthest((run["tags"]["job"], run["status"]) for run in self.runs.values())
+        return _furthest(
+            (run["tags"]["job"], State(run["status"], run.get("reason", ""))) for run in self.runs.values()
+        )
 
     def mend(self, sweep, alive):
         pass
@@ -121,7 +130,9 @@ class Mlflow:
 
     def states(self, sweep):
         runs = self._runs(sweep, "tags.kind = 'job'")
-        return _furthest((run.data.tags["job"], run.info.status) for run in runs)
+        return _furthest(
+            (run.data.tags["job"], State(run.info.status, run.data.tags.get("reason", ""))) for run in runs
+        )
 
     def mend(self, sweep, alive):
         for run in self._runs(sweep, "attributes.status = 'RUNNING'"):
@@ -180,10 +191,10 @@ class Mlflow:
             self.client.log_image(run, picture, key=key, step=step, synchronous=True)
 
 
-def _furthest(seen: Iterable[tuple[str, str]]) -> dict[str, str]:
+def _furthest(seen: Iterable[tuple[str, State]]) -> dict[str, State]:
     """A job may have several runs, all but one of them failed or killed."""
     order = ("KILLED", "FAILED", "RUNNING", "FINISHED")
-    return dict(sorted(seen, key=lambda pair: order.index(pair[1])))
+    return dict(sorted(seen, key=lambda pair: order.index(pair[1].status)))
 
 
 def memory() -> Memory:
