@@ -36,9 +36,10 @@ def ends(history: History) -> list[str]:
     score, gradient, alive = (history[k] for k in ("score", "gradient_rms", "alive"))
     best = np.fmax.accumulate(score, axis=0)
     last_quarter = (len(score) - 1) - max(1, (len(score) - 1) // 4)
-    rise = best[-1] - score[0]
+    with np.errstate(invalid="ignore"):  # inf - inf, of a filter that diverged
+        rise = best[-1] - score[0]
+        rising = best[-1] - best[last_quarter] > 0.05 * rise
     stuck = (gradient == 0).all(axis=0) & ~(rise > 0)
-    rising = best[-1] - best[last_quarter] > 0.05 * rise
     return [
         "diverged" if d else "stuck" if s else "rising" if r else "converged"
         for d, s, r in zip(~alive[-1].astype(bool), stuck, rising, strict=True)

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-# --- Regularizers: operators that make an image a little more natural -------------------------------------
+# --- Regularizers: operators that make an image a little more natural --------------------------------------
 
 
 def decay(image, factor):
@@ -109,7 +109,7 @@ def _by_channel(blur_one, image):
     return np.stack([blur_one(image[:, :, c]) for c in range(image.shape[2])], axis=2)
 
 
-# --- Step rules: gradient -> what is added to the image -----------------------------------------------------
+# --- Step rules: gradient -> what is added to the image ----------------------------------------------------
 
 
 def normalized(grad, rate):
@@ -123,7 +123,7 @@ def sgd(grad, rate):
 
 
 def progress(grad, max_rate, desired):
-    """The rate r at which the score promises to rise by `desired`: r g . g = desired, but at most max_rate."""
+    """The rate r at which the score promises to rise by `desired`, r g . g = desired; at most max_rate."""
     squared = np.sum(grad**2)
     return (min(max_rate, desired / squared) if squared > 0 else max_rate) * grad
 
@@ -131,7 +131,7 @@ def progress(grad, max_rate, desired):
 STEP_RULES = {"normalized": normalized, "sgd": sgd, "progress": progress}
 
 
-# --- One step -----------------------------------------------------------------------------------------------
+# --- One step ----------------------------------------------------------------------------------------------
 
 
 def next_image(image, grad, step, reg, rule, mean):
@@ -150,7 +150,7 @@ def next_image(image, grad, step, reg, rule, mean):
     return regularize(image + STEP_RULES[rule["name"]](grad, **numbers), grad, step, reg, mean)
 
 
-# --- Starts: the first image --------------------------------------------------------------------------------
+# --- Starts: the first image -------------------------------------------------------------------------------
 
 
 def noise(size, seed, index, low, high):
@@ -173,7 +173,7 @@ def picture(size, path, mean):
     return np.asarray(square.resize((size, size), Image.Resampling.BICUBIC), np.float64) - mean
 
 
-# --- The network: 3 x 3 convolutions with ReLU, halved between blocks ---------------------------------------
+# --- The network: 3 x 3 convolutions with ReLU, halved between blocks --------------------------------------
 
 
 def convolve(x, kernel, bias):

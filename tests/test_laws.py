@@ -1,10 +1,11 @@
-"""Laws that every member of a family keeps: regularizers, optimizers, objectives, starts, and the ascent itself.
+"""Laws that every member of a family keeps: regularizers, optimizers, objectives, starts; and the ascent.
 
 Members are found by listing conf/, so a new file is held to the laws without being named here. Everything is
 compared with `reference`, which is float64 and sees one image at a time.
 """
 
 import functools
+import math
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import reference
 import tensorflow as tf
-from conftest import choices, config_of, job_of
+from conftest import choices, config_of
 from hydra.utils import get_method
 from omegaconf import OmegaConf
 from PIL import Image
@@ -21,7 +22,7 @@ from deepvis import ascent, config, jobs, models, objectives, ops, regularizers,
 
 MEAN = (123.68, 116.779, 103.939)
 
-# --- Regularizers ---------------------------------------------------------------------------------------------
+# --- Regularizers ------------------------------------------------------------------------------------------
 
 # One way of switching each operator on; a new operator without a row here fails a test below.
 ON = {
@@ -32,6 +33,7 @@ ON = {
     "contribution": ["reg.contribution_percentile=60"],
     "clip_pixels": ["reg.clip_pixels=true"],
 }
+EVERY = [override for overrides in ON.values() for override in overrides]
 CASES = {f"preset {name}": (f"reg={name}",) for name in choices("reg")}
 CASES |= {f"only {name}": tuple(overrides) for name, overrides in ON.items()}
 CASES |= {
@@ -44,9 +46,9 @@ CASES |= {
     "box larger than the image": ("reg.blur=41", "reg.blur_kind=box"),
     "blur every 3": ("reg.blur=3", "reg.blur_every=3"),
     "percentile 99.9": ("reg.norm_percentile=99.9",),
-    "chain of all": tuple(sum(ON.values(), [])),
-    "mix of all": (*sum(ON.values(), []), "reg.combine=mix"),
-    "weighted mix of all": (*sum(ON.values(), []), "reg.combine=mix", "reg.weights.decay=3", "reg.weights.blur=2.5",
+    "chain of all": tuple(EVERY),
+    "mix of all": (*EVERY, "reg.combine=mix"),
+    "weighted mix of all": (*EVERY, "reg.combine=mix", "reg.weights.decay=3", "reg.weights.blur=2.5",
                             "reg.weights.value=0.5", "reg.weights.norm=0", "reg.blur_every=2"),
     "mix of nothing": ("reg.combine=mix",),
     "mix of weight 0": ("reg.combine=mix", "reg.decay=0.8", "reg.weights.decay=0"),
@@ -126,10 +128,14 @@ def test_regularizer_equals_the_oracle(case, size):
     image[1] += 100  # pixels beyond [0, 255]
     image[2, : size // 2] = 0  # ties at zero, as after a clip
     blur_before_clip = reg["combine"] == "chain" and {"blur"} < jobs.active(reg) - {"decay", "clip_pixels"}
-    if not blur_before_clip:  # a blur breaks ties by rounding, and which pixel is then below is anyone's guess
+    if (
+        not blur_before_clip
+    ):  # a blur breaks ties by rounding, and which pixel is then below is anyone's guess
         tied = ties(3, size)
         constant = np.full((size, size, 3), 7.25, np.float32)
-        image, grad = (np.stack([*a, *b]) for a, b in ((image, (tied[0], constant)), (grad, (tied[1], constant))))
+        image, grad = (
+            np.stack([*a, *b]) for a, b in ((image, (tied[0], constant)), (grad, (tied[1], constant)))
+        )
     for step in STEPS:
         ours = applied([reg] * len(image), image, grad, step)
         for i in range(len(image)):
@@ -213,7 +219,7 @@ def test_the_chain_goes_in_the_order_of_yosinski():
     close(applied([reg], image, grad, 0)[0], oracle)
 
 
-# --- Percentiles ----------------------------------------------------------------------------------------------
+# --- Percentiles -------------------------------------------------------------------------------------------
 
 
 def values_of(kind: str, n: int) -> np.ndarray:
@@ -244,12 +250,12 @@ def test_below_percentile_is_numpys(n, kind):
 @pytest.mark.parametrize("kind", ["distinct", "ties"])
 @pytest.mark.parametrize("n", [2, 11, 26, 51, 101, 201, 301, 2601, 10201])
 def test_below_percentile_takes_a_whole_rank_as_whole(n, kind):
-    """q (n - 1) / 100 is whole for many whole q here, 28 x 50 / 100 say: one unit of rounding upwards would clip
-    one pixel too many. 51, 101: images of that size have n = 2601 and 10201 pixels."""
+    """q (n - 1) / 100 is whole for many q here, 28 x 50 / 100 say: rounding upwards would clip one pixel
+    too many. Images of 51 px and 101 px have 2601 and 10201 pixels."""
     values = values_of(kind, n)
     q = np.arange(100)
-    threshold = [np.sort(values)[-(-Fraction(int(each) * (n - 1), 100) // 1) * -1 * -1] for each in q]
-    np.testing.assert_array_equal(below(values, q), values < np.array(threshold)[:, None])
+    ranks = [math.ceil(Fraction(int(each) * (n - 1), 100)) for each in q]
+    np.testing.assert_array_equal(below(values, q), values < np.sort(values)[ranks][:, None])
 
 
 def test_below_percentile_selects_nothing_at_zero():
@@ -257,7 +263,7 @@ def test_below_percentile_selects_nothing_at_zero():
         assert not below(values_of("ties", n), np.zeros(3)).any()
 
 
-# --- Blur matrix ----------------------------------------------------------------------------------------------
+# --- Blur matrix -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 16, 33])
@@ -274,12 +280,14 @@ def test_blur_matrix_is_scipys_blur_of_a_line(n, size):
     )
 
 
-# --- Optimizers -----------------------------------------------------------------------------------------------
+# --- Optimizers --------------------------------------------------------------------------------------------
 
 
 def rule_of(name: str) -> dict[str, float]:
     """A step rule's numbers in conf/optimizer."""
-    numbers = OmegaConf.to_container(config_of("model=tiny", "layer=block2_conv1", f"optimizer={name}").optimizer)
+    numbers = OmegaConf.to_container(
+        config_of("model=tiny", "layer=block2_conv1", f"optimizer={name}").optimizer
+    )
     return {k: float(v) for k, v in numbers.items() if k != "_target_"}
 
 
@@ -347,18 +355,18 @@ def test_a_step_rule_mutates_no_argument(name):
         bitwise(variables[k].numpy(), v)
 
 
-# --- Objectives -----------------------------------------------------------------------------------------------
+# --- Objectives --------------------------------------------------------------------------------------------
 
 OBJECTIVES = [(name, pre) for name in choices("objective") for pre in (True, False)]
 
 
 def goal(name: str, layer: str, filters, pre: bool) -> objectives.Objective:
     target = config_of("model=tiny", "layer=block2_conv1", f"objective={name}").objective["_target_"]
-    return get_method(target)(layer, tf.constant(filters, tf.int32), pre_activation=pre)
+    return get_method(target)(layer, tf.cast(filters, tf.int32), pre_activation=pre)
 
 
-def maps(batch: int, seed: int = 30) -> dict[str, objectives.Activation]:
-    pre = noise(seed, batch, 5, 7, 11, scale=3.0)
+def maps(batch: int, channels: int = 16) -> dict[str, objectives.Activation]:
+    pre = noise(30, batch, 5, 7, channels, scale=3.0)
     return {"it": objectives.Activation(tf.constant(pre), tf.nn.relu(pre)),
             "other": objectives.Activation(tf.constant(pre + 100), tf.constant(pre + 100))}  # fmt: skip
 
@@ -386,10 +394,12 @@ def test_reading_equals_the_oracle_and_ties_share_a_rank():
     assert not tops.rank.numpy().any()
 
 
+@pytest.mark.parametrize("channels", [8, 11, 12, 16, 64])
 @pytest.mark.parametrize(("name", "pre"), OBJECTIVES)
-def test_an_objective_packed_equals_alone_in_any_order(name, pre):
-    filters, order = np.array([4, 0, 10, 4, 7]), np.array([4, 2, 0, 1, 3])
-    seen = maps(5)
+def test_an_objective_packed_equals_alone_in_any_order(name, pre, channels):
+    """However many channels: a sum whose order depends on an image's place in memory would tell."""
+    filters, order = np.array([4, 0, 7, 4, 6]), np.array([4, 2, 0, 1, 3])
+    seen = maps(5, channels)
 
     def some(rows):
         picked = {k: objectives.Activation(*(tf.gather(m, rows) for m in v)) for k, v in seen.items()}
@@ -407,12 +417,14 @@ def test_an_objective_keeps_nan_to_its_own_image(name, pre):
     clean = goal(name, "it", [1, 2, 3], pre)(seen).numpy()
     broken = seen["it"].pre.numpy()
     broken[1] = np.nan
-    found = goal(name, "it", [1, 2, 3], pre)({"it": objectives.Activation(broken, broken * (broken > 0))}).numpy()
+    found = goal(name, "it", [1, 2, 3], pre)(
+        {"it": objectives.Activation(broken, broken * (broken > 0))}
+    ).numpy()
     assert np.isnan(found[1])
     bitwise(found[[0, 2]], clean[[0, 2]])
 
 
-# --- Starts ---------------------------------------------------------------------------------------------------
+# --- Starts ------------------------------------------------------------------------------------------------
 
 
 def start(name: str, size: int, seed: int, index: int, mean: np.ndarray, path: Path) -> np.ndarray:
@@ -429,7 +441,7 @@ def _path(name: str, path: Path) -> list[str]:
 
 @pytest.fixture
 def photo(tmp_path) -> Path:
-    pixels = np.random.default_rng(3).integers(0, 256, (40, 61, 3)).astype(np.uint8)
+    pixels = np.random.default_rng(3).integers(0, 256, (40, 62, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "photo.png")
     return tmp_path / "photo.png"
 
@@ -445,7 +457,9 @@ def test_start_equals_the_oracle(name, size, photo):
     }
     ours = start(name, size, 3, 7, np.array(MEAN, np.float32), photo)
     assert ours.dtype == np.float32
-    close(ours, oracles[name](), 1e-6)
+    # Pillow scales a crop with a look at the pixels around it, which the oracle has cut off.
+    inner = slice(6, -6) if name == "picture" and size != 40 else slice(None)
+    close(ours[inner, inner], oracles[name]()[inner, inner], 1e-6)
 
 
 @pytest.mark.parametrize("name", choices("start"))
@@ -472,7 +486,7 @@ def test_a_picture_is_turned_as_its_camera_says(tmp_path):
     bitwise(turned, upright)
 
 
-# --- The ascent -----------------------------------------------------------------------------------------------
+# --- The ascent --------------------------------------------------------------------------------------------
 
 BLOCKS = [[8], [12, 16]]
 LAYER = "block2_conv2"
@@ -484,7 +498,9 @@ def tiny() -> models.Model:
     return models.vgg("tiny", BLOCKS, MEAN, weights.seeded(config.shapes(BLOCKS, LAYER)), "float32")
 
 
-def parts(hyper, pre: bool = True, optimizer: str = "normalized", active=frozenset(), combine="chain") -> ascent.Parts:
+def parts(
+    hyper, pre: bool = True, optimizer: str = "normalized", active=frozenset(), combine="chain"
+) -> ascent.Parts:
     own = goal("channel", LAYER, hyper["filter"], pre)
     read = objectives.reading(LAYER, hyper["filter"])
 
@@ -503,10 +519,10 @@ def hyper_of(n: int, **changes) -> dict[str, np.ndarray]:
     return {k: tf.constant(v) for k, v in (base | changes).items()}
 
 
-def climb(advance, image, hyper, chunks=(13,)) -> tuple[ascent.State, dict[str, np.ndarray]]:
-    """The state at the end, and everything recorded."""
+def climb(advance, image, hyper, *chunks: int) -> tuple[ascent.State, dict[str, np.ndarray]]:
+    """The state at the end of 13 steps, or of these chunks, and everything recorded."""
     state, records = ascent.init(tf.constant(image)), []
-    for n in chunks:
+    for n in chunks or (13,):
         state, record = advance(state, hyper, tf.constant(n))
         records.append(record)
     stacked = {name: np.concatenate([getattr(r, name) for r in records]) for name in ascent.Record._fields}
@@ -564,7 +580,7 @@ def test_changed_numbers_and_other_chunks_do_not_retrace():
 
 def test_any_chunks_make_the_same_ascent():
     whole = climb(decaying(), starts(2), hyper_of(2))
-    parted = climb(decaying(), starts(2), hyper_of(2), (1, 5, 4, 3))
+    parted = climb(decaying(), starts(2), hyper_of(2), 1, 5, 4, 3)
     for i in range(2):
         same_row(whole, i, parted, i)
 
@@ -584,14 +600,14 @@ def test_an_ascent_packed_equals_alone_in_any_order():
         row = slice(i, i + 1)
         steps = int(changes["steps"][i])
         # Alone it ends right after its own last step: what it did beside longer neighbours is nothing more.
-        alone = climb(decaying(), starts(5)[row], {k: v[row] for k, v in numbers.items()}, (steps + 1,))
+        alone = climb(decaying(), starts(5)[row], {k: v[row] for k, v in numbers.items()}, steps + 1)
         same_row(alone, 0, packed, i)
 
 
 def test_an_image_that_is_done_stands_still_and_is_measured_on():
     numbers = hyper_of(3, steps=np.int32([4, 12, 0]))
     state, record = climb(decaying(), starts(3), numbers)
-    early, _ = climb(decaying(), starts(3), numbers, (4,))
+    early, _ = climb(decaying(), starts(3), numbers, 4)
     bitwise(state.image[0], early.image[0])
     bitwise(state.image[2], starts(3)[2])
     assert (state.image[1] != early.image[1]).any()
@@ -616,22 +632,22 @@ def test_an_image_that_explodes_freezes_alone_at_its_last_finite_state(rate):
         assert not state.alive[1]
         dead = int((~record["alive"][:, 1]).argmax())
         assert not record["alive"][dead:, 1].any()  # there is no way back
-        before, _ = climb(advance, image, hyper_of(3, **{"optimizer.rate": rates}), (dead,) if dead else ())
+        before, _ = climb(advance, image, hyper_of(3, **{"optimizer.rate": rates}), dead)
         bitwise(state.image[1], before.image[1])
 
 
 def test_an_image_whose_score_is_no_number_freezes_alone():
-    """Roots: pixels fall towards zero, step over it, and the score is NaN while the image is still finite."""
+    """Pixels fall below zero, where the score is not defined: it is NaN while the image is still finite."""
 
-    def roots(hyper):
+    def falling(hyper):
         def measure(image):
-            score = -tf.reduce_mean(tf.sqrt(image), axis=[1, 2, 3])
+            score = -tf.reduce_mean(tf.where(image < 0, np.nan, image), axis=[1, 2, 3])
             return score, score, score
 
         rate = tf.reshape(hyper["optimizer.rate"], [-1, 1, 1, 1])
         return ascent.Parts(measure, lambda grad: rate * grad, lambda image, grad, step: image)
 
-    advance = ascent.compiled(roots)
+    advance = ascent.compiled(falling)
     image = np.random.default_rng(0).uniform(4, 9, (3, 2, 2, 3)).astype(np.float32)
     mixed = climb(advance, image, hyper_of(3, **{"optimizer.rate": np.float32([1, 30, 2])}))
     alone = climb(advance, image[[0, 2]], hyper_of(2, **{"optimizer.rate": np.float32([1, 2])}))
@@ -639,8 +655,13 @@ def test_an_image_whose_score_is_no_number_freezes_alone():
         same_row(mixed, i, alone, j)
     state, record = mixed
     dead = int((~record["alive"][:, 1]).argmax())
-    assert 0 < dead < 12 and np.isnan(record["score"][dead, 1]) and np.isfinite(record["score"][:dead, 1]).all()
-    assert np.isfinite(state.image[1]).all() and (record["image_rms"][dead:, 1] == record["image_rms"][dead, 1]).all()
+    assert (
+        0 < dead < 12 and np.isnan(record["score"][dead, 1]) and np.isfinite(record["score"][:dead, 1]).all()
+    )
+    assert (
+        np.isfinite(state.image[1]).all()
+        and (record["image_rms"][dead:, 1] == record["image_rms"][dead, 1]).all()
+    )
     assert state.best_score[1] == record["score"][:dead, 1].max()
 
 
@@ -657,7 +678,7 @@ def test_a_start_that_is_no_number_stays_and_harms_nobody():
 
 
 def test_the_best_image_is_that_of_the_highest_score_in_the_history():
-    """Decay pulls some scores down again, so that the best is neither always the last nor always the first."""
+    """Decay pulls some scores down again, so that the best is neither always the last nor the first."""
     numbers = hyper_of(5, **{"reg.decay": np.float32([1, 0.7, 0.9, 0.3, 0.8]),
                              "optimizer.rate": np.float32([0.9, 0.9, 5, 0.01, 2])})  # fmt: skip
     state, record = climb(decaying(), starts(5), numbers)
@@ -665,7 +686,7 @@ def test_the_best_image_is_that_of_the_highest_score_in_the_history():
     assert len(set(when)) > 1 and (when < 12).any() and (when > 0).any()
     bitwise(state.best_score, record["score"].max(axis=0))
     for i, t in enumerate(when):
-        at, _ = climb(decaying(), starts(5), numbers, (int(t),) if t else ())
+        at, _ = climb(decaying(), starts(5), numbers, int(t))
         bitwise(state.best_image[i], at.image[i])
 
 
@@ -686,9 +707,11 @@ def test_the_score_rises(optimizer, pre):
 def test_a_record_shows_what_a_step_saw_before_it_moved():
     state, record = climb(decaying(), starts(2), hyper_of(2))
     for t in (0, 6, 12):
-        at, _ = climb(decaying(), starts(2), hyper_of(2), (t,) if t else ())
+        at, _ = climb(decaying(), starts(2), hyper_of(2), t)
         for i in range(2):
-            pre, post = reference.forward(at.image[i], weights.seeded(config.shapes(BLOCKS, LAYER)).layers, LAYER)
+            pre, post = reference.forward(
+                at.image[i], weights.seeded(config.shapes(BLOCKS, LAYER)).layers, LAYER
+            )
             close(record["score"][t, i], np.array(reference.score(pre, FILTERS[i])))
             close(record["activation"][t, i], np.array(reference.score(post, FILTERS[i])))
             close(record["image_rms"][t, i], np.sqrt(np.mean(at.image[i].astype(float) ** 2)))
