@@ -69,9 +69,9 @@ def step(state: State, parts: Parts, steps: tf.Tensor) -> tuple[State, Record]:
     grad = tape.gradient(score, state.image)
 
     moved = parts.regularize(state.image + parts.update(grad), grad, state.step)
-    finite = tf.math.is_finite(score) & tf.reduce_all(tf.math.is_finite(moved), axis=[1, 2, 3])
     going = state.step < steps
-    alive = state.alive & (finite | ~going)
+    stays_finite = tf.reduce_all(tf.math.is_finite(moved), axis=[1, 2, 3]) | ~going
+    alive = state.alive & tf.math.is_finite(score) & stays_finite
     record = Record(score, activation, rms(grad), rms(state.image), rank, alive)
 
     better = score > state.best_score  # false for NaN

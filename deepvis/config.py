@@ -15,8 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
 from PIL import Image, UnidentifiedImageError
+
+PACKAGE = Path(__file__).resolve().parent
+# A wheel carries conf/ inside the package; a checkout has it beside.
+CONF = next(p for p in (PACKAGE / "conf", PACKAGE.parent / "conf") if p.is_dir())
 
 
 class ConfigError(Exception):
@@ -82,6 +86,7 @@ class Config:
     size: int = 128
     batch_size: int = 16
     log_every: int = 5
+    resume: str | None = None
     precision: str = "float32"
 
 
@@ -98,7 +103,7 @@ def name(overrides: Iterable[str]) -> str:
       'decay=0.8 model=hed'
     """
     swept = os.environ.get("DEEPVIS_SWEPT", "").split()
-    quiet = ("tracker", "hydra", "batch_size=", "log_every=")
+    quiet = ("tracker", "hydra", "batch_size=", "log_every=", "resume=")
     own = [o for o in overrides if (o.partition("=")[0] in swept if swept else not o.startswith(quiet))]
     return " ".join(re.sub(r"^[\w.]*\.(?=\w+=)", "", o).replace('"', "") for o in own)
 
@@ -110,6 +115,14 @@ def job_folder(number: int, overrides: Sequence[str]) -> str:
 
 
 OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
+
+
+def without_hydra(cfg: DictConfig) -> DictConfig:
+    """A composed config without Hydra's own node: what a job is."""
+    own = cfg.copy()
+    with open_dict(own):
+        own.pop("hydra", None)
+    return own
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:

@@ -1,81 +1,155 @@
-"""The harness: jobs -> results, runs and pictures. The one place that sees both config and tensors.
+"""The harness: jobs -> results, runs and pictures.
 
-A pack's life: build the parts, ascend in chunks, look between chunks; as soon as the last image of a job
-is done, write its folder, then report it to its run.
+A pack's life: compile its graph, climb its batches, look between chunks; as soon as the last image of a job
+is done, write its folder, then report it to its run. What goes wrong with one job is no matter of its
+neighbours.
 """
 
-import functools
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
-from hydra.utils import get_method
 
-from deepvis import (
-    ascent,
-    config,
-    images,
-    jobs,
-    objectives,
-    ops,
-    regularizers,
-    results,
-    terminal,
-)  # fmt: skip
+from deepvis import errors, graph, images, jobs, ledger, metrics, results, terminal
 from deepvis.board import Board, Look
+from deepvis.graph import Graph
 from deepvis.jobs import Job, Pack, Row
-from deepvis.tracker import Tracker
+from deepvis.tracker import Tracker, TrackerError
 
 
-class Graph(NamedTuple):
-    """A skeleton, compiled."""
-
-    advance: Callable[..., tuple[ascent.State, ascent.Record]]
-    tags: Mapping[str, str]  # what is known of its weights and its device
-
-
-def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> None:
-    """Run jobs and report each to its own run.
+def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> dict[Path, str]:
+    """Run jobs and report each to its own run. What goes wrong with one job is no matter of its neighbours.
 
     Args:
       queue: jobs; those with a common skeleton share batches and one compiled graph.
       tracker: where they are reported.
       sweep: id that all of them carry.
 
+    Returns:
+      The folders of the jobs that failed, and why; each has been told on the terminal and to its run.
+
     Raises:
-      Exception: whatever a job raised, after its pack's open runs were ended as FAILED, or as KILLED for
-        an interrupt.
+      BaseException: an interrupt or an exit, after the open runs were ended as KILLED.
     """
-    for pack in jobs.packs(queue):
+    lost: dict[Path, str] = {}
+    for pack in jobs.packs(_remaining(queue, tracker, sweep, lost)):
         boards: dict[int, Board] = {}
-        title = pack.jobs[0].name if len(pack.jobs) == 1 else f"{len(pack.jobs)} jobs"
-        lengths = [1 + max(pack.jobs[row.job].cfg.steps for row in batch) for batch in pack.batches]
+        made = None
+        with _alone(pack, range(len(pack.jobs)), boards, lost, tracker):
+            made = graph.compiled(pack.skeleton, pack.active)
         try:
-            graph = _graph(pack.skeleton, pack.active)
-            with terminal.progress(title, sum(lengths)) as advance:
-                for batch, length in zip(pack.batches, lengths, strict=True):
-                    for index in sorted({row.job for row in batch} - boards.keys()):
-                        boards[index] = _open(pack.jobs[index], graph, tracker, sweep)
-                    for look in _ascend(pack, batch, graph, length):
-                        _show(batch, look, boards)
-                        advance(len(look.record["score"]), *_figures(look, len(batch)))
-                    for index in sorted({row.job for row in batch}):
-                        boards[index].waiting -= sum(row.job == index for row in batch)
-                        if boards[index].waiting == 0:
-                            _finish(boards[index], graph, tracker)
-                            del boards[index]
+            if made is not None:
+                _run_pack(pack, made, boards, lost, tracker, sweep)
         except BaseException as err:
-            status = "FAILED" if isinstance(err, Exception) else "KILLED"
             for board in boards.values():
-                tracker.end(board.run, status, f"{type(err).__name__}: {err}")
+                _end(tracker, board.run, "KILLED", type(err).__name__)
             raise
+    return lost
 
 
-def _open(job: Job, graph: Graph, tracker: Tracker, sweep: str) -> Board:
+def _remaining(queue: Sequence[Job], tracker: Tracker, sweep: str, lost: dict[Path, str]) -> list[Job]:
+    """The jobs that a resumed sweep has still to compute; what was computed and not logged is logged here."""
+    if not any(job.cfg.resume for job in queue):
+        return list(queue)
+    states, left = tracker.states(sweep), []
+    for job in queue:
+        done = job.folder / "result"
+        state = states[job.folder.name].status if job.folder.name in states else None
+        if state == "FINISHED":
+            continue
+        if state == "RUNNING":
+            lost[job.folder] = "still run by another process"
+            terminal.error(f"{job.name}: {lost[job.folder]}")
+        elif done.is_dir() and results.read(done).key == job.key:
+            _log_again(job, done, tracker, sweep, lost)
+        else:
+            left.append(job)
+    return left
+
+
+def _log_again(job: Job, done: Path, tracker: Tracker, sweep: str, lost: dict[Path, str]) -> None:
+    result = results.read(done)
+    failure = metrics.failure(result.history, [results.label(i) for i in result.filters])
+    try:
+        run = tracker.start(sweep, job.name, result.params, dict(result.tags) | _own_tags(job))
+        tracker.finish(run, done, failure)
+    except Exception as err:
+        failure = f"still not logged ({errors.first(err)}); its results are kept in {done}"
+    if failure:
+        lost[job.folder] = failure
+        terminal.error(f"{job.name}: {failure}")
+
+
+def _own_tags(job: Job) -> dict[str, str]:
+    return {"job": job.folder.name, "job_key": job.key, "process": ledger.sign_of_life(job.folder.parent)}
+
+
+def _run_pack(pack: Pack, made: Graph, boards: dict[int, Board], lost: dict[Path, str], tracker: Tracker,
+              sweep: str) -> None:  # fmt: skip
+    def alone(indices):
+        return _alone(pack, indices, boards, lost, tracker)
+
+    title = pack.jobs[0].name if len(pack.jobs) == 1 else f"{len(pack.jobs)} jobs"
+    lengths = [1 + max(pack.jobs[row.job].cfg.steps for row in batch) for batch in pack.batches]
+    began: set[int] = set()
+    with terminal.progress(title, sum(lengths)) as advance:
+        for batch, length in zip(pack.batches, lengths, strict=True):
+            for index in sorted({row.job for row in batch} - began):
+                began.add(index)
+                with alone([index]):
+                    boards[index] = _open(pack.jobs[index], made, tracker, sweep)
+            starts = []
+            for row in batch:
+                with alone([row.job]):
+                    job = pack.jobs[row.job]
+                    starts.append((row, graph.start(job, job.filters[row.column])))
+            rows = [(row, start) for row, start in starts if row.job in boards]
+            if not rows:
+                continue
+            batch = [row for row, _ in rows]
+            with alone({row.job for row in batch}):
+                for look in graph.ascend(pack, batch, np.stack([start for _, start in rows]), made, length):
+                    _show(batch, look, boards)
+                    advance(len(look.record["score"]), *_figures(look, len(batch)))
+            for index in sorted({row.job for row in batch} & boards.keys()):
+                with alone([index]):
+                    boards[index].waiting -= sum(row.job == index for row in batch)
+                    if boards[index].waiting == 0:
+                        _finish(boards[index], made, tracker, lost)
+                        del boards[index]
+
+
+@contextmanager
+def _alone(pack: Pack, indices: Iterable[int], boards: dict[int, Board], lost: dict[Path, str],
+           tracker: Tracker) -> Iterator[None]:  # fmt: skip
+    """What goes wrong in here ends these jobs, and no others."""
+    try:
+        yield
+    except Exception as err:
+        traceback.print_exc()  # to the log
+        reason = errors.line(err)
+        for index in indices:
+            job = pack.jobs[index]
+            if job.folder in lost:
+                continue
+            lost[job.folder] = reason
+            terminal.error(f"{job.name}: {reason}")
+            board = boards.pop(index, None)
+            if board is not None:
+                _end(tracker, board.run, "FAILED", reason)
+
+
+def _end(tracker: Tracker, run: str, status: str, reason: str) -> None:
+    """End a run that has no result; a store that is gone cannot be told, and `resume` mends the run."""
+    with suppress(Exception):
+        tracker.end(run, status, reason)
+
+
+def _open(job: Job, made: Graph, tracker: Tracker, sweep: str) -> Board:
     board = Board(job)
-    board.run = tracker.start(sweep, job.name, jobs.params(job), dict(graph.tags) | {"job_key": job.key})
+    board.run = tracker.start(sweep, job.name, jobs.params(job), dict(made.tags) | _own_tags(job))
     return board
 
 
@@ -96,81 +170,18 @@ def _figures(look: Look, count: int) -> tuple[int, float, int]:
     return count, float(finite.mean()) if len(finite) else float("nan"), int(still.sum())
 
 
-def _ascend(pack: Pack, batch: Sequence[Row], graph: Graph, total: int) -> Iterator[Look]:
-    numbers = jobs.hyper(pack, batch)
-    regs = [pack.jobs[row.job].cfg.reg for row in batch]
-    size = pack.jobs[0].cfg.size
-    if "blur" in pack.active:
-        numbers["blur_matrix"] = np.stack(
-            [ops.blur_matrix(size, reg.blur_kind, reg.blur, reg.blur_sigma) for reg in regs]
-        )
-    start = np.stack([_start(pack.jobs[row.job], pack.jobs[row.job].filters[row.column]) for row in batch])
-    # A short last batch repeats its last image, so that one skeleton traces once.
-    missing = len(pack.batches[0]) - len(batch)
-
-    def whole(array):
-        return tf.constant(np.concatenate([array, np.repeat(array[-1:], missing, axis=0)]))
-
-    hyper = {name: whole(array) for name, array in numbers.items()}
-    state, first = ascent.init(whole(start)), 0
-    chunk = pack.jobs[0].cfg.log_every
-    while first < total:
-        # The last chunk measures once more than it steps, so that a history ends with the final image.
-        n = chunk if first + chunk < total - 1 else total - first
-        state, record = graph.advance(state, hyper, tf.constant(n))
-        seen = {name: values.numpy() for name, values in record._asdict().items()}
-        yield Look(first, seen, state.image.numpy(), state.best_image.numpy())
-        first += n
-
-
-def _start(job: Job, index: int) -> np.ndarray:
-    """The first image of a filter; pixels that are to stay in [0, 255] start there too."""
-    numbers = {k: v for k, v in job.cfg.start.items() if k not in ("_target_", "display")}
-    mean = np.array(job.cfg.model.mean, np.float32)
-    image = get_method(job.cfg.start["_target_"])(job.cfg.size, job.cfg.seed, index, mean, **numbers)
-    return np.clip(image, -mean, 255 - mean) if job.cfg.reg.clip_pixels else image
-
-
-def _finish(board: Board, graph: Graph, tracker: Tracker) -> None:
-    result, pictures = board.result(graph.tags)
-    tracker.finish(board.run, results.write(board.job.folder, result, pictures))
-
-
-@functools.lru_cache(maxsize=8)
-def _graph(skeleton: str, active: frozenset[str]) -> Graph:
-    shape = json.loads(skeleton)
-    model, layer = shape["model"], shape["layer"]
-    source = dict(model["weights"])
-    weights = get_method(source.pop("_target_"))(shapes=config.shapes(model["blocks"], layer), **source)
-    network = get_method(model["_target_"])(
-        model["name"], model["blocks"], model["mean"], weights, shape["precision"]
-    )
-    objective = dict(shape["objective"])
-    make_objective = get_method(objective.pop("_target_"))
-    make_optimizer = get_method(shape["optimizer"])
-
-    def build(hyper):
-        goal = make_objective(layer, hyper["filter"], **objective)
-        read = objectives.reading(layer, hyper["filter"])
-
-        def measure(image):
-            activations = network.activations(image, [layer])
-            return goal(activations), *read(activations)
-
-        numbers = {k.removeprefix("optimizer."): v for k, v in hyper.items() if k.startswith("optimizer.")}
-        return ascent.Parts(
-            measure=measure,
-            update=make_optimizer(**numbers),
-            regularize=regularizers.build(hyper, shape["combine"], active, network.mean),
-        )
-
-    devices = tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("CPU")
-    tags = {
-        "weights.source": weights.source,
-        "weights.digest": weights.digest,
-        "weights.verified": "yes" if weights.verified else "no",
-        "device": devices[0].device_type.lower(),
-        "precision": shape["precision"],
-        "tensorflow": tf.__version__,
-    }
-    return Graph(ascent.compiled(build), tags)
+def _finish(board: Board, made: Graph, tracker: Tracker, lost: dict[Path, str]) -> None:
+    """The job's folder first, then its run."""
+    result, pictures = board.result(made.tags)
+    folder = results.write(board.job.folder, result, pictures)
+    failure = metrics.failure(result.history, [results.label(i) for i in result.filters])
+    try:
+        tracker.finish(board.run, folder, failure)
+    except Exception as err:
+        raise TrackerError(
+            f"computed, but not logged ({errors.first(err)}); its results are kept in {folder}, and "
+            "resume=latest logs them"
+        ) from err
+    if failure:
+        lost[board.job.folder] = failure
+        terminal.error(f"{board.job.name}: {failure}")

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from deepvis import config
 
 # Where the results go and how they are batched and watched; everything else is part of a job's identity.
-NOT_IDENTITY = ("tracker", "batch_size", "log_every", "experiment")
+NOT_IDENTITY = ("tracker", "batch_size", "log_every", "resume")
 
 
 class Job(NamedTuple):
@@ -66,7 +66,11 @@ def make(cfg: DictConfig, overrides: Sequence[str], folder: Path) -> Job:
 def params(job: Job) -> dict[str, Any]:
     """The handful of numbers that tell a job from its neighbours: what was typed, and what names it."""
     cfg = job.cfg
-    shown = (o.lstrip("+").replace('"', "") for o in job.overrides if not o.startswith(("hydra", "tracker")))
+    shown = (
+        o.lstrip("+").replace('"', "")
+        for o in job.overrides
+        if not o.startswith(("hydra", "tracker", "resume"))
+    )
     typed = dict(each.split("=", 1) for each in shown)
     return {
         "model": cfg.model.name, "layer": cfg.layer.name, "layer.filters": cfg.layer.filters,

@@ -3,7 +3,7 @@
 Row t of a history is what was seen after t steps. Each figure is defined here and nowhere else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -36,9 +36,10 @@ def ends(history: History) -> list[str]:
     score, gradient, alive = (history[k] for k in ("score", "gradient_rms", "alive"))
     best = np.fmax.accumulate(score, axis=0)
     last_quarter = (len(score) - 1) - max(1, (len(score) - 1) // 4)
-    rise = best[-1] - score[0]
+    with np.errstate(invalid="ignore"):  # inf - inf, of a filter that diverged
+        rise = best[-1] - score[0]
+        rising = best[-1] - best[last_quarter] > 0.05 * rise
     stuck = (gradient == 0).all(axis=0) & ~(rise > 0)
-    rising = best[-1] - best[last_quarter] > 0.05 * rise
     return [
         "diverged" if d else "stuck" if s else "rising" if r else "converged"
         for d, s, r in zip(~alive[-1].astype(bool), stuck, rising, strict=True)
@@ -49,6 +50,17 @@ def diverged_at(history: History) -> np.ndarray:
     """The step at which each filter became non-finite; -1 where it never did. ``[filters]`` int."""
     dead = ~history["alive"].astype(bool)
     return np.where(dead.any(axis=0), dead.argmax(axis=0), -1)
+
+
+def failure(history: History, names: Sequence[str]) -> str | None:
+    """Why a job failed though it ended: which filters became non-finite, and when.
+
+    Args:
+      history: ``alive``.
+      names: of the filters.
+    """
+    lost = [f"{name} at step {t}" for name, t in zip(names, diverged_at(history), strict=True) if t >= 0]
+    return f"not finite: {', '.join(lost)}" if lost else None
 
 
 def steps_to_90(history: History) -> np.ndarray:

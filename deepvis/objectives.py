@@ -47,7 +47,7 @@ def channel(layer: str, filters: tf.Tensor, pre_activation: bool = True) -> Obje
 
     def objective(activations):
         maps = activations[layer].pre if pre_activation else activations[layer].post
-        return _own(tf.reduce_mean(maps, axis=[1, 2]), filters)
+        return _own(_means(maps), filters)
 
     return objective
 
@@ -66,11 +66,21 @@ def reading(layer: str, filters: tf.Tensor) -> Callable[[Mapping[str, Activation
     """
 
     def read(activations):
-        pre, post = (tf.reduce_mean(maps, axis=[1, 2]) for maps in activations[layer])  # [B, C]
+        pre, post = (_means(maps) for maps in activations[layer])  # [B, C]
         above = pre > _own(pre, filters)[:, None]
         return Reading(_own(post, filters), tf.reduce_sum(tf.cast(above, tf.float32), axis=1))
 
     return read
+
+
+def _means(maps: tf.Tensor) -> tf.Tensor:
+    """Mean of each map: [B, h, w, C] -> [B, C]."""
+    channels = maps.shape[-1]
+    # Eigen sums in vectors of up to 16 channels. Of other counts one vector spans two images, and an image's
+    # last bit would depend on its place in the batch.
+    if channels % 16:
+        maps = tf.pad(maps, [[0, 0], [0, 0], [0, 0], [0, -channels % 16]])
+    return tf.reduce_mean(maps, axis=[1, 2])[:, :channels]
 
 
 def _own(means: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:

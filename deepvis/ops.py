@@ -38,8 +38,10 @@ def below_percentile(values: tf.Tensor, q: tf.Tensor) -> tf.Tensor:
       [[True, True, False, False]]
     """
     flat = tf.reshape(values, [tf.shape(values)[0], -1])
-    # float64: 30 / 100 * (n - 1) in float32 would land on the wrong side of a whole number.
-    rank = tf.math.ceil(tf.cast(q, tf.float64) / 100.0 * tf.cast(tf.shape(flat)[1] - 1, tf.float64))
+    # In float64, the division last, and q as it was typed (0.1 is not the nearest float32): else a whole rank
+    # would be rounded up past itself.
+    typed = tf.round(tf.cast(q, tf.float64) * 1e5) / 1e5
+    rank = tf.math.ceil(typed * tf.cast(tf.shape(flat)[1] - 1, tf.float64) / 100.0)
     threshold = tf.gather(tf.sort(flat, axis=1), tf.cast(rank, tf.int32)[:, None], axis=1, batch_dims=1)
     return tf.reshape(flat < threshold, tf.shape(values))
 

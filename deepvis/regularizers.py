@@ -175,10 +175,14 @@ def mix(operators: Sequence[Regularizer], weights: Sequence[tf.Tensor]) -> Regul
     """
 
     def regularize(image, grad, step):
-        total = tf.add_n(list(weights))
-        copies = [per_image(w) * r(image, grad, step) for r, w in zip(operators, weights, strict=True)]
-        mean = tf.add_n(copies) / per_image(tf.where(total > 0, total, 1.0))
-        return tf.where(per_image(total) > 0, mean, image)
+        mixed, total = tf.zeros_like(image), tf.zeros(tf.shape(image)[0])
+        for operator, weight in zip(operators, weights, strict=True):
+            # Added one by one, and not at all where it is off: a sum of products is rewritten by the graph's
+            # optimizer, differently with other operators beside it, and a neighbour's would show in the bits.
+            copy = mixed + per_image(weight) * operator(image, grad, step)
+            mixed = tf.where(per_image(weight) > 0, copy, mixed)
+            total += weight
+        return tf.where(per_image(total) > 0, mixed / per_image(tf.where(total > 0, total, 1.0)), image)
 
     return regularize
 

@@ -1,8 +1,8 @@
 """The door: ``python -m deepvis.run`` and ``deepvis``.
 
-Hydra composes the config. Every job of a sweep is checked, weights and store included, before anything is
-written and before TensorFlow is imported. Whatever goes wrong ends in one line on standard error and a
-non-zero exit; HYDRA_FULL_ERROR=1 shows the traceback.
+Hydra composes the config; `preflight` checks it before anything is written and before TensorFlow is
+imported. Whatever goes wrong ends in one line on standard error and a non-zero exit; HYDRA_FULL_ERROR=1
+shows the traceback.
 """
 
 import os
@@ -11,54 +11,26 @@ import secrets
 import signal
 import sys
 import time
-import traceback
 from pathlib import Path
-from typing import Any
 
 import hydra
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.experimental.callback import Callback
-from hydra.utils import get_method
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig
 
-from deepvis import config, errors, jobs, sweep, terminal
-from deepvis.tracker import Tracker
-
-PACKAGE = Path(__file__).resolve().parent
-# A wheel carries conf/ inside the package; a checkout has it beside.
-CONF = next(p for p in (PACKAGE / "conf", PACKAGE.parent / "conf") if p.is_dir())
-
-_opened: dict[str, Tracker] = {}  # this process's tracker: the preflight opens it, the jobs use it
-
-
-class Preflight(Callback):
-    """Checks every job before Hydra makes a folder for the first."""
-
-    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        _refusing(_preflight, [config], config)
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        _refusing(lambda: _preflight(_composed(config), config))
+from deepvis import config, errors, jobs, ledger, preflight, sweep, terminal
 
 
 def job(cfg: DictConfig) -> None:
-    """Hydra's task: one job. A failure is reported and raised; Hydra goes on with the next job."""
+    """Hydra's task: one job, where a launcher hands jobs out one by one."""
     of_hydra = HydraConfig.get()
     folder = Path(of_hydra.runtime.output_dir)
-    typed = list(of_hydra.overrides.task)
     terminal.take(folder / "deepvis.log")
-    try:
-        config.check(cfg)  # again: not every sweeper composes its jobs beforehand
-        from deepvis import harness  # TensorFlow, now that nothing else can be wrong
+    config.check(cfg)  # again: not every sweeper composes its jobs beforehand
+    from deepvis import harness  # TensorFlow, now that nothing else can be wrong
 
-        harness.run([jobs.make(cfg, typed, folder)], _tracker(cfg), os.environ["DEEPVIS_SWEEP"])
-    except Exception as err:
-        traceback.print_exc()
-        terminal.error(f"{config.name(typed) or cfg.layer.name}: {errors.line(err, CONF, typed)}")
-        raise errors.ReportedError from err
+    one = jobs.make(cfg, list(of_hydra.overrides.task), folder)
+    if harness.run([one], preflight.tracker_of(cfg), os.environ["DEEPVIS_SWEEP"]):
+        raise errors.ReportedError(one.name)
 
 
 def main() -> None:
@@ -68,14 +40,14 @@ def main() -> None:
     if sys.argv[1:2] == ["ui"]:
         from deepvis import ui
 
-        sys.exit(ui.main(sys.argv[2:], CONF))
+        sys.exit(ui.main(sys.argv[2:]))
     debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise, so that the one line is ours
-    os.environ["DEEPVIS_SWEEP"] = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     sys.argv[1:] = _quoted(sys.argv[1:])
     code = 0
     try:
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+        os.environ["DEEPVIS_SWEEP"] = _sweep(sys.argv[1:])
+        hydra.main(version_base="1.3", config_path=str(config.CONF), config_name="config")(job)()
     except errors.ReportedError:
         code = 1
     except KeyboardInterrupt:
@@ -86,67 +58,20 @@ def main() -> None:
     except Exception as err:
         if debug:
             raise
-        terminal.error(errors.line(err, CONF, sys.argv[1:]))
+        terminal.error(errors.line(err, sys.argv[1:]))
         code = 1
     finally:
-        for tracker in _opened.values():
-            sweep.close(os.environ["DEEPVIS_SWEEP"], Path("outputs", os.environ["DEEPVIS_SWEEP"]), tracker)
+        tracker = preflight.opened()
+        if tracker is not None and "DEEPVIS_FOLDER" in os.environ:
+            sweep.close(os.environ["DEEPVIS_SWEEP"], Path(os.environ["DEEPVIS_FOLDER"]), tracker)
     sys.exit(code)
 
 
-def _preflight(composed: list[DictConfig], whole: DictConfig) -> None:
-    _check_additions(list(whole.hydra.overrides.task))
-    networks: dict[str, tuple[DictConfig, str]] = {}
-    for cfg in composed:
-        own = cfg.copy()
-        with open_dict(own):
-            del own["hydra"]
-        config.check(own)
-        networks[f"{cfg.model}{cfg.layer.name}"] = cfg.model, cfg.layer.name
-    terminal.take()
-    for model, layer in networks.values():
-        source = OmegaConf.to_container(model.weights)
-        get_method(source.pop("_target_"))(shapes=config.shapes(model.blocks, layer), **source)
-    for cfg in composed[:1]:
-        _tracker(cfg)
-
-
-def _composed(whole: DictConfig) -> list[DictConfig]:
-    """Every job of a sweep; none where the sweeper thinks them up as it goes."""
-    loader = GlobalHydra.instance().config_loader()
-    fixed = [f"{key}={value}" for key, value in (whole.hydra.sweeper.params or {}).items()]
-    parsed = OverridesParser.create(loader).parse_overrides([*fixed, *whole.hydra.overrides.task])
-    os.environ["DEEPVIS_SWEPT"] = " ".join(o.get_key_element() for o in parsed if o.is_sweep_override())
-    if not whole.hydra.sweeper._target_.endswith(BasicSweeper.__name__):
-        return []
-    (every,) = BasicSweeper.split_arguments(parsed, None)
-    return [loader.load_sweep_config(whole, each) for each in every]
-
-
-def _check_additions(typed: list[str]) -> None:
-    """Refuse ``+reg.decya=0.8``, which Hydra accepts and nothing would read."""
-    for override in OverridesParser.create().parse_overrides(typed):
-        key = override.get_key_element()
-        if key[0] in "+~" and not key.lstrip("+~").startswith("hydra."):
-            plain = key.lstrip("+~")
-            if key[0] == "~" or not errors.is_option(plain, CONF, typed):
-                raise config.ConfigError(errors.unknown(key, plain, CONF, typed))
-
-
-def _tracker(cfg: DictConfig) -> Tracker:
-    if not _opened:
-        where = OmegaConf.to_container(cfg.tracker)
-        _opened[""] = get_method(where.pop("_target_"))(**where)
-    return _opened[""]
-
-
-def _refusing(check: Any, *args: Any) -> None:
-    """Hydra turns a callback's exception into a warning and goes on; an exit it lets through."""
-    try:
-        check(*args)
-    except Exception as err:
-        terminal.error(errors.line(err, CONF, sys.argv[1:]))
-        raise SystemExit(1) from err
+def _sweep(argv: list[str]) -> str:
+    """The sweep's id: a new one, or that of the sweep to go on with. Hydra needs it to name the folders."""
+    for word in (a.partition("=")[2] for a in argv if a.startswith("resume=")):
+        return ledger.find(word, Path("outputs"))
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
 def _quoted(argv: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from deepvis import images, results, terminal
+from deepvis import images, ledger, results, terminal
 from deepvis.results import Result
 from deepvis.tracker import Tracker
 
@@ -26,15 +26,22 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> None:
       folder: of the sweep; ``*/result`` are its jobs'.
       tracker: where its runs are.
     """
+    entry = ledger.close(folder, tracker.states(sweep))
     places = list(results.finished(folder))
+    unfinished = [job for job in entry["jobs"] if job["state"] != "FINISHED"]
+    for job in unfinished:
+        terminal.console().print(f"{job['state']:<8}  {job['name']}  {job['reason']}", soft_wrap=True)
+    if unfinished:
+        terminal.console().print(f"go on with  {ledger.command(entry)}", soft_wrap=True)
     if not places:
         return
     done = [results.read(place) for place in places]
-    files = [folder / "summary.csv", folder / "contact.png"]
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    files = [folder / "summary.csv", folder / "contact.png", folder / ledger.FILE]
     table(files[0], done)
     images.save(files[1], contact(places, done))
     place = tracker.close(sweep, places, files)
-    terminal.summary(done, folder)
+    terminal.summary(done, shown)
     if place:
         terminal.console().print(f"compare   deepvis ui   opens {place}", soft_wrap=True)
 

@@ -9,11 +9,11 @@ import getpass
 import os
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from filelock import FileLock
@@ -29,17 +29,30 @@ class TrackerError(Exception):
     """A store that cannot be used; the message is one line."""
 
 
+class State(NamedTuple):
+    """How far a job is."""
+
+    status: str  # MLflow's word: RUNNING, FINISHED, FAILED or KILLED
+    reason: str  # of a failure
+
+
 class Tracker(Protocol):
     """What the harness asks of a tracker."""
 
     def start(self, sweep: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
         """Open a run for a job, and return its id."""
 
-    def finish(self, run: str, folder: Path) -> None:
-        """Fill a run from a result folder, and end it as FINISHED."""
+    def finish(self, run: str, folder: Path, failure: str | None) -> None:
+        """Fill a run from a result folder, and end it: FINISHED, or FAILED with a reason."""
 
     def end(self, run: str, status: str, reason: str) -> None:
         """End a run that has no result: FAILED or KILLED."""
+
+    def states(self, sweep: str) -> dict[str, State]:
+        """How far a sweep's jobs are, by the name of their folder; FINISHED counts before RUNNING."""
+
+    def mend(self, sweep: str, alive: Callable[[str], bool]) -> None:
+        """End as KILLED the runs that are open though their process is gone."""
 
     def close(self, sweep: str, folders: Sequence[Path], files: Iterable[Path]) -> str | None:
         """Make the sweep's own run and view; return the view's address, where there is one."""
@@ -57,11 +70,19 @@ class Memory:
                           "status": "RUNNING"}  # fmt: skip
         return run
 
-    def finish(self, run, folder):
-        self.runs[run] |= {"status": "FINISHED", "folder": folder}
+    def finish(self, run, folder, failure):
+        self.runs[run] |= {"status": "FAILED" if failure else "FINISHED", "folder": folder}
 
     def end(self, run, status, reason):
         self.runs[run] |= {"status": status, "reason": reason}
+
+    def states(self, sweep):
+        return _furthest(
+            (run["tags"]["job"], State(run["status"], run.get("reason", ""))) for run in self.runs.values()
+        )
+
+    def mend(self, sweep, alive):
+        pass
 
     def close(self, sweep, folders, files):
         return None
@@ -82,7 +103,7 @@ class Mlflow:
         self.client.log_batch(run, params=[Param(k, str(v)[:6000]) for k, v in params.items()])
         return run
 
-    def finish(self, run, folder):
+    def finish(self, run, folder, failure):
         from mlflow.entities import Metric
 
         result, now = results.read(folder), int(time.time() * 1000)
@@ -99,15 +120,29 @@ class Mlflow:
             self._image(run, path, f"progress/{path.stem}", int(path.parent.name.partition("_")[2]))
         for name in ("gallery.png", "best.png", "history.npz", "config.yaml", "result.json"):
             self.client.log_artifact(run, folder / name)
-        self.client.set_terminated(run, "FINISHED")
+        if failure:
+            self.client.set_tag(run, "reason", failure[:5000])
+        self.client.set_terminated(run, "FAILED" if failure else "FINISHED")
 
     def end(self, run, status, reason):
         self.client.set_tag(run, "reason", reason[:5000])
         self.client.set_terminated(run, status)
 
+    def states(self, sweep):
+        runs = self._runs(sweep, "tags.kind = 'job'")
+        return _furthest(
+            (run.data.tags["job"], State(run.info.status, run.data.tags.get("reason", ""))) for run in runs
+        )
+
+    def mend(self, sweep, alive):
+        for run in self._runs(sweep, "attributes.status = 'RUNNING'"):
+            if not alive(run.data.tags["process"]):
+                self.end(run.info.run_id, "KILLED", "its process was gone when the sweep was resumed")
+
     def close(self, sweep, folders, files):
         done = [results.read(folder) for folder in folders]
-        run = self._create(sweep, "sweep", f"sweep {sweep}", {})
+        run = next((run.info.run_id for run in self._runs(sweep, "tags.kind = 'sweep'")), None)
+        run = run or self._create(sweep, "sweep", f"sweep {sweep}", {})
         for file in files:
             self.client.log_artifact(run, file)
         self.client.log_metric(run, "jobs/finished", len(done))
@@ -135,6 +170,15 @@ class Mlflow:
             return f"{base}/#/experiments/{self.experiment_id}"
         return saved_view.link(base, self.experiment_id, found[0].data.tags["sweep"])
 
+    def _runs(self, sweep, condition):
+        token, where = None, f"tags.sweep = '{sweep}' and {condition}"
+        while True:
+            page = self.client.search_runs([self.experiment_id], where, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
     def _create(self, sweep, kind, name, tags):
         place = {"pid": str(os.getpid()), "host": socket.gethostname(), "mlflow.user": getpass.getuser()}
         named = {"sweep": sweep, "kind": kind, "deepvis": __version__}
@@ -145,6 +189,12 @@ class Mlflow:
     def _image(self, run, path, key, step):
         with Image.open(path) as picture:
             self.client.log_image(run, picture, key=key, step=step, synchronous=True)
+
+
+def _furthest(seen: Iterable[tuple[str, State]]) -> dict[str, State]:
+    """A job may have several runs, all but one of them failed or killed."""
+    order = ("KILLED", "FAILED", "RUNNING", "FINISHED")
+    return dict(sorted(seen, key=lambda pair: order.index(pair[1].status)))
 
 
 def memory() -> Memory:

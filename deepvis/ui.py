@@ -8,31 +8,30 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
 from deepvis import errors, terminal, tracker
+from deepvis.config import CONF
 
 HOST = "127.0.0.1"  # whoever may read the store may also change it, so it is not offered to the network
 
 
-def main(typed: Sequence[str], conf: Path) -> int:
+def main(typed: Sequence[str]) -> int:
     """Serve the UI until interrupted.
 
     Args:
       typed: overrides, such as ``tracker.uri=sqlite:///elsewhere/mlflow.db``.
-      conf: the config folder.
 
     Returns:
       Exit code.
     """
     try:
-        with initialize_config_dir(config_dir=str(conf), version_base="1.3"):
+        with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
             cfg = compose("config", list(typed)).tracker
         store = tracker.mlflow(cfg.uri, cfg.artifacts, cfg.experiment)
     except Exception as err:
-        terminal.error(errors.line(err, conf, typed))
+        terminal.error(errors.line(err, typed))
         return 1
     if cfg.uri.startswith("http"):
         print(store.newest(cfg.uri.rstrip("/")))

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
 
 from deepvis import jobs
-from deepvis.run import CONF
+from deepvis.config import CONF
 
 
 @functools.cache

@@ -11,6 +11,7 @@ from conftest import choices, job_of
 from omegaconf import OmegaConf
 
 from deepvis import config, harness, jobs, models, objectives, ops, weights
+from deepvis import graph as graphs
 from deepvis.tracker import Memory
 
 LAYER = "block2_conv2"
@@ -24,9 +25,9 @@ CHECKED = ("activation", "gradient_rms", "image_rms", "rank")
 def images_on_the_way(job: jobs.Job) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
     """A job's images [B, H, W, 3] after 0, 1, 2 ... steps, as its pack really computes them; the history."""
     pack = next(jobs.packs([job]))
-    graph = harness._graph(pack.skeleton, pack.active)
-    start = np.stack([harness._start(job, index) for index in job.filters])
-    looks = list(harness._ascend(pack, pack.batches[0], graph, job.cfg.steps + 1))
+    made = graphs.compiled(pack.skeleton, pack.active)
+    start = np.stack([graphs.start(job, index) for index in job.filters])
+    looks = list(graphs.ascend(pack, pack.batches[0], start, made, job.cfg.steps + 1))
     history = {name: np.concatenate([look.record[name] for look in looks]) for name in ("score", *CHECKED)}
     return [start, *(look.image for look in looks)], history
 
@@ -99,7 +100,7 @@ def test_the_first_image_is_the_oracles(tmp_path):
     ):  # fmt: skip
         job = job_of(tmp_path, "seed=5", *overrides)
         for index in (0, 3):
-            np.testing.assert_allclose(harness._start(job, index), oracle(index), atol=1e-4)
+            np.testing.assert_allclose(graphs.start(job, index), oracle(index), atol=1e-4)
 
 
 @pytest.mark.parametrize("layer", ["block1_conv1", "block2_conv1", LAYER])

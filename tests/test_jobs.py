@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf, open_dict
 
 from deepvis import config, jobs
-from deepvis.run import CONF
+from deepvis.config import CONF
 
 TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=0-3", "size=16", "steps=2", "tracker=memory"]
 # Where results go, how images are batched and how often they are looked at: none of it changes a result.

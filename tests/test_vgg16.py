@@ -10,7 +10,8 @@ import tensorflow as tf
 from conftest import config_of
 from omegaconf import OmegaConf
 
-from deepvis import ascent, config, harness, jobs, models, objectives, weights
+from deepvis import ascent, config, jobs, models, objectives, weights
+from deepvis import graph as graphs
 
 pytestmark = pytest.mark.slow
 
@@ -31,9 +32,9 @@ def network(layer: str) -> models.Model:
 def images_on_the_way(job: jobs.Job) -> list[np.ndarray]:
     """A job's images after 0, 1, 2 ... steps, as its pack really computes them."""
     pack = next(jobs.packs([job]))
-    graph = harness._graph(pack.skeleton, pack.active)
-    start = np.stack([harness._start(job, index) for index in job.filters])
-    looks = harness._ascend(pack, pack.batches[0], graph, job.cfg.steps + 1)
+    made = graphs.compiled(pack.skeleton, pack.active)
+    start = np.stack([graphs.start(job, index) for index in job.filters])
+    looks = graphs.ascend(pack, pack.batches[0], start, made, job.cfg.steps + 1)
     return [start, *(look.image for look in looks)]
 
 
@@ -111,10 +112,11 @@ def climb(layer: str, size: int, filters, batch: int, reg: str, folder) -> dict[
     named = ",".join(map(str, filters))
     job = job_of(folder, layer, size, f"reg={reg}", f"layer.filters=[{named}]", f"batch_size={batch}")
     pack = next(jobs.packs([job]))
-    graph = harness._graph(pack.skeleton, pack.active)
+    made = graphs.compiled(pack.skeleton, pack.active)
     found = {}
     for rows in pack.batches:
-        looks = list(harness._ascend(pack, rows, graph, 21))
+        start = np.stack([graphs.start(job, job.filters[row.column]) for row in rows])
+        looks = list(graphs.ascend(pack, rows, start, made, 21))
         for i, row in enumerate(rows):
             scores = np.concatenate([look.record["score"][:, i] for look in looks])
             found[job.filters[row.column]] = looks[-1].image[i], scores
@@ -156,7 +158,7 @@ def test_no_gradient_leaks_between_images():
 
 def test_before_its_relu_no_filter_is_stuck_where_behind_it_many_are(tmp_path):
     filters, layer = list(range(0, 512, 16)), "block5_conv3"
-    start = np.stack([harness._start(job_of(tmp_path, layer, 64), index) for index in filters])
+    start = np.stack([graphs.start(job_of(tmp_path, layer, 64), index) for index in filters])
     steps, stuck, activations = 4, {}, network(layer).activations
     for pre in (True, False):
 

@@ -1,0 +1,116 @@
+"""Graphs: (skeleton, active regularizers) -> a compiled ascent, and a batch's climb in it.
+
+The one place that sees both config and tensors.
+"""
+
+import functools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from hydra.utils import get_method
+
+from deepvis import ascent, config, jobs, objectives, ops, regularizers
+from deepvis.board import Look
+from deepvis.jobs import Job, Pack, Row
+
+
+class Graph(NamedTuple):
+    """A skeleton, compiled."""
+
+    advance: Callable[..., tuple[ascent.State, ascent.Record]]
+    tags: Mapping[str, str]  # what is known of its weights and its device
+
+
+@functools.lru_cache(maxsize=8)
+def compiled(skeleton: str, active: frozenset[str]) -> Graph:
+    """Build and compile what a skeleton says; a second call with the same one costs nothing.
+
+    Args:
+      skeleton: of a pack.
+      active: regularizers that any of its jobs uses.
+    """
+    shape = json.loads(skeleton)
+    model, layer = shape["model"], shape["layer"]
+    source = dict(model["weights"])
+    weights = get_method(source.pop("_target_"))(shapes=config.shapes(model["blocks"], layer), **source)
+    network = get_method(model["_target_"])(
+        model["name"], model["blocks"], model["mean"], weights, shape["precision"]
+    )
+    objective = dict(shape["objective"])
+    make_objective = get_method(objective.pop("_target_"))
+    make_optimizer = get_method(shape["optimizer"])
+
+    def build(hyper):
+        goal = make_objective(layer, hyper["filter"], **objective)
+        read = objectives.reading(layer, hyper["filter"])
+
+        def measure(image):
+            activations = network.activations(image, [layer])
+            return goal(activations), *read(activations)
+
+        numbers = {k.removeprefix("optimizer."): v for k, v in hyper.items() if k.startswith("optimizer.")}
+        return ascent.Parts(
+            measure=measure,
+            update=make_optimizer(**numbers),
+            regularize=regularizers.build(hyper, shape["combine"], active, network.mean),
+        )
+
+    devices = tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("CPU")
+    tags = {
+        "weights.source": weights.source,
+        "weights.digest": weights.digest,
+        "weights.verified": "yes" if weights.verified else "no",
+        "device": devices[0].device_type.lower(),
+        "precision": shape["precision"],
+        "tensorflow": tf.__version__,
+    }
+    return Graph(ascent.compiled(build), tags)
+
+
+def ascend(pack: Pack, batch: Sequence[Row], start: np.ndarray, made: Graph, total: int) -> Iterator[Look]:
+    """Climb a batch in chunks.
+
+    Args:
+      pack: the jobs.
+      batch: the images.
+      start: where they start, ``[rows, H, W, C]``.
+      made: the pack's graph.
+      total: steps of the longest job, and one more.
+
+    Yields:
+      What is seen after each chunk.
+    """
+    numbers = jobs.hyper(pack, batch)
+    regs = [pack.jobs[row.job].cfg.reg for row in batch]
+    size = pack.jobs[0].cfg.size
+    if "blur" in pack.active:
+        numbers["blur_matrix"] = np.stack(
+            [ops.blur_matrix(size, reg.blur_kind, reg.blur, reg.blur_sigma) for reg in regs]
+        )
+    # A short last batch repeats its last image, so that one skeleton traces once.
+    missing = len(pack.batches[0]) - len(batch)
+
+    def whole(array):
+        return tf.constant(np.concatenate([array, np.repeat(array[-1:], missing, axis=0)]))
+
+    hyper = {name: whole(array) for name, array in numbers.items()}
+    state, first = ascent.init(whole(start)), 0
+    chunk = pack.jobs[0].cfg.log_every
+    while first < total:
+        # The last chunk measures once more than it steps, so that a history ends with the final image.
+        n = chunk if first + chunk < total - 1 else total - first
+        state, record = made.advance(state, hyper, tf.constant(n))
+        seen = {name: values.numpy() for name, values in record._asdict().items()}
+        yield Look(first, seen, state.image.numpy(), state.best_image.numpy())
+        first += n
+
+
+def start(job: Job, index: int) -> np.ndarray:
+    """The first image of a filter; pixels that are to stay in [0, 255] start there too."""
+    numbers = {k: v for k, v in job.cfg.start.items() if k not in ("_target_", "display")}
+    mean = np.array(job.cfg.model.mean, np.float32)
+    image = get_method(job.cfg.start["_target_"])(job.cfg.size, job.cfg.seed, index, mean, **numbers)
+    return np.clip(image, -mean, 255 - mean) if job.cfg.reg.clip_pixels else image

@@ -1,0 +1,191 @@
+"""The ledger: a sweep's identity, its jobs and their states, in ``sweep.json`` in its folder.
+
+It is written whole or not at all, by the process that was started on the command line. Which jobs are
+finished is the tracker's word, not this file's: a process that was killed could not write it.
+"""
+
+import json
+import os
+import platform
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from deepvis import __version__
+from deepvis.config import ConfigError
+from deepvis.tracker import State
+
+FILE = "sweep.json"
+PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "hydra-core", "mlflow")
+_held: dict[Path, FileLock] = {}  # this process's sign of life, by sweep folder
+
+
+def identity(sweep: str, typed: Sequence[str], jobs: Sequence[Mapping[str, str]],
+             weights: Mapping[str, str]) -> dict[str, Any]:  # fmt: skip
+    """What a sweep is.
+
+    Args:
+      sweep: its id.
+      typed: overrides as typed.
+      jobs: ``name``, ``key`` and ``folder`` of each, in order.
+      weights: digest by network and layer.
+
+    Returns:
+      What `write` writes; ``start`` is now.
+    """
+    return {
+        "id": sweep,
+        "overrides": list(typed),
+        "git": _git(),
+        "versions": {"deepvis": __version__, "python": platform.python_version()}
+        | {name: _version(name) for name in PACKAGES},
+        "machine": {"host": socket.gethostname(), "system": platform.platform(), "cores": os.cpu_count()},
+        "weights": dict(weights),
+        "start": _now(),
+        "end": None,
+        "jobs": [dict(job, state="PENDING", reason="") for job in jobs],
+    }
+
+
+def write(folder: Path, entry: Mapping[str, Any]) -> None:
+    """Write a sweep's ledger whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{FILE}.{os.getpid()}"
+    partial.write_text(json.dumps(entry, indent=1))
+    partial.replace(folder / FILE)
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """A sweep's ledger.
+
+    Raises:
+      ConfigError: there is none.
+    """
+    try:
+        return json.loads((folder / FILE).read_text())
+    except FileNotFoundError as err:
+        raise ConfigError(f"resume: {folder} has no {FILE}, so there is no sweep to go on with") from err
+
+
+def close(folder: Path, states: Mapping[str, State]) -> dict[str, Any]:
+    """Write down how a sweep's jobs ended.
+
+    Args:
+      folder: of the sweep.
+      states: by job folder; a job that has none keeps its state.
+    """
+    entry = read(folder)
+    for job in entry["jobs"]:
+        if job["folder"] in states:
+            job["state"], job["reason"] = states[job["folder"]]
+    entry["end"] = _now()
+    for file in (folder / ".alive").glob("*"):
+        is_alive(folder, file.name)  # clears the signs of those that are gone
+    write(folder, entry)
+    return entry
+
+
+def find(word: str, outputs: Path) -> str:
+    """The sweep that ``resume=`` means.
+
+    Args:
+      word: ``latest`` or an id.
+      outputs: folder of the sweeps' folders.
+
+    Raises:
+      ConfigError: no such sweep.
+    """
+    known = sorted((p.parent for p in outputs.glob(f"*/{FILE}")), key=lambda p: read(p)["start"])
+    if word == "latest" and known:
+        return known[-1].name
+    if word in (p.name for p in known):
+        return word
+    names = ", ".join(p.name for p in known[-5:]) or "none"
+    raise ConfigError(f"resume={word}: no such sweep in {outputs}/; the newest are: {names}")
+
+
+def check(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Refuse to go on with a sweep that would not be the same.
+
+    Raises:
+      ConfigError: names the first difference.
+    """
+    what = f"resume={old['id']}"
+    for name in ("deepvis", "tensorflow"):
+        was, now = old["versions"][name], new["versions"][name]
+        if was != now:
+            raise ConfigError(f"{what}: it ran with {name} {was}, this is {now}; start a new sweep")
+    if old["weights"] != new["weights"]:
+        was, now = (", ".join(f"{k} {v}" for k, v in entry["weights"].items()) for entry in (old, new))
+        raise ConfigError(f"{what}: it ran on the weights {was}, these are {now}; start a new sweep")
+    was, now = ({job["folder"]: job["key"] for job in entry["jobs"]} for entry in (old, new))
+    for folder in was.keys() | now.keys():
+        if was.get(folder) != now.get(folder):
+            typed = " ".join(old["overrides"])
+            raise ConfigError(f"{what}: job {folder} is not the same; it was started with: {typed}")
+
+
+def sign_of_life(folder: Path) -> str:
+    """This process's name in a sweep, backed by a lock that the system lets go when the process ends.
+
+    A process number would not do: it is given again.
+    """
+    if folder not in _held:
+        token = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        (folder / ".alive").mkdir(parents=True, exist_ok=True)
+        _held[folder] = FileLock(folder / ".alive" / token)
+        _held[folder].acquire()
+    return Path(_held[folder].lock_file).name
+
+
+def is_alive(folder: Path, token: str) -> bool:
+    """Whether the process of that name still runs; one of another machine that left no lock here does."""
+    file = folder / ".alive" / token
+    if not file.exists():
+        return not token.startswith(f"{socket.gethostname()}-")
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    file.unlink(missing_ok=True)
+    return False
+
+
+def command(entry: Mapping[str, Any]) -> str:
+    """What to type to go on with a sweep."""
+    flag = " -m" if len(entry["jobs"]) != 1 else ""
+    typed = " ".join(o for o in entry["overrides"] if not o.startswith("resume="))
+    door = "python -m deepvis.run" if Path(sys.argv[0]).name == "run.py" else "deepvis"
+    return f"{door}{flag} {typed} resume={entry['id']}".replace("  ", " ")
+
+
+def _git() -> dict[str, Any] | None:
+    def git(*args: str) -> str:
+        return subprocess.run(["git", *args], capture_output=True, text=True, check=True, timeout=10).stdout
+
+    try:
+        dirty = bool(git("status", "--porcelain", "--untracked-files=no").strip())
+        return {"commit": git("rev-parse", "HEAD").strip(), "dirty": dirty}
+    except (OSError, subprocess.SubprocessError):  # no git, or not a checkout
+        return None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -1,0 +1,51 @@
+"""Packed: all jobs of a sweep -> one call of the harness, and what Hydra wants to know of each."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig, open_dict
+
+from deepvis import config, errors, jobs, terminal
+from deepvis.preflight import tracker_of
+
+
+def launch(
+    loader: ConfigLoader, whole: DictConfig, every: Sequence[Sequence[str]], first: int
+) -> list[JobReturn]:
+    """Run the jobs that a sweeper asks for.
+
+    Args:
+      loader: Hydra's.
+      whole: the sweep's config.
+      every: overrides, one list a job.
+      first: number of the first job, for a sweeper that asks more than once.
+
+    Returns:
+      One a job, in that order; a failed one raises `errors.ReportedError` when it is read.
+    """
+    folder = Path(whole.hydra.sweep.dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    terminal.take(folder / "deepvis.log")
+    queue, returns = [], []
+    for number, overrides in enumerate(every, start=first):
+        cfg = loader.load_sweep_config(whole, list(overrides))
+        with open_dict(cfg):
+            cfg.hydra.job.id = cfg.hydra.job.num = number
+        HydraConfig.instance().set_config(cfg)  # the folder's name is an interpolation of its number
+        place = folder / str(cfg.hydra.sweep.subdir)
+        own = config.without_hydra(cfg)
+        config.check(own)  # again: not every sweeper composes its jobs beforehand
+        place.mkdir(exist_ok=True)
+        queue.append(jobs.make(own, list(cfg.hydra.overrides.task), place))
+        returns.append(JobReturn(overrides=list(overrides), cfg=own, working_dir=str(Path.cwd())))
+    from deepvis import harness  # TensorFlow, now that nothing else can be wrong
+
+    lost = harness.run(queue, tracker_of(queue[0].cfg), os.environ["DEEPVIS_SWEEP"])
+    for job, told in zip(queue, returns, strict=True):
+        told.status = JobStatus.FAILED if job.folder in lost else JobStatus.COMPLETED
+        told.return_value = errors.ReportedError(job.name) if job.folder in lost else None
+    return returns
