@@ -1,22 +1,19 @@
-"""What a config may say: the types of every group, and the checks that types cannot make.
+"""What a config may say: the types of every group, and the names that follow from one.
 
-A check raises `ConfigError` with one line: what came, what was wanted, where, and what to do. None needs
-TensorFlow, so a typing mistake costs a second, not a night. The network's shape is in its config
-(`model.blocks`), hence layers, channels and the smallest image are known here too.
+The network's shape is in its config (`model.blocks`), hence its layers and their channels are known here,
+without TensorFlow.
 """
 
 import difflib
-import math
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
-from PIL import Image, UnidentifiedImageError
 
 PACKAGE = Path(__file__).resolve().parent
 # A wheel carries conf/ inside the package; a checkout has it beside.
@@ -190,99 +187,3 @@ def filters(spec: Any, channels: int, layer: str) -> list[int]:
     if not wanted or len(set(wanted)) < len(wanted):
         raise ConfigError(f"layer.filters={spec}: wanted each filter once, and at least one")
     return wanted
-
-
-def check(cfg: DictConfig) -> None:
-    """Refuse a config that cannot give a right result.
-
-    Args:
-      cfg: a composed config, without Hydra's own node.
-
-    Raises:
-      ConfigError: with one line; the first mistake found.
-    """
-    missing = sorted(OmegaConf.missing_keys(cfg))
-    if missing:
-        raise ConfigError(f"{missing[0]} is not given: add {missing[0]}=...")
-    for key, low in {"steps": 1, "batch_size": 1, "log_every": 1, "seed": 0, "size": 1}.items():
-        if cfg[key] < low:
-            raise ConfigError(f"{key}={cfg[key]}: wanted a whole number of {low} or more")
-    _choice("precision", cfg.precision, ("float32", "bfloat16"))
-    _check_layer(cfg)
-    _check_reg(cfg.reg)
-    for key, value in cfg.optimizer.items():
-        if key != "_target_":
-            _number(f"optimizer.{key}", value, lambda v: v > 0, "a number above 0")
-    for key in {"low", "high", "sigma"} & cfg.start.keys():
-        _number(f"start.{key}", cfg.start[key], lambda v: -1000 <= v <= 1000, "grey levels, at most 1000")
-    if "low" in cfg.start and cfg.start.low > cfg.start.high:
-        raise ConfigError(f"start.low={cfg.start.low}: wanted at most start.high, which is {cfg.start.high}")
-    if cfg.start.get("sigma", 0) < 0:
-        raise ConfigError(f"start.sigma={cfg.start.sigma}: wanted a standard deviation of 0 or more")
-    _choice("start.display", cfg.start.display, ("contrast", "natural"))
-    if "path" in cfg.start:
-        _check_picture(Path(str(cfg.start.path)))
-
-
-def _check_layer(cfg: DictConfig) -> None:
-    known = layers(cfg.model.blocks)
-    name = cfg.layer.name
-    if name not in known:
-        raise ConfigError(f"layer.name={name}: {cfg.model.name} has no such layer; {nearest(name, known)}")
-    filters(cfg.layer.filters, known[name], name)
-    stride = 2 ** (int(re.match(r"block(\d+)", name)[1]) - 1)
-    if cfg.size < stride:
-        raise ConfigError(
-            f"size={cfg.size}: too small for {name}, whose map is 1/{stride} of the image; "
-            f"wanted {stride} px or more"
-        )
-
-
-def _check_reg(reg: DictConfig) -> None:
-    _number("reg.decay", reg.decay, lambda v: 0 < v <= 1, "a factor in (0, 1]; 1 is off")
-    if reg.blur < 0 or (reg.blur > 0 and reg.blur % 2 == 0):
-        raise ConfigError(f"reg.blur={reg.blur}: wanted an odd kernel size in px; 0 is off")
-    _number(
-        "reg.blur_sigma", reg.blur_sigma, lambda v: 0 <= v <= 1000, "a sigma in px of 0 to 1000; 0 is off"
-    )
-    if reg.blur > 0 and reg.blur_sigma > 0:
-        raise ConfigError(
-            f"reg.blur={reg.blur} and reg.blur_sigma={reg.blur_sigma}: wanted one of them; set the other to 0"
-        )
-    _choice("reg.blur_kind", reg.blur_kind, ("gaussian", "box"))
-    if reg.blur_kind == "box" and reg.blur_sigma > 0:
-        raise ConfigError("reg.blur_sigma: a box has no sigma; give reg.blur or reg.blur_kind=gaussian")
-    if reg.blur_every < 1:
-        raise ConfigError(f"reg.blur_every={reg.blur_every}: wanted a whole number of 1 or more")
-    for key in ("value_percentile", "norm_percentile", "contribution_percentile"):
-        _number(f"reg.{key}", reg[key], lambda v: 0 <= v < 100, "a percentile in [0, 100); 0 is off")
-    _choice("reg.combine", reg.combine, ("chain", "mix"))
-    for key, weight in reg.weights.items():
-        _number(f"reg.weights.{key}", weight, lambda v: v >= 0, "a weight of 0 or more")
-
-
-def _check_picture(path: Path) -> None:
-    if not path.is_file():
-        raise ConfigError(f"start.path={path}: no such file")
-    try:
-        with Image.open(path) as picture:
-            picture.verify()
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as err:
-        raise ConfigError(f"start.path={path}: refused as a decompression bomb: {err}") from err
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as err:
-        raise ConfigError(f"start.path={path}: not a picture that Pillow can read") from err
-
-
-def _choice(key: str, value: str, valid: Sequence[str]) -> None:
-    if value not in valid:
-        raise ConfigError(f"{key}={value}: {nearest(value, valid)}")
-
-
-def _number(key: str, value: Any, fits: Callable[[float], bool], wanted: str) -> None:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not math.isfinite(value)
-        or not fits(value)
-    ):
-        raise ConfigError(f"{key}={value}: wanted {wanted}")

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from deepvis.config import CONF, ConfigError, nearest
-from deepvis.tracker import TrackerError
+from deepvis.store import TrackerError
 from deepvis.weights import WeightsError
 
 
@@ -30,6 +30,10 @@ def line(err: BaseException, typed: Sequence[str] = ()) -> str:
         group, _, choice = str(err.missing_cfg_file).rpartition("/")
         return f"{group}={choice}: no such choice; {nearest(choice, err.options or [])}"
     said = first(err)
+    if isinstance(err, OverrideParseException):
+        return f"{err.override}: {said}"
+    if said.startswith("Ambiguous value for argument "):
+        return f"{said.split(chr(39))[1]}: several values make a sweep; add -m, or quote or bracket a list"
     if isinstance(err, HydraException) and said.startswith("Could not override '"):
         key = said.split("'")[1]
         return unknown(key, key, typed)
@@ -52,8 +56,6 @@ def unknown(key: str, plain: str, typed: Sequence[str]) -> str:
     """
     if key.startswith("~"):
         return f"{key}: an option cannot be deleted; set it to its neutral value"
-    if key != plain and is_option(plain, typed):
-        return f"{key}: {plain} exists; write it without the plus"
     return f"{key}: no such option, nothing would read it; {nearest(plain, _options(plain, typed))}"
 
 

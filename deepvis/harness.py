@@ -5,6 +5,7 @@ is done, write its folder, then report it to its run. What goes wrong with one j
 neighbours.
 """
 
+import os
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -16,7 +17,8 @@ from deepvis import errors, graph, images, jobs, ledger, metrics, results, termi
 from deepvis.board import Board, Look
 from deepvis.graph import Graph
 from deepvis.jobs import Job, Pack, Row
-from deepvis.tracker import Tracker, TrackerError
+from deepvis.store import TrackerError
+from deepvis.tracker import Tracker
 
 
 def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> dict[Path, str]:
@@ -82,8 +84,12 @@ def _log_again(job: Job, done: Path, tracker: Tracker, sweep: str, lost: dict[Pa
         terminal.error(f"{job.name}: {failure}")
 
 
+def _sweep_folder(job: Job) -> Path:
+    return Path(os.environ.get("DEEPVIS_FOLDER", job.folder.parent))
+
+
 def _own_tags(job: Job) -> dict[str, str]:
-    return {"job": job.folder.name, "job_key": job.key, "process": ledger.sign_of_life(job.folder.parent)}
+    return {"job": job.folder.name, "job_key": job.key, "process": ledger.sign_of_life(_sweep_folder(job))}
 
 
 def _run_pack(pack: Pack, made: Graph, boards: dict[int, Board], lost: dict[Path, str], tracker: Tracker,

@@ -72,10 +72,18 @@ def params(job: Job) -> dict[str, Any]:
         if not o.startswith(("hydra", "tracker", "resume"))
     )
     typed = dict(each.split("=", 1) for each in shown)
-    return {
-        "model": cfg.model.name, "layer": cfg.layer.name, "layer.filters": cfg.layer.filters,
-        "steps": cfg.steps, "size": cfg.size, "seed": cfg.seed, "precision": cfg.precision,
-    } | typed  # fmt: skip
+    named = {
+        "model": cfg.model.name,
+        "layer": cfg.layer.name,
+        "layer.filters": str(cfg.layer.filters)
+        .strip("[]")
+        .replace(" ", ""),  # a list in a file, as one types it
+        "steps": cfg.steps,
+        "size": cfg.size,
+        "seed": cfg.seed,
+        "precision": cfg.precision,
+    }
+    return named | typed
 
 
 def packs(jobs: Sequence[Job]) -> Iterator[Pack]:

@@ -13,13 +13,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from deepvis import __version__
+from deepvis import __version__, results
 from deepvis.config import ConfigError
 from deepvis.tracker import State
 
@@ -58,9 +59,7 @@ def identity(sweep: str, typed: Sequence[str], jobs: Sequence[Mapping[str, str]]
 def write(folder: Path, entry: Mapping[str, Any]) -> None:
     """Write a sweep's ledger whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{FILE}.{os.getpid()}"
-    partial.write_text(json.dumps(entry, indent=1))
-    partial.replace(folder / FILE)
+    results.put(folder / FILE, json.dumps(entry, indent=1))
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -87,8 +86,12 @@ def close(folder: Path, states: Mapping[str, State]) -> dict[str, Any]:
         if job["folder"] in states:
             job["state"], job["reason"] = states[job["folder"]]
     entry["end"] = _now()
+    if folder in _held:
+        _held.pop(folder).release()
     for file in (folder / ".alive").glob("*"):
         is_alive(folder, file.name)  # clears the signs of those that are gone
+    with suppress(OSError):  # others may still be at work
+        (folder / ".alive").rmdir()
     write(folder, entry)
     return entry
 

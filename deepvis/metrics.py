@@ -20,7 +20,8 @@ def ends(history: History) -> list[str]:
     - ``rising``: the last quarter of the steps brought more than 5 % of the whole rise of its best score.
       So a straight climb is rising, and an exponential approach converges after about four quarters of
       three time constants.
-    - ``converged``: none of these.
+    - ``converged``: none of these. Also a filter that has a gradient and yet never rose, for its regularizer
+      takes more than a step gives.
 
     Args:
       history: ``score``, ``gradient_rms``, ``alive``.

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
-from deepvis import config, errors, jobs, terminal
-from deepvis.preflight import tracker_of
+from deepvis import checks, config, errors, jobs, terminal
+from deepvis.preflight import job_of, tracker_of
 
 
 def launch(
@@ -32,14 +31,10 @@ def launch(
     terminal.take(folder / "deepvis.log")
     queue, returns = [], []
     for number, overrides in enumerate(every, start=first):
-        cfg = loader.load_sweep_config(whole, list(overrides))
-        with open_dict(cfg):
-            cfg.hydra.job.id = cfg.hydra.job.num = number
-        HydraConfig.instance().set_config(cfg)  # the folder's name is an interpolation of its number
-        place = folder / str(cfg.hydra.sweep.subdir)
+        cfg, place = job_of(loader, whole, overrides, number)
         own = config.without_hydra(cfg)
-        config.check(own)  # again: not every sweeper composes its jobs beforehand
-        place.mkdir(exist_ok=True)
+        checks.check(own)  # again: not every sweeper composes its jobs beforehand
+        place.mkdir(parents=True, exist_ok=True)
         queue.append(jobs.make(own, list(cfg.hydra.overrides.task), place))
         returns.append(JobReturn(overrides=list(overrides), cfg=own, working_dir=str(Path.cwd())))
     from deepvis import harness  # TensorFlow, now that nothing else can be wrong

@@ -4,19 +4,22 @@ None of it needs TensorFlow.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from hydra.utils import get_method
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
-from deepvis import config, errors, jobs, ledger, terminal
+from deepvis import checks, config, errors, jobs, ledger, terminal
 from deepvis.tracker import Tracker
+
+Plan = list[tuple[DictConfig, Path]]  # every job's config and folder
 
 _opened: list[Tracker] = []  # this process's tracker: the preflight opens it, the jobs use it
 
@@ -25,7 +28,10 @@ class Preflight(Callback):
     """Hydra's word that a run or a sweep is about to start."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        _refusing(lambda: [config], config, Path(config.hydra.run.dir).parent)
+        own = Path(config.hydra.run.dir)
+        # A folder that the user chose for one job is the job's and its sweep's in one.
+        folder = own.parent if own.parent.name == os.environ["DEEPVIS_SWEEP"] else own
+        _refusing(lambda: [(config, own)], config, folder)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         _refusing(lambda: _composed(config), config, Path(config.hydra.sweep.dir))
@@ -39,20 +45,21 @@ def tracker_of(cfg: DictConfig) -> Tracker:
     return _opened[0]
 
 
-def opened() -> Tracker | None:
-    """This process's tracker, if it came to that."""
-    return _opened[0] if _opened else None
+def opened() -> Tracker:
+    """This process's tracker, once a sweep has begun."""
+    return _opened[0]
 
 
-def _refusing(compose: Callable[[], list[DictConfig]], whole: DictConfig, folder: Path) -> None:
+def _refusing(plan: Callable[[], Plan], whole: DictConfig, folder: Path) -> None:
     """Hydra turns a callback's exception into a warning and goes on; an exit it lets through."""
     typed = list(whole.hydra.overrides.task)
     try:
         _check_additions(typed)
-        composed = compose()
-        digests = _check(composed)
-        tracker = tracker_of(composed[0] if composed else whole)
-        _begin(folder.absolute(), composed, typed, digests, whole.resume, tracker)
+        planned = plan()
+        checks.check_folder(folder)
+        digests = _check([cfg for cfg, _ in planned])
+        tracker = tracker_of(planned[0][0] if planned else whole)
+        _begin(folder.absolute(), planned, typed, digests, whole.resume, tracker)
     except Exception as err:
         terminal.error(errors.line(err, typed))
         raise SystemExit(1) from err
@@ -62,8 +69,10 @@ def _check(composed: list[DictConfig]) -> dict[str, str]:
     """Check every config and read every network's weights; returns their digests."""
     networks: dict[str, DictConfig] = {}
     for cfg in composed:
-        config.check(config.without_hydra(cfg))
+        checks.check(config.without_hydra(cfg))
         networks[f"{cfg.model.name} {cfg.layer.name} {cfg.model.weights}"] = cfg
+        if cfg.tracker != composed[0].tracker:
+            raise config.ConfigError("tracker: one sweep has one tracker; it cannot be swept")
     terminal.take()
     digests = {}
     for cfg in networks.values():
@@ -74,14 +83,11 @@ def _check(composed: list[DictConfig]) -> dict[str, str]:
     return digests
 
 
-def _begin(folder: Path, composed: list[DictConfig], typed: list[str], digests: dict[str, str],
-           resume: str | None, tracker: Tracker) -> None:  # fmt: skip
+def _begin(folder: Path, planned: Plan, typed: list[str], digests: dict[str, str], resume: str | None,
+           tracker: Tracker) -> None:  # fmt: skip
     """Write the sweep's ledger, or take up the one of the sweep that is resumed."""
-    known = []
-    for number, cfg in enumerate(composed):
-        overrides = list(cfg.hydra.overrides.task)
-        job = jobs.make(config.without_hydra(cfg), overrides, folder / config.job_folder(number, overrides))
-        known.append({"name": job.name, "key": job.key, "folder": job.folder.name})
+    made = [jobs.make(config.without_hydra(cfg), list(cfg.hydra.overrides.task), own) for cfg, own in planned]
+    known = [{"name": job.name, "key": job.key, "folder": job.folder.name} for job in made]
     sweep = os.environ["DEEPVIS_SWEEP"]
     entry = ledger.identity(sweep, typed, known, digests)
     if resume is not None:
@@ -93,7 +99,7 @@ def _begin(folder: Path, composed: list[DictConfig], typed: list[str], digests: 
     os.environ["DEEPVIS_FOLDER"] = str(folder)  # the sweep has begun
 
 
-def _composed(whole: DictConfig) -> list[DictConfig]:
+def _composed(whole: DictConfig) -> Plan:
     """Every job of a sweep; none where the sweeper thinks them up as it goes."""
     loader = GlobalHydra.instance().config_loader()
     fixed = [f"{key}={value}" for key, value in (whole.hydra.sweeper.params or {}).items()]
@@ -102,7 +108,17 @@ def _composed(whole: DictConfig) -> list[DictConfig]:
     if not whole.hydra.sweeper._target_.endswith(BasicSweeper.__name__):
         return []
     (every,) = BasicSweeper.split_arguments(parsed, None)
-    return [loader.load_sweep_config(whole, each) for each in every]
+    return [job_of(loader, whole, each, number) for number, each in enumerate(every)]
+
+
+def job_of(
+    loader: ConfigLoader, whole: DictConfig, overrides: Sequence[str], number: int
+) -> tuple[DictConfig, Path]:
+    """One job of a sweep: its config and its folder, as Hydra's own launcher would have them."""
+    cfg = loader.load_sweep_config(whole, list(overrides))
+    with open_dict(cfg):
+        cfg.hydra.job.id = cfg.hydra.job.num = number
+    return cfg, Path(cfg.hydra.sweep.dir) / str(cfg.hydra.sweep.subdir)
 
 
 def _check_additions(typed: list[str]) -> None:

@@ -13,7 +13,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,6 +65,7 @@ def write(folder: Path, result: Result, pictures: Pictures) -> Path:
       OSError: the disk is full, or the folder cannot be written; nothing of the result remains.
     """
     target, partial = folder / "result", folder / f".result.{os.getpid()}"
+    replaced = folder / f".replaced.{os.getpid()}"
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -82,12 +83,27 @@ def write(folder: Path, result: Result, pictures: Pictures) -> Path:
         rest = {k: v for k, v in result._asdict().items() if k not in ("history", "config")}
         (partial / "result.json").write_text(json.dumps(rest, indent=1))
         if target.exists():  # the same folder asked for twice
-            target.replace(partial / "replaced")
-        partial.replace(target)
-        shutil.rmtree(target / "replaced", ignore_errors=True)
+            target.replace(replaced)
+        try:
+            partial.replace(target)
+        except OSError:
+            if replaced.exists():
+                replaced.replace(target)
+            raise
+        shutil.rmtree(replaced, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
+
+
+def put(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_text(text)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read(folder: Path) -> Result:
@@ -102,7 +118,13 @@ def read(folder: Path) -> Result:
     return Result(**rest, history=history, config=(folder / "config.yaml").read_text())
 
 
-def finished(sweep_folder: Path) -> Iterator[Path]:
-    """The result folders of a sweep, in the order of its jobs."""
-    found = sweep_folder.glob("*/result/result.json")
-    return (path.parent for path in sorted(found, key=lambda p: int(p.parts[-3].partition("_")[0])))
+def finished(sweep_folder: Path) -> list[Path]:
+    """The result folders of a sweep, in the order of its jobs; of a job in a folder of its own, that one."""
+    own = [sweep_folder / "result"] if (sweep_folder / "result" / "result.json").is_file() else []
+    found = [path.parent for path in sweep_folder.glob("*/result/result.json")]
+
+    def order(place):
+        number = place.parent.name.partition("_")[0]
+        return (int(number) if number.isdecimal() else -1, place.parent.name)
+
+    return own + sorted(found, key=order)

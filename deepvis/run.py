@@ -12,12 +12,16 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from deepvis import config, errors, jobs, ledger, preflight, sweep, terminal
+from deepvis import checks, config, errors, jobs, ledger, preflight, sweep, terminal
+
+TERMINATED = 143  # 128 + SIGTERM, as shells have it
 
 
 def job(cfg: DictConfig) -> None:
@@ -25,7 +29,7 @@ def job(cfg: DictConfig) -> None:
     of_hydra = HydraConfig.get()
     folder = Path(of_hydra.runtime.output_dir)
     terminal.take(folder / "deepvis.log")
-    config.check(cfg)  # again: not every sweeper composes its jobs beforehand
+    checks.check(cfg)  # again: not every sweeper composes its jobs beforehand
     from deepvis import harness  # TensorFlow, now that nothing else can be wrong
 
     one = jobs.make(cfg, list(of_hydra.overrides.task), folder)
@@ -36,20 +40,26 @@ def job(cfg: DictConfig) -> None:
 def main() -> None:
     """The console script."""
     # An exit ends what is open, the runs of a sweep or the server of the UI; a signal would not.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     if sys.argv[1:2] == ["ui"]:
         from deepvis import ui
 
         sys.exit(ui.main(sys.argv[2:]))
     debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise, so that the one line is ours
-    sys.argv[1:] = _quoted(sys.argv[1:])
+    for name in ("DEEPVIS_SWEPT", "DEEPVIS_FOLDER"):  # of a sweep that started this process
+        os.environ.pop(name, None)
     code = 0
     try:
+        sys.argv[1:] = _arguments(sys.argv[1:])
         os.environ["DEEPVIS_SWEEP"] = _sweep(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(config.CONF), config_name="config")(job)()
     except errors.ReportedError:
         code = 1
+    except SystemExit as stop:
+        code = stop.code
+        if code == TERMINATED:
+            terminal.error("terminated; what had finished is kept")
     except KeyboardInterrupt:
         terminal.error("interrupted; what had finished is kept")
         code = 130
@@ -60,10 +70,12 @@ def main() -> None:
             raise
         terminal.error(errors.line(err, sys.argv[1:]))
         code = 1
-    finally:
-        tracker = preflight.opened()
-        if tracker is not None and "DEEPVIS_FOLDER" in os.environ:
-            sweep.close(os.environ["DEEPVIS_SWEEP"], Path(os.environ["DEEPVIS_FOLDER"]), tracker)
+    if "DEEPVIS_FOLDER" in os.environ:  # it had begun
+        try:
+            sweep.close(os.environ["DEEPVIS_SWEEP"], Path(os.environ["DEEPVIS_FOLDER"]), preflight.opened())
+        except Exception as err:
+            terminal.error(f"the sweep could not be summed up: {errors.line(err)}")
+            code = code or 1
     sys.exit(code)
 
 
@@ -74,12 +86,23 @@ def _sweep(argv: list[str]) -> str:
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
-def _quoted(argv: list[str]) -> list[str]:
-    """In a single job ``layer.filters=0,3,7`` can only mean one list; in a sweep a bare comma sweeps."""
-    if {"-m", "--multirun"} & set(argv):
-        return argv
+def _arguments(argv: list[str]) -> list[str]:
+    """The command line as Hydra wants it.
+
+    Flags come first, for it takes no override behind one. And in a single job ``layer.filters=0,3,7`` can
+    only mean one list; in a sweep a bare comma sweeps.
+    """
+    flags = [a for a in argv if a in ("-m", "--multirun")]
+    argv = flags + [a for a in argv if a not in flags]
+    parser = get_args_parser()
+    parser.error = _refuse
+    parser.parse_args(argv)
     bare = re.compile(r"layer\.filters=([\d-]+,[\d,-]+)")
-    return [bare.sub(r'layer.filters="\1"', a) for a in argv]
+    return argv if flags else [bare.sub(r'layer.filters="\1"', a) for a in argv]
+
+
+def _refuse(message: str) -> NoReturn:
+    raise config.ConfigError(f"{message}; see deepvis --help")
 
 
 if __name__ == "__main__":

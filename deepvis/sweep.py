@@ -5,6 +5,7 @@ matter which process ran the jobs.
 """
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> None:
       tracker: where its runs are.
     """
     entry = ledger.close(folder, tracker.states(sweep))
-    places = list(results.finished(folder))
+    places = results.finished(folder)
     unfinished = [job for job in entry["jobs"] if job["state"] != "FINISHED"]
     for job in unfinished:
         terminal.console().print(f"{job['state']:<8}  {job['name']}  {job['reason']}", soft_wrap=True)
@@ -49,18 +50,16 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> None:
 def table(path: Path, done: Sequence[Result]) -> None:
     """One line a filter and job: what a spreadsheet or pandas wants."""
     keys = sorted({key for result in done for key in result.params})
-    partial = path.with_suffix(".partial")
-    with partial.open("w", newline="") as file:
-        out = csv.writer(file)
-        out.writerow(["job", "filter", "end", "score", "activation", "rank", *keys])
-        for result in done:
-            last = {name: values[-1] for name, values in result.history.items()}
-            for i, index in enumerate(result.filters):
-                seen = [f"{last[name][i]:.6g}" for name in ("score", "activation", "rank")]
-                out.writerow(
-                    [result.name, index, result.ends[i], *seen, *(result.params.get(k, "") for k in keys)]
-                )
-    partial.replace(path)
+    text = io.StringIO()
+    out = csv.writer(text, lineterminator="\n")
+    out.writerow(["job", "filter", "end", "score", "activation", "rank", *keys])
+    for result in done:
+        last = {name: values[-1] for name, values in result.history.items()}
+        for i, index in enumerate(result.filters):
+            seen = [f"{last[name][i]:.6g}" for name in ("score", "activation", "rank")]
+            named = [result.params.get(key, "") for key in keys]
+            out.writerow([result.name, index, result.ends[i], *seen, *named])
+    results.put(path, text.getvalue())
 
 
 def contact(places: Sequence[Path], done: Sequence[Result]) -> np.ndarray:

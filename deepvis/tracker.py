@@ -10,23 +10,17 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from filelock import FileLock
 from PIL import Image
 
-from deepvis import __version__, metrics, results, saved_view
+from deepvis import __version__, metrics, results, saved_view, store
 
 BATCH = 1000  # metrics in one request; MLflow's own limit
 UI = "http://127.0.0.1:5000"  # where `deepvis ui` serves a local store
-
-
-class TrackerError(Exception):
-    """A store that cannot be used; the message is one line."""
 
 
 class State(NamedTuple):
@@ -203,59 +197,6 @@ def memory() -> Memory:
 
 
 def mlflow(uri: str, artifacts: str, experiment: str) -> Mlflow:
-    """Open an MLflow store, making it where it does not exist.
-
-    Args:
-      uri: ``sqlite:///folder/file.db`` or ``http://host:port``.
-      artifacts: folder for images and files; a server decides for itself.
-      experiment: name of the MLflow experiment.
-
-    Returns:
-      The tracker.
-
-    Raises:
-      TrackerError: the store cannot be opened.
-    """
-    # Before the import, which reads them: no word to the network, no word to the terminal.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    local = uri.startswith("sqlite:///")
-    file = Path(uri.removeprefix("sqlite:///"))
-    if not local and not uri.startswith(("http://", "https://")):
-        raise TrackerError(f"tracker.uri={uri}: wanted sqlite:///folder/file.db or http://host:port")
-    if local and file.exists() and not _is_sqlite(file):
-        raise TrackerError(
-            f"tracker.uri={uri}: {file} is not an SQLite database; move it away or choose another file"
-        )
-    try:
-        if not local:
-            return _open(uri, experiment, None)
-        Path(artifacts).mkdir(parents=True, exist_ok=True)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        # Processes that create one store at once crash each other in its migrations.
-        with FileLock(file.with_name(f".{file.name}.lock")):
-            return _open(uri, experiment, Path(artifacts).resolve().as_uri())
-    except Exception as err:  # MLflow, SQLAlchemy, the disk and the network each fail in their own way
-        reason = str(err).strip().partition("\n")[0]
-        raise TrackerError(
-            f"tracker.uri={uri}: cannot open this tracking store ({reason}); "
-            "check the path, or take tracker=memory"
-        ) from err
-
-
-def _open(uri: str, experiment: str, artifacts: str | None) -> Mlflow:
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    client = MlflowClient(tracking_uri=uri)
-    if client.get_experiment_by_name(experiment) is None:
-        with suppress(MlflowException):  # another process was faster
-            client.create_experiment(experiment, artifact_location=artifacts)
-    found = client.get_experiment_by_name(experiment)
-    return Mlflow(client, found.experiment_id, uri if uri.startswith("http") else UI)
-
-
-def _is_sqlite(file: Path) -> bool:
-    with file.open("rb") as stream:
-        return stream.read(16) in (b"SQLite format 3\0", b"")
+    """An MLflow store or server, made where it does not exist; see `deepvis.store.connect`."""
+    client, experiment_id = store.connect(uri, artifacts, experiment)
+    return Mlflow(client, experiment_id, uri if uri.startswith("http") else UI)

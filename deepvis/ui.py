@@ -26,6 +26,7 @@ def main(typed: Sequence[str]) -> int:
     Returns:
       Exit code.
     """
+    terminal.take()
     try:
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
             cfg = compose("config", list(typed)).tracker
@@ -34,7 +35,7 @@ def main(typed: Sequence[str]) -> int:
         terminal.error(errors.line(err, typed))
         return 1
     if cfg.uri.startswith("http"):
-        print(store.newest(cfg.uri.rstrip("/")))
+        terminal.console().print(store.newest(cfg.uri.rstrip("/")), soft_wrap=True)
         return 0
     port = _free(int(tracker.UI.rpartition(":")[2]))
     server = subprocess.Popen(
@@ -51,7 +52,8 @@ def main(typed: Sequence[str]) -> int:
                                f"--backend-store-uri {cfg.uri}")  # fmt: skip
                 return 1
             time.sleep(0.2)
-        print(f"the newest sweep  {store.newest(base)}\nCtrl-C ends the server", flush=True)
+        terminal.console().print(f"the newest sweep  {store.newest(base)}", soft_wrap=True)
+        terminal.console().print("Ctrl-C ends the server")
         return server.wait()
     except KeyboardInterrupt:
         return 0

@@ -10,9 +10,8 @@ from hydra.utils import get_method
 from omegaconf import OmegaConf
 from PIL import Image
 
-from deepvis import config, jobs, results, tracker
-from deepvis.config import ConfigError
-from deepvis.run import CONF
+from deepvis import checks, config, jobs, results, tracker
+from deepvis.config import CONF, ConfigError
 
 # Found by listing, so a new file is tested because it is there.
 FILES = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml"))
@@ -66,7 +65,7 @@ def test_the_listing_finds_the_groups_of_the_readme():
 @pytest.mark.parametrize(("group", "name"), CHOICES, ids=map("/".join, CHOICES))
 def test_every_choice_composes_and_passes_the_checks(group, name, picture):
     cfg = filled(group, name, picture)
-    config.check(cfg)
+    checks.check(cfg)
     OmegaConf.resolve(cfg.copy())
 
 
@@ -188,7 +187,7 @@ def test_every_experiment_runs_two_steps(name, tmp_path):
     from deepvis import harness
 
     cfg = composed(f"experiment={name}", *TINY)
-    config.check(cfg)
+    checks.check(cfg)
     memory = tracker.memory()
     harness.run([jobs.make(cfg, [f"experiment={name}"], tmp_path)], memory, "sweep")
     (run,) = memory.runs.values()

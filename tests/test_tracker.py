@@ -24,7 +24,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from deepvis import __version__, jobs, results, sweep, tracker
-from deepvis.run import CONF
+from deepvis.config import CONF
 
 SWEEP = "20260102-030405-abcd"
 TINY = ["model=tiny", "layer=block2_conv1", "size=16", "steps=5", "log_every=2"]

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from deepvis import images, results
+from deepvis.metrics import ENDS
 
 HERE = Path(__file__).parent
 PANELS = ("none", "decay", "blur", "seed")
@@ -56,7 +57,7 @@ def main(panels: Path, controls: Path) -> None:
             without = {key for key in stuck["none"] if key[0] == seed}
             summary.append({
                 "part": "panels", "reg": reg, "start": "raw", "score": "ReLU'd", "seed": seed,
-                "filters": len(own), **{end: len(count(own, end=end)) for end in ("converged", "rising", "stuck", "diverged")},
+                "filters": len(own), **{end: len(count(own, end=end)) for end in ENDS},
                 "stuck_without": len(without), "of_those_still_stuck": len(without & stuck[reg]),
                 "median_final_score": round(float(np.median([r["final_score"] for r in own])), 2),
             })  # fmt: skip
