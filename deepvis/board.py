@@ -37,6 +37,10 @@ class Board:
         self.progress: dict[int, list[np.ndarray]] = {}
         self.history: dict[str, np.ndarray] = {}
 
+    def is_done(self, look: Look) -> bool:
+        """Whether this job's images in that look have taken their steps, and been measured once more."""
+        return look.first + len(look.record["score"]) > self.job.cfg.steps
+
     def see(self, column: int, look: Look, row: int) -> None:
         """Take over what a look shows of one image."""
         steps, n = self.job.cfg.steps, len(look.record["score"])

@@ -101,7 +101,8 @@ def name(overrides: Iterable[str]) -> str:
     """
     swept = os.environ.get("DEEPVIS_SWEPT", "").split()
     quiet = ("tracker", "hydra", "batch_size=", "log_every=", "resume=")
-    own = [o for o in overrides if (o.partition("=")[0] in swept if swept else not o.startswith(quiet))]
+    last = {o.partition("=")[0]: o for o in overrides}  # typed twice, the last one counts
+    own = [o for key, o in last.items() if (key in swept if swept else not o.startswith(quiet))]
     return " ".join(re.sub(r"^[\w.]*\.(?=\w+=)", "", o).replace('"', "") for o in own)
 
 

@@ -7,9 +7,10 @@ neighbours.
 
 import os
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,16 @@ from deepvis.graph import Graph
 from deepvis.jobs import Job, Pack, Row
 from deepvis.store import TrackerError
 from deepvis.tracker import Tracker
+
+
+class Life(NamedTuple):
+    """What the functions of one pack's life share."""
+
+    pack: Pack
+    boards: dict[int, Board]  # by job, from its first image to its result
+    lost: dict[Path, str]  # why, by job folder
+    tracker: Tracker
+    sweep: str
 
 
 def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> dict[Path, str]:
@@ -37,15 +48,14 @@ def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> dict[Path, str]:
     """
     lost: dict[Path, str] = {}
     for pack in jobs.packs(_remaining(queue, tracker, sweep, lost)):
-        boards: dict[int, Board] = {}
-        made = None
-        with _alone(pack, range(len(pack.jobs)), boards, lost, tracker):
+        life, made = Life(pack, {}, lost, tracker, sweep), None
+        with _alone(life, range(len(pack.jobs))):
             made = graph.compiled(pack.skeleton, pack.active)
         try:
             if made is not None:
-                _run_pack(pack, made, boards, lost, tracker, sweep)
+                _run_pack(life, made)
         except BaseException as err:
-            for board in boards.values():
+            for board in life.boards.values():
                 _end(tracker, board.run, "KILLED", type(err).__name__)
             raise
     return lost
@@ -92,11 +102,8 @@ def _own_tags(job: Job) -> dict[str, str]:
     return {"job": job.folder.name, "job_key": job.key, "process": ledger.sign_of_life(_sweep_folder(job))}
 
 
-def _run_pack(pack: Pack, made: Graph, boards: dict[int, Board], lost: dict[Path, str], tracker: Tracker,
-              sweep: str) -> None:  # fmt: skip
-    def alone(indices):
-        return _alone(pack, indices, boards, lost, tracker)
-
+def _run_pack(life: Life, made: Graph) -> None:
+    pack, boards = life.pack, life.boards
     title = pack.jobs[0].name if len(pack.jobs) == 1 else f"{len(pack.jobs)} jobs"
     lengths = [1 + max(pack.jobs[row.job].cfg.steps for row in batch) for batch in pack.batches]
     began: set[int] = set()
@@ -104,32 +111,29 @@ def _run_pack(pack: Pack, made: Graph, boards: dict[int, Board], lost: dict[Path
         for batch, length in zip(pack.batches, lengths, strict=True):
             for index in sorted({row.job for row in batch} - began):
                 began.add(index)
-                with alone([index]):
-                    boards[index] = _open(pack.jobs[index], made, tracker, sweep)
-            starts = []
+                with _alone(life, [index]):
+                    boards[index] = _open(pack.jobs[index], made, life)
+            starts = {}
             for row in batch:
-                with alone([row.job]):
+                with _alone(life, [row.job]):
                     job = pack.jobs[row.job]
-                    starts.append((row, graph.start(job, job.filters[row.column])))
-            rows = [(row, start) for row, start in starts if row.job in boards]
+                    starts[row] = graph.start(job, job.filters[row.column])
+            rows = [row for row in starts if row.job in boards]
             if not rows:
                 continue
-            batch = [row for row, _ in rows]
-            with alone({row.job for row in batch}):
-                for look in graph.ascend(pack, batch, np.stack([start for _, start in rows]), made, length):
-                    _show(batch, look, boards)
-                    advance(len(look.record["score"]), *_figures(look, len(batch)))
-            for index in sorted({row.job for row in batch} & boards.keys()):
-                with alone([index]):
-                    boards[index].waiting -= sum(row.job == index for row in batch)
-                    if boards[index].waiting == 0:
-                        _finish(boards[index], made, tracker, lost)
-                        del boards[index]
+            climbing = {row.job for row in rows}
+            with _alone(life, climbing):
+                for look in graph.ascend(pack, rows, np.stack([starts[r] for r in rows]), made, length):
+                    _show(rows, look, climbing, boards)
+                    advance(len(look.record["score"]), *_figures(look, len(rows)))
+                    for index in sorted(i for i in climbing if boards[i].is_done(look)):
+                        climbing.remove(index)
+                        with _alone(life, [index]):
+                            _settle(index, sum(row.job == index for row in rows), made, life)
 
 
 @contextmanager
-def _alone(pack: Pack, indices: Iterable[int], boards: dict[int, Board], lost: dict[Path, str],
-           tracker: Tracker) -> Iterator[None]:  # fmt: skip
+def _alone(life: Life, indices: Iterable[int]) -> Iterator[None]:
     """What goes wrong in here ends these jobs, and no others."""
     try:
         yield
@@ -137,14 +141,12 @@ def _alone(pack: Pack, indices: Iterable[int], boards: dict[int, Board], lost: d
         traceback.print_exc()  # to the log
         reason = errors.line(err)
         for index in indices:
-            job = pack.jobs[index]
-            if job.folder in lost:
-                continue
-            lost[job.folder] = reason
-            terminal.error(f"{job.name}: {reason}")
-            board = boards.pop(index, None)
-            if board is not None:
-                _end(tracker, board.run, "FAILED", reason)
+            job = life.pack.jobs[index]
+            if job.folder not in life.lost:
+                life.lost[job.folder] = reason
+                terminal.error(f"{job.name}: {reason}")
+            if index in life.boards:
+                _end(life.tracker, life.boards.pop(index).run, "FAILED", reason)
 
 
 def _end(tracker: Tracker, run: str, status: str, reason: str) -> None:
@@ -153,17 +155,18 @@ def _end(tracker: Tracker, run: str, status: str, reason: str) -> None:
         tracker.end(run, status, reason)
 
 
-def _open(job: Job, made: Graph, tracker: Tracker, sweep: str) -> Board:
+def _open(job: Job, made: Graph, life: Life) -> Board:
     board = Board(job)
-    board.run = tracker.start(sweep, job.name, jobs.params(job), dict(made.tags) | _own_tags(job))
+    board.run = life.tracker.start(life.sweep, job.name, jobs.params(job), dict(made.tags) | _own_tags(job))
     return board
 
 
-def _show(batch: Sequence[Row], look: Look, boards: Mapping[int, Board]) -> None:
+def _show(rows: Sequence[Row], look: Look, climbing: Collection[int], boards: Mapping[int, Board]) -> None:
     """Let the jobs of a batch see a look, and whoever watches see them."""
-    for i, row in enumerate(batch):
-        boards[row.job].see(row.column, look, i)
-    for index in {row.job for row in batch}:
+    for i, row in enumerate(rows):
+        if row.job in climbing:
+            boards[row.job].see(row.column, look, i)
+    for index in climbing:
         board = boards[index]
         images.save(board.job.folder / "live.png", images.gallery(board.final))
 
@@ -176,18 +179,23 @@ def _figures(look: Look, count: int) -> tuple[int, float, int]:
     return count, float(finite.mean()) if len(finite) else float("nan"), int(still.sum())
 
 
-def _finish(board: Board, made: Graph, tracker: Tracker, lost: dict[Path, str]) -> None:
-    """The job's folder first, then its run."""
+def _settle(index: int, count: int, made: Graph, life: Life) -> None:
+    """Images of a job are done. With the last of them it is: its folder first, then its run."""
+    board = life.boards[index]
+    board.waiting -= count
+    if board.waiting > 0:
+        return
     result, pictures = board.result(made.tags)
     folder = results.write(board.job.folder, result, pictures)
     failure = metrics.failure(result.history, [results.label(i) for i in result.filters])
     try:
-        tracker.finish(board.run, folder, failure)
+        life.tracker.finish(board.run, folder, failure)
     except Exception as err:
         raise TrackerError(
             f"computed, but not logged ({errors.first(err)}); its results are kept in {folder}, and "
             "resume=latest logs them"
         ) from err
+    del life.boards[index]
     if failure:
-        lost[board.job.folder] = failure
+        life.lost[board.job.folder] = failure
         terminal.error(f"{board.job.name}: {failure}")

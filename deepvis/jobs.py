@@ -75,9 +75,7 @@ def params(job: Job) -> dict[str, Any]:
     named = {
         "model": cfg.model.name,
         "layer": cfg.layer.name,
-        "layer.filters": str(cfg.layer.filters)
-        .strip("[]")
-        .replace(" ", ""),  # a list in a file, as one types it
+        "layer.filters": str(cfg.layer.filters).strip("[]").replace(" ", ""),
         "steps": cfg.steps,
         "size": cfg.size,
         "seed": cfg.seed,
@@ -97,6 +95,8 @@ def packs(jobs: Sequence[Job]) -> Iterator[Pack]:
         groups.setdefault(_skeleton(job.cfg), []).append(job)
     for skeleton, group in groups.items():
         rows = [Row(i, j) for i, job in enumerate(group) for j in range(len(job.filters))]
+        # Those with as many steps climb together: an image that is done still takes its place in the graph.
+        rows.sort(key=lambda row: group[row.job].cfg.steps)
         size = min(group[0].cfg.batch_size, len(rows))
         yield Pack(
             jobs=tuple(group),

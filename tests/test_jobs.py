@@ -17,7 +17,7 @@ from deepvis.config import CONF
 
 TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=0-3", "size=16", "steps=2", "tracker=memory"]
 # Where results go, how images are batched and how often they are looked at: none of it changes a result.
-FREE = ("tracker", "batch_size", "log_every")
+FREE = ("tracker", "batch_size", "log_every", "resume")
 
 
 @functools.cache  # composing takes a tenth of a second; what is composed is read only
@@ -216,7 +216,7 @@ def test_batches_hold_every_filter_of_every_job_once_and_in_order(batch_size):
 @pytest.mark.parametrize("batch_size", [1, 3, 16])
 def test_each_image_gets_the_numbers_of_its_own_job(batch_size):
     queue = [
-        made("reg.decay=0.8", "steps=3", 'layer.filters="3,1"', f"batch_size={batch_size}"),
+        made("reg.decay=0.8", "steps=1", 'layer.filters="3,1"', f"batch_size={batch_size}"),
         made("reg.norm_percentile=20", "reg.weights.norm=5", "layer.filters=2", f"batch_size={batch_size}"),
         made("optimizer.rate=0.25", "reg.clip_pixels=true", f"batch_size={batch_size}", "layer.filters=0"),
     ]
@@ -224,7 +224,7 @@ def test_each_image_gets_the_numbers_of_its_own_job(batch_size):
     numbers = [jobs.hyper(pack, batch) for batch in pack.batches]
     whole = {key: np.concatenate([each[key] for each in numbers]).tolist() for key in numbers[0]}
     assert whole["filter"] == [3, 1, 2, 0]
-    assert whole["steps"] == [3, 3, 2, 2]
+    assert whole["steps"] == [1, 1, 2, 2]
     np.testing.assert_allclose(whole["reg.decay"], [0.8, 0.8, 1, 1], rtol=1e-7)
     assert whole["reg.norm_percentile"] == [0, 0, 20, 0]
     assert whole["reg.clip_pixels"] == [0, 0, 0, 1]

@@ -182,7 +182,7 @@ def test_no_source_says_what_was_tried(name, places, monkeypatch):
     without_packages(monkeypatch)
     with pytest.raises(WeightsError) as error:
         load(name, BLOCK1)
-    one_line(error, converted(places, name), "no package", "deepvis[weights]", "model.weights=")
+    one_line(error, converted(places, name), "no package", "deepvis[weights]", "model.weights.path=")
     assert ("no network" in str(error.value)) == (name == "vgg16")
 
 

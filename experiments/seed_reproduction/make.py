@@ -76,8 +76,10 @@ def main(panels: Path, controls: Path) -> None:
         if OmegaConf.load(place / "config.yaml").seed == 0:
             seen = [np.asarray(Image.open(place / "filters" / f"{results.label(i)}.png")) for i in range(16)]
             sheets.append(images.gallery(seen))
-    picture = Image.fromarray(images.grid([sheets[:2], sheets[2:]]))
-    picture.resize((1000, 1000), Image.Resampling.LANCZOS).save(HERE / "panels.jpg", quality=82)
+    names = ["none", "decay 0.8", "box blur 3 x 3", "the mix of the three"]
+    picture = Image.fromarray(images.contact_sheet([sheets], [""], names))
+    picture.thumbnail((1600, 1600), Image.Resampling.LANCZOS)
+    picture.save(HERE / "panels.jpg", quality=82)
 
 
 if __name__ == "__main__":
