@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import secrets
+import shlex
 import socket
 import subprocess
 import sys
@@ -167,7 +168,7 @@ def is_alive(folder: Path, token: str) -> bool:
 def command(entry: Mapping[str, Any]) -> str:
     """What to type to go on with a sweep."""
     flag = " -m" if len(entry["jobs"]) != 1 else ""
-    typed = " ".join(o for o in entry["overrides"] if not o.startswith("resume="))
+    typed = shlex.join(o for o in entry["overrides"] if not o.startswith("resume="))
     door = "python -m deepvis.run" if Path(sys.argv[0]).name == "run.py" else "deepvis"
     return f"{door}{flag} {typed} resume={entry['id']}".replace("  ", " ")
 

@@ -20,6 +20,9 @@ from PIL import Image
 from deepvis import __version__, metrics, results, saved_view, store
 
 BATCH = 1000  # metrics in one request; MLflow's own limit
+# Of a sweep's jobs in its charts, told apart by colour-blind readers too (Okabe and Ito 2008); the UI's own
+# are drawn by chance and may be three blues.
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#999933", "#444444")
 UI = "http://127.0.0.1:5000"  # where `deepvis ui` serves a local store
 
 
@@ -93,7 +96,9 @@ class Mlflow:
     def start(self, sweep, name, params, tags):
         from mlflow.entities import Param
 
-        run = self._create(sweep, "job", name, tags)
+        number = tags.get("job", "").partition("_")[0]
+        colour = COLOURS[int(number) % len(COLOURS) if number.isdecimal() else 0]
+        run = self._create(sweep, "job", name, {"mlflow.runColor": colour} | dict(tags))
         self.client.log_batch(run, params=[Param(k, str(v)[:6000]) for k, v in params.items()])
         return run
 

@@ -3,7 +3,6 @@
 Real sweeps on real engines. No machine but this one is asked for anything.
 """
 
-import json
 import os
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from test_packed import (
     forker,
     newest,
     pixels,
+    runs_of,
     same,
     states,
     statuses,
@@ -91,9 +91,8 @@ def test_another_engine_makes_the_store_once_loses_nothing_and_gives_the_same(en
     same(pixels(folder), packed)
     keys = {job["folder"]: job["key"] for job in entry_of(folder)["jobs"]}
     assert {p.parent.name: results.read(p).key for p in results.finished(folder)} == keys
-    # Every job was run by a process of its engine, not by the one that was started.
-    logs = [json.loads((p / "result.json").read_text())["tags"] for p in results.finished(folder)]
-    assert len(logs) == 4
+    # Several processes of the engine ran them.
+    assert len({run.data.tags["pid"] for run in runs_of(tmp_path, folder.name)}) >= 2
     # Nothing is left running: a cluster that was started for this sweep ends with it.
     deadline = time.monotonic() + 20
     while children_of(folder.name) and time.monotonic() < deadline:

@@ -450,13 +450,14 @@ def test_a_signal_kills_the_open_runs_keeps_the_finished_and_tells_how_to_go_on(
     typed = ["-m", *TINY[:2], 'layer.filters="0,3","1,2"', "size=16", "steps=2,3", "log_every=1"]
     change = """
 import time
-from deepvis import harness
-real = harness._show
-def show(batch, look, boards):
-    real(batch, look, boards)
-    if any(board.job.name.endswith("1,2 steps=3") for board in boards.values()):
-        time.sleep(60)
-harness._show = show
+from deepvis import graph
+real = graph.ascend
+def ascend(pack, batch, *given):
+    for look in real(pack, batch, *given):
+        yield look
+        if any(row.job == 3 for row in batch):
+            time.sleep(60)
+graph.ascend = ascend
 """
     process = forker.start(tmp_path, *typed, "batch_size=4", change=change)
     process.until(lambda: list(tmp_path.glob("outputs/*/3_*/live.png")))

@@ -37,14 +37,15 @@ SWEPT = ["reg.decay=0.7,0.8,0.9", "seed=0,1"]
 # Dies in the middle of the third batch, as by a power cut: nothing is told to anybody.
 DIES = """
 import os, signal
-from deepvis import harness
-real_show, seen = harness._show, []
-def show(batch, look, boards):
-    real_show(batch, look, boards)
-    seen.append(batch)
-    if len(seen) == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-harness._show = show
+from deepvis import graph
+real_dying, begun = graph.ascend, []
+def ascend(*given):
+    begun.append(given)
+    for look in real_dying(*given):
+        if len(begun) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield look
+graph.ascend = ascend
 """
 # Whoever computes leaves a trace in the file `computed`, one line an image.
 TELLS = """
@@ -264,17 +265,18 @@ def test_an_unknown_sweep_and_none_at_all_are_refused(forker, tmp_path):
 
 def test_a_process_that_lives_keeps_its_jobs_and_nothing_is_run_twice(forker, tmp_path):
     """The first of three batches is held up while another process resumes the sweep."""
-    typed = ["-m", *TINY, *SWEPT, "batch_size=4"]
+    typed = ["-m", *TINY, *SWEPT, "batch_size=4", "log_every=1"]
     change = """
 import os, time
-from deepvis import harness
-real_show = harness._show
-def show(*given):
-    real_show(*given)
-    open("begun", "w").close()
-    while not os.path.exists("go"):
-        time.sleep(0.01)
-harness._show = show
+from deepvis import graph
+real_held = graph.ascend
+def ascend(*given):
+    for look in real_held(*given):
+        yield look
+        open("begun", "w").close()
+        while not os.path.exists("go"):
+            time.sleep(0.01)
+graph.ascend = ascend
 """
     process = forker.start(tmp_path, *typed, change=TELLS + change)
     process.until((tmp_path / "begun").exists)
@@ -367,6 +369,18 @@ def test_what_was_computed_and_not_logged_is_kept_reported_and_uploaded_once(lau
 
 # --- the kill tests ----------------------------------------------------------------------------------
 
+# A job's config is composed several times, and only the first of them is new: time, and nothing else.
+COMPOSES_ONCE = """
+import copy
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+real_load, seen = ConfigLoaderImpl.load_sweep_config, {}
+def load_sweep_config(self, master_config, overrides):
+    key = tuple(overrides)
+    if key not in seen:
+        seen[key] = real_load(self, master_config, overrides)
+    return copy.deepcopy(seen[key])
+ConfigLoaderImpl.load_sweep_config = load_sweep_config
+"""
 LARGE = ["-m", *TINY, "steps=6", "log_every=3", "reg.decay=0.7,0.8,0.9,1", "reg.blur=0,3", "seed=0,1,2,3"]
 
 
@@ -402,7 +416,7 @@ def test_a_sweep_killed_at_twenty_random_moments_loses_nothing_and_repeats_nothi
     kills, said = 0, None
     for attempt in range(60):
         resume = ["resume=latest"] if attempt else []
-        process = forker.start(tmp_path, *typed, *resume)
+        process = forker.start(tmp_path, *typed, *resume, change=COMPOSES_ONCE)
         begun = Begun(tmp_path)
         while kills < 20 and not begun() and is_running(process):
             time.sleep(0.002)
@@ -440,6 +454,12 @@ def is_running(process) -> bool:
     return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+IMPATIENT = """
+import os
+os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+"""
+
+
 class Server:
     """A real MLflow server that can be killed and started again on the same port and store."""
 
@@ -452,9 +472,11 @@ class Server:
 
     def start(self) -> None:
         port = str(self.port)
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", port,
-                   "--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db", "--serve-artifacts",
-                   "--artifacts-destination", str(self.folder / "artifacts")]  # fmt: skip
+        command = [
+            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", port),
+            *("--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"),
+            *("--serve-artifacts", "--artifacts-destination", str(self.folder / "artifacts")),
+        ]
         log = (self.folder / "log").open("a")
         # Its workers are its children: a session of their own, so that kill -9 can reach all of them.
         self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
@@ -482,7 +504,7 @@ def test_a_server_killed_and_restarted_in_the_middle_of_a_sweep_loses_nothing(fo
     typed = ["-m", *TINY, "steps=3", "reg.decay=0.7,0.8,0.9,1", "seed=0,1", f"tracker.uri={server.uri}"]
     server.start()
     try:
-        process = forker.start(cwd, *typed, "batch_size=4", change=TELLS)
+        process = forker.start(cwd, *typed, "batch_size=4", change=TELLS + IMPATIENT)
         process.until(lambda: len(list(cwd.glob("outputs/*/*/result"))) >= 3)
         server.kill()
         said = process.wait()
