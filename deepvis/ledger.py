@@ -165,6 +165,19 @@ def is_alive(folder: Path, token: str) -> bool:
     return False
 
 
+def tags(entry: Mapping[str, Any]) -> dict[str, str]:
+    """A sweep's identity as tags of its run; the whole of it is an artifact there."""
+    git = entry["git"] or {"commit": "none", "dirty": False}
+    return {
+        "overrides": shlex.join(entry["overrides"]),
+        "git": git["commit"] + (" and changes" if git["dirty"] else ""),
+        "start": entry["start"],
+        "end": entry["end"],
+        "machine": f"{entry['machine']['system']}, {entry['machine']['cores']} cores",
+        **{f"version.{name}": str(number) for name, number in entry["versions"].items()},
+    }
+
+
 def command(entry: Mapping[str, Any]) -> str:
     """What to type to go on with a sweep."""
     flag = " -m" if len(entry["jobs"]) != 1 else ""

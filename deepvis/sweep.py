@@ -41,7 +41,7 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> None:
     files = [folder / "summary.csv", folder / "contact.png", folder / ledger.FILE]
     table(files[0], done)
     images.save(files[1], contact(places, done))
-    place = tracker.close(sweep, places, files)
+    place = tracker.close(sweep, places, files, ledger.tags(entry))
     terminal.summary(done, shown)
     if place:
         terminal.console().print(f"compare   deepvis ui   opens {place}", soft_wrap=True)

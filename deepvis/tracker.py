@@ -51,7 +51,9 @@ class Tracker(Protocol):
     def mend(self, sweep: str, alive: Callable[[str], bool]) -> None:
         """End as KILLED the runs that are open though their process is gone."""
 
-    def close(self, sweep: str, folders: Sequence[Path], files: Iterable[Path]) -> str | None:
+    def close(
+        self, sweep: str, folders: Sequence[Path], files: Iterable[Path], tags: Mapping[str, str]
+    ) -> str | None:
         """Make the sweep's own run and view; return the view's address, where there is one."""
 
 
@@ -81,7 +83,7 @@ class Memory:
     def mend(self, sweep, alive):
         pass
 
-    def close(self, sweep, folders, files):
+    def close(self, sweep, folders, files, tags):
         return None
 
 
@@ -138,10 +140,12 @@ class Mlflow:
             if not alive(run.data.tags["process"]):
                 self.end(run.info.run_id, "KILLED", "its process was gone when the sweep was resumed")
 
-    def close(self, sweep, folders, files):
+    def close(self, sweep, folders, files, tags):
         done = [results.read(folder) for folder in folders]
         run = next((run.info.run_id for run in self._runs(sweep, "tags.kind = 'sweep'")), None)
         run = run or self._create(sweep, "sweep", f"sweep {sweep}", {})
+        for key, value in tags.items():
+            self.client.set_tag(run, key, value[:5000])
         for file in files:
             self.client.log_artifact(run, file)
         self.client.log_metric(run, "jobs/finished", len(done))

@@ -243,6 +243,7 @@ def test_the_sweep_has_a_run_of_its_own_with_its_summary(store, swept, tmp_path)
     )
     assert run.info.status == "FINISHED" and "mlflow.parentRunId" not in run.data.tags
     assert run.data.metrics["jobs/finished"] == 3
+    assert run.data.tags["version.deepvis"] == __version__ and "overrides" in run.data.tags
     for name in ("summary.csv", "contact.png"):
         kept = store.client.download_artifacts(run.info.run_id, name, str(tmp_path))
         assert Path(kept).read_bytes() == (swept / name).read_bytes(), name
@@ -331,7 +332,7 @@ def test_memory_keeps_what_it_is_told(tmp_path):
     (run,) = memory.runs.values()
     assert (run["sweep"], run["status"], run["params"]["reg.decay"]) == ("s", "FINISHED", "0.9")
     assert run["folder"] == tmp_path / "0/result"
-    assert memory.close("s", [run["folder"]], []) is None
+    assert memory.close("s", [run["folder"]], [], {}) is None
 
 
 OPEN = """
