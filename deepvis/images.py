@@ -104,6 +104,8 @@ def save(path: Path, picture: np.ndarray) -> None:
 def _broken(text: str, font: ImageFont.ImageFont, width: int) -> list[str]:
     lines: list[str] = []
     for word in text.split():
+        while len(word) > 2 and font.getlength(word) > width:  # a narrow picture, a long word
+            word = f"{word[:-2]}…"
         if lines and font.getlength(f"{lines[-1]} {word}") <= width:
             lines[-1] += f" {word}"
         else:

@@ -374,10 +374,10 @@ COMPOSES_ONCE = """
 import copy
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 real_load, seen = ConfigLoaderImpl.load_sweep_config, {}
-def load_sweep_config(self, master_config, overrides):
-    key = tuple(overrides)
+def load_sweep_config(self, master_config, sweep_overrides):
+    key = tuple(sweep_overrides)
     if key not in seen:
-        seen[key] = real_load(self, master_config, overrides)
+        seen[key] = real_load(self, master_config, sweep_overrides)
     return copy.deepcopy(seen[key])
 ConfigLoaderImpl.load_sweep_config = load_sweep_config
 """
