@@ -99,10 +99,10 @@ def whole(cwd: Path, folder: Path, uri: str = "") -> None:
     )
     assert {run.info.status for run in runs} <= {"FINISHED", "KILLED", "FAILED"}
     assert (folder / "summary.csv").exists() and (folder / "contact.png").exists()
-    halves = [p for p in folder.rglob("*") if p.name.startswith(".") and p.name != ".hydra"]
-    assert halves == []
     for run in finished:
         complete(store.client, run, folder / run.data.tags["job"] / "result")
+    halves = [p for p in folder.rglob("*") if p.name.startswith(".") and p.name != ".hydra"]
+    assert halves == []
 
 
 def complete(client, run, place: Path) -> None:

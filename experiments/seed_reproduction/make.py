@@ -75,7 +75,8 @@ def main(panels: Path, controls: Path) -> None:
     for place in results.finished(panels):
         if OmegaConf.load(place / "config.yaml").seed == 0:
             seen = [np.asarray(Image.open(place / "filters" / f"{results.label(i)}.png")) for i in range(16)]
-            sheets.append(images.gallery(seen))
+            panel = images.gallery(seen)
+            sheets.append(np.pad(panel, ((0, 0), (0, 16), (0, 0)), constant_values=255))
     names = ["none", "decay 0.8", "box blur 3 x 3", "the mix of the three"]
     picture = Image.fromarray(images.contact_sheet([sheets], [""], names))
     picture.thumbnail((1600, 1600), Image.Resampling.LANCZOS)
