@@ -68,27 +68,34 @@ def _remaining(queue: Sequence[Job], tracker: Tracker, sweep: str, lost: dict[Pa
     states, left = tracker.states(sweep), []
     for job in queue:
         done = job.folder / "result"
-        state = states[job.folder.name].status if job.folder.name in states else None
-        if state == "FINISHED":
+        status, reason = states.get(job.folder.name, (None, ""))
+        if status == "FINISHED":
             continue
-        if state == "RUNNING":
+        if status == "RUNNING":
             lost[job.folder] = "still run by another process"
             terminal.error(f"{job.name}: {lost[job.folder]}")
         elif done.is_dir() and results.read(done).key == job.key:
-            _log_again(job, done, tracker, sweep, lost)
+            _log_again(job, done, reason, tracker, sweep, lost)
         else:
+            results.clear(job.folder)
             left.append(job)
     return left
 
 
-def _log_again(job: Job, done: Path, tracker: Tracker, sweep: str, lost: dict[Path, str]) -> None:
-    result = results.read(done)
+def _log_again(
+    job: Job, done: Path, logged: str, tracker: Tracker, sweep: str, lost: dict[Path, str]
+) -> None:
+    """Log a result that is there; not once more if it was logged as a failure with that very reason."""
+    result, run = results.read(done), None
     failure = metrics.failure(result.history, [results.label(i) for i in result.filters])
     try:
-        run = tracker.start(sweep, job.name, result.params, dict(result.tags) | _own_tags(job))
-        tracker.finish(run, done, failure)
+        if failure is None or failure != logged:
+            run = tracker.start(sweep, job.name, result.params, dict(result.tags) | _own_tags(job))
+            tracker.finish(run, done, failure)
     except Exception as err:
         failure = f"still not logged ({errors.first(err)}); its results are kept in {done}"
+        if run is not None:
+            _end(tracker, run, "FAILED", failure)
     if failure:
         lost[job.folder] = failure
         terminal.error(f"{job.name}: {failure}")
@@ -147,6 +154,9 @@ def _alone(life: Life, indices: Iterable[int]) -> Iterator[None]:
                 terminal.error(f"{job.name}: {reason}")
             if index in life.boards:
                 _end(life.tracker, life.boards.pop(index).run, "FAILED", reason)
+            else:  # it has no run that could say so
+                with suppress(OSError):
+                    results.put(job.folder / results.FAILED, reason)
 
 
 def _end(tracker: Tracker, run: str, status: str, reason: str) -> None:

@@ -86,6 +86,8 @@ def close(folder: Path, states: Mapping[str, State]) -> dict[str, Any]:
     for job in entry["jobs"]:
         if job["folder"] in states:
             job["state"], job["reason"] = states[job["folder"]]
+        elif (told := folder / job["folder"] / results.FAILED).is_file():
+            job["state"], job["reason"] = "FAILED", told.read_text()
     entry["end"] = _now()
     if folder in _held:
         _held.pop(folder).release()
@@ -130,11 +132,10 @@ def check(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     if old["weights"] != new["weights"]:
         was, now = (", ".join(f"{k} {v}" for k, v in entry["weights"].items()) for entry in (old, new))
         raise ConfigError(f"{what}: it ran on the weights {was}, these are {now}; start a new sweep")
-    was, now = ({job["folder"]: job["key"] for job in entry["jobs"]} for entry in (old, new))
-    for folder in was.keys() | now.keys():
-        if was.get(folder) != now.get(folder):
-            typed = " ".join(old["overrides"])
-            raise ConfigError(f"{what}: job {folder} is not the same; it was started with: {typed}")
+    was, now = ([(job["folder"], job["key"]) for job in entry["jobs"]] for entry in (old, new))
+    if was != now:
+        typed, this = (shlex.join(each["overrides"]) for each in (old, new))
+        raise ConfigError(f"{what}: its jobs are others; it was started with: {typed}; this is: {this}")
 
 
 def sign_of_life(folder: Path) -> str:
@@ -154,7 +155,7 @@ def is_alive(folder: Path, token: str) -> bool:
     """Whether the process of that name still runs; one of another machine that left no lock here does."""
     file = folder / ".alive" / token
     if not file.exists():
-        return not token.startswith(f"{socket.gethostname()}-")
+        return token.rsplit("-", 2)[0] != socket.gethostname()
     lock = FileLock(file)
     try:
         lock.acquire(timeout=0)
@@ -163,6 +164,20 @@ def is_alive(folder: Path, token: str) -> bool:
     lock.release()
     file.unlink(missing_ok=True)
     return False
+
+
+def refuse_if_alive(folder: Path, sweep: str) -> None:
+    """Two processes must not share a sweep's remaining jobs.
+
+    Raises:
+      ConfigError: a process of the sweep still runs.
+    """
+    alive = [file.name for file in (folder / ".alive").glob("*") if is_alive(folder, file.name)]
+    if alive:
+        raise ConfigError(
+            f"resume={sweep}: another process still runs it ({alive[0]}: host, process); "
+            "wait for it, or end it first"
+        )
 
 
 def tags(entry: Mapping[str, Any]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from hydra.experimental.callback import Callback
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from deepvis import checks, config, errors, jobs, ledger, terminal
+from deepvis import checks, config, errors, jobs, ledger, results, terminal
 from deepvis.tracker import Tracker
 
 Plan = list[tuple[DictConfig, Path]]  # every job's config and folder
@@ -53,13 +53,14 @@ def opened() -> Tracker:
 def _refusing(plan: Callable[[], Plan], whole: DictConfig, folder: Path) -> None:
     """Hydra turns a callback's exception into a warning and goes on; an exit it lets through."""
     typed = list(whole.hydra.overrides.task)
+    of_hydra = [o for o in whole.hydra.overrides.hydra if not o.startswith("hydra.mode=")]
     try:
         _check_additions(typed)
         planned = plan()
         checks.check_folder(folder)
         digests = _check([cfg for cfg, _ in planned])
         tracker = tracker_of(planned[0][0] if planned else whole)
-        _begin(folder.absolute(), planned, typed, digests, whole.resume, tracker)
+        _begin(folder.absolute(), planned, typed + of_hydra, digests, whole.resume, tracker)
     except Exception as err:
         terminal.error(errors.line(err, typed))
         raise SystemExit(1) from err
@@ -93,8 +94,11 @@ def _begin(folder: Path, planned: Plan, typed: list[str], digests: dict[str, str
     if resume is not None:
         old = ledger.read(folder)
         ledger.check(old, entry)
+        ledger.refuse_if_alive(folder, sweep)
+        results.clear(folder)
         entry["start"], entry["overrides"] = old["start"], old["overrides"]
         tracker.mend(sweep, lambda token: ledger.is_alive(folder, token))
+    ledger.sign_of_life(folder)
     ledger.write(folder, entry)
     os.environ["DEEPVIS_FOLDER"] = str(folder)  # the sweep has begun
 

@@ -21,6 +21,8 @@ import numpy as np
 
 from deepvis import images
 
+FAILED = "failed.txt"  # in a job's folder: why it failed, where no run of the tracker could be told
+
 
 class Result(NamedTuple):
     """All that a job leaves."""
@@ -94,6 +96,14 @@ def write(folder: Path, result: Result, pictures: Pictures) -> Path:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
+
+
+def clear(folder: Path) -> None:
+    """Take away what a killed process left half written in a folder."""
+    (folder / FAILED).unlink(missing_ok=True)
+    for left in folder.glob(".*.*"):
+        if left.name.rpartition(".")[2].isdecimal():  # the number of that process
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def put(path: Path, text: str) -> None:

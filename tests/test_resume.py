@@ -405,6 +405,9 @@ images.save = save
     whole(tmp_path, folder)
 
 
+@pytest.mark.skipif(
+    "DEEPVIS_KILL_TESTS" not in os.environ, reason="takes minutes: DEEPVIS_KILL_TESTS=1 runs it"
+)
 @pytest.mark.slow
 def test_a_sweep_killed_at_twenty_random_moments_loses_nothing_and_repeats_nothing(forker, tmp_path):
     """Measured from the moment when there is work: before, there is nothing to lose.
@@ -496,6 +499,9 @@ class Server:
         self.process.wait()
 
 
+@pytest.mark.skipif(
+    "DEEPVIS_KILL_TESTS" not in os.environ, reason="takes minutes: DEEPVIS_KILL_TESTS=1 runs it"
+)
 @pytest.mark.slow
 def test_a_server_killed_and_restarted_in_the_middle_of_a_sweep_loses_nothing(forker, tmp_path):
     """Killed while jobs are logged: their results are kept; restarted, and resume logs them."""
