@@ -44,11 +44,10 @@ class Board:
     def see(self, column: int, look: Look, row: int) -> None:
         """Take over what a look shows of one image."""
         steps, n = self.job.cfg.steps, len(look.record["score"])
-        if look.first > steps:  # done; a neighbour with more steps goes on
-            return
         for name, values in look.record.items():
-            whole = self.history.setdefault(name, np.zeros((steps + 1, len(self.final)), values.dtype))
-            own = whole[look.first : look.first + n, column]
+            if name not in self.history:
+                self.history[name] = np.zeros((steps + 1, len(self.final)), values.dtype)
+            own = self.history[name][look.first : look.first + n, column]
             own[:] = values[: len(own), row]
         self.final[column] = self.display(look.image[row])
         self.best[column] = self.display(look.best[row])

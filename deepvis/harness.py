@@ -18,6 +18,7 @@ from deepvis import errors, graph, images, jobs, ledger, metrics, results, termi
 from deepvis.board import Board, Look
 from deepvis.graph import Graph
 from deepvis.jobs import Job, Pack, Row
+from deepvis.results import Result
 from deepvis.store import TrackerError
 from deepvis.tracker import Tracker
 
@@ -72,8 +73,7 @@ def _remaining(queue: Sequence[Job], tracker: Tracker, sweep: str, lost: dict[Pa
         if status == "FINISHED":
             continue
         if status == "RUNNING":
-            lost[job.folder] = "still run by another process"
-            terminal.error(f"{job.name}: {lost[job.folder]}")
+            _lose(job, "still run by another process", lost)
         elif done.is_dir() and results.read(done).key == job.key:
             _log_again(job, done, reason, tracker, sweep, lost)
         else:
@@ -87,7 +87,7 @@ def _log_again(
 ) -> None:
     """Log a result that is there; not once more if it was logged as a failure with that very reason."""
     result, run = results.read(done), None
-    failure = metrics.failure(result.history, [results.label(i) for i in result.filters])
+    failure = _failure(result)
     try:
         if failure is None or failure != logged:
             run = tracker.start(sweep, job.name, result.params, dict(result.tags) | _own_tags(job))
@@ -97,8 +97,18 @@ def _log_again(
         if run is not None:
             _end(tracker, run, "FAILED", failure)
     if failure:
-        lost[job.folder] = failure
-        terminal.error(f"{job.name}: {failure}")
+        _lose(job, failure, lost)
+
+
+def _failure(result: Result) -> str | None:
+    """Why a job that has a result failed nevertheless: which filters are no longer finite."""
+    return metrics.failure(result.history, [results.label(i) for i in result.filters])
+
+
+def _lose(job: Job, reason: str, lost: dict[Path, str]) -> None:
+    """A job has failed; whoever watches is told."""
+    lost[job.folder] = reason
+    terminal.error(f"{job.name}: {reason}")
 
 
 def _sweep_folder(job: Job) -> Path:
@@ -150,8 +160,7 @@ def _alone(life: Life, indices: Iterable[int]) -> Iterator[None]:
         for index in indices:
             job = life.pack.jobs[index]
             if job.folder not in life.lost:
-                life.lost[job.folder] = reason
-                terminal.error(f"{job.name}: {reason}")
+                _lose(job, reason, life.lost)
             if index in life.boards:
                 _end(life.tracker, life.boards.pop(index).run, "FAILED", reason)
             else:  # it has no run that could say so
@@ -197,7 +206,7 @@ def _settle(index: int, count: int, made: Graph, life: Life) -> None:
         return
     result, pictures = board.result(made.tags)
     folder = results.write(board.job.folder, result, pictures)
-    failure = metrics.failure(result.history, [results.label(i) for i in result.filters])
+    failure = _failure(result)
     try:
         life.tracker.finish(board.run, folder, failure)
     except Exception as err:
@@ -207,5 +216,4 @@ def _settle(index: int, count: int, made: Graph, life: Life) -> None:
         ) from err
     del life.boards[index]
     if failure:
-        life.lost[board.job.folder] = failure
-        terminal.error(f"{board.job.name}: {failure}")
+        _lose(board.job, failure, life.lost)
