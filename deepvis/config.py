@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 PACKAGE = Path(__file__).resolve().parent
 # A wheel carries conf/ inside the package; a checkout has it beside.
@@ -117,10 +117,7 @@ OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
 
 def without_hydra(cfg: DictConfig) -> DictConfig:
     """A composed config without Hydra's own node: what a job is."""
-    own = cfg.copy()
-    with open_dict(own):
-        own.pop("hydra", None)
-    return own
+    return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:

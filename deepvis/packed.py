@@ -8,8 +8,8 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
-from deepvis import checks, config, errors, jobs, terminal
-from deepvis.preflight import job_of, tracker_of
+from deepvis import checks, composer, errors, jobs, terminal
+from deepvis.preflight import tracker_of
 
 
 def launch(
@@ -31,12 +31,11 @@ def launch(
     terminal.take(folder / "deepvis.log")
     queue, returns = [], []
     for number, overrides in enumerate(every, start=first):
-        cfg, place = job_of(loader, whole, overrides, number)
-        own = config.without_hydra(cfg)
-        checks.check(own)  # again: not every sweeper composes its jobs beforehand
-        place.mkdir(parents=True, exist_ok=True)
-        queue.append(jobs.make(own, list(cfg.hydra.overrides.task), place))
-        returns.append(JobReturn(overrides=list(overrides), cfg=own, working_dir=str(Path.cwd())))
+        plan = composer.plan(loader, whole, overrides, number)
+        checks.check(plan.cfg)  # again: not every sweeper composes its jobs beforehand
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        queue.append(jobs.make(*plan))
+        returns.append(JobReturn(overrides=list(overrides), cfg=plan.cfg, working_dir=str(Path.cwd())))
     from deepvis import harness  # TensorFlow, now that nothing else can be wrong
 
     lost = harness.run(queue, tracker_of(queue[0].cfg), os.environ["DEEPVIS_SWEEP"])

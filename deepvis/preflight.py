@@ -4,22 +4,20 @@ None of it needs TensorFlow.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from hydra.utils import get_method
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
-from deepvis import checks, config, errors, jobs, ledger, results, terminal
+from deepvis import checks, composer, config, errors, jobs, ledger, results, terminal
+from deepvis.composer import Composer, Plan
 from deepvis.tracker import Tracker
-
-Plan = list[tuple[DictConfig, Path]]  # every job's config and folder
 
 _opened: list[Tracker] = []  # this process's tracker: the preflight opens it, the jobs use it
 
@@ -31,9 +29,11 @@ class Preflight(Callback):
         own = Path(config.hydra.run.dir)
         # A folder that the user chose for one job is the job's and its sweep's in one.
         folder = own.parent if own.parent.name == os.environ["DEEPVIS_SWEEP"] else own
-        _refusing(lambda: [(config, own)], config, folder)
+        _refusing(lambda: [composer.planned(config, own)], config, folder)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        hydra = GlobalHydra.instance().hydra
+        hydra.config_loader = Composer(hydra.config_loader.get_search_path())
         _refusing(lambda: _composed(config), config, Path(config.hydra.sweep.dir))
 
 
@@ -50,7 +50,7 @@ def opened() -> Tracker:
     return _opened[0]
 
 
-def _refusing(plan: Callable[[], Plan], whole: DictConfig, folder: Path) -> None:
+def _refusing(plan: Callable[[], list[Plan]], whole: DictConfig, folder: Path) -> None:
     """Hydra turns a callback's exception into a warning and goes on; an exit it lets through."""
     typed = list(whole.hydra.overrides.task)
     of_hydra = [o for o in whole.hydra.overrides.hydra if not o.startswith("hydra.mode=")]
@@ -58,8 +58,8 @@ def _refusing(plan: Callable[[], Plan], whole: DictConfig, folder: Path) -> None
         _check_additions(typed)
         planned = plan()
         checks.check_folder(folder)
-        digests = _check([cfg for cfg, _ in planned])
-        tracker = tracker_of(planned[0][0] if planned else whole)
+        digests = _check([each.cfg for each in planned])
+        tracker = tracker_of(planned[0].cfg if planned else whole)
         _begin(folder.absolute(), planned, typed + of_hydra, digests, whole.resume, tracker)
     except Exception as err:
         terminal.error(errors.line(err, typed))
@@ -70,7 +70,7 @@ def _check(composed: list[DictConfig]) -> dict[str, str]:
     """Check every config and read every network's weights; returns their digests."""
     networks: dict[str, DictConfig] = {}
     for cfg in composed:
-        checks.check(config.without_hydra(cfg))
+        checks.check(cfg)
         networks[f"{cfg.model.name} {cfg.layer.name} {cfg.model.weights}"] = cfg
         if cfg.tracker != composed[0].tracker:
             raise config.ConfigError("tracker: one sweep has one tracker; it cannot be swept")
@@ -84,10 +84,10 @@ def _check(composed: list[DictConfig]) -> dict[str, str]:
     return digests
 
 
-def _begin(folder: Path, planned: Plan, typed: list[str], digests: dict[str, str], resume: str | None,
+def _begin(folder: Path, planned: list[Plan], typed: list[str], digests: dict[str, str], resume: str | None,
            tracker: Tracker) -> None:  # fmt: skip
     """Write the sweep's ledger, or take up the one of the sweep that is resumed."""
-    made = [jobs.make(config.without_hydra(cfg), list(cfg.hydra.overrides.task), own) for cfg, own in planned]
+    made = [jobs.make(*each) for each in planned]
     known = [{"name": job.name, "key": job.key, "folder": job.folder.name} for job in made]
     sweep = os.environ["DEEPVIS_SWEEP"]
     entry = ledger.identity(sweep, typed, known, digests)
@@ -103,7 +103,7 @@ def _begin(folder: Path, planned: Plan, typed: list[str], digests: dict[str, str
     os.environ["DEEPVIS_FOLDER"] = str(folder)  # the sweep has begun
 
 
-def _composed(whole: DictConfig) -> Plan:
+def _composed(whole: DictConfig) -> list[Plan]:
     """Every job of a sweep; none where the sweeper thinks them up as it goes."""
     loader = GlobalHydra.instance().config_loader()
     fixed = [f"{key}={value}" for key, value in (whole.hydra.sweeper.params or {}).items()]
@@ -112,17 +112,7 @@ def _composed(whole: DictConfig) -> Plan:
     if not whole.hydra.sweeper._target_.endswith(BasicSweeper.__name__):
         return []
     (every,) = BasicSweeper.split_arguments(parsed, None)
-    return [job_of(loader, whole, each, number) for number, each in enumerate(every)]
-
-
-def job_of(
-    loader: ConfigLoader, whole: DictConfig, overrides: Sequence[str], number: int
-) -> tuple[DictConfig, Path]:
-    """One job of a sweep: its config and its folder, as Hydra's own launcher would have them."""
-    cfg = loader.load_sweep_config(whole, list(overrides))
-    with open_dict(cfg):
-        cfg.hydra.job.id = cfg.hydra.job.num = number
-    return cfg, Path(cfg.hydra.sweep.dir) / str(cfg.hydra.sweep.subdir)
+    return [composer.plan(loader, whole, each, number) for number, each in enumerate(every)]
 
 
 def _check_additions(typed: list[str]) -> None:
