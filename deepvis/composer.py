@@ -7,7 +7,7 @@ own function. That takes a tenth of the time.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.config_loader import ConfigLoader
@@ -60,9 +60,9 @@ class Composer(ConfigLoaderImpl):
         OmegaConf.copy_cache(from_config=master_config, to_config=cfg)
         return cfg
 
-    def __reduce__(self) -> tuple:
+    def __getstate__(self) -> dict[str, Any]:
         """Empty to another process: an engine sends the loader along with every single job."""
-        return Composer, (self.config_search_path,)
+        return self.__dict__ | {"composed": {}, "parsed": {}}
 
     def _parse(self, override: str) -> Override:
         if override not in self.parsed:

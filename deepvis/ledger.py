@@ -26,6 +26,7 @@ from deepvis.config import ConfigError
 from deepvis.tracker import State
 
 FILE = "sweep.json"
+FOLDER_KEYS = ("hydra.sweep.dir", "hydra.run.dir")  # with which a person chooses a sweep's folder
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "hydra-core", "mlflow")
 _held: dict[Path, FileLock] = {}  # this process's sign of life, by sweep folder
 
@@ -99,23 +100,26 @@ def close(folder: Path, states: Mapping[str, State]) -> dict[str, Any]:
     return entry
 
 
-def find(word: str, outputs: Path) -> str:
+def find(word: str, folders: Sequence[Path]) -> str:
     """The sweep that ``resume=`` means.
 
     Args:
       word: ``latest`` or an id.
-      outputs: folder of the sweeps' folders.
+      folders: that may be a sweep's.
 
     Raises:
       ConfigError: no such sweep.
     """
-    known = sorted((p.parent for p in outputs.glob(f"*/{FILE}")), key=lambda p: read(p)["start"])
-    if word == "latest" and known:
-        return known[-1].name
-    if word in (p.name for p in known):
+    known = [read(folder) for folder in folders if (folder / FILE).is_file()]
+    ids = [entry["id"] for entry in sorted(known, key=lambda entry: entry["start"])]
+    if word == "latest" and ids:
+        return ids[-1]
+    if word in ids:
         return word
-    names = ", ".join(p.name for p in known[-5:]) or "none"
-    raise ConfigError(f"resume={word}: no such sweep in {outputs}/; the newest are: {names}")
+    raise ConfigError(
+        f"resume={word}: no such sweep; the newest are: {', '.join(ids[-5:]) or 'none'}; "
+        "one in a folder of its own needs that hydra.sweep.dir=... (hydra.run.dir=... without -m)"
+    )
 
 
 def check(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
@@ -193,10 +197,17 @@ def tags(entry: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def command(entry: Mapping[str, Any]) -> str:
-    """What to type to go on with a sweep."""
+def command(entry: Mapping[str, Any], folder: Path) -> str:
+    """What to type to go on with a sweep.
+
+    Args:
+      entry: of the sweep.
+      folder: of the sweep; ``hydra.sweep.dir=outputs/${now:%H}`` would be another by now.
+    """
     flag = " -m" if len(entry["jobs"]) != 1 else ""
-    typed = shlex.join(o for o in entry["overrides"] if not o.startswith("resume="))
+    moved = {f"{key}=": f"{key}={folder}" for key in FOLDER_KEYS}
+    asked = [o for o in entry["overrides"] if not o.startswith("resume=")]
+    typed = shlex.join(moved.get(o[: o.find("=") + 1], o) if "${" in o else o for o in asked)
     door = "python -m deepvis.run" if Path(sys.argv[0]).name == "run.py" else "deepvis"
     return f"{door}{flag} {typed} resume={entry['id']}".replace("  ", " ")
 

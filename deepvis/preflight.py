@@ -52,8 +52,10 @@ def opened() -> Tracker:
 
 def _refusing(plan: Callable[[], list[Plan]], whole: DictConfig, folder: Path) -> None:
     """Hydra turns a callback's exception into a warning and goes on; an exit it lets through."""
-    typed = list(whole.hydra.overrides.task)
-    of_hydra = [o for o in whole.hydra.overrides.hydra if not o.startswith("hydra.mode=")]
+    typed = OmegaConf.to_container(whole.hydra.overrides.task)
+    of_hydra = [
+        o for o in OmegaConf.to_container(whole.hydra.overrides.hydra) if not o.startswith("hydra.mode=")
+    ]
     try:
         _check_additions(typed)
         planned = plan()

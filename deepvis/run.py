@@ -11,6 +11,7 @@ import secrets
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import NoReturn
 
@@ -66,23 +67,25 @@ def main() -> None:
     except BrokenPipeError:  # deepvis --help | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     except Exception as err:
-        if debug:
-            raise
-        terminal.error(errors.line(err, sys.argv[1:]))
+        terminal.error(errors.line(err, sys.argv[1:]) if not debug else traceback.format_exc())
         code = 1
     if "DEEPVIS_FOLDER" in os.environ:  # it had begun
+        folder = Path(os.environ["DEEPVIS_FOLDER"])
         try:
-            sweep.close(os.environ["DEEPVIS_SWEEP"], Path(os.environ["DEEPVIS_FOLDER"]), preflight.opened())
-        except Exception as err:
+            sweep.close(os.environ["DEEPVIS_SWEEP"], folder, preflight.opened())
+        except Exception as err:  # the store is gone, or the disk is full
             terminal.error(f"the sweep could not be summed up: {errors.line(err)}")
+            sweep.go_on(ledger.read(folder), folder)
             code = code or 1
     sys.exit(code)
 
 
 def _sweep(argv: list[str]) -> str:
     """The sweep's id: a new one, or that of the sweep to go on with. Hydra needs it to name the folders."""
-    for word in (a.partition("=")[2] for a in argv if a.startswith("resume=")):
-        return ledger.find(word, Path("outputs"))
+    typed = dict(a.split("=", 1) for a in argv if "=" in a)
+    if "resume" in typed:
+        own = [Path(typed[key].strip("'\"")) for key in ledger.FOLDER_KEYS if key in typed]
+        return ledger.find(typed["resume"], own or list(Path("outputs").glob("*")))
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 

@@ -6,8 +6,10 @@ matter which process ran the jobs.
 
 import csv
 import io
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -29,22 +31,33 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> None:
     """
     entry = ledger.close(folder, tracker.states(sweep))
     places = results.finished(folder)
-    unfinished = [job for job in entry["jobs"] if job["state"] != "FINISHED"]
-    for job in unfinished:
-        terminal.console().print(f"{job['state']:<8}  {job['name']}  {job['reason']}", soft_wrap=True)
-    if unfinished:
-        terminal.console().print(f"go on with  {ledger.command(entry)}", soft_wrap=True)
+    for job in entry["jobs"]:
+        if job["state"] == "FAILED":
+            terminal.console().print(f"FAILED    {job['name']}  {job['reason']}", soft_wrap=True)
+    open_jobs = Counter(job["state"] for job in entry["jobs"] if job["state"] not in ("FINISHED", "FAILED"))
+    for state, count in sorted(open_jobs.items()):
+        terminal.console().print(f"{state:<8}  {count} of {len(entry['jobs'])} jobs", soft_wrap=True)
+    if any(job["state"] != "FINISHED" for job in entry["jobs"]):
+        go_on(entry, folder)
     if not places:
         return
     done = [results.read(place) for place in places]
-    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     files = [folder / "summary.csv", folder / "contact.png", folder / ledger.FILE]
     table(files[0], done)
     images.save(files[1], contact(places, done))
     place = tracker.close(sweep, places, files, ledger.tags(entry))
-    terminal.summary(done, shown)
+    terminal.summary(done, _shown(folder))
     if place:
         terminal.console().print(f"compare   deepvis ui   opens {place}", soft_wrap=True)
+
+
+def go_on(entry: Mapping[str, Any], folder: Path) -> None:
+    """Tell the person at the terminal how to go on with a sweep."""
+    terminal.console().print(f"go on with  {ledger.command(entry, _shown(folder))}", soft_wrap=True)
+
+
+def _shown(folder: Path) -> Path:
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def table(path: Path, done: Sequence[Result]) -> None:

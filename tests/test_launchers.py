@@ -28,12 +28,7 @@ from deepvis import ledger, results
 
 __all__ = ["forker"]  # the fixture
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        "DEEPVIS_KILL_TESTS" not in os.environ, reason="takes minutes: DEEPVIS_KILL_TESTS=1 runs it"
-    ),
-]
+pytestmark = pytest.mark.slow
 
 SCRIPT = str(Path(sys.executable).with_name("deepvis"))
 SWEPT = ["reg.decay=0.7,0.9", "reg.blur=0,3"]

@@ -487,10 +487,8 @@ graph.ascend = ascend
         ["layer.filters=[0,1],[2,3]"],
         ["reg.decay=0.8,0.9", "hydra/launcher=basic"],
         ["reg.decay=0.8"],
-        pytest.param(
-            ["reg.decay=0.8,0.9", "hydra.sweep.dir=outputs/${now:%S}-mine"],
-            marks=pytest.mark.xfail(reason="a sweep in a folder of one's own is not found again"),
-        ),
+        ["reg.decay=0.8,0.9", "hydra.sweep.dir=outputs/my sweep"],
+        ["reg.decay=0.8,0.9", "hydra.sweep.dir=outputs/${now:%S%f}-mine"],
     ],
     ids=" ".join,
 )
@@ -507,7 +505,13 @@ graph.start = start
     folder = newest(tmp_path)
     was = entry_of(folder)
     words = advised(said)
-    assert [word for word in words if word.startswith("hydra")] == [t for t in typed if t.startswith("hydra")]
+    assert [t for t in typed if t.startswith("hydra")] == [
+        o for o in was["overrides"] if o.startswith("hydra")
+    ]
+    of_hydra = [t if "${" not in t else f"hydra.sweep.dir=outputs/{folder.name}" for t in typed]
+    assert [word for word in words if word.startswith("hydra")] == [
+        t for t in of_hydra if t.startswith("hydra")
+    ]
     again = forker.run(tmp_path, *words)
     assert (again.code, again.err) == (0, "")
     assert len(list((tmp_path / "outputs").iterdir())) == 1
