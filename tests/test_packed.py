@@ -265,7 +265,7 @@ def same_histories(ours, theirs):
             np.testing.assert_array_equal(values, theirs[key][name], err_msg=f"{key} {name}", strict=True)
 
 
-@pytest.mark.parametrize("batch_size", [2, 5, 16])
+@pytest.mark.parametrize("batch_size", [2, 7, 16])
 def test_forty_jobs_of_one_skeleton_are_traced_once(batch_size, monkeypatch, tmp_path):
     made = counted(monkeypatch)
     many = [
