@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from deepvis.ops import per_image, rms
+from deepvis.ops import choose, rms
 
 Hyper = Mapping[str, tf.Tensor]  # one number per image, [B], under each name; "steps" is read here
 
@@ -77,9 +77,9 @@ def step(state: State, parts: Parts, steps: tf.Tensor) -> tuple[State, Record]:
     better = score > state.best_score  # false for NaN
     return State(
         step=state.step + 1,
-        image=tf.where(per_image(alive & going), moved, state.image),
+        image=choose(alive & going, moved, state.image),
         best_score=tf.where(better, score, state.best_score),
-        best_image=tf.where(per_image(better), state.image, state.best_image),
+        best_image=choose(better, state.image, state.best_image),
         alive=alive,
     ), record
 

@@ -231,14 +231,17 @@ def values_of(kind: str, n: int) -> np.ndarray:
 
 def below(values: np.ndarray, q: np.ndarray) -> np.ndarray:
     """Every percentile of one set of values at once: [n], [Q] -> [Q, n]."""
-    return ops.below_percentile(
-        tf.constant(np.tile(values, (len(q), 1))), tf.constant(q.astype(np.float32))
-    ).numpy()
+    return (
+        1
+        - ops.from_percentile(
+            tf.constant(np.tile(values, (len(q), 1))), tf.constant(q.astype(np.float32))
+        ).numpy()
+    )
 
 
 @pytest.mark.parametrize("kind", ["distinct", "ties"])
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 64, 100, 507, 1000, 1024, 3072])
-def test_below_percentile_is_numpys(n, kind):
+def test_from_percentile_is_numpys(n, kind):
     """Every whole q, and fractions; none of these n has a rank that is whole only in exact arithmetic."""
     values = values_of(kind, n)
     q = np.concatenate([np.arange(100), np.random.default_rng(0).uniform(0, 100, 40)]).astype(np.float32)
@@ -249,7 +252,7 @@ def test_below_percentile_is_numpys(n, kind):
 
 @pytest.mark.parametrize("kind", ["distinct", "ties"])
 @pytest.mark.parametrize("n", [2, 11, 26, 51, 101, 201, 301, 2601, 10201])
-def test_below_percentile_takes_a_whole_rank_as_whole(n, kind):
+def test_from_percentile_takes_a_whole_rank_as_whole(n, kind):
     """q (n - 1) / 100 is whole for many q here, 28 x 50 / 100 say: rounding upwards would clip one pixel
     too many. Images of 51 px and 101 px have 2601 and 10201 pixels."""
     values = values_of(kind, n)
@@ -258,7 +261,7 @@ def test_below_percentile_takes_a_whole_rank_as_whole(n, kind):
     np.testing.assert_array_equal(below(values, q), values < np.sort(values)[ranks][:, None])
 
 
-def test_below_percentile_selects_nothing_at_zero():
+def test_from_percentile_selects_nothing_at_zero():
     for n in (1, 5, 999):
         assert not below(values_of("ties", n), np.zeros(3)).any()
 
