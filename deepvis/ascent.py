@@ -84,19 +84,22 @@ def step(state: State, parts: Parts, steps: tf.Tensor) -> tuple[State, Record]:
     ), record
 
 
-def compiled(build: Callable[[Hyper], Parts]) -> Callable[[State, Hyper, tf.Tensor], tuple[State, Record]]:
+def compiled(
+    build: Callable[[Hyper], Parts], device: str = "cpu:0", xla: bool = False
+) -> Callable[[State, Hyper, tf.Tensor], tuple[State, Record]]:
     """The ascent as one graph.
 
     Args:
       build: hyperparameters -> parts. Called while tracing, so a changed number never traces again.
+      device: where it runs.
+      xla: let XLA compile it, which fuses a step's small operations; chunks of another length compile again.
 
     Returns:
       ``advance(state, hyper, n)``: n steps (a tensor, so that chunks of any length share the trace);
       records are stacked ``[n, B]``.
     """
 
-    @tf.function(reduce_retracing=False)
-    def advance(state, hyper, n):
+    def climb(state, hyper, n):
         parts = build(hyper)
         batch = state.image.shape[0]
         seen = Record(
@@ -109,5 +112,10 @@ def compiled(build: Callable[[Hyper], Parts]) -> Callable[[State, Hyper, tf.Tens
             state, record = step(state, parts, hyper["steps"])
             seen = Record(*(array.write(i, value) for array, value in zip(seen, record, strict=True)))
         return state, Record(*(array.stack() for array in seen))
+
+    @tf.function(reduce_retracing=False, jit_compile=xla)
+    def advance(state, hyper, n):
+        with tf.device(device):
+            return climb(state, hyper, n)
 
     return advance

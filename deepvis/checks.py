@@ -16,6 +16,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image, UnidentifiedImageError
 
+from deepvis import devices
 from deepvis.config import ConfigError, filters, layers, nearest
 
 ROOM = 16 * 2**20  # bytes that must be free before a job starts; a job of 16 filters at 128 px takes 5 MB
@@ -33,10 +34,13 @@ def check(cfg: DictConfig) -> None:
     missing = sorted(OmegaConf.missing_keys(cfg))
     if missing:
         raise ConfigError(f"{missing[0]} is not given: add {missing[0]}=...")
-    for key, low in {"steps": 1, "batch_size": 1, "log_every": 1, "seed": 0, "size": 1}.items():
+    for key, low in {"steps": 1, "batch_size": 0, "log_every": 1, "seed": 0, "size": 1}.items():
         if cfg[key] < low:
             raise ConfigError(f"{key}={cfg[key]}: wanted a whole number of {low} or more")
-    _choice("precision", cfg.precision, ("float32", "bfloat16"))
+    _choice("precision", cfg.precision, ("auto", "float32", "bfloat16"))
+    if not re.fullmatch(r"auto|cpu|gpu(:\d{1,3})?", cfg.device):
+        raise ConfigError(f"device={cfg.device}: wanted auto, cpu, gpu, or gpu:1 for the second one")
+    devices.settled(cfg)
     _check_layer(cfg)
     _check_reg(cfg.reg)
     for key, value in cfg.optimizer.items():

@@ -81,10 +81,11 @@ class Config:
     seed: int = 0
     steps: int = 20
     size: int = 128
-    batch_size: int = 16
+    batch_size: int = 0
     log_every: int = 5
     resume: str | None = None
-    precision: str = "float32"
+    precision: str = "auto"
+    device: str = "auto"
 
 
 ConfigStore.instance().store(name="schema", node=Config, provider="deepvis")

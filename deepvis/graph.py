@@ -16,6 +16,9 @@ from deepvis import ascent, config, jobs, objectives, ops, regularizers
 from deepvis.board import Look
 from deepvis.jobs import Job, Pack, Row
 
+for _gpu in tf.config.list_physical_devices("GPU"):  # others may want to use it, too
+    tf.config.experimental.set_memory_growth(_gpu, True)
+
 
 class Graph(NamedTuple):
     """A skeleton, compiled."""
@@ -34,11 +37,17 @@ def compiled(skeleton: str, active: frozenset[str]) -> Graph:
     """
     shape = json.loads(skeleton)
     model, layer = shape["model"], shape["layer"]
+    device, is_gpu = shape["device"], shape["device"] != "cpu"
+    if is_gpu and not tf.config.list_physical_devices("GPU"):
+        raise config.ConfigError(
+            f"device={device}: TensorFlow sees no GPU (it needs tensorflow[and-cuda]); take device=cpu"
+        )
     source = dict(model["weights"])
     weights = get_method(source.pop("_target_"))(shapes=config.shapes(model["blocks"], layer), **source)
-    network = get_method(model["_target_"])(
-        model["name"], model["blocks"], model["mean"], weights, shape["precision"]
-    )
+    with tf.device(device):
+        network = get_method(model["_target_"])(
+            model["name"], model["blocks"], model["mean"], weights, shape["precision"]
+        )
     objective = dict(shape["objective"])
     make_objective = get_method(objective.pop("_target_"))
     make_optimizer = get_method(shape["optimizer"])
@@ -58,16 +67,16 @@ def compiled(skeleton: str, active: frozenset[str]) -> Graph:
             regularize=regularizers.build(hyper, shape["combine"], active, network.mean),
         )
 
-    devices = tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("CPU")
     tags = {
         "weights.source": weights.source,
         "weights.digest": weights.digest,
         "weights.verified": "yes" if weights.verified else "no",
-        "device": devices[0].device_type.lower(),
+        "device": device,
         "precision": shape["precision"],
         "tensorflow": tf.__version__,
     }
-    return Graph(ascent.compiled(build), tags)
+    # XLA's convolutions win on a GPU; on a processor oneDNN's are faster than XLA's.
+    return Graph(ascent.compiled(build, device, xla=is_gpu), tags)
 
 
 def ascend(pack: Pack, batch: Sequence[Row], start: np.ndarray, made: Graph, total: int) -> Iterator[Look]:

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from deepvis import config
+from deepvis import config, devices
 
 # Where the results go and how they are batched and watched; everything else is part of a job's identity.
-NOT_IDENTITY = ("tracker", "batch_size", "log_every", "resume")
+NOT_IDENTITY = ("tracker", "batch_size", "log_every", "resume", "device")
 
 
 class Job(NamedTuple):
@@ -50,10 +50,11 @@ def make(cfg: DictConfig, overrides: Sequence[str], folder: Path) -> Job:
     """A job of a checked config.
 
     Args:
-      cfg: composed and checked.
+      cfg: composed and checked; what it leaves to the machine is chosen here.
       overrides: as typed, ``reg.decay=0.8`` ...
       folder: of its output.
     """
+    cfg = devices.settled(cfg)
     plain = OmegaConf.to_container(cfg, resolve=True)
     channels = config.layers(cfg.model.blocks)[cfg.layer.name]
     filters = tuple(config.filters(cfg.layer.filters, channels, cfg.layer.name))
@@ -151,7 +152,9 @@ def hyper(pack: Pack, batch: Sequence[Row]) -> dict[str, np.ndarray]:
 
 def _skeleton(cfg: DictConfig) -> str:
     plain = OmegaConf.to_container(cfg, resolve=True)
-    shape = {k: plain[k] for k in ("model", "objective", "size", "precision", "batch_size", "log_every")}
+    shape = {
+        k: plain[k] for k in ("model", "objective", "size", "precision", "device", "batch_size", "log_every")
+    }
     shape |= {"layer": plain["layer"]["name"], "combine": plain["reg"]["combine"],
               "optimizer": plain["optimizer"]["_target_"]}  # fmt: skip
     return json.dumps(shape, sort_keys=True)

@@ -15,9 +15,10 @@ from omegaconf import OmegaConf, open_dict
 from deepvis import config, jobs
 from deepvis.config import CONF
 
-TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=0-3", "size=16", "steps=2", "tracker=memory"]
+TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=0-3", "size=16", "steps=2", "tracker=memory",
+        "precision=float32"]  # fmt: skip
 # Where results go, how images are batched and how often they are looked at: none of it changes a result.
-FREE = ("tracker", "batch_size", "log_every", "resume")
+FREE = ("tracker", "batch_size", "log_every", "resume", "device")
 
 
 @functools.cache  # composing takes a tenth of a second; what is composed is read only
@@ -48,6 +49,8 @@ def other(key, value):
         return "0-2"
     if key == ("layer", "name"):
         return "block1_conv1"
+    if key == ("device",):
+        return "cpu"
     if isinstance(value, bool):
         return not value
     if isinstance(value, int | float):

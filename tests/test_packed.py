@@ -21,7 +21,7 @@ from conftest import job_of
 
 from deepvis import graph, harness, ledger, results, tracker
 
-TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=0-1", "size=16", "steps=2"]
+TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=0-1", "size=16", "steps=2", "precision=float32"]
 QUIET = [*TINY, "tracker=memory"]
 
 FORKER = """

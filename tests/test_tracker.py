@@ -28,7 +28,7 @@ from deepvis.config import CONF
 from deepvis.store import TrackerError
 
 SWEEP = "20260102-030405-abcd"
-TINY = ["model=tiny", "layer=block2_conv1", "size=16", "steps=5", "log_every=2"]
+TINY = ["model=tiny", "layer=block2_conv1", "size=16", "steps=5", "log_every=2", "precision=float32"]
 TYPED = {
     "0_decay=0.8": ["reg.decay=0.8", "layer.filters=0-2"],
     "1_decay=0.8000001": ["reg.decay=0.8000001", "layer.filters=0-2"],  # all but the same job

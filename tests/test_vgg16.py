@@ -20,7 +20,9 @@ MEAN = np.array([123.68, 116.779, 103.939])
 
 
 def job_of(folder, layer: str, size: int, *overrides: str) -> jobs.Job:
-    return jobs.make(config_of(f"layer={layer}", f"size={size}", *overrides), overrides, folder)
+    return jobs.make(
+        config_of(f"layer={layer}", f"size={size}", "precision=float32", *overrides), overrides, folder
+    )
 
 
 @functools.cache
