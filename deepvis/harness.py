@@ -1,13 +1,14 @@
 """The harness: jobs -> results, runs and pictures.
 
 A pack's life: compile its graph, climb its batches, look between chunks; as soon as the last image of a job
-is done, write its folder, then report it to its run. What goes wrong with one job is no matter of its
-neighbours.
+is done, write its folder, then report it to its run, while the next chunk computes. What goes wrong with one
+job is no matter of its neighbours.
 """
 
 import os
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -22,12 +23,16 @@ from deepvis.results import Result
 from deepvis.store import TrackerError
 from deepvis.tracker import Tracker
 
+DESK = 4  # jobs that may wait to be written while others compute; their pictures are in memory
+
 
 class Life(NamedTuple):
     """What the functions of one pack's life share."""
 
     pack: Pack
-    boards: dict[int, Board]  # by job, from its first image to its result
+    boards: dict[int, Board]  # by job, from its first image until it is reported
+    desk: ThreadPoolExecutor  # writes and reports what is done
+    papers: dict[int, Future]  # by job, what is on the desk, oldest first
     lost: dict[Path, str]  # why, by job folder
     tracker: Tracker
     sweep: str
@@ -49,16 +54,21 @@ def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> dict[Path, str]:
     """
     lost: dict[Path, str] = {}
     for pack in jobs.packs(_remaining(queue, tracker, sweep, lost)):
-        life, made = Life(pack, {}, lost, tracker, sweep), None
-        with _alone(life, range(len(pack.jobs))):
-            made = graph.compiled(pack.skeleton, pack.active)
-        try:
-            if made is not None:
-                _run_pack(life, made)
-        except BaseException as err:
-            for board in life.boards.values():
-                _end(tracker, board.run, "KILLED", type(err).__name__)
-            raise
+        with ThreadPoolExecutor(max_workers=1) as desk:
+            life, made = Life(pack, {}, desk, {}, lost, tracker, sweep), None
+            with _alone(life, range(len(pack.jobs))):
+                made = graph.compiled(pack.skeleton, pack.active)
+            try:
+                if made is not None:
+                    _run_pack(life, made)
+                _clear_desk(life, 0)
+            except BaseException as err:
+                try:
+                    _clear_desk(life, 0)  # what was computed is kept
+                finally:
+                    for board in life.boards.values():
+                        _end(tracker, board.run, "KILLED", type(err).__name__)
+                raise
     return lost
 
 
@@ -147,6 +157,7 @@ def _run_pack(life: Life, made: Graph) -> None:
                         climbing.remove(index)
                         with _alone(life, [index]):
                             _settle(index, sum(row.job == index for row in rows), made, life)
+                    _clear_desk(life, DESK)
 
 
 @contextmanager
@@ -199,21 +210,35 @@ def _figures(look: Look, count: int) -> tuple[int, float, int]:
 
 
 def _settle(index: int, count: int, made: Graph, life: Life) -> None:
-    """Images of a job are done. With the last of them it is: its folder first, then its run."""
+    """Images of a job are done. With the last of them the job is."""
     board = life.boards[index]
     board.waiting -= count
-    if board.waiting > 0:
-        return
-    result, pictures = board.result(made.tags)
+    if board.waiting == 0:
+        life.papers[index] = life.desk.submit(_report, board, made.tags, life.tracker)
+
+
+def _report(board: Board, tags: Mapping[str, str], tracker: Tracker) -> str | None:
+    """Write a job's folder, then its run; why it failed nevertheless."""
+    result, pictures = board.result(tags)
     folder = results.write(board.job.folder, result, pictures)
     failure = _failure(result)
     try:
-        life.tracker.finish(board.run, folder, failure)
+        tracker.finish(board.run, folder, failure)
     except Exception as err:
         raise TrackerError(
             f"computed, but not logged ({errors.first(err)}); its results are kept in {folder}, and "
             "resume=latest logs them"
         ) from err
-    del life.boards[index]
-    if failure:
-        _lose(board.job, failure, life.lost)
+    return failure
+
+
+def _clear_desk(life: Life, most: int) -> None:
+    """Take from the desk what is reported; wait until no more than so many jobs are on it."""
+    for index in list(life.papers):
+        if len(life.papers) <= most and not life.papers[index].done():
+            return
+        with _alone(life, [index]):
+            failure = life.papers.pop(index).result()
+            board = life.boards.pop(index)
+            if failure:
+                _lose(board.job, failure, life.lost)

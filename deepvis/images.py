@@ -8,6 +8,7 @@ the training mean back and clips: a photograph keeps its own colours.
 
 import math
 import os
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -95,7 +96,8 @@ def save(path: Path, picture: np.ndarray) -> None:
     """Write a PNG whole or not at all: a viewer that reloads never sees half of one."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        Image.fromarray(picture).save(partial, "png", compress_level=3)
+        # Run lengths and Huffman alone: a noisy picture gets no smaller by searching it for repetitions.
+        Image.fromarray(picture).save(partial, "png", compress_type=zlib.Z_RLE)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

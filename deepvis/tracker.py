@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from PIL import Image
 
-from deepvis import __version__, metrics, results, saved_view, store
+from deepvis import __version__, metrics, results, saved_view, staging, store
 
 BATCH = 1000  # metrics in one request; MLflow's own limit
 # Of a sweep's jobs in its charts, told apart by colour-blind readers too (Okabe and Ito 2008); the UI's own
@@ -100,7 +99,9 @@ class Mlflow:
 
         number = tags.get("job", "").partition("_")[0]
         colour = COLOURS[int(number) % len(COLOURS) if number.isdecimal() else 0]
-        run = self._create(sweep, "job", name, {"mlflow.runColor": colour} | dict(tags))
+        run = self._create(
+            sweep, "job", name, {"mlflow.runColor": colour, "mlflow.loggedImages": "True"} | dict(tags)
+        )
         self.client.log_batch(run, params=[Param(k, str(v)[:6000]) for k, v in params.items()])
         return run
 
@@ -114,13 +115,8 @@ class Mlflow:
             logged += [Metric(name, float(v), now, t) for t, v in enumerate(curve) if np.isfinite(v)]
         for i in range(0, len(logged), BATCH):
             self.client.log_batch(run, metrics=logged[i : i + BATCH])
-        # Finals under a key and a step of their own: the UI's step slider starts at the first step.
-        for path in sorted(folder.glob("filters/*.png")):
-            self._image(run, path, f"final/{path.stem}", steps)
-        for path in sorted(folder.glob("progress/*/*.png")):
-            self._image(run, path, f"progress/{path.stem}", int(path.parent.name.partition("_")[2]))
-        for name in ("gallery.png", "best.png", "history.npz", "config.yaml", "result.json"):
-            self.client.log_artifact(run, folder / name)
+        with staging.staged(folder, steps) as place:
+            self.client.log_artifacts(run, place)
         if failure:
             self.client.set_tag(run, "reason", failure[:5000])
         self.client.set_terminated(run, "FAILED" if failure else "FINISHED")
@@ -188,10 +184,6 @@ class Mlflow:
         return self.client.create_run(
             self.experiment_id, tags=place | named | dict(tags), run_name=name
         ).info.run_id
-
-    def _image(self, run, path, key, step):
-        with Image.open(path) as picture:
-            self.client.log_image(run, picture, key=key, step=step, synchronous=True)
 
 
 def _furthest(seen: Iterable[tuple[str, State]]) -> dict[str, State]:

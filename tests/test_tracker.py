@@ -310,15 +310,15 @@ def test_a_job_that_raises_ends_its_run_with_the_reason(store, place, tmp_path, 
 
 def test_a_store_that_fails_while_a_run_is_filled_ends_it_as_failed(store, tmp_path, monkeypatch):
     """Half its images are there: it must not look finished."""
-    own, calls = store._image, []
+    own = store.client.log_artifacts
 
-    def fails(*args):
-        calls.append(args)
-        if len(calls) == 3:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        own(*args)
+    def fails(run, place):
+        for half in sorted(place.glob("images/*"))[::2]:
+            half.unlink()
+        own(run, place)
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(store, "_image", fails)
+    monkeypatch.setattr(store.client, "log_artifacts", fails)
     lost = harness().run([made(tmp_path / "0", "layer.filters=0-2")], store, "half")
     assert "computed, but not logged" in lost[tmp_path / "0"] and "No space" in lost[tmp_path / "0"]
     (run,) = store.client.search_runs([store.experiment_id], "tags.sweep = 'half'")
