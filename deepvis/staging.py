@@ -1,7 +1,7 @@
 """Staging: a result folder -> a folder laid out as MLflow's UI wants it, which goes to a run in one call.
 
-MLflow's own ``log_image`` encodes each picture twice and asks the store about it: 15 ms each. Here a picture is
-linked as it is, and a copy for the UI's grid is made beside it, in 2 ms. The names are those of
+MLflow's own ``log_image`` encodes each picture twice and asks the store about it: 15 ms each. Here a picture
+is linked as it is, and a copy for the UI's grid is made beside it, in 2 ms. The names are those of
 `MlflowClient.log_image` in MLflow 3.17; tests/test_browser.py sees them in the UI.
 """
 
