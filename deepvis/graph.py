@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from hydra.utils import get_method
 
-from deepvis import ascent, config, jobs, objectives, ops, regularizers
+from deepvis import ascent, config, jobs, objectives, ops, regularizers, starts
 from deepvis.board import Look
 from deepvis.jobs import Job, Pack, Row
 
@@ -122,4 +122,6 @@ def start(job: Job, index: int) -> np.ndarray:
     numbers = {k: v for k, v in job.cfg.start.items() if k not in ("_target_", "display")}
     mean = np.array(job.cfg.model.mean, np.float32)
     image = get_method(job.cfg.start["_target_"])(job.cfg.size, job.cfg.seed, index, mean, **numbers)
-    return np.clip(image, -mean, 255 - mean) if job.cfg.reg.clip_pixels else image
+    if job.cfg.reg.clip_pixels:
+        image = np.clip(image, -mean, 255 - mean)
+    return starts.twin(image, job.cfg.twin, job.cfg.seed, index) if job.cfg.twin else image

@@ -1,6 +1,6 @@
 """Starts: first images.
 
-Every function here returns one image [size, size, 3] of centred pixels, float32, drawn from
+Every function here but `twin` returns one image [size, size, 3] of centred pixels, float32, drawn from
 ``numpy.random.default_rng([seed, filter])``: an image depends on nothing but its own seed and filter, so any
 subset of a job repeats it, and jobs of a sweep share their starts filter by filter.
 """
@@ -31,6 +31,25 @@ def gaussian(size: int, seed: int, index: int, mean: np.ndarray, sigma: float) -
     """Normal noise around the mean, of standard deviation ``sigma`` grey levels (Yosinski et al. 2015)."""
     del mean
     return np.random.default_rng([seed, index]).normal(0.0, sigma, (size, size, 3)).astype(np.float32)
+
+
+def twin(image: np.ndarray, number: int, seed: int, index: int) -> np.ndarray:
+    """The same start, every value moved up or down to its neighbour in float32, by chance.
+
+    Ascent amplifies such a rounding until details differ. What separates a job from its twin is therefore no
+    effect of anything.
+
+    Args:
+      image: a start.
+      number: which of its twins, 1 or more.
+      seed: of the job.
+      index: of the filter.
+
+    Returns:
+      Its twin, at most 2e-7 of each value away.
+    """
+    up = np.random.default_rng([seed, index, number]).random(image.shape) < 0.5
+    return np.nextafter(image, np.where(up, np.float32(np.inf), np.float32(-np.inf)))
 
 
 def picture(size: int, seed: int, index: int, mean: np.ndarray, path: str) -> np.ndarray:
