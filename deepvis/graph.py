@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from hydra.utils import get_method
 
-from deepvis import ascent, config, jobs, objectives, ops, regularizers, starts
+from deepvis import ascent, config, jobs, objectives, ops, regularizers, starts, weights
 from deepvis.board import Look
 from deepvis.jobs import Job, Pack, Row
 
@@ -42,11 +42,10 @@ def compiled(skeleton: str, active: frozenset[str]) -> Graph:
         raise config.ConfigError(
             f"device={device}: TensorFlow sees no GPU (it needs tensorflow[and-cuda]); take device=cpu"
         )
-    source = dict(model["weights"])
-    weights = get_method(source.pop("_target_"))(shapes=config.shapes(model["blocks"], layer), **source)
+    read = weights.of(model, layer)
     with tf.device(device):
         network = get_method(model["_target_"])(
-            model["name"], model["blocks"], model["mean"], weights, shape["precision"]
+            model["name"], model["blocks"], model["mean"], read, shape["precision"]
         )
     objective = dict(shape["objective"])
     make_objective = get_method(objective.pop("_target_"))
@@ -68,9 +67,9 @@ def compiled(skeleton: str, active: frozenset[str]) -> Graph:
         )
 
     tags = {
-        "weights.source": weights.source,
-        "weights.digest": weights.digest,
-        "weights.verified": "yes" if weights.verified else "no",
+        "weights.source": read.source,
+        "weights.digest": read.digest,
+        "weights.verified": "yes" if read.verified else "no",
         "device": device,
         "precision": shape["precision"],
         "tensorflow": tf.__version__,

@@ -15,7 +15,7 @@ from hydra.experimental.callback import Callback
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 
-from deepvis import checks, composer, config, errors, jobs, ledger, results, terminal
+from deepvis import checks, composer, config, errors, jobs, ledger, results, terminal, weights
 from deepvis.composer import Composer, Plan
 from deepvis.tracker import Tracker
 
@@ -79,10 +79,8 @@ def _check(composed: list[DictConfig]) -> dict[str, str]:
     terminal.take()
     digests = {}
     for cfg in networks.values():
-        source = OmegaConf.to_container(cfg.model.weights)
-        shapes = config.shapes(cfg.model.blocks, cfg.layer.name)
-        read = get_method(source.pop("_target_"))(shapes=shapes, **source)
-        digests[f"{cfg.model.name} {cfg.layer.name}"] = read.digest
+        model = OmegaConf.to_container(cfg.model, resolve=True)
+        digests[f"{cfg.model.name} {cfg.layer.name}"] = weights.of(model, cfg.layer.name).digest
     return digests
 
 

@@ -12,6 +12,7 @@ https://arxiv.org/abs/1409.1556. HED's, the same layers trained further to find 
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -19,10 +20,13 @@ import tempfile
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import platformdirs
+from hydra.utils import get_method
+
+from deepvis import config
 
 Shapes = Mapping[str, tuple[int, int, int, int]]
 Layers = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -47,6 +51,22 @@ class Weights(NamedTuple):
     source: str  # path, keras cache, package <name> <version>, download; a copy keeps its first
     digest: str  # 12 hex digits of the SHA-256 over the SHA-256 of each array
     verified: bool  # every array equals its pinned SHA-256
+
+
+def of(model: Mapping[str, Any], layer: str) -> Weights:
+    """The weights of a network up to a layer, read once in this process.
+
+    Args:
+      model: its config, plain: ``weights`` is a ``_target_`` and what that needs, ``blocks`` its shape.
+      layer: name.
+    """
+    return _of(json.dumps({key: model[key] for key in ("weights", "blocks")}), layer)
+
+
+@functools.lru_cache(maxsize=2)
+def _of(model: str, layer: str) -> Weights:
+    source, blocks = json.loads(model).values()
+    return get_method(source.pop("_target_"))(shapes=config.shapes(blocks, layer), **source)
 
 
 def load(name: str, shapes: Shapes, path: str | None = None, verify: bool = True) -> Weights:

@@ -243,9 +243,11 @@ ALONE = [
     case("size=1", says=["size=1", "block2_conv1", "2 px"]),
     case("size=15", "layer=block5_conv1", says=["size=15", "block5_conv1", "16 px"], base=["tracker=memory"]),
     *(case(f"{k}={v}", says=[f"{k}={v}"]) for k, v in
-      {"steps": 0, "size": 0, "batch_size": 0, "log_every": 0, "seed": -1}.items()),
+      {"steps": 0, "size": 0, "batch_size": -1, "twin": -1, "log_every": 0, "seed": -1}.items()),
     case("steps=-5", says=["steps=-5"]),
     case("precision=float16", says=["precision=float16", "did you mean bfloat16?", "float32"]),
+    case("device=tpu", says=["device=tpu", "auto", "cpu", "gpu:1"]),
+    case("device=gpu", says=["device=gpu", "nvidia-smi", "device=cpu"]),
     case("start.low=30", says=["start.low=30", "start.high"]),
     # pictures
     case("start=picture", says=["start.path", "not given"]),
