@@ -1,8 +1,9 @@
-# make demo: a sweep of four jobs on real VGG16.  make test: the whole suite.
+# make demo: a sweep of four jobs on real VGG16.  make test: the whole suite.  make bench: tests/benchmarks.
 PYTHON ?= python3
 BIN := .venv/bin
+BENCH := .venv-bench
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 
 demo: .venv/ready
 	$(BIN)/python -m deepvis.run -m reg.decay=0.8,0.9 reg.blur=3,5
@@ -14,6 +15,20 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# K=demo selects tests by name and BENCH_QUICK=1 only tries them; docs/benchmarks.md is written by a whole run.
+bench: $(BENCH)/ready
+	$(BENCH)/bin/python -m pytest tests/benchmarks -k "$(K)" --benchmark-quiet --benchmark-json=$(BENCH)/run.json
+	$(BENCH)/bin/python tests/benchmarks/table.py $(BENCH)/run.json $(if $(K)$(BENCH_QUICK),,docs/benchmarks.md)
+
+# On top of .venv, whose packages it sees and does not change.
+$(BENCH)/ready: .venv/ready requirements-bench.lock
+	$(BIN)/python -m venv --clear --without-pip $(BENCH)
+	$(BIN)/python -c 'import site; print("import site; site.addsitedir(%r)" % site.getsitepackages()[0])' \
+	  > $$($(BENCH)/bin/python -c 'import site; print(site.getsitepackages()[0])')/deepvis.pth
+	$(BIN)/python -m pip --python $(BENCH)/bin/python install --disable-pip-version-check --quiet --no-deps \
+	  -r requirements-bench.lock
+	@touch $@
+
 # From the lock alone: what was tested is what is installed.
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "deepvis needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
@@ -23,4 +38,4 @@ lint: .venv/ready
 	@touch $@
 
 clean:
-	rm -rf .venv dist build .pytest_cache .ruff_cache
+	rm -rf .venv $(BENCH) dist build .pytest_cache .ruff_cache

@@ -1,0 +1,69 @@
+"""The table: pytest-benchmark's JSON -> Markdown, printed, and written where a file is named.
+
+python table.py RUN.json [docs/benchmarks.md]
+"""
+
+import json
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+# Those that the speed of convolutions hangs on.
+FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_tile")
+PACKAGES = ("deepvis", "tensorflow", "keras", "numpy", "scipy", "mlflow", "tf-keras-vis", "xplique")
+COLUMNS = {
+    "figure": "figure",
+    "precision": "precision",
+    "at_most": "at most",
+    "cpu": "measured (CPU, where it is a time)",
+    "wall": "wall",
+    "seconds": "CPU seconds",
+}
+NOTES = """\
+VGG16 block5_conv1, 128 px, 16 filters, 20 steps, unless a figure says otherwise. Ratios and differences are
+medians of rounds in which the two took turns, with the range over the rounds; CPU is user and system time of
+all threads, of whole processes where a process is measured. `tests/benchmarks/` has the baselines.
+
+- A step is part of a chunk; its share of the copy to the host is in it.
+- The demo starts in an empty folder, so it also makes its MLflow store. The seed's loop is float32, has one
+  compiled function for all filters, and tracks nothing.
+- The libraries run in float32. xplique climbs bare pixels; tf-keras-vis has its default modifiers and
+  regularizers.
+- The time outside the graph is measured on the tiny network with pictures of the usual size, where no step of
+  the network hides it.
+- The first step is done when its live picture is on the disk, in a folder that has a store.
+- A whole layer takes two steps here; each further look at it keeps 25 MB of pictures. The long sweep is jobs
+  of 16 filters on block3_conv1 at 64 px, one step.
+"""
+
+
+def main(run: str, target: str | None = None) -> None:
+    data = json.loads(Path(run).read_text())
+    rows = [row for each in data["benchmarks"] for row in each["extra_info"]["rows"]]
+    lines = [list(COLUMNS.values()), ["---"] * len(COLUMNS)]
+    lines += [[row.get(key, "") for key in COLUMNS] for row in rows]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    print(table)
+    if target is not None:
+        text = f"# Benchmarks\n\n{NOTES}\n`make bench` writes this file.\n\n{_where(data)}\n\n{table}\n"
+        Path(target).write_text(text)
+
+
+def _where(data: dict) -> str:
+    """Machine, versions and date of a run."""
+    machine, commit = data["machine_info"], data["commit_info"]
+    cpu = machine["cpu"]
+    flags = [flag for flag in FLAGS if flag in cpu["flags"]]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    changed = ", with changes" if commit["dirty"] else ""
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return (
+        f"- Date: {data['datetime'][:10]}, commit {commit['id'][:12]}{changed}\n"
+        f"- Machine: {cpu['brand_raw']}, {cpu['count']} cores ({', '.join(flags)}), {memory:.0f} GB\n"
+        f"- Versions: Python {machine['python_version']}, {versions}"
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
