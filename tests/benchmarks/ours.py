@@ -49,9 +49,10 @@ def climb(whole: Pack) -> Iterator[Look]:
         yield from graph.ascend(whole, batch, np.stack(starts), made, total)
 
 
-def traces(whole: Pack) -> int:
-    """How often a pack's graph has been traced so far."""
-    return graph.compiled(whole.skeleton, whole.active).advance.experimental_get_tracing_count()
+def traces(packs: Sequence[Pack]) -> int:
+    """How often the graphs of these packs have been traced so far."""
+    graphs = {graph.compiled(each.skeleton, each.active).advance for each in packs}
+    return sum(advance.experimental_get_tracing_count() for advance in graphs)
 
 
 def tracker(folder: Path) -> Tracker:
