@@ -23,7 +23,7 @@ def job(folder, precision, filters, *more):
 @pytest.mark.parametrize("batch", [2, 3] if QUICK else [16, 64])
 def test_step_with_every_regularizer_beside_the_bare_network(benchmark, tmp_path, batch, precision):
     """A turn is a chunk of so many steps, its copy to the host included."""
-    steps = max(1, 80 // batch)
+    steps = max(2, 80 // batch)
     endless = [f"batch_size={batch}", f"log_every={steps}", f"steps={1000 * steps}"]
     looks = ours.climb(ours.pack([job(tmp_path, precision, batch, *ALL_ON, *endless)]))
     image = tf.constant(next(looks).image)  # traces
