@@ -80,14 +80,15 @@ def _remaining(queue: Sequence[Job], tracker: Tracker, sweep: str, lost: dict[Pa
     for job in queue:
         done = job.folder / "result"
         status, reason = states.get(job.folder.name, (None, ""))
-        if status == "FINISHED":
-            continue
         if status == "RUNNING":
             _lose(job, "still run by another process", lost)
-        elif done.is_dir() and results.read(done).key == job.key:
+            continue
+        results.clear(job.folder)  # of a finished one too: its process may have died tidying up
+        if status == "FINISHED":
+            continue
+        if done.is_dir() and results.read(done).key == job.key:
             _log_again(job, done, reason, tracker, sweep, lost)
         else:
-            results.clear(job.folder)
             left.append(job)
     return left
 

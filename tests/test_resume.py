@@ -37,7 +37,8 @@ SWEPT = ["reg.decay=0.7,0.8,0.9", "seed=0,1"]
 # Dies in the middle of the third batch, as by a power cut: nothing is told to anybody.
 DIES = """
 import os, signal
-from deepvis import graph
+from deepvis import graph, harness
+harness.DESK = 0  # what is done is reported before the next chunk
 real_dying, begun = graph.ascend, []
 def ascend(*given):
     begun.append(given)
