@@ -40,7 +40,7 @@ def check(cfg: DictConfig) -> None:
     _choice("precision", cfg.precision, ("auto", "float32", "bfloat16"))
     if not re.fullmatch(r"auto|cpu|gpu(:\d{1,3})?", cfg.device):
         raise ConfigError(f"device={cfg.device}: wanted auto, cpu, gpu, or gpu:1 for the second one")
-    devices.settled(cfg)
+    devices.named(cfg.device)
     _check_layer(cfg)
     _check_reg(cfg.reg)
     for key, value in cfg.optimizer.items():

@@ -34,7 +34,7 @@ class Composer(ConfigLoaderImpl):
     def __init__(self, path: ConfigSearchPath) -> None:
         super().__init__(path)
         self.composed: dict[tuple[str, ...], DictConfig] = {}  # by the overrides that choose files
-        self.parsed: dict[str, Override] = {}
+        self.parsed: dict[str, tuple[Override, bool]] = {}  # and whether it is a value
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
         """One job's config.
@@ -43,10 +43,11 @@ class Composer(ConfigLoaderImpl):
           master_config: the sweep's.
           sweep_overrides: of the job.
         """
-        every = [self._parse(override) for override in sweep_overrides]
+        told = [self._parse(override) for override in sweep_overrides]
+        every = [each for each, _ in told]
         self.validate_sweep_overrides_legal(every, RunMode.RUN, from_shell=True)
-        values = [each for each in every if self._is_value(each)]
-        files = tuple(each.input_line for each in every if not self._is_value(each))
+        values = [each for each, is_value in told if is_value]
+        files = tuple(each.input_line for each, is_value in told if not is_value)
         if files not in self.composed:
             self.composed[files] = super().load_sweep_config(master_config, list(files))
         cfg = self.composed[files].copy()
@@ -64,9 +65,10 @@ class Composer(ConfigLoaderImpl):
         """Empty to another process: an engine sends the loader along with every single job."""
         return self.__dict__ | {"composed": {}, "parsed": {}}
 
-    def _parse(self, override: str) -> Override:
+    def _parse(self, override: str) -> tuple[Override, bool]:
         if override not in self.parsed:
-            (self.parsed[override],) = OverridesParser.create(self).parse_overrides([override])
+            (each,) = OverridesParser.create(self).parse_overrides([override])
+            self.parsed[override] = each, self._is_value(each)
         return self.parsed[override]
 
     def _is_value(self, each: Override) -> bool:

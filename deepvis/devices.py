@@ -37,7 +37,7 @@ def settled(cfg: DictConfig) -> DictConfig:
       ConfigError: a GPU is asked for that is not there.
     """
     own = cfg.copy()
-    own.device = _device(cfg.device)
+    own.device = named(cfg.device)
     gpu = gpus()[int(own.device[4:])] if own.device != "cpu" else None
     if cfg.precision == "auto":
         fast = gpu.capability >= AMPERE if gpu else bool(BFLOAT16 & flags())
@@ -47,7 +47,12 @@ def settled(cfg: DictConfig) -> DictConfig:
     return own
 
 
-def _device(asked: str) -> str:
+def named(asked: str) -> str:
+    """The device that ``device=`` means here: ``cpu`` or ``gpu:n``.
+
+    Raises:
+      ConfigError: a GPU is asked for that is not there.
+    """
     if asked == "cpu" or (asked == "auto" and not gpus()):
         return "cpu"
     number = int(asked.partition(":")[2] or 0)
