@@ -8,7 +8,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
-from deepvis import checks, composer, errors, jobs, terminal
+from deepvis import checks, composer, errors, jobs, lean, terminal
 from deepvis.preflight import tracker_of
 
 
@@ -36,7 +36,8 @@ def launch(
         plan.folder.mkdir(parents=True, exist_ok=True)
         queue.append(jobs.make(*plan))
         returns.append(JobReturn(overrides=list(overrides), cfg=plan.cfg, working_dir=str(Path.cwd())))
-    from deepvis import harness  # TensorFlow, now that nothing else can be wrong
+    lean.load()  # TensorFlow, now that nothing else can be wrong
+    from deepvis import harness
 
     lost = harness.run(queue, tracker_of(queue[0].cfg), os.environ["DEEPVIS_SWEEP"])
     for job, told in zip(queue, returns, strict=True):

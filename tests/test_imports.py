@@ -17,7 +17,7 @@ MODULES = sorted(path.stem for path in ROOM.glob("*.py") if path.stem not in ("_
 FAMILIES = {"objectives", "regularizers", "params", "optimizers", "starts"}
 LIGHT = {
     "run", "config", "errors", "jobs", "results", "images", "metrics", "sweep", "terminal", "tracker",
-    "saved_view", "ui", "weights", "board", "checks", "ledger", "packed", "preflight", "store",
+    "saved_view", "ui", "weights", "board", "checks", "lean", "ledger", "packed", "preflight", "store",
 }  # fmt: skip
 
 
@@ -119,6 +119,19 @@ def test_what_the_source_says_is_what_python_does():
         f"import sys, importlib\nfor name in {sorted(LIGHT)!r}: importlib.import_module('deepvis.' + name)\n"
         "heavy = {'tensorflow', 'keras', 'mlflow', 'matplotlib', 'h5py', 'onnx'} & sys.modules.keys()\n"
         "sys.exit(f'loaded {sorted(heavy)}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_harness_loads_no_keras_and_leaves_it_to_who_asks():
+    """Keras is half of the time that `import tensorflow` takes."""
+    code = (
+        "import sys\nfrom deepvis import lean\nlean.load()\nfrom deepvis import harness\n"
+        "assert 'keras' not in sys.modules and 'tensorflow' in sys.modules\n"
+        "import keras, tensorflow as tf\n"
+        "assert tf.keras.Model is keras.Model and issubclass(tf.optimizers.Adam, keras.Optimizer)\n"
+        "lean.load()\nassert sys.modules['keras'] is keras"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
