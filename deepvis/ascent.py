@@ -1,6 +1,6 @@
 """The ascent: images climb their scores, all at once, on the device.
 
-    advance(State, Hyper, n []) -> (State, Record [n, B])
+    advance(State, Hyper) -> (State, Record [B])
 
 One step is Yosinski's: forward, record, backward, step, regularize. Every number is per image, and
 an image that has done its steps, or that is no longer finite, stands still while its neighbours go on.
@@ -84,38 +84,46 @@ def step(state: State, parts: Parts, steps: tf.Tensor) -> tuple[State, Record]:
     ), record
 
 
-def compiled(
-    build: Callable[[Hyper], Parts], device: str = "cpu:0", xla: bool = False
-) -> Callable[[State, Hyper, tf.Tensor], tuple[State, Record]]:
-    """The ascent as one graph.
+Advance = Callable[[State, Hyper], tuple[State, Record]]
+
+
+def compiled(build: Callable[[Hyper], Parts], device: str = "cpu:0", xla: bool = False) -> Advance:
+    """A step as one graph.
 
     Args:
       build: hyperparameters -> parts. Called while tracing, so a changed number never traces again.
       device: where it runs.
-      xla: let XLA compile it, which fuses a step's small operations; chunks of another length compile again.
+      xla: let XLA compile it, which fuses a step's small operations.
 
     Returns:
-      ``advance(state, hyper, n)``: n steps (a tensor, so that chunks of any length share the trace);
-      records are stacked ``[n, B]``.
+      ``advance(state, hyper)``.
     """
 
-    def climb(state, hyper, n):
-        parts = build(hyper)
-        batch = state.image.shape[0]
-        seen = Record(
-            *(
-                tf.TensorArray(tf.bool if name == "alive" else tf.float32, size=n, element_shape=[batch])
-                for name in Record._fields
-            )
-        )
-        for i in tf.range(n):
-            state, record = step(state, parts, hyper["steps"])
-            seen = Record(*(array.write(i, value) for array, value in zip(seen, record, strict=True)))
-        return state, Record(*(array.stack() for array in seen))
-
     @tf.function(reduce_retracing=False, jit_compile=xla)
-    def advance(state, hyper, n):
+    def advance(state, hyper):
         with tf.device(device):
-            return climb(state, hyper, n)
+            return step(state, build(hyper), hyper["steps"])
 
     return advance
+
+
+def climb(advance: Advance, state: State, hyper: Hyper, n: int) -> tuple[State, Record]:
+    """Several steps; nothing comes to the host between them.
+
+    The loop is Python's. A loop in the graph kept oneDNN from some gradients of max pooling, other ones in
+    every trace, which made a bfloat16 step of VGG16 up to half as long again; it was no faster otherwise.
+
+    Args:
+      advance: from `compiled`.
+      state: before them.
+      hyper: one number per image under each name.
+      n: how many, at least 1.
+
+    Returns:
+      The state after them, and their records stacked, each ``[n, B]``.
+    """
+    records = []
+    for _ in range(n):
+        state, record = advance(state, hyper)
+        records.append(record)
+    return state, Record(*(tf.stack(each) for each in zip(*records, strict=True)))

@@ -5,7 +5,7 @@ The one place that sees both config and tensors.
 
 import functools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ for _gpu in tf.config.list_physical_devices("GPU"):  # others may want to use it
 class Graph(NamedTuple):
     """A skeleton, compiled."""
 
-    advance: Callable[..., tuple[ascent.State, ascent.Record]]
+    advance: ascent.Advance
     tags: Mapping[str, str]  # what is known of its weights and its device
 
 
@@ -110,7 +110,7 @@ def ascend(pack: Pack, batch: Sequence[Row], start: np.ndarray, made: Graph, tot
     while first < total:
         # The last chunk measures once more than it steps, so that a history ends with the final image.
         n = chunk if first + chunk < total - 1 else total - first
-        state, record = made.advance(state, hyper, tf.constant(n))
+        state, record = ascent.climb(made.advance, state, hyper, n)
         seen = {name: values.numpy() for name, values in record._asdict().items()}
         yield Look(first, seen, state.image.numpy(), state.best_image.numpy())
         first += n

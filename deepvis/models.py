@@ -56,7 +56,8 @@ def vgg(
             pre = tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias)
             x = tf.nn.relu(pre)
             if layer in wanted:
-                found[layer] = Activation(tf.cast(pre, tf.float32), tf.cast(x, tf.float32))
+                maps = tf.cast(pre, tf.float32)
+                found[layer] = Activation(maps, tf.nn.relu(maps))
         return found
 
     return Model(name, tuple(mean), activations)
