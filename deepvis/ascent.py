@@ -99,7 +99,7 @@ def compiled(build: Callable[[Hyper], Parts], device: str = "cpu:0", xla: bool =
       ``advance(state, hyper)``.
     """
 
-    @tf.function(reduce_retracing=False, jit_compile=xla)
+    @tf.function(autograph=False, reduce_retracing=False, jit_compile=xla)
     def advance(state, hyper):
         with tf.device(device):
             return step(state, build(hyper), hyper["steps"])

@@ -34,6 +34,7 @@ class Composer(ConfigLoaderImpl):
     def __init__(self, path: ConfigSearchPath) -> None:
         super().__init__(path)
         self.composed: dict[tuple[str, ...], DictConfig] = {}  # by the overrides that choose files
+        self.jobs: dict[tuple[str, ...], DictConfig] = {}  # by all of a job's; it is asked for three times
         self.parsed: dict[str, tuple[Override, bool]] = {}  # and whether it is a value
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
@@ -43,6 +44,12 @@ class Composer(ConfigLoaderImpl):
           master_config: the sweep's.
           sweep_overrides: of the job.
         """
+        typed = tuple(sweep_overrides)
+        if typed not in self.jobs:
+            self.jobs[typed] = self._compose(master_config, typed)
+        return self.jobs[typed]
+
+    def _compose(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
         told = [self._parse(override) for override in sweep_overrides]
         every = [each for each, _ in told]
         self.validate_sweep_overrides_legal(every, RunMode.RUN, from_shell=True)
@@ -63,7 +70,7 @@ class Composer(ConfigLoaderImpl):
 
     def __getstate__(self) -> dict[str, Any]:
         """Empty to another process: an engine sends the loader along with every single job."""
-        return self.__dict__ | {"composed": {}, "parsed": {}}
+        return self.__dict__ | {"composed": {}, "jobs": {}, "parsed": {}}
 
     def _parse(self, override: str) -> tuple[Override, bool]:
         if override not in self.parsed:

@@ -8,8 +8,8 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
-from deepvis import checks, composer, errors, jobs, lean, terminal
-from deepvis.preflight import tracker_of
+from deepvis import composer, errors, lean, terminal
+from deepvis.preflight import job_of, tracker_of
 
 
 def launch(
@@ -32,9 +32,8 @@ def launch(
     queue, returns = [], []
     for number, overrides in enumerate(every, start=first):
         plan = composer.plan(loader, whole, overrides, number)
-        checks.check(plan.cfg)  # again: not every sweeper composes its jobs beforehand
+        queue.append(job_of(plan))
         plan.folder.mkdir(parents=True, exist_ok=True)
-        queue.append(jobs.make(*plan))
         returns.append(JobReturn(overrides=list(overrides), cfg=plan.cfg, working_dir=str(Path.cwd())))
     lean.load()  # TensorFlow, now that nothing else can be wrong
     from deepvis import harness

@@ -17,9 +17,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from deepvis import checks, composer, config, errors, jobs, ledger, results, terminal, weights
 from deepvis.composer import Composer, Plan
+from deepvis.jobs import Job
 from deepvis.tracker import Tracker
 
 _opened: list[Tracker] = []  # this process's tracker: the preflight opens it, the jobs use it
+_made: dict[tuple[Path | str, ...], Job] = {}  # the jobs that were checked, by folder and overrides
 
 
 class Preflight(Callback):
@@ -50,6 +52,15 @@ def opened() -> Tracker:
     return _opened[0]
 
 
+def job_of(plan: Plan) -> Job:
+    """A plan's job, checked: that of the preflight, but not every sweeper composes its jobs beforehand."""
+    key = plan.folder.absolute(), *plan.overrides
+    if key not in _made:
+        checks.check(plan.cfg)
+        _made[key] = jobs.make(*plan)
+    return _made[key]
+
+
 def _refusing(plan: Callable[[], list[Plan]], whole: DictConfig, folder: Path) -> None:
     """Hydra turns a callback's exception into a warning and goes on; an exit it lets through."""
     typed = OmegaConf.to_container(whole.hydra.overrides.task)
@@ -60,7 +71,7 @@ def _refusing(plan: Callable[[], list[Plan]], whole: DictConfig, folder: Path) -
         _check_additions(typed)
         planned = plan()
         checks.check_folder(folder)
-        digests = _check([each.cfg for each in planned])
+        digests = _check(planned)
         tracker = tracker_of(planned[0].cfg if planned else whole)
         _begin(folder.absolute(), planned, typed + of_hydra, digests, whole.resume, tracker)
     except Exception as err:
@@ -68,13 +79,13 @@ def _refusing(plan: Callable[[], list[Plan]], whole: DictConfig, folder: Path) -
         raise SystemExit(1) from err
 
 
-def _check(composed: list[DictConfig]) -> dict[str, str]:
+def _check(planned: list[Plan]) -> dict[str, str]:
     """Check every config and read every network's weights; returns their digests."""
     networks: dict[str, DictConfig] = {}
-    for cfg in composed:
-        checks.check(cfg)
+    for plan in planned:
+        cfg = job_of(plan).cfg
         networks[f"{cfg.model.name} {cfg.layer.name} {cfg.model.weights}"] = cfg
-        if cfg.tracker != composed[0].tracker:
+        if cfg.tracker != planned[0].cfg.tracker:
             raise config.ConfigError("tracker: one sweep has one tracker; it cannot be swept")
     terminal.take()
     digests = {}
@@ -87,7 +98,7 @@ def _check(composed: list[DictConfig]) -> dict[str, str]:
 def _begin(folder: Path, planned: list[Plan], typed: list[str], digests: dict[str, str], resume: str | None,
            tracker: Tracker) -> None:  # fmt: skip
     """Write the sweep's ledger, or take up the one of the sweep that is resumed."""
-    made = [jobs.make(*each) for each in planned]
+    made = [job_of(each) for each in planned]
     known = [{"name": job.name, "key": job.key, "folder": job.folder.name} for job in made]
     sweep = os.environ["DEEPVIS_SWEEP"]
     entry = ledger.identity(sweep, typed, known, digests)

@@ -20,7 +20,8 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from deepvis import checks, config, errors, jobs, lean, ledger, preflight, sweep, terminal
+from deepvis import config, errors, lean, ledger, preflight, sweep, terminal
+from deepvis.composer import Plan
 
 TERMINATED = 143  # 128 + SIGTERM, as shells have it
 
@@ -30,11 +31,10 @@ def job(cfg: DictConfig) -> None:
     of_hydra = HydraConfig.get()
     folder = Path(of_hydra.runtime.output_dir)
     terminal.take(folder / "deepvis.log")
-    checks.check(cfg)  # again: not every sweeper composes its jobs beforehand
+    one = preflight.job_of(Plan(cfg, list(of_hydra.overrides.task), folder))
     lean.load()  # TensorFlow, now that nothing else can be wrong
     from deepvis import harness
 
-    one = jobs.make(cfg, list(of_hydra.overrides.task), folder)
     if harness.run([one], preflight.tracker_of(cfg), os.environ["DEEPVIS_SWEEP"]):
         raise errors.ReportedError(one.name)
 
