@@ -5,7 +5,6 @@ is done, write its folder, then report it to its run, while the next chunk compu
 job is no matter of its neighbours.
 """
 
-import os
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,12 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deepvis import errors, graph, images, jobs, ledger, metrics, results, terminal
+from deepvis import errors, graph, images, jobs, reports, results, resume, terminal
 from deepvis.board import Board, Look
 from deepvis.graph import Graph
 from deepvis.jobs import Job, Pack, Row
-from deepvis.results import Result
-from deepvis.store import TrackerError
 from deepvis.tracker import Tracker
 
 DESK = 4  # jobs that may wait to be written while others compute; their pictures are in memory
@@ -53,7 +50,7 @@ def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> dict[Path, str]:
       BaseException: an interrupt or an exit, after the open runs were ended as KILLED.
     """
     lost: dict[Path, str] = {}
-    for pack in jobs.packs(_remaining(queue, tracker, sweep, lost)):
+    for pack in jobs.packs(resume.remaining(queue, tracker, sweep, lost)):
         with ThreadPoolExecutor(max_workers=1) as desk:
             life, made = Life(pack, {}, desk, {}, lost, tracker, sweep), None
             with _alone(life, range(len(pack.jobs))):
@@ -67,67 +64,9 @@ def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> dict[Path, str]:
                     _clear_desk(life, 0)  # what was computed is kept
                 finally:
                     for board in life.boards.values():
-                        _end(tracker, board.run, "KILLED", type(err).__name__)
+                        reports.end(tracker, board.run, "KILLED", type(err).__name__)
                 raise
     return lost
-
-
-def _remaining(queue: Sequence[Job], tracker: Tracker, sweep: str, lost: dict[Path, str]) -> list[Job]:
-    """The jobs that a resumed sweep has still to compute; what was computed and not logged is logged here."""
-    if not any(job.cfg.resume for job in queue):
-        return list(queue)
-    states, left = tracker.states(sweep), []
-    for job in queue:
-        done = job.folder / "result"
-        status, reason = states.get(job.folder.name, (None, ""))
-        if status == "RUNNING":
-            _lose(job, "still run by another process", lost)
-            continue
-        results.clear(job.folder)  # of a finished one too: its process may have died tidying up
-        if status == "FINISHED":
-            continue
-        if done.is_dir() and results.read(done).key == job.key:
-            _log_again(job, done, reason, tracker, sweep, lost)
-        else:
-            left.append(job)
-    return left
-
-
-def _log_again(
-    job: Job, done: Path, logged: str, tracker: Tracker, sweep: str, lost: dict[Path, str]
-) -> None:
-    """Log a result that is there; not once more if it was logged as a failure with that very reason."""
-    result, run = results.read(done), None
-    failure = _failure(result)
-    try:
-        if failure is None or failure != logged:
-            run = tracker.start(sweep, job.name, result.params, dict(result.tags) | _own_tags(job))
-            tracker.finish(run, done, failure)
-    except Exception as err:
-        failure = f"still not logged ({errors.first(err)}); its results are kept in {done}"
-        if run is not None:
-            _end(tracker, run, "FAILED", failure)
-    if failure:
-        _lose(job, failure, lost)
-
-
-def _failure(result: Result) -> str | None:
-    """Why a job that has a result failed nevertheless: which filters are no longer finite."""
-    return metrics.failure(result.history, [results.label(i) for i in result.filters])
-
-
-def _lose(job: Job, reason: str, lost: dict[Path, str]) -> None:
-    """A job has failed; whoever watches is told."""
-    lost[job.folder] = reason
-    terminal.error(f"{job.name}: {reason}")
-
-
-def _sweep_folder(job: Job) -> Path:
-    return Path(os.environ.get("DEEPVIS_FOLDER", job.folder.parent))
-
-
-def _own_tags(job: Job) -> dict[str, str]:
-    return {"job": job.folder.name, "job_key": job.key, "process": ledger.sign_of_life(_sweep_folder(job))}
 
 
 def _run_pack(life: Life, made: Graph) -> None:
@@ -140,7 +79,9 @@ def _run_pack(life: Life, made: Graph) -> None:
             for index in sorted({row.job for row in batch} - began):
                 began.add(index)
                 with _alone(life, [index]):
-                    boards[index] = _open(pack.jobs[index], made, life)
+                    board = Board(pack.jobs[index])
+                    board.run = reports.begin(board.job, made.tags, life.tracker, life.sweep)
+                    boards[index] = board
             starts = {}
             for row in batch:
                 with _alone(life, [row.job]):
@@ -172,24 +113,12 @@ def _alone(life: Life, indices: Iterable[int]) -> Iterator[None]:
         for index in indices:
             job = life.pack.jobs[index]
             if job.folder not in life.lost:
-                _lose(job, reason, life.lost)
+                reports.lose(job, reason, life.lost)
             if index in life.boards:
-                _end(life.tracker, life.boards.pop(index).run, "FAILED", reason)
+                reports.end(life.tracker, life.boards.pop(index).run, "FAILED", reason)
             else:  # it has no run that could say so
                 with suppress(OSError):
                     results.put(job.folder / results.FAILED, reason)
-
-
-def _end(tracker: Tracker, run: str, status: str, reason: str) -> None:
-    """End a run that has no result; a store that is gone cannot be told, and `resume` mends the run."""
-    with suppress(Exception):
-        tracker.end(run, status, reason)
-
-
-def _open(job: Job, made: Graph, life: Life) -> Board:
-    board = Board(job)
-    board.run = life.tracker.start(life.sweep, job.name, jobs.params(job), dict(made.tags) | _own_tags(job))
-    return board
 
 
 def _show(rows: Sequence[Row], look: Look, climbing: Collection[int], boards: Mapping[int, Board]) -> None:
@@ -215,22 +144,7 @@ def _settle(index: int, count: int, made: Graph, life: Life) -> None:
     board = life.boards[index]
     board.waiting -= count
     if board.waiting == 0:
-        life.papers[index] = life.desk.submit(_report, board, made.tags, life.tracker)
-
-
-def _report(board: Board, tags: Mapping[str, str], tracker: Tracker) -> str | None:
-    """Write a job's folder, then its run; why it failed nevertheless."""
-    result, pictures = board.result(tags)
-    folder = results.write(board.job.folder, result, pictures)
-    failure = _failure(result)
-    try:
-        tracker.finish(board.run, folder, failure)
-    except Exception as err:
-        raise TrackerError(
-            f"computed, but not logged ({errors.first(err)}); its results are kept in {folder}, and "
-            "resume=latest logs them"
-        ) from err
-    return failure
+        life.papers[index] = life.desk.submit(reports.finish, board, made.tags, life.tracker)
 
 
 def _clear_desk(life: Life, most: int) -> None:
@@ -242,4 +156,4 @@ def _clear_desk(life: Life, most: int) -> None:
             failure = life.papers.pop(index).result()
             board = life.boards.pop(index)
             if failure:
-                _lose(board.job, failure, life.lost)
+                reports.lose(board.job, failure, life.lost)

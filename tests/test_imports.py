@@ -18,6 +18,7 @@ FAMILIES = {"objectives", "regularizers", "params", "optimizers", "starts"}
 LIGHT = {
     "run", "config", "errors", "jobs", "results", "images", "metrics", "sweep", "terminal", "tracker",
     "saved_view", "ui", "weights", "board", "checks", "lean", "ledger", "packed", "preflight", "store",
+    "reports", "resume", "devices", "composer", "staging",
 }  # fmt: skip
 
 

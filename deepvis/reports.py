@@ -1,0 +1,59 @@
+"""Reports: what a job's run, its folder and whoever watches are told of it."""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from deepvis import errors, jobs, ledger, metrics, results, terminal
+from deepvis.board import Board
+from deepvis.jobs import Job
+from deepvis.results import Result
+from deepvis.store import TrackerError
+from deepvis.tracker import Tracker
+
+
+def begin(job: Job, tags: Mapping[str, str], tracker: Tracker, sweep: str) -> str:
+    """Open a job's run.
+
+    Args:
+      job: which.
+      tags: what is known of its network and its device.
+      tracker: where.
+      sweep: id.
+    """
+    sweep_folder = Path(os.environ.get("DEEPVIS_FOLDER", job.folder.parent))
+    own = {"job": job.folder.name, "job_key": job.key, "process": ledger.sign_of_life(sweep_folder)}
+    return tracker.start(sweep, job.name, jobs.params(job), dict(tags) | own)
+
+
+def finish(board: Board, tags: Mapping[str, str], tracker: Tracker) -> str | None:
+    """Write a job's folder, then its run; why it failed nevertheless."""
+    result, pictures = board.result(tags)
+    folder = results.write(board.job.folder, result, pictures)
+    reason = failure(result)
+    try:
+        tracker.finish(board.run, folder, reason)
+    except Exception as err:
+        raise TrackerError(
+            f"computed, but not logged ({errors.first(err)}); its results are kept in {folder}, and "
+            "resume=latest logs them"
+        ) from err
+    return reason
+
+
+def failure(result: Result) -> str | None:
+    """Why a job that has a result failed nevertheless: which filters are no longer finite."""
+    return metrics.failure(result.history, [results.label(i) for i in result.filters])
+
+
+def lose(job: Job, reason: str, lost: dict[Path, str]) -> None:
+    """A job has failed; whoever watches is told."""
+    lost[job.folder] = reason
+    terminal.error(f"{job.name}: {reason}")
+
+
+def end(tracker: Tracker, run: str, status: str, reason: str) -> None:
+    """End a run that has no result; a store that is gone cannot be told, and `resume` mends the run."""
+    with suppress(Exception):
+        tracker.end(run, status, reason)
