@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from omegaconf import OmegaConf
 
-from deepvis import images, jobs, metrics
+from deepvis import convergence, images, jobs
 from deepvis.jobs import Job
-from deepvis.results import Pictures, Result
+from deepvis.outcome import Pictures, Result
 
 
 class Look(NamedTuple):
@@ -68,10 +68,10 @@ class Board:
             key=job.key,
             layer=job.cfg.layer.name,
             filters=job.filters,
-            ends=metrics.ends(self.history),
+            ends=convergence.ends(self.history),
             params=jobs.params(job),
             tags=dict(tags),
-            figures=metrics.figures(self.history) | spent,
+            figures=convergence.figures(self.history) | spent,
             history=self.history,
             config=OmegaConf.to_yaml(job.cfg, resolve=True),
         )

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deepvis import errors, graph, images, jobs, reports, results, resume, terminal
+from deepvis import errors, graph, images, jobs, outcome, reports, resume, terminal
 from deepvis.board import Board, Look
 from deepvis.graph import Graph
 from deepvis.jobs import Job, Pack, Row
@@ -118,7 +118,7 @@ def _alone(life: Life, indices: Iterable[int]) -> Iterator[None]:
                 reports.end(life.tracker, life.boards.pop(index).run, "FAILED", reason)
             else:  # it has no run that could say so
                 with suppress(OSError):
-                    results.put(job.folder / results.FAILED, reason)
+                    outcome.put(job.folder / outcome.FAILED, reason)
 
 
 def _show(rows: Sequence[Row], look: Look, climbing: Collection[int], boards: Mapping[int, Board]) -> None:

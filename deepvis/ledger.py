@@ -21,7 +21,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from deepvis import __version__, results
+from deepvis import __version__, outcome
 from deepvis.config import ConfigError
 from deepvis.tracker import State
 
@@ -61,7 +61,7 @@ def identity(sweep: str, typed: Sequence[str], jobs: Sequence[Mapping[str, str]]
 def write(folder: Path, entry: Mapping[str, Any]) -> None:
     """Write a sweep's ledger whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    results.put(folder / FILE, json.dumps(entry, indent=1))
+    outcome.put(folder / FILE, json.dumps(entry, indent=1))
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def close(folder: Path, states: Mapping[str, State]) -> dict[str, Any]:
     for job in entry["jobs"]:
         if job["folder"] in states:
             job["state"], job["reason"] = states[job["folder"]]
-        elif (told := folder / job["folder"] / results.FAILED).is_file():
+        elif (told := folder / job["folder"] / outcome.FAILED).is_file():
             job["state"], job["reason"] = "FAILED", told.read_text()
     entry["end"] = _now()
     if folder in _held:

@@ -1,142 +1,140 @@
-"""Metrics of convergence: (history {name: [steps + 1, filters]}) -> how each filter ended, and figures.
+"""Metrics of a finished image: centred pixels [H, W, 3] -> one number.
 
-Row t of a history is what was seen after t steps. Each figure is defined here and nowhere else.
+None of them depends on the contrast of the image, which a step size sets as it likes; none but `saturation`
+looks at colour. A picture without any contrast has no metrics: they are NaN. docs/metrics.md shows each on
+pictures that everybody knows.
 """
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable
 
 import numpy as np
-
-History = Mapping[str, np.ndarray]
-ENDS = ("converged", "rising", "stuck", "diverged")
+from scipy import fft
 
 
-def ends(history: History) -> list[str]:
-    """How each filter ended.
+def total_variation(image: np.ndarray) -> float:
+    r"""How much neighbours differ: anisotropic total variation a pixel, in standard deviations of the image.
 
-    - ``diverged``: its image or score became non-finite; it stands where it was last finite.
-    - ``stuck``: its gradient was zero at every step and its score never rose above the start's. Behind a
-      ReLU this is a filter that nothing in the start touches (keras-team/keras issue 18334).
-    - ``rising``: the last quarter of the steps brought more than 5 % of the whole rise of its best score.
-      So a straight climb is rising, and an exponential approach converges after about four quarters of
-      three time constants.
-    - ``converged``: none of these. Also a filter that has a gradient and yet never rose, for its regularizer
-      takes more than a step gives.
+    .. math:: \frac{\overline{|x_{i+1,j,c} - x_{ijc}|} + \overline{|x_{i,j+1,c} - x_{ijc}|}}{\sigma},
+              \quad \sigma^2 = \overline{\operatorname{var}_{ij}(x_{ijc})}
 
     Args:
-      history: ``score``, ``gradient_rms``, ``alive``.
+      image: ``[H, W, 3]``.
 
     Returns:
-      One of `ENDS` a filter.
+      0 or more; less is smoother. White noise has :math:`4 / \sqrt\pi = 2.26`, a photograph about 0.3.
+      Source: Rudin, Osher and Fatemi 1992; as a prior of images, Mahendran and Vedaldi 2015.
 
     Example:
-      >>> t = np.arange(21.0)[:, None]
-      >>> ends({"score": t, "gradient_rms": 1 + 0 * t, "alive": t >= 0})
-      ['rising']
+      >>> stripes = np.tile([[-1.0], [1.0]], (8, 16))[..., None] * np.ones(3)
+      >>> round(total_variation(stripes), 6)
+      2.0
     """
-    score, gradient, alive = (history[k] for k in ("score", "gradient_rms", "alive"))
-    best = np.fmax.accumulate(score, axis=0)
-    last_quarter = (len(score) - 1) - max(1, (len(score) - 1) // 4)
-    with np.errstate(invalid="ignore"):  # inf - inf, of a filter that diverged
-        rise = best[-1] - score[0]
-        rising = best[-1] - best[last_quarter] > 0.05 * rise
-    stuck = (gradient == 0).all(axis=0) & ~(rise > 0)
-    return [
-        "diverged" if d else "stuck" if s else "rising" if r else "converged"
-        for d, s, r in zip(~alive[-1].astype(bool), stuck, rising, strict=True)
-    ]
+    down, right = (np.abs(np.diff(image, axis=axis)).mean(dtype=float) for axis in (0, 1))
+    return _over(down + right, np.sqrt(image.var(axis=(0, 1), dtype=float).mean()))
 
 
-def diverged_at(history: History) -> np.ndarray:
-    """The step at which each filter became non-finite; -1 where it never did. ``[filters]`` int."""
-    dead = ~history["alive"].astype(bool)
-    return np.where(dead.any(axis=0), dead.argmax(axis=0), -1)
+def high_frequency(image: np.ndarray) -> float:
+    r"""Share of the power above a quarter of a cycle a pixel, half of what the pixels can show.
 
-
-def failure(history: History, names: Sequence[str]) -> str | None:
-    """Why a job failed though it ended: which filters became non-finite, and when.
+    .. math:: \sum_{|f| > 1/4} |\hat x(f)|^2 \, / \, \sum_{f \ne 0} |\hat x(f)|^2
 
     Args:
-      history: ``alive``.
-      names: of the filters.
-    """
-    lost = [f"{name} at step {t}" for name, t in zip(names, diverged_at(history), strict=True) if t >= 0]
-    return f"not finite: {', '.join(lost)}" if lost else None
-
-
-def steps_to_90(history: History) -> np.ndarray:
-    """Steps until a filter has 90 % of the rise of its best score over its start's.
-
-    The rise, not the score: a mean pre-activation may start below zero, where 90 % of it means nothing.
-
-    Args:
-      history: ``score``.
+      image: ``[H, W, 3]``.
 
     Returns:
-      ``[filters]`` float; 0 for a filter that never rose, NaN where the start is not finite.
-
-    Example:
-      >>> steps_to_90({"score": np.array([[0.0], [5.0], [9.5], [10.0]])}).tolist()
-      [2.0]
+      In [0, 1]; less is smoother. White noise has :math:`1 - \pi / 16 = 0.80`, a photograph below 0.05.
+      Source: the checkerboards of Odena et al. 2016 and the noise of Olah et al. 2017, as a number.
     """
-    score = history["score"]
-    start = score[0]
-    best = np.fmax.reduce(score, axis=0)
-    reached = score >= start + 0.9 * (best - start)
-    return np.where(np.isfinite(start), reached.argmax(axis=0), np.nan)
+    power, radius = _spectrum(image, window=False)
+    return _over(power[radius > 0.25].sum(), power[radius > 0].sum())
 
 
-def curves(history: History) -> dict[str, np.ndarray]:
-    """By step, over the filters that are finite there: what is compared in a chart.
+def spectral_slope(image: np.ndarray) -> float:
+    r"""Slope of the amplitude spectrum, averaged over all directions, in a double logarithmic plot.
+
+    .. math:: \log \overline{|\hat x(f)|} \approx a \log f + c
+
+    by least squares over rings one frequency wide, from two cycles an image to half a cycle a pixel. Through
+    a Hann window: else the jump between opposite borders has a slope of its own.
 
     Args:
-      history: every recorded quantity.
+      image: ``[H, W, 3]``, square, 16 px or more.
 
     Returns:
-      Name -> ``[steps + 1]``; NaN where no filter is finite.
+      White noise has 0, photographs lie near -1 (Field 1987; Ruderman and Bialek 1994).
     """
-    finite = history["alive"].astype(bool) & np.isfinite(history["score"])
-
-    def over(name, reduce, fill):
-        values = reduce(np.where(finite, history[name], fill), axis=1)
-        return np.where(finite.any(axis=1), values, np.nan)
-
-    def mean(name):
-        total = over(name, lambda values, axis: values.sum(axis=axis, dtype=float), 0.0)
-        return total / np.maximum(finite.sum(axis=1), 1)
-
-    return {
-        "score/mean": mean("score"),
-        "score/min": over("score", np.min, np.inf),
-        "score/max": over("score", np.max, -np.inf),
-        "activation/mean": mean("activation"),
-        "gradient_rms/mean": mean("gradient_rms"),
-        "image_rms/mean": mean("image_rms"),
-        "rank/mean": mean("rank"),
-        "rank/top_share": over("rank", lambda r, axis: (r == 0).mean(axis=axis), np.inf),
-    }
+    power, radius = _spectrum(image, window=True)
+    n = len(image)
+    rings = np.rint(radius * n).astype(int).ravel()
+    wanted = np.arange(2, n // 2 + 1)
+    means = (np.bincount(rings, np.sqrt(power).ravel()) / np.bincount(rings))[wanted]
+    if not means.min() > 0:
+        return np.nan
+    return float(np.polyfit(np.log(wanted), np.log(means), 1)[0])
 
 
-def figures(history: History) -> dict[str, float]:
-    """One number each for a whole job: counts of `ends`, and medians over filters.
+def sparsity(image: np.ndarray) -> float:
+    r"""How much of the image few pixels hold, by the norms over colour of what differs from its mean.
+
+    .. math:: \frac{\sqrt n - \lVert v \rVert_1 / \lVert v \rVert_2}{\sqrt n - 1},
+              \quad v_{ij} = \lVert x_{ij} - \bar x \rVert_2
 
     Args:
-      history: every recorded quantity.
+      image: ``[H, W, 3]``.
 
     Returns:
-      ``filters/<end>``: how many; ``filters/top_share``: the share whose final mean pre-activation is its
-      layer's highest; ``final/score``, ``final/activation``, ``final/best_score``: means over finite filters;
-      ``final/steps_to_90``: median over finite filters.
+      In [0, 1]: 0 where all pixels differ as much from the mean, 1 where one pixel holds everything.
+      Source: Hoyer 2004, section 3.1.
     """
-    ended = ends(history)
-    found = {f"filters/{end}": float(ended.count(end)) for end in ENDS}
-    finite = np.array([end != "diverged" for end in ended])
-    found["filters/top_share"] = float((finite & (history["rank"][-1] == 0)).mean())
-    if finite.any():
-        found |= {
-            "final/score": float(history["score"][-1, finite].mean(dtype=float)),
-            "final/best_score": float(np.fmax.reduce(history["score"], axis=0)[finite].mean(dtype=float)),
-            "final/activation": float(history["activation"][-1, finite].mean(dtype=float)),
-            "final/steps_to_90": float(np.median(steps_to_90(history)[finite])),
-        }
-    return found
+    centred = image - image.mean(axis=(0, 1))
+    squares = np.einsum("ijc,ijc->ij", centred, centred)
+    root = np.sqrt(squares.size)
+    return (root - _over(np.sqrt(squares).sum(), np.sqrt(squares.sum()))) / (root - 1)
+
+
+def saturation(image: np.ndarray) -> float:
+    r"""Share of the variance that is colour: what a photograph in black and white would lose.
+
+    .. math:: 1 - 3 \operatorname{var}(\overline{x}_{ij}) \, / \, \sum_c \operatorname{var}(x_{ijc}),
+              \quad \overline x_{ij} = \tfrac13 \sum_c x_{ijc}
+
+    Args:
+      image: ``[H, W, 3]``.
+
+    Returns:
+      In [0, 1]: 0 without colour, 2/3 where the channels know nothing of one another, 1 where their sum is
+      the same everywhere. Photographs lie near 0.1: their channels are correlated (Ruderman et al. 1998).
+    """
+    grey = image.mean(axis=-1, dtype=float)
+    return 1 - _over(3 * grey.var(), image.var(axis=(0, 1), dtype=float).sum())
+
+
+METRICS: dict[str, Callable[[np.ndarray], float]] = {
+    each.__name__: each for each in (total_variation, high_frequency, spectral_slope, sparsity, saturation)
+}
+
+
+def of(image: np.ndarray) -> dict[str, float]:
+    """Every metric of an image; NaN throughout if it has no contrast or is not finite."""
+    flat = not np.isfinite(image).all() or np.ptp(image) == 0
+    return {name: np.nan if flat else float(metric(image)) for name, metric in METRICS.items()}
+
+
+def _over(part: float, whole: float) -> float:
+    return float(part / whole) if whole > 0 else np.nan
+
+
+def _spectrum(image: np.ndarray, window: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Power over all colours, and cycles a pixel, each [H, W]."""
+    radius, hann = _plane(*image.shape[:2])
+    centred = image - image.mean(axis=(0, 1))
+    found = fft.fft2(centred * hann if window else centred, axes=(0, 1))
+    return (found.real**2 + found.imag**2).sum(axis=-1), radius
+
+
+@functools.lru_cache(maxsize=4)
+def _plane(h: int, w: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of each frequency, cycles a pixel; of each pixel, Hann's window."""
+    radius = np.hypot(fft.fftfreq(h)[:, None], fft.fftfreq(w))
+    return radius, (np.hanning(h)[:, None] * np.hanning(w))[..., None].astype(np.float32)

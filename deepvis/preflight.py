@@ -15,7 +15,7 @@ from hydra.experimental.callback import Callback
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 
-from deepvis import checks, composer, config, errors, jobs, ledger, results, terminal, weights
+from deepvis import checks, composer, config, errors, jobs, ledger, outcome, terminal, weights
 from deepvis.composer import Composer, Plan
 from deepvis.jobs import Job
 from deepvis.tracker import Tracker
@@ -106,7 +106,7 @@ def _begin(folder: Path, planned: list[Plan], typed: list[str], digests: dict[st
         old = ledger.read(folder)
         ledger.check(old, entry)
         ledger.refuse_if_alive(folder, sweep)
-        results.clear(folder)
+        outcome.clear(folder)
         entry["start"], entry["overrides"] = old["start"], old["overrides"]
         tracker.mend(sweep, lambda token: ledger.is_alive(folder, token))
     ledger.sign_of_life(folder)

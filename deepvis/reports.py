@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from deepvis import errors, jobs, ledger, metrics, results, terminal
+from deepvis import convergence, errors, jobs, ledger, outcome, terminal
 from deepvis.board import Board
 from deepvis.jobs import Job
-from deepvis.results import Result
+from deepvis.outcome import Result
 from deepvis.store import TrackerError
 from deepvis.tracker import Tracker
 
@@ -30,7 +30,7 @@ def begin(job: Job, tags: Mapping[str, str], tracker: Tracker, sweep: str) -> st
 def finish(board: Board, tags: Mapping[str, str], tracker: Tracker) -> str | None:
     """Write a job's folder, then its run; why it failed nevertheless."""
     result, pictures = board.result(tags)
-    folder = results.write(board.job.folder, result, pictures)
+    folder = outcome.write(board.job.folder, result, pictures)
     reason = failure(result)
     try:
         tracker.finish(board.run, folder, reason)
@@ -44,7 +44,7 @@ def finish(board: Board, tags: Mapping[str, str], tracker: Tracker) -> str | Non
 
 def failure(result: Result) -> str | None:
     """Why a job that has a result failed nevertheless: which filters are no longer finite."""
-    return metrics.failure(result.history, [results.label(i) for i in result.filters])
+    return convergence.failure(result.history, [outcome.label(i) for i in result.filters])
 
 
 def lose(job: Job, reason: str, lost: dict[Path, str]) -> None:

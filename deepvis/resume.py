@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepvis import errors, reports, results
+from deepvis import errors, outcome, reports
 from deepvis.jobs import Job
 from deepvis.tracker import Tracker
 
@@ -19,10 +19,10 @@ def remaining(queue: Sequence[Job], tracker: Tracker, sweep: str, lost: dict[Pat
         if status == "RUNNING":
             reports.lose(job, "still run by another process", lost)
             continue
-        results.clear(job.folder)  # of a finished one too: its process may have died tidying up
+        outcome.clear(job.folder)  # of a finished one too: its process may have died tidying up
         if status == "FINISHED":
             continue
-        if done.is_dir() and results.read(done).key == job.key:
+        if done.is_dir() and outcome.read(done).key == job.key:
             _log_again(job, done, reason, tracker, sweep, lost)
         else:
             left.append(job)
@@ -33,7 +33,7 @@ def _log_again(
     job: Job, done: Path, logged: str, tracker: Tracker, sweep: str, lost: dict[Path, str]
 ) -> None:
     """Log a result that is there; not once more if it was logged as a failure with that very reason."""
-    result, run = results.read(done), None
+    result, run = outcome.read(done), None
     failure = reports.failure(result)
     try:
         if failure is None or failure != logged:

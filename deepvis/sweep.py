@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from deepvis import images, ledger, results, terminal
-from deepvis.results import Result
+from deepvis import images, ledger, outcome, terminal
+from deepvis.outcome import Result
 from deepvis.tracker import Tracker
 
 ROWS, COLUMNS = 64, 32  # of a contact sheet that a person can still look at
@@ -30,7 +30,7 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> None:
       tracker: where its runs are.
     """
     entry = ledger.close(folder, tracker.states(sweep))
-    places = results.finished(folder)
+    places = outcome.finished(folder)
     for job in entry["jobs"]:
         if job["state"] == "FAILED":
             terminal.console().print(f"FAILED    {job['name']}  {job['reason']}", soft_wrap=True)
@@ -41,7 +41,7 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> None:
         go_on(entry, folder)
     if not places:
         return
-    done = [results.read(place) for place in places]
+    done = [outcome.read(place) for place in places]
     files = [folder / "summary.csv", folder / "contact.png", folder / ledger.FILE]
     table(files[0], done)
     images.save(files[1], contact(places, done))
@@ -72,7 +72,7 @@ def table(path: Path, done: Sequence[Result]) -> None:
             seen = [f"{last[name][i]:.6g}" for name in ("score", "activation", "rank")]
             named = [result.params.get(key, "") for key in keys]
             out.writerow([result.name, index, result.ends[i], *seen, *named])
-    results.put(path, text.getvalue())
+    outcome.put(path, text.getvalue())
 
 
 def contact(places: Sequence[Path], done: Sequence[Result]) -> np.ndarray:
@@ -82,11 +82,11 @@ def contact(places: Sequence[Path], done: Sequence[Result]) -> np.ndarray:
         size = first.size
 
     def cell(place, index):
-        path = place / "filters" / f"{results.label(index)}.png"
+        path = place / "filters" / f"{outcome.label(index)}.png"
         if not path.exists():  # a job with other filters
             return np.full((size[1], size[0], 3), 255, np.uint8)
         with Image.open(path) as picture:
             return np.asarray(picture if picture.size == size else picture.resize(size))
 
     cells = [[cell(place, index) for place in places[:COLUMNS]] for index in rows]
-    return images.contact_sheet(cells, [results.label(i) for i in rows], [r.name for r in done[:COLUMNS]])
+    return images.contact_sheet(cells, [outcome.label(i) for i in rows], [r.name for r in done[:COLUMNS]])

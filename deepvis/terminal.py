@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from deepvis.metrics import ENDS
-from deepvis.results import Result
+from deepvis.convergence import ENDS
+from deepvis.outcome import Result
 
 _copies: dict[int, TextIO] = {}  # file descriptor -> our copy of the terminal's
 _early: list[int] = []  # file of what is printed before there is a log

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from deepvis import __version__, metrics, results, saved_view, staging, store
+from deepvis import __version__, convergence, outcome, saved_view, staging, store
 
 BATCH = 1000  # metrics in one request; MLflow's own limit
 # Of a sweep's jobs in its charts, told apart by colour-blind readers too (Okabe and Ito 2008); the UI's own
@@ -108,10 +108,10 @@ class Mlflow:
     def finish(self, run, folder, failure):
         from mlflow.entities import Metric
 
-        result, now = results.read(folder), int(time.time() * 1000)
+        result, now = outcome.read(folder), int(time.time() * 1000)
         steps = len(result.history["score"]) - 1
         logged = [Metric(k, v, now, steps) for k, v in result.figures.items() if np.isfinite(v)]
-        for name, curve in metrics.curves(result.history).items():
+        for name, curve in convergence.curves(result.history).items():
             logged += [Metric(name, float(v), now, t) for t, v in enumerate(curve) if np.isfinite(v)]
         for i in range(0, len(logged), BATCH):
             self.client.log_batch(run, metrics=logged[i : i + BATCH])
@@ -137,7 +137,7 @@ class Mlflow:
                 self.end(run.info.run_id, "KILLED", "its process was gone when the sweep was resumed")
 
     def close(self, sweep, folders, files, tags):
-        done = [results.read(folder) for folder in folders]
+        done = [outcome.read(folder) for folder in folders]
         run = next((run.info.run_id for run in self._runs(sweep, "tags.kind = 'sweep'")), None)
         run = run or self._create(sweep, "sweep", f"sweep {sweep}", {})
         for key, value in tags.items():
@@ -151,10 +151,10 @@ class Mlflow:
         swept = sorted(key for key in params if len({str(result.params.get(key)) for result in done}) > 1)
         view = saved_view.state(
             sweep,
-            image_keys=[f"final/{results.label(index)}" for index in sorted(named)],
+            image_keys=[f"final/{outcome.label(index)}" for index in sorted(named)],
             curves=["score/mean", "activation/mean", "gradient_rms/mean"],
             params=swept,
-            others=[*metrics.curves(done[0].history), *done[0].figures, "progress/"],
+            others=[*convergence.curves(done[0].history), *done[0].figures, "progress/"],
             runs=len(done),
         )
         key, value = saved_view.tag(sweep, f"sweep {sweep}", view)

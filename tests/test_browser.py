@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepvis import metrics, results, saved_view
+from deepvis import convergence, outcome, saved_view
 
 SWEEP = "20261123-101500"
 CURVES = ["score/mean", "gradient_rms/mean"]
@@ -103,7 +103,7 @@ def sweep(folder: Path, *overrides: str) -> list[Path]:
     command = [sys.executable, "-m", "deepvis.run", "-m", *small, *overrides]
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=300)
     (made,) = set((folder / "outputs").glob("*")) - before
-    return list(results.finished(made))
+    return list(outcome.finished(made))
 
 
 @contextmanager
@@ -136,7 +136,7 @@ def test_ui_opens_on_the_newest_sweep_rows_filters_columns_jobs(tmp_path: Path) 
 
     sweep(tmp_path, "seed=98,99", "steps=2")
     places = sweep(tmp_path, "reg.decay=0.8,0.9", "reg.blur=3,5")
-    jobs = [results.read(place) for place in places]
+    jobs = [outcome.read(place) for place in places]
 
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     arguments += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -173,7 +173,7 @@ def test_ui_opens_on_the_newest_sweep_rows_filters_columns_jobs(tmp_path: Path) 
 
     assert len(curves) == 3
     # Smoothed curves would end lower than the last values logged.
-    last = [metrics.curves(job.history)["score/mean"][-1] for job in jobs]
+    last = [convergence.curves(job.history)["score/mean"][-1] for job in jobs]
     assert sorted(set(curves[0]["ends"])) == pytest.approx(sorted(map(float, last)), rel=1e-6)
     assert all(curve["colours"] == len(NAMES) for curve in curves)
     lines = text.splitlines()

@@ -29,7 +29,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepvis import config, results, tracker, weights
+from deepvis import config, outcome, tracker, weights
 
 MODULE = [sys.executable, "-m", "deepvis.run"]
 SCRIPT = [str(Path(sys.executable).with_name("deepvis"))]
@@ -487,13 +487,13 @@ def test_each_job_leaves_its_folder_whole_and_nothing_half_written(happy, which)
     filters, steps, looks = (([0, 3, 7], 2, [1, 2]), ([0, 1], 6, [4, 6]))[which]
     jobs = sorted(folder.glob("*/result"))
     assert [path.parent.name.partition("_")[0] for path in jobs] == [str(i) for i in range((1, 4)[which])]
-    names = [results.label(i) for i in filters]
+    names = [outcome.label(i) for i in filters]
     for job in jobs:
         wanted = {"gallery.png", "best.png", "history.npz", "config.yaml", "result.json"}
         wanted |= {f"{of}/{name}.png" for of in ("filters", "best") for name in names}
         wanted |= {f"progress/step_{look:05d}/{name}.png" for look in looks for name in names}
         assert {name for name in tree(job) if (job / name).is_file()} == wanted
-        read = results.read(job)
+        read = outcome.read(job)
         assert list(read.filters) == filters
         assert {len(values) for values in read.history.values()} == {steps + 1}
         # The last look is the result.
@@ -512,7 +512,7 @@ def test_each_job_leaves_its_folder_whole_and_nothing_half_written(happy, which)
 
 def test_a_sweeps_jobs_are_what_was_swept(happy):
     _, folder = happy[1]
-    found = [results.read(path) for path in results.finished(folder)]
+    found = [outcome.read(path) for path in outcome.finished(folder)]
     assert [result.name for result in found] == [
         "decay=0.8 blur=3", "decay=0.8 blur=5", "decay=0.9 blur=3", "decay=0.9 blur=5",
     ]  # fmt: skip
@@ -529,7 +529,7 @@ def test_the_summary_is_a_line_a_filter_and_says_what_the_results_say(happy, whi
     with (folder / "summary.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     at = 0
-    for result in map(results.read, results.finished(folder)):
+    for result in map(outcome.read, outcome.finished(folder)):
         for column, index in enumerate(result.filters):
             line = lines[at]
             assert (line["job"], line["filter"], line["end"]) == (
@@ -547,7 +547,7 @@ def test_the_summary_is_a_line_a_filter_and_says_what_the_results_say(happy, whi
 def test_the_contact_sheet_holds_every_picture_of_the_sweep(happy):
     _, folder = happy[1]
     sheet = whole_picture(folder / "contact.png")
-    for place in results.finished(folder):
+    for place in outcome.finished(folder):
         for path in place.glob("filters/*.png"):
             picture = whole_picture(path)
             windows = np.lib.stride_tricks.sliding_window_view(sheet, picture.shape)[:, :, 0]
@@ -616,8 +616,8 @@ def test_live_png_shows_the_job_as_it_forms_and_a_signal_ends_the_sweep_cleanly(
         process.wait()
     assert code == {signal.SIGINT: 130, signal.SIGTERM: 143}[sent], (tmp_path / "log.err").read_text()
     # The first job is kept, the second leaves nothing that looks finished and nothing half written.
-    (kept,) = results.finished(folder())
-    assert results.read(kept).name == "steps=2"
+    (kept,) = outcome.finished(folder())
+    assert outcome.read(kept).name == "steps=2"
     assert [p.name for p in picture.parent.iterdir()] == ["live.png"]
     said = (tmp_path / "log.err").read_text()
     assert {p.name for p in folder().iterdir() if p.is_file()} >= {"summary.csv", "contact.png"}, said

@@ -10,7 +10,7 @@ from hydra.utils import get_method
 from omegaconf import OmegaConf
 from PIL import Image
 
-from deepvis import checks, config, jobs, results, tracker
+from deepvis import checks, config, jobs, outcome, tracker
 from deepvis.config import CONF, ConfigError
 
 # Found by listing, so a new file is tested because it is there.
@@ -192,7 +192,7 @@ def test_every_experiment_runs_two_steps(name, tmp_path):
     harness.run([jobs.make(cfg, [f"experiment={name}"], tmp_path)], memory, "sweep")
     (run,) = memory.runs.values()
     assert run["status"] == "FINISHED" and run["sweep"] == "sweep"
-    read = results.read(run["folder"])
+    read = outcome.read(run["folder"])
     assert all(len(values) == 3 and np.isfinite(values).all() for values in read.history.values())
     assert read.history["alive"].all()
     # It moved: each filter its own way.

@@ -16,7 +16,8 @@ ROOM = Path(deepvis.__file__).parent
 MODULES = sorted(path.stem for path in ROOM.glob("*.py") if path.stem not in ("__init__", "__main__"))
 FAMILIES = {"objectives", "regularizers", "params", "optimizers", "starts"}
 LIGHT = {
-    "run", "config", "errors", "jobs", "results", "images", "metrics", "sweep", "terminal", "tracker",
+    "run", "config", "errors", "jobs", "outcome", "images", "convergence", "metrics", "stats", "sweep",
+    "terminal", "tracker",
     "saved_view", "ui", "weights", "board", "checks", "lean", "ledger", "packed", "preflight", "store",
     "reports", "resume", "devices", "composer", "staging",
 }  # fmt: skip
@@ -78,7 +79,7 @@ def test_the_reader_sees_what_is_there():
     assert set(MODULES) >= LIGHT
     assert "tensorflow" in packages(imports("ascent", lazy=False))
     assert "mlflow" in packages(imports("tracker", lazy=True)) - packages(imports("tracker", lazy=False))
-    assert "metrics" in reached("sweep") and "harness" in siblings(imports("run", lazy=True))
+    assert "convergence" in reached("sweep") and "harness" in siblings(imports("run", lazy=True))
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES & set(MODULES)))

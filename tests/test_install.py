@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deepvis import results
+from deepvis import outcome
 
 ROOT = Path(__file__).parent.parent
 
@@ -44,4 +44,4 @@ def test_a_wheel_runs_in_an_empty_folder_with_its_own_conf(tmp_path: Path) -> No
     python(script, "-m", "reg.decay=0.8,0.9", *small, cwd=empty)
     assert sorted(p.name for p in empty.iterdir()) == ["mlruns", "outputs"]
     sweeps = sorted((empty / "outputs").iterdir())
-    assert [len(list(results.finished(sweep))) for sweep in sweeps] == [1, 2]
+    assert [len(list(outcome.finished(sweep))) for sweep in sweeps] == [1, 2]

@@ -24,7 +24,7 @@ from test_packed import (
     statuses,
 )
 
-from deepvis import ledger, results
+from deepvis import ledger, outcome
 
 __all__ = ["forker"]  # the fixture
 
@@ -90,7 +90,7 @@ def test_another_engine_makes_the_store_once_loses_nothing_and_gives_the_same(en
     assert statuses(tmp_path, folder.name) == sorted((name, "FINISHED") for name in states(folder))
     same(pixels(folder), packed)
     keys = {job["folder"]: job["key"] for job in entry_of(folder)["jobs"]}
-    assert {p.parent.name: results.read(p).key for p in results.finished(folder)} == keys
+    assert {p.parent.name: outcome.read(p).key for p in outcome.finished(folder)} == keys
     # Several processes of the engine ran them.
     assert len({run.data.tags["pid"] for run in runs_of(tmp_path, folder.name)}) >= 2
     # Nothing is left running: a cluster that was started for this sweep ends with it.

@@ -1,189 +1,133 @@
-"""Laws of deepvis.metrics, on histories drawn by hand whose answers are known without computing."""
-
-import warnings
+"""Metrics of images give what is known of pictures by construction, and of photographs by publication."""
 
 import numpy as np
 import pytest
+from scipy import ndimage
+from sklearn.datasets import load_sample_image
 
 from deepvis import metrics
 
-STEPS = 20
-T = np.arange(STEPS + 1, dtype=float)
+N = 128
+RNG = np.random.default_rng
 
 
-def history(*columns, **others):
-    """One filter a column: its score, and what else is not the ordinary (gradient 1, alive, rank 0)."""
-    score = np.stack(columns, axis=1).astype(np.float32)
-    made = {
-        "score": score,
-        "gradient_rms": np.ones_like(score),
-        "alive": np.isfinite(score),
-        "activation": np.maximum(score, 0),
-        "image_rms": np.ones_like(score),
-        "rank": np.zeros_like(score),
-    }
-    return made | {k: np.asarray(v, bool if k == "alive" else np.float32) for k, v in others.items()}
+def white(seed: int = 0) -> np.ndarray:
+    return RNG(seed).normal(0, 1, (N, N, 3))
 
 
-def died(at, score=T):
-    """The harness goes on recording a filter that died: NaN, and not alive."""
-    return np.where(at > T, score, np.nan)
+def power_law(exponent: float) -> np.ndarray:
+    """Noise whose amplitude falls as the frequency to that power."""
+    radius = np.hypot(np.fft.fftfreq(N)[:, None], np.fft.fftfreq(N))
+    radius[0, 0] = 1
+    spectrum = np.fft.fft2(white(), axes=(0, 1)) * (radius**-exponent)[..., None]
+    return np.fft.ifft2(spectrum, axes=(0, 1)).real
 
 
-def exponential(quarters_per_three_time_constants):
-    return 10 * (1 - np.exp(-3 * T / (STEPS / 4) / quarters_per_three_time_constants))
+def grey(plane: np.ndarray) -> np.ndarray:
+    return plane[..., None] * np.ones(3)
 
 
-CURVES = {
-    "a straight climb": (T, 1.0, "rising"),
-    "a straight climb from far below zero": (T - 1000, 1.0, "rising"),
-    "an ever faster climb": (T**2, 1.0, "rising"),
-    "an exponential approach": (exponential(1.0), 1.0, "converged"),
-    "a slow exponential approach": (exponential(4.0), 1.0, "rising"),
-    "a jump at once": (np.where(T > 0, 5.0, 0.0), 1.0, "converged"),
-    "a jump at the very end": (np.where(T == STEPS, 5.0, 0.0), 1.0, "rising"),
-    "a climb, then a fall": (np.where(T < 10, T, 20 - T), 1.0, "converged"),
-    "no gradient ever": (0 * T, 0.0, "stuck"),
-    "no gradient ever, below zero": (0 * T - 3, 0.0, "stuck"),
-    "no gradient, and a fall": (-T, 0.0, "stuck"),
-    "no gradient, and a later rise": (np.maximum(0, T - 10), 0.0, "rising"),
-    "no gradient at first, then a climb": (np.maximum(0, T - 10), np.where(T < 10, 0, 1), "rising"),
-    "no gradient at first, then a gradient that brings nothing": (0 * T, np.where(T < 10, 0, 1), "converged"),
-    "a gradient of zero at the end only": (exponential(1.0), np.where(T > 18, 0, 1), "converged"),
-    "not a number in the middle": (died(7), 1.0, "diverged"),
-    "not a number at the last step": (died(STEPS), 1.0, "diverged"),
-    "not a number at once": (died(0), 1.0, "diverged"),
-    "infinite": (np.where(T < 7, T, np.inf), 1.0, "diverged"),
-    "diverged without ever a gradient": (died(7, 0 * T), 0.0, "diverged"),
-}
+def waves(cycles: float) -> np.ndarray:
+    """So many cycles a pixel, upright."""
+    return grey(np.tile(np.sin(2 * np.pi * cycles * np.arange(N) + 0.3), (N, 1)))
 
 
-@pytest.mark.parametrize(("score", "gradient", "end"), CURVES.values(), ids=CURVES)
-def test_a_filter_ends_as_its_curve_says(score, gradient, end):
-    assert metrics.ends(history(score, gradient_rms=(gradient + 0 * T)[:, None])) == [end]
+def photograph(name: str) -> np.ndarray:
+    """The middle of one of scikit-learn's two."""
+    return load_sample_image(f"{name}.jpg")[100:356, 200:456].astype(float)
 
 
-def test_filters_do_not_influence_one_another():
-    scores, gradients, wanted = zip(*CURVES.values(), strict=True)
-    together = history(*scores, gradient_rms=np.stack([g * np.ones(STEPS + 1) for g in gradients], axis=1))
-    assert metrics.ends(together) == list(wanted)
-    assert set(wanted) == set(metrics.ENDS)
-    alone = [metrics.steps_to_90(history(score))[0] for score in scores]
-    np.testing.assert_array_equal(metrics.steps_to_90(together), alone)
+PHOTOGRAPHS = ("china", "flower")
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
-@pytest.mark.parametrize("shift", [-100.0, 0.0, 100.0])
-@pytest.mark.parametrize(
-    "name", ["an ever faster climb", "an exponential approach", "a jump at once", "a climb, then a fall"]
-)
-def test_ends_and_speed_know_no_unit_and_no_zero(name, scale, shift):
-    score, _, end = CURVES[name]
-    moved = history(scale * (score + shift))
-    moved["score"] = (scale * (score + shift))[:, None]  # double: it is the law that is tested here
-    assert metrics.ends(moved) == [end]
-    np.testing.assert_array_equal(metrics.steps_to_90(moved), metrics.steps_to_90(history(score)))
+def test_white_noise():
+    found = metrics.of(white())
+    assert found["total_variation"] == pytest.approx(4 / np.sqrt(np.pi), rel=0.01)
+    assert found["high_frequency"] == pytest.approx(1 - np.pi / 16, abs=0.01)
+    assert found["spectral_slope"] == pytest.approx(0, abs=0.05)
+    assert found["saturation"] == pytest.approx(2 / 3, abs=0.01)
 
 
-def test_exactly_5_percent_in_the_last_quarter_is_not_rising():
-    def late(share):
-        return np.where(T <= 15, np.minimum(T, 1) * (100 - share), 100.0)
-
-    assert metrics.ends(history(late(5.0), late(4.0), late(6.0))) == ["converged", "converged", "rising"]
+@pytest.mark.parametrize("exponent", [0.5, 1, 1.5, 2])
+def test_the_slope_of_noise_that_falls_as_a_power_of_frequency(exponent):
+    assert metrics.spectral_slope(power_law(exponent)) == pytest.approx(-exponent, abs=0.06)
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3])
-def test_the_shortest_jobs_have_an_end_too(steps):
-    t = np.arange(steps + 1.0)[:, None]
-    short = {"score": t, "gradient_rms": 0 * t + 1, "alive": t >= 0}
-    assert metrics.ends(short) == ["rising"]
-    assert metrics.ends(short | {"score": 0 * t, "gradient_rms": 0 * t}) == ["stuck"]
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_photographs_are_as_field_and_ruderman_found_them(name):
+    found = metrics.of(photograph(name))
+    assert -1.25 < found["spectral_slope"] < -0.8
+    assert found["high_frequency"] < 0.1 and found["total_variation"] < 0.5 and found["saturation"] < 0.3
 
 
-@pytest.mark.parametrize(
-    ("score", "steps"),
-    [
-        (T, 18),
-        (T - 1000, 18),
-        (np.where(T > 0, 5.0, 0.0), 1),
-        (np.where(T == STEPS, 5.0, 0.0), STEPS),
-        (np.where(T < 10, T, 20 - T), 9),  # best 10 at step 10, 90 % of the rise at 9
-        (-T, 0),
-        (0 * T, 0),
-        (died(11), 9),  # best 10, finite, before it died
-        (died(0), np.nan),
-    ],
-)
-def test_steps_to_90_is_when_nine_tenths_of_the_rise_are_there(score, steps):
-    np.testing.assert_array_equal(metrics.steps_to_90(history(score)), [steps])
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_a_photograph_whose_pixels_were_shuffled_is_noise_in_its_own_colours(name):
+    photo = photograph(name)
+    shuffled = RNG(0).permutation(photo.reshape(-1, 3)).reshape(photo.shape)
+    found, before = metrics.of(shuffled), metrics.of(photo)
+    assert found["spectral_slope"] == pytest.approx(0, abs=0.05)
+    assert found["high_frequency"] == pytest.approx(1 - np.pi / 16, abs=0.02)
+    for kept in ("saturation", "sparsity"):
+        assert found[kept] == pytest.approx(before[kept], rel=1e-6)
 
 
-def test_diverged_at_is_the_first_dead_step():
-    found = metrics.diverged_at(history(T, died(7), died(0), died(STEPS)))
-    assert found.tolist() == [-1, 7, 0, STEPS]
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_a_blur_smooths(name):
+    photo = photograph(name)
+    soft = ndimage.gaussian_filter(photo, (1, 1, 0))
+    for metric in (metrics.total_variation, metrics.high_frequency, metrics.spectral_slope):
+        assert metric(soft) < metric(photo)
 
 
-def test_curves_are_over_the_filters_that_are_finite_there():
-    made = history(
-        T, 2 * T + 4, died(7, 3 * T),
-        rank=np.stack([0 * T, T, 0 * T], axis=1),
-        image_rms=np.stack([T, T + 1, 100 + 0 * T], axis=1),
-    )  # fmt: skip
-    curves = metrics.curves(made)
-    three = T < 7
-    np.testing.assert_allclose(curves["score/mean"], np.where(three, (6 * T + 4) / 3, (3 * T + 4) / 2), 1e-6)
-    np.testing.assert_allclose(curves["score/min"], T, 1e-6)
-    np.testing.assert_allclose(
-        curves["score/max"], np.where(three, np.maximum(2 * T + 4, 3 * T), 2 * T + 4), 1e-6
-    )
-    np.testing.assert_allclose(
-        curves["image_rms/mean"], np.where(three, (2 * T + 101) / 3, (2 * T + 1) / 2), 1e-6
-    )
-    np.testing.assert_allclose(curves["rank/mean"], np.where(three, T / 3, T / 2), 1e-6)
-    # A share of all filters: one that died tops nothing.
-    np.testing.assert_allclose(
-        curves["rank/top_share"], np.where(T == 0, 3 / 3, np.where(three, 2 / 3, 1 / 3)), 1e-6
-    )
-    assert all(curve.shape == T.shape for curve in curves.values())
+def test_total_variation_of_a_ramp_and_of_stripes():
+    ramp = grey(np.tile(np.arange(N, dtype=float), (N, 1)))
+    assert metrics.total_variation(ramp) == pytest.approx(1 / np.sqrt((N**2 - 1) / 12))
+    for width in (1, 2, 4):  # an edge every so many lines
+        stripes = grey(np.tile(np.repeat([[-1.0], [1.0]], width, axis=0), (N // (2 * width), N)))
+        assert metrics.total_variation(stripes) == pytest.approx(2 * (N / width - 1) / (N - 1))
 
 
-def test_curves_are_nan_where_nothing_is_finite_and_say_so_without_a_warning():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        curves = metrics.curves(history(died(3), died(5)))
-    for name, curve in curves.items():
-        np.testing.assert_array_equal(np.isnan(curve), T >= 5, err_msg=name)
-    np.testing.assert_allclose(curves["score/mean"][:5], T[:5])
+@pytest.mark.parametrize(("cycles", "share"), [(1 / 64, 0), (1 / 8, 0), (1 / 4, 0), (3 / 8, 1), (1 / 2, 1)])
+def test_high_frequency_of_waves(cycles, share):
+    assert metrics.high_frequency(waves(cycles)) == pytest.approx(share, abs=1e-9)
+    assert metrics.high_frequency(waves(1 / 16) + waves(3 / 8)) == pytest.approx(0.5)
 
 
-def test_figures_count_every_filter_once_and_average_the_finite_ones():
-    scores, gradients, wanted = zip(*CURVES.values(), strict=True)
-    made = history(*scores, gradient_rms=np.stack([g * np.ones(STEPS + 1) for g in gradients], axis=1))
-    found = metrics.figures(made)
-    counts = {end: found[f"filters/{end}"] for end in metrics.ENDS}
-    assert counts == {end: wanted.count(end) for end in metrics.ENDS}
-    assert sum(counts.values()) == len(scores)
-    finite = [score for score, end in zip(scores, wanted, strict=True) if end != "diverged"]
-    assert found["final/score"] == pytest.approx(np.mean([s[-1] for s in finite]), rel=1e-6)
-    assert found["final/best_score"] == pytest.approx(np.mean([s.max() for s in finite]), rel=1e-6)
-    assert found["final/activation"] == pytest.approx(np.mean([max(s[-1], 0) for s in finite]), rel=1e-6)
+@pytest.mark.parametrize("pairs", [1, 8, 1000, N * N // 2])
+def test_sparsity_of_so_many_equal_pixels(pairs):
+    """Half of them brighter, half of them darker, so that the rest is the mean."""
+    plane = np.zeros(N * N)
+    plane[: 2 * pairs] = np.tile([5.0, -5.0], pairs)
+    image = grey(RNG(0).permutation(plane).reshape(N, N))
+    assert metrics.sparsity(image) == pytest.approx((N - np.sqrt(2 * pairs)) / (N - 1))
 
 
-def test_figures_top_share_is_of_all_filters_and_steps_to_90_a_median_of_the_finite():
-    rank = np.stack([0 * T, 0 * T, 0 * T, T, 20 - T], axis=1)  # at the end: 0, 0, 0 (dead), 20, 0
-    made = history(T, np.where(T > 0, 5.0, 0.0), died(3), 0 * T, np.where(T > 3, 1.0, 0.0), rank=rank)
-    found = metrics.figures(made)
-    assert found["filters/top_share"] == pytest.approx(3 / 5)
-    assert found["final/steps_to_90"] == np.median([18, 1, 0, 4])
+def test_saturation_of_grey_of_opponent_colours_and_of_unrelated_channels():
+    plane = white()[..., 0]
+    assert metrics.saturation(grey(plane)) == pytest.approx(0, abs=1e-12)
+    opponent = np.stack([plane, -plane, 0 * plane], axis=-1)
+    assert metrics.saturation(opponent) == pytest.approx(1)
+    assert metrics.saturation(grey(plane) + opponent) == pytest.approx(2 / 5, abs=1e-9)
+    assert metrics.saturation(plane[..., None] * np.array([1.0, 0, 0])) == pytest.approx(2 / 3)
 
 
-def test_figures_of_a_job_whose_filters_all_died_hold_counts_and_no_nan():
-    found = metrics.figures(history(died(3), died(0)))
-    assert found["filters/diverged"] == 2 and found["filters/top_share"] == 0
-    assert all(np.isfinite(value) for value in found.values())
+PICTURES = {"white": white(), "1/f": power_law(1), "photograph": photograph("flower")}
 
 
-def test_every_figure_and_curve_can_be_a_metric_of_mlflow():
-    made = history(T, died(4))
-    for name in [*metrics.figures(made), *metrics.curves(made)]:
-        assert name.count("/") == 1 and name.isascii() and ":" not in name and len(name) < 250
+@pytest.mark.parametrize("name", PICTURES)
+def test_contrast_brightness_and_orientation_change_nothing(name):
+    image = PICTURES[name]
+    want = metrics.of(image)
+    tinted = 0.3 * image + np.array([40.0, -3.0, 7.0])
+    turned = (np.rot90(image), image[::-1], image[:, ::-1], image[..., ::-1], -image)
+    for other in (tinted, image.astype(np.float32), *turned):
+        assert metrics.of(other) == pytest.approx(want, rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize("value", [0.0, 7.5, np.nan, np.inf])
+def test_a_picture_of_nothing_has_no_metrics(value):
+    found = metrics.of(np.full((32, 32, 3), value, np.float32))
+    assert found.keys() == metrics.METRICS.keys() and np.isnan(list(found.values())).all()
+    half = white()
+    half[3, 4, 0] = value
+    assert np.isfinite(list(metrics.of(half).values())).all() == np.isfinite(value)

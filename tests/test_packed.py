@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from conftest import job_of
 
-from deepvis import graph, harness, ledger, results, tracker
+from deepvis import graph, harness, ledger, outcome, tracker
 
 TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=0-1", "size=16", "steps=2", "precision=float32"]
 QUIET = [*TINY, "tracker=memory"]
@@ -144,8 +144,8 @@ def states(folder: Path) -> dict[str, str]:
 def pixels(folder: Path) -> dict[str, dict[str, bytes]]:
     """All that a sweep computed, to the last bit: key of a job -> what -> bytes."""
     found = {}
-    for place in results.finished(folder):
-        read = results.read(place)
+    for place in outcome.finished(folder):
+        read = outcome.read(place)
         kept = {str(p.relative_to(place)): p.read_bytes() for p in sorted(place.rglob("*.png"))}
         kept |= {f"history.{name}": values.tobytes() for name, values in read.history.items()}
         assert kept.keys() > {"gallery.png", "best.png", "history.score"}
@@ -254,7 +254,7 @@ def ran(queue, into=None):
 
 
 def read(queue):
-    return {job.key: results.read(job.folder / "result").history for job in queue}
+    return {job.key: outcome.read(job.folder / "result").history for job in queue}
 
 
 def same_histories(ours, theirs):
@@ -327,13 +327,13 @@ tracker.Mlflow.start = start
     "write": (
         """
 import errno
-from deepvis import results
-real = results.write
+from deepvis import outcome
+real = outcome.write
 def write(folder, result, pictures):
     if "decay=0.8" in result.name:
         raise OSError(errno.ENOSPC, "No space left on device", str(folder))
     return real(folder, result, pictures)
-results.write = write
+outcome.write = write
 """,
         "No space left on device",
     ),
@@ -427,7 +427,7 @@ def test_a_job_whose_images_go_non_finite_fails_alone_with_the_step(forker, tmp_
     assert {name for name, status in statuses(tmp_path, folder.name) if status == "FAILED"} == set(broken)
     for run in runs_of(tmp_path, folder.name):
         if run.info.status == "FAILED":
-            history = next(results.read(p).history for p in results.finished(folder)
+            history = next(outcome.read(p).history for p in outcome.finished(folder)
                            if p.parent.name == run.data.tags["job"])  # fmt: skip
             step = int((~history["alive"][:, 0].astype(bool)).argmax())
             assert step > 0 and f"f000 at step {step}" in run.data.tags["reason"]
@@ -549,7 +549,7 @@ def test_sweep_json_says_what_the_sweep_is_and_so_does_its_run(forker, tmp_path)
     assert entry["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
     assert entry["machine"]["host"] == os.uname().nodename and entry["machine"]["cores"] == os.cpu_count()
     assert began <= entry["start"] <= entry["end"] <= time.strftime("%Y-%m-%dT%H:%M:%S%z")
-    found = {results.read(p).key: (results.read(p).name, p.parent.name) for p in results.finished(folder)}
+    found = {outcome.read(p).key: (outcome.read(p).name, p.parent.name) for p in outcome.finished(folder)}
     assert {job["key"]: (job["name"], job["folder"]) for job in entry["jobs"]} == found
     assert [job["state"] for job in entry["jobs"]] == ["FINISHED"] * 2
     (own,) = runs_of(tmp_path, folder.name, "sweep")

@@ -29,7 +29,7 @@ from test_packed import (
     store_of,
 )
 
-from deepvis import ledger, metrics, results, tracker
+from deepvis import convergence, ledger, outcome, tracker
 
 __all__ = ["forker"]  # the fixture
 
@@ -108,10 +108,10 @@ def whole(cwd: Path, folder: Path, uri: str = "") -> None:
 
 def complete(client, run, place: Path) -> None:
     """All metrics and all images of a result folder are in the store."""
-    result = results.read(place)
+    result = outcome.read(place)
     steps = len(result.history["score"]) - 1
     wanted = {(k, steps): v for k, v in result.figures.items() if np.isfinite(v)}
-    for name, curve in metrics.curves(result.history).items():
+    for name, curve in convergence.curves(result.history).items():
         wanted |= {(name, t): float(v) for t, v in enumerate(curve) if np.isfinite(v)}
     seen = [(m.key, m.step, m.value) for key in run.data.metrics
             for m in client.get_metric_history(run.info.run_id, key)]  # fmt: skip
@@ -351,7 +351,7 @@ def test_what_was_computed_and_not_logged_is_kept_reported_and_uploaded_once(lau
             (told,) = [line for line in said.err.splitlines() if job["name"] in line]
             for word in ("computed, but not logged", "database is locked", job["folder"], "resume="):
                 assert word in told
-            assert results.read(folder / job["folder"] / "result").key == job["key"]
+            assert outcome.read(folder / job["folder"] / "result").key == job["key"]
     computed = pixels(folder)
     kept = {p: p.stat().st_mtime_ns for p in folder.glob("*/result/**/*")}
     # Refused once more, uploaded, and then there is nothing left to do.

@@ -23,7 +23,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from deepvis import __version__, jobs, ledger, results, sweep, tracker
+from deepvis import __version__, jobs, ledger, outcome, sweep, tracker
 from deepvis.config import CONF
 from deepvis.store import TrackerError
 
@@ -85,7 +85,7 @@ def runs(store, swept):
 @pytest.fixture(params=range(len(TYPED)), ids=TYPED)
 def pair(request, runs, swept):
     """A job's run, and its result folder."""
-    return runs[request.param], list(results.finished(swept))[request.param]
+    return runs[request.param], list(outcome.finished(swept))[request.param]
 
 
 def pixels(path):
@@ -122,7 +122,7 @@ def test_a_run_a_job_flat_and_ended(store, runs, swept):
 
 def test_tags_say_what_is_needed_to_trust_and_to_find_a_run(pair):
     run, folder = pair
-    tags, result = run.data.tags, results.read(folder)
+    tags, result = run.data.tags, outcome.read(folder)
     assert run.info.run_name == result.name
     wanted = {
         "sweep": SWEEP, "kind": "job", "job_key": result.key, "deepvis": __version__, "precision": "float32",
@@ -197,7 +197,7 @@ def test_every_metric_is_a_number_that_mlflow_did_not_bend(pair):
 
 def test_ends_are_counted_once_a_filter(pair):
     run, folder = pair
-    result = results.read(folder)
+    result = outcome.read(folder)
     counted = {
         name.partition("/")[2]: v for name, v in run.data.metrics.items() if name.startswith("filters/")
     }
@@ -259,8 +259,8 @@ def test_the_saved_view_shows_this_sweeps_filters_by_jobs(store, swept):
     assert grid["imageKeys"] == ["final/f000", "final/f001", "final/f002", "final/f004", "final/f007"]
     assert SWEEP in view["searchFilter"]
     lines = {chart["metricKey"] for chart in view["compareRunCharts"] if chart["type"] == "LINE"}
-    logged = set(results.read(results.finished(swept)[0]).figures) | {name for name, _ in curves_by_hand(
-        results.read(results.finished(swept)[0]).history)}  # fmt: skip
+    logged = set(outcome.read(outcome.finished(swept)[0]).figures) | {name for name, _ in curves_by_hand(
+        outcome.read(outcome.finished(swept)[0]).history)}  # fmt: skip
     assert lines and lines <= logged
     shown = [column for column in view["selectedColumns"] if column.startswith("params.")]
     assert "params.`reg.decay`" in shown and "params.`seed`" not in shown  # what differs, only
@@ -293,7 +293,7 @@ def test_a_job_that_raises_ends_its_run_with_the_reason(store, place, tmp_path, 
 
     own = f"failing-{status}-{type(failure).__name__}"
     queue = [made(tmp_path / str(i), "layer.filters=0", f"seed={i}") for i in range(2)]
-    monkeypatch.setattr(results, "write", fails)
+    monkeypatch.setattr(outcome, "write", fails)
     if status == "FAILED":
         assert set(harness().run(queue, store, own)) == {job.folder for job in queue}
         said = str(failure).splitlines()[0].rpartition("] ")[2]
@@ -423,7 +423,7 @@ def test_a_real_server_takes_a_job(tmp_path):
         ledger.write(folder, ledger.identity(folder.name, [], [], {}))
         sweep.close("s", folder, store)
         (run,) = store.client.search_runs([store.experiment_id], "tags.kind = 'job'")
-        result = results.read(folder / "0_x/result")
+        result = outcome.read(folder / "0_x/result")
         assert run.info.status == "FINISHED" and run.data.tags["job_key"] == result.key
         assert run.data.metrics["score/mean"] == pytest.approx(result.history["score"][-1].mean(), rel=1e-5)
         logged = images_of(store, run, tmp_path)

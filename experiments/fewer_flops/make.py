@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 from scipy import stats
 
-from deepvis import config, graph, images, jobs, models, results, weights
+from deepvis import config, graph, images, jobs, models, outcome, weights
 
 HERE = Path(__file__).parent
 SHIFTS = ((2, 0), (0, -2), (-3, 0), (0, 3), (4, 4), (-4, 4), (8, 0), (0, -8))  # px, down and right
@@ -119,7 +119,7 @@ def main() -> None:
     write("results.csv", table)
     rows = [(layer, i) for layer in LAYERS for i in range(4)]
     cells = [[images.contrast(shown[layer, name][i]) for name in ("twenty", "ten")] for layer, i in rows]
-    names = [f"{layer[:6]} {results.label(filters[i])}" for layer, i in rows]
+    names = [f"{layer[:6]} {outcome.label(filters[i])}" for layer, i in rows]
     sheet = images.contact_sheet(cells, names, ["20 steps", "10 steps"])
     Image.fromarray(sheet).save(HERE / "pictures.jpg", quality=85)
 

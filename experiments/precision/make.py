@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from scipy import stats
 
-from deepvis import images, results
+from deepvis import images, outcome
 
 HERE = Path(__file__).parent
 # What is compared with what: (precision, twin) of both.
@@ -26,14 +26,14 @@ PAIRS = {
 def read(sweep: Path) -> dict:
     """Results and their folders by layer, seed, and (precision, twin)."""
     found = {}
-    for place in results.finished(sweep):
+    for place in outcome.finished(sweep):
         cfg = OmegaConf.load(place / "config.yaml")
-        found[cfg.layer.name, cfg.seed, (cfg.precision, cfg.twin)] = (results.read(place), place)
+        found[cfg.layer.name, cfg.seed, (cfg.precision, cfg.twin)] = (outcome.read(place), place)
     return found
 
 
 def picture(place: Path, index: int) -> np.ndarray:
-    return np.asarray(Image.open(place / "filters" / f"{results.label(index)}.png"))
+    return np.asarray(Image.open(place / "filters" / f"{outcome.label(index)}.png"))
 
 
 def rows(found: dict) -> list[dict]:
@@ -93,7 +93,7 @@ def main(sweep: Path) -> None:
     kinds = [("float32", 0), ("float32", 1), ("bfloat16", 0), ("bfloat16", 1)]
     cells = [[picture(found["block5_conv1", 0, kind][1], index) for kind in kinds] for index in range(6)]
     names = ["float32", "its twin", "bfloat16", "its twin"]
-    sheet = images.contact_sheet(cells, [results.label(i) for i in range(6)], names)
+    sheet = images.contact_sheet(cells, [outcome.label(i) for i in range(6)], names)
     Image.fromarray(sheet).save(HERE / "pictures.jpg", quality=85)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from omegaconf import OmegaConf
 from PIL import Image
 
-from deepvis import images, results
-from deepvis.metrics import ENDS
+from deepvis import images, outcome
+from deepvis.convergence import ENDS
 
 HERE = Path(__file__).parent
 PANELS = ("none", "decay", "blur", "seed")
@@ -21,8 +21,8 @@ PANELS = ("none", "decay", "blur", "seed")
 def rows(sweep: Path) -> list[dict]:
     """One row a filter of a job."""
     found = []
-    for place in results.finished(sweep):
-        result, cfg = results.read(place), OmegaConf.load(place / "config.yaml")
+    for place in outcome.finished(sweep):
+        result, cfg = outcome.read(place), OmegaConf.load(place / "config.yaml")
         score = result.history["score"]
         for i, index in enumerate(result.filters):
             found.append({
@@ -72,9 +72,9 @@ def main(panels: Path, controls: Path) -> None:
     write("results.csv", [{key: row.get(key, "") for key in summary[0]} for row in summary])
     write("filters.csv", panel)
     sheets = []
-    for place in results.finished(panels):
+    for place in outcome.finished(panels):
         if OmegaConf.load(place / "config.yaml").seed == 0:
-            seen = [np.asarray(Image.open(place / "filters" / f"{results.label(i)}.png")) for i in range(16)]
+            seen = [np.asarray(Image.open(place / "filters" / f"{outcome.label(i)}.png")) for i in range(16)]
             panel = images.gallery(seen)
             sheets.append(np.pad(panel, ((0, 0), (0, 16), (0, 0)), constant_values=255))
     names = ["none", "decay 0.8", "box blur 3 x 3", "the mix of the three"]

@@ -1,4 +1,4 @@
-"""Laws of deepvis.results: what was written is what is read, and a folder is whole or not there."""
+"""Laws of deepvis.outcome: what was written is what is read, and a folder is whole or not there."""
 
 import errno
 import json
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepvis import images, results
-from deepvis.results import Pictures, Result
+from deepvis import images, outcome
+from deepvis.outcome import Pictures, Result
 
 FILTERS = (3, 0, 512)
 STEPS = 4
@@ -56,13 +56,13 @@ def pixels(path):
 
 def test_what_was_written_is_what_is_read(tmp_path):
     result, pictures = example()
-    folder = results.write(tmp_path / "0_job", result, pictures)
-    same(results.read(folder), result)
+    folder = outcome.write(tmp_path / "0_job", result, pictures)
+    same(outcome.read(folder), result)
 
 
 def test_every_picture_is_where_the_layout_says_and_nothing_else_is(tmp_path):
     result, pictures = example()
-    folder = results.write(tmp_path / "0_job", result, pictures)
+    folder = outcome.write(tmp_path / "0_job", result, pictures)
     assert folder == tmp_path / "0_job" / "result"
     wanted = {"gallery.png": images.gallery(pictures.final), "best.png": images.gallery(pictures.best)}
     for place, seen in {
@@ -87,8 +87,8 @@ def test_every_picture_is_where_the_layout_says_and_nothing_else_is(tmp_path):
 def test_the_documented_layout_is_the_real_one(tmp_path):
     """The header of results.py is what a person reads: a line a file, and a file a line."""
     result, pictures = example()
-    folder = results.write(tmp_path, result, pictures)
-    heads = [line.split("   ")[0].split() for line in results.__doc__.splitlines() if line.startswith("  ")]
+    folder = outcome.write(tmp_path, result, pictures)
+    heads = [line.split("   ")[0].split() for line in outcome.__doc__.splitlines() if line.startswith("  ")]
     told = {Path(place).parts[0] for head in heads for place in head}
     assert told == {path.name for path in folder.iterdir()}
 
@@ -123,22 +123,22 @@ NAMES = [f"{owner.__name__}.{name}-{k}" for owner, name, k in STAGES]
 def test_a_failure_anywhere_leaves_what_was_there(tmp_path, monkeypatch, owner, name, k, before):
     old, pictures = example(1)
     if before:
-        results.write(tmp_path, old, pictures)
+        outcome.write(tmp_path, old, pictures)
     was = tree(tmp_path)
     calls = fail_at(monkeypatch, owner, name, k, FULL)
     with pytest.raises(OSError, match="No space left"):
-        results.write(tmp_path, *example(2))
+        outcome.write(tmp_path, *example(2))
     monkeypatch.undo()
     assert len(calls) >= k
     assert tree(tmp_path) == was
     assert [p.name for p in tmp_path.iterdir()] == (["result"] if before else [])
     # And the disk having room again, it works.
-    same(results.read(results.write(tmp_path, *example(2))), example(2)[0])
+    same(outcome.read(outcome.write(tmp_path, *example(2))), example(2)[0])
 
 
 def test_the_stages_above_are_all_there_are(tmp_path, monkeypatch):
     calls = fail_at(monkeypatch, images, "save", 0, FULL)
-    results.write(tmp_path, *example())
+    outcome.write(tmp_path, *example())
     assert len(calls) == len([1 for owner, *_ in STAGES if owner is images])
 
 
@@ -146,7 +146,7 @@ def test_the_stages_above_are_all_there_are(tmp_path, monkeypatch):
 def test_a_rename_that_fails_leaves_the_old_result(tmp_path, monkeypatch, k):
     """Replacing a result takes two renames: the old one must not be lost between them."""
     old, pictures = example(1)
-    results.write(tmp_path, old, pictures)
+    outcome.write(tmp_path, old, pictures)
     was, own, calls = tree(tmp_path), Path.replace, []
 
     def fails(self, target):
@@ -158,7 +158,7 @@ def test_a_rename_that_fails_leaves_the_old_result(tmp_path, monkeypatch, k):
 
     monkeypatch.setattr(Path, "replace", fails)
     with pytest.raises(OSError, match="Input/output"):
-        results.write(tmp_path, *example(2))
+        outcome.write(tmp_path, *example(2))
     monkeypatch.undo()
     assert len(calls) >= k
     assert tree(tmp_path) == was
@@ -167,35 +167,35 @@ def test_a_rename_that_fails_leaves_the_old_result(tmp_path, monkeypatch, k):
 def test_an_interrupt_leaves_nothing_half_written(tmp_path, monkeypatch):
     fail_at(monkeypatch, images, "save", 5, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        results.write(tmp_path, *example())
+        outcome.write(tmp_path, *example())
     assert tree(tmp_path) == {}
 
 
 def test_the_remains_of_a_killed_process_are_no_result_and_not_in_the_way(tmp_path):
     """kill -9 cannot be cleaned up after, so its half must not be taken for a whole."""
     job = tmp_path / "0_job"
-    shutil.move(results.write(job, *example(1)), job / ".result.999999")
-    assert list(results.finished(tmp_path)) == []
-    same(results.read(results.write(job, *example(2))), example(2)[0])
-    assert list(results.finished(tmp_path)) == [job / "result"]
+    shutil.move(outcome.write(job, *example(1)), job / ".result.999999")
+    assert list(outcome.finished(tmp_path)) == []
+    same(outcome.read(outcome.write(job, *example(2))), example(2)[0])
+    assert list(outcome.finished(tmp_path)) == [job / "result"]
 
 
 def test_as_many_names_as_pictures_or_nothing(tmp_path):
     result, pictures = example()
     with pytest.raises(ValueError, match="zip"):
-        results.write(tmp_path, result, pictures._replace(final=pictures.final[:2]))
+        outcome.write(tmp_path, result, pictures._replace(final=pictures.final[:2]))
     assert tree(tmp_path) == {}
 
 
 def test_a_sweep_lists_its_finished_jobs_in_the_order_of_their_numbers(tmp_path):
     for number in (10, 2, 0, 33):
-        results.write(tmp_path / f"{number}_decay=0.8_x", *example(number))
+        outcome.write(tmp_path / f"{number}_decay=0.8_x", *example(number))
     (tmp_path / "1_failed" / ".result.77").mkdir(parents=True)
     (tmp_path / "3_running").mkdir()
-    found = [results.read(folder).params["seed"] for folder in results.finished(tmp_path)]
+    found = [outcome.read(folder).params["seed"] for folder in outcome.finished(tmp_path)]
     assert found == [0, 2, 10, 33]
 
 
 @pytest.mark.parametrize(("index", "name"), [(0, "f000"), (12, "f012"), (511, "f511"), (4095, "f4095")])
 def test_labels_sort_as_their_filters_within_a_layer(index, name):
-    assert results.label(index) == name
+    assert outcome.label(index) == name

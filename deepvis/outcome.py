@@ -1,4 +1,4 @@
-"""Results: a finished job, and the folder that holds it, written whole or not at all.
+"""Outcomes: a finished job, and the folder that holds it, written whole or not at all.
 
 <job folder>/result/
   gallery.png  best.png              the last images, the best by score, stitched
@@ -31,7 +31,7 @@ class Result(NamedTuple):
     key: str
     layer: str
     filters: Sequence[int]
-    ends: Sequence[str]  # one of metrics.ENDS a filter
+    ends: Sequence[str]  # one of convergence.ENDS a filter
     params: Mapping[str, Any]
     tags: Mapping[str, str]
     figures: Mapping[str, float]
