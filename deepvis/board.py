@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from omegaconf import OmegaConf
 
-from deepvis import convergence, images, jobs
+from deepvis import convergence, images, jobs, metrics
 from deepvis.jobs import Job
 from deepvis.outcome import Pictures, Result
 
@@ -34,6 +34,7 @@ class Board:
         self.waiting = n  # images not yet done
         self.display = _display(job)
         self.final, self.best = [blank] * n, [blank] * n
+        self.image: list[np.ndarray] = [blank] * n  # the last ones as they are, centred pixels
         self.progress: dict[int, list[np.ndarray]] = {}
         self.history: dict[str, np.ndarray] = {}
 
@@ -49,6 +50,7 @@ class Board:
                 self.history[name] = np.zeros((steps + 1, len(self.final)), values.dtype)
             own = self.history[name][look.first : look.first + n, column]
             own[:] = values[: len(own), row]
+        self.image[column] = look.image[row]
         self.final[column] = self.display(look.image[row])
         self.best[column] = self.display(look.best[row])
         done = min(look.first + n, steps)
@@ -62,6 +64,10 @@ class Board:
         """
         job, seconds = self.job, time.time() - self.began
         speed = len(job.filters) * job.cfg.steps / seconds
+        each = [metrics.of(image) for image in self.image]
+        found = {name: np.array([one[name] for one in each]) for name in metrics.METRICS}
+        known = {name: values[np.isfinite(values)] for name, values in found.items()}
+        medians = {f"image/{name}": float(np.median(v)) for name, v in known.items() if len(v)}
         spent = {"time/seconds": seconds, "time/images_steps_per_second": speed}
         result = Result(
             name=job.name,
@@ -71,8 +77,9 @@ class Board:
             ends=convergence.ends(self.history),
             params=jobs.params(job),
             tags=dict(tags),
-            figures=convergence.figures(self.history) | spent,
+            figures=convergence.figures(self.history) | medians | spent,
             history=self.history,
+            metrics=found,
             config=OmegaConf.to_yaml(job.cfg, resolve=True),
         )
         return result, Pictures(self.final, self.best, self.progress)

@@ -100,12 +100,13 @@ def close(folder: Path, states: Mapping[str, State]) -> dict[str, Any]:
     return entry
 
 
-def find(word: str, folders: Sequence[Path]) -> str:
+def find(word: str, folders: Sequence[Path], key: str = "resume") -> str:
     """The sweep that ``resume=`` means.
 
     Args:
       word: ``latest`` or an id.
       folders: that may be a sweep's.
+      key: what the word was given to.
 
     Raises:
       ConfigError: no such sweep.
@@ -117,7 +118,7 @@ def find(word: str, folders: Sequence[Path]) -> str:
     if word in ids:
         return word
     raise ConfigError(
-        f"resume={word}: no such sweep; the newest are: {', '.join(ids[-5:]) or 'none'}; "
+        f"{key}={word}: no such sweep; the newest are: {', '.join(ids[-5:]) or 'none'}; "
         "one in a folder of its own needs that hydra.sweep.dir=... (hydra.run.dir=... without -m)"
     )
 

@@ -117,8 +117,12 @@ METRICS: dict[str, Callable[[np.ndarray], float]] = {
 
 def of(image: np.ndarray) -> dict[str, float]:
     """Every metric of an image; NaN throughout if it has no contrast or is not finite."""
-    flat = not np.isfinite(image).all() or np.ptp(image) == 0
-    return {name: np.nan if flat else float(metric(image)) for name, metric in METRICS.items()}
+    if not np.isfinite(image).all() or np.ptp(image) == 0:
+        return dict.fromkeys(METRICS, np.nan)
+    # No metric sees a mean or a scale; without them float32 is enough, even for an image that diverged.
+    centred = image - image.mean(axis=(0, 1), dtype=float)
+    image = (centred / np.abs(centred).max()).astype(np.float32)
+    return {name: float(metric(image)) for name, metric in METRICS.items()}
 
 
 def _over(part: float, whole: float) -> float:

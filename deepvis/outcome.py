@@ -6,6 +6,7 @@
   progress/step_00005/f012.png       the same, on the way
   history.npz                        what was seen of each step, [steps + 1, filters]: score, activation,
                                      gradient_rms, image_rms, rank, alive
+  metrics.npz                        what each last image is like, [filters]: the names of deepvis.metrics
   config.yaml                        the composed config
   result.json                        name, key, filters, how each ended, params, tags, figures
 """
@@ -13,7 +14,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,8 @@ import numpy as np
 
 from deepvis import images
 
+ARRAYS = ("history", "metrics")  # of a result, each in a file of its own
+TEXTS = (*(f"{name}.npz" for name in ARRAYS), "config.yaml", "result.json")  # all but the pictures
 FAILED = "failed.txt"  # in a job's folder: why it failed, where no run of the tracker could be told
 
 
@@ -36,6 +39,7 @@ class Result(NamedTuple):
     tags: Mapping[str, str]
     figures: Mapping[str, float]
     history: Mapping[str, np.ndarray]
+    metrics: Mapping[str, np.ndarray]  # of the last images, [filters] each
     config: str  # YAML
 
 
@@ -79,10 +83,11 @@ def write(folder: Path, result: Result, pictures: Pictures) -> Path:
             (partial / place).mkdir(parents=True)
             for index, picture in zip(result.filters, seen, strict=True):
                 images.save(partial / place / f"{label(index)}.png", picture)
-        with (partial / "history.npz").open("wb") as file:
-            np.savez_compressed(file, **result.history)
+        for name in ARRAYS:
+            with (partial / f"{name}.npz").open("wb") as file:
+                np.savez_compressed(file, **getattr(result, name))
         (partial / "config.yaml").write_text(result.config)
-        rest = {k: v for k, v in result._asdict().items() if k not in ("history", "config")}
+        rest = {k: v for k, v in result._asdict().items() if k not in (*ARRAYS, "config")}
         (partial / "result.json").write_text(json.dumps(rest, indent=1))
         if target.exists():  # the same folder asked for twice
             target.replace(replaced)
@@ -122,10 +127,20 @@ def read(folder: Path) -> Result:
     Args:
       folder: ``<job folder>/result``.
     """
-    with np.load(folder / "history.npz") as file:
-        history = {name: file[name] for name in file.files}
+    arrays = {}
+    for name in ARRAYS:
+        with np.load(folder / f"{name}.npz") as file:
+            arrays[name] = {key: file[key] for key in file.files}
     rest = json.loads((folder / "result.json").read_text())
-    return Result(**rest, history=history, config=(folder / "config.yaml").read_text())
+    return Result(**rest, **arrays, config=(folder / "config.yaml").read_text())
+
+
+def rows(result: Result) -> Iterator[dict[str, Any]]:
+    """A result as a table, a row a filter: how it ended, its last image's metrics, its job's parameters."""
+    last = {name: result.history[name][-1] for name in ("score", "activation", "rank")} | dict(result.metrics)
+    for i, (index, end) in enumerate(zip(result.filters, result.ends, strict=True)):
+        values = {name: float(column[i]) for name, column in last.items()}
+        yield {"job": result.name, "filter": index, "end": end} | values | dict(result.params)
 
 
 def finished(sweep_folder: Path) -> list[Path]:

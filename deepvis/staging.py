@@ -15,8 +15,10 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from deepvis import outcome
+
 GRID = 256  # px; the UI's grid shows a picture no larger than it is
-FILES = ("gallery.png", "best.png", "history.npz", "config.yaml", "result.json")
+FILES = ("gallery.png", "best.png", *outcome.TEXTS)
 
 
 @contextmanager

@@ -12,12 +12,12 @@ class TrackerError(Exception):
     """A store that cannot be used; the message is one line."""
 
 
-def connect(uri: str, artifacts: str, experiment: str) -> tuple[Any, str]:
+def connect(uri: str, artifacts: str | None, experiment: str) -> tuple[Any, str]:
     """Open an MLflow store, making it where it does not exist.
 
     Args:
       uri: ``sqlite:///folder/file.db`` or ``http://host:port``.
-      artifacts: folder for images and files; a server decides for itself.
+      artifacts: folder for images and files; a server decides for itself. None: the store is only read.
       experiment: name of the MLflow experiment.
 
     Returns:
@@ -31,10 +31,13 @@ def connect(uri: str, artifacts: str, experiment: str) -> tuple[Any, str]:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     try:
-        if uri.startswith(("http://", "https://")):
-            return _client(uri, experiment, None)
-        if not uri.startswith("sqlite:///"):
+        is_server = uri.startswith(("http://", "https://"))
+        if not is_server and not uri.startswith("sqlite:///"):
             raise TrackerError("wanted sqlite:///folder/file.db or http://host:port")
+        if artifacts is None:
+            return _existing(uri, experiment)
+        if is_server:
+            return _client(uri, experiment, None)
         return _local(uri, Path(uri.removeprefix("sqlite:///")), Path(artifacts), experiment)
     except TrackerError as err:
         raise TrackerError(f"tracker.uri={uri}: {err}") from err
@@ -63,6 +66,18 @@ def _local(uri: str, file: Path, artifacts: Path, experiment: str) -> tuple[Any,
             with suppress(OSError):  # not there, or another process has put something in it
                 path.rmdir() if path.is_dir() else path.unlink()
         raise
+
+
+def _existing(uri: str, experiment: str) -> tuple[Any, str]:
+    if uri.startswith("sqlite:///") and not _is_sqlite(Path(uri.removeprefix("sqlite:///"))):
+        raise TrackerError("there is no such SQLite database")
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        raise TrackerError(f"it has no experiment {experiment!r}")
+    return client, found.experiment_id
 
 
 def _client(uri: str, experiment: str, artifacts: str | None) -> tuple[Any, str]:

@@ -62,16 +62,12 @@ def _shown(folder: Path) -> Path:
 
 def table(path: Path, done: Sequence[Result]) -> None:
     """One line a filter and job: what a spreadsheet or pandas wants."""
-    keys = sorted({key for result in done for key in result.params})
+    rows = [row for result in done for row in outcome.rows(result)]
     text = io.StringIO()
-    out = csv.writer(text, lineterminator="\n")
-    out.writerow(["job", "filter", "end", "score", "activation", "rank", *keys])
-    for result in done:
-        last = {name: values[-1] for name, values in result.history.items()}
-        for i, index in enumerate(result.filters):
-            seen = [f"{last[name][i]:.6g}" for name in ("score", "activation", "rank")]
-            named = [result.params.get(key, "") for key in keys]
-            out.writerow([result.name, index, result.ends[i], *seen, *named])
+    out = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
+    out.writeheader()
+    for row in rows:
+        out.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
     outcome.put(path, text.getvalue())
 
 

@@ -161,13 +161,28 @@ class Mlflow:
         self.client.set_experiment_tag(self.experiment_id, key, value)
         return saved_view.link(self.base, self.experiment_id, sweep)
 
-    def newest(self, base: str) -> str:
-        """The address of the newest sweep's view, or of the experiment in a store without one."""
+    def newest(self) -> str | None:
+        """The newest sweep's id, where there is one."""
         found = self.client.search_runs([self.experiment_id], "tags.kind = 'sweep'",
                                         max_results=1, order_by=["attributes.start_time DESC"])  # fmt: skip
-        if not found:
+        return found[0].data.tags["sweep"] if found else None
+
+    def address(self, base: str) -> str:
+        """Of the newest sweep's view, or of the experiment in a store without one."""
+        sweep = self.newest()
+        if sweep is None:
             return f"{base}/#/experiments/{self.experiment_id}"
-        return saved_view.link(base, self.experiment_id, found[0].data.tags["sweep"])
+        return saved_view.link(base, self.experiment_id, sweep)
+
+    def fetch(self, sweep: str, place: Path) -> list[Path]:
+        """Copies of the results of a sweep's jobs, without their pictures: result folders, in their order."""
+        for run in self._runs(sweep, "tags.kind = 'job'"):
+            if any(file.path == "result.json" for file in self.client.list_artifacts(run.info.run_id)):
+                copy = place / run.data.tags["job"] / "result"
+                copy.mkdir(parents=True, exist_ok=True)
+                for name in outcome.TEXTS:
+                    self.client.download_artifacts(run.info.run_id, name, str(copy))
+        return outcome.finished(place)
 
     def _runs(self, sweep, condition):
         token, where = None, f"tags.sweep = '{sweep}' and {condition}"
@@ -197,7 +212,7 @@ def memory() -> Memory:
     return Memory()
 
 
-def mlflow(uri: str, artifacts: str, experiment: str) -> Mlflow:
-    """An MLflow store or server, made where it does not exist; see `deepvis.store.connect`."""
+def mlflow(uri: str, artifacts: str | None, experiment: str) -> Mlflow:
+    """An MLflow store or server, made where it does not exist if artifacts are given; see `store.connect`."""
     client, experiment_id = store.connect(uri, artifacts, experiment)
     return Mlflow(client, experiment_id, uri if uri.startswith("http") else UI)

@@ -35,7 +35,7 @@ def main(typed: Sequence[str]) -> int:
         terminal.error(errors.line(err, typed))
         return 1
     if cfg.uri.startswith("http"):
-        terminal.console().print(store.newest(cfg.uri.rstrip("/")), soft_wrap=True)
+        terminal.console().print(store.address(cfg.uri.rstrip("/")), soft_wrap=True)
         return 0
     port = _free(int(tracker.UI.rpartition(":")[2]))
     server = subprocess.Popen(
@@ -52,7 +52,7 @@ def main(typed: Sequence[str]) -> int:
                                f"--backend-store-uri {cfg.uri}")  # fmt: skip
                 return 1
             time.sleep(0.2)
-        terminal.console().print(f"the newest sweep  {store.newest(base)}", soft_wrap=True)
+        terminal.console().print(f"the newest sweep  {store.address(base)}", soft_wrap=True)
         terminal.console().print("Ctrl-C ends the server")
         return server.wait()
     except KeyboardInterrupt:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from conftest import choices, job_of
 from omegaconf import OmegaConf
 
-from deepvis import config, harness, jobs, models, objectives, ops, weights
+from deepvis import config, harness, jobs, metrics, models, objectives, ops, outcome, weights
 from deepvis import graph as graphs
 from deepvis.tracker import Memory
 
@@ -243,6 +243,18 @@ def test_a_job_that_explodes_takes_no_other_with_it(batch_size, tmp_path):
         with np.load(queue[n].folder / "result" / "history.npz") as file:
             for name in file.files:
                 assert file[name].tobytes() == clean[name], name
+
+
+def test_the_metrics_of_a_job_are_those_of_its_last_images(tmp_path):
+    job = job_of(tmp_path, "reg=combined", "steps=5", "log_every=2", "batch_size=3")
+    harness.run([job], Memory(), "sweep")
+    finals = images_on_the_way(job_of(tmp_path, "reg=combined", "steps=5", "log_every=2"))[0][-1]
+    found = outcome.read(tmp_path / "result")
+    each = [metrics.of(image) for image in finals]
+    for name, values in found.metrics.items():
+        np.testing.assert_array_equal(values, [one[name] for one in each])
+        assert found.figures[f"image/{name}"] == np.median(values)
+    assert list(found.metrics) == list(metrics.METRICS)
 
 
 def test_numbers_of_a_batch_are_those_of_its_jobs(tmp_path):

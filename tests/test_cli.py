@@ -489,7 +489,7 @@ def test_each_job_leaves_its_folder_whole_and_nothing_half_written(happy, which)
     assert [path.parent.name.partition("_")[0] for path in jobs] == [str(i) for i in range((1, 4)[which])]
     names = [outcome.label(i) for i in filters]
     for job in jobs:
-        wanted = {"gallery.png", "best.png", "history.npz", "config.yaml", "result.json"}
+        wanted = {"gallery.png", "best.png", "history.npz", "metrics.npz", "config.yaml", "result.json"}
         wanted |= {f"{of}/{name}.png" for of in ("filters", "best") for name in names}
         wanted |= {f"progress/step_{look:05d}/{name}.png" for look in looks for name in names}
         assert {name for name in tree(job) if (job / name).is_file()} == wanted

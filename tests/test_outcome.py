@@ -25,6 +25,7 @@ def example(seed=0):
         name="decay=0.8 blur=3", key="0123456789ab", layer="block5_conv1", filters=FILTERS,
         ends=("converged", "stuck", "diverged"), params={"reg.decay": "0.8", "steps": STEPS, "seed": seed},
         tags={"weights.digest": "abc", "ü": "ø"}, figures={"final/score": 1.25}, history=history,
+        metrics={"sparsity": np.array([0.25, np.nan, 1.0]), "saturation": np.zeros(3)},
         config=f"seed: {seed}\nname: é\n",
     )  # fmt: skip
 
@@ -38,10 +39,11 @@ def same(read, wrote):
     assert tuple(read.filters) == tuple(wrote.filters) and tuple(read.ends) == tuple(wrote.ends)
     for field in ("name", "key", "layer", "config", "params", "tags", "figures"):
         assert getattr(read, field) == getattr(wrote, field), field
-    assert read.history.keys() == wrote.history.keys()
-    for name, values in wrote.history.items():
-        assert read.history[name].dtype == values.dtype
-        np.testing.assert_array_equal(read.history[name], values)
+    for ours, theirs in ((read.history, wrote.history), (read.metrics, wrote.metrics)):
+        assert ours.keys() == theirs.keys()
+        for name, values in theirs.items():
+            assert ours[name].dtype == values.dtype
+            np.testing.assert_array_equal(ours[name], values)
 
 
 def tree(folder):
@@ -79,13 +81,13 @@ def test_every_picture_is_where_the_layout_says_and_nothing_else_is(tmp_path):
     for place, picture in wanted.items():
         np.testing.assert_array_equal(pixels(folder / place), picture, err_msg=place)
     assert set(tree(tmp_path / "0_job")) == {
-        f"result/{name}" for name in [*wanted, "history.npz", "config.yaml", "result.json"]
+        f"result/{name}" for name in [*wanted, "history.npz", "metrics.npz", "config.yaml", "result.json"]
     }
     json.loads((folder / "result.json").read_text(), parse_constant=pytest.fail)
 
 
 def test_the_documented_layout_is_the_real_one(tmp_path):
-    """The header of results.py is what a person reads: a line a file, and a file a line."""
+    """The header of outcome.py is what a person reads: a line a file, and a file a line."""
     result, pictures = example()
     folder = outcome.write(tmp_path, result, pictures)
     heads = [line.split("   ")[0].split() for line in outcome.__doc__.splitlines() if line.startswith("  ")]

@@ -267,13 +267,13 @@ def test_the_saved_view_shows_this_sweeps_filters_by_jobs(store, swept):
 
 
 def test_the_newest_sweep_is_the_last_one_closed(store, swept, place):
-    assert SWEEP in store.newest("http://127.0.0.1:5000")
+    assert SWEEP in store.address("http://127.0.0.1:5000")
     other = "20260102-030406-ffff"
     folder = place / "outputs" / other
     harness().run([made(folder / "0_x", "layer.filters=1", "tracker.experiment=x")], store, other)
     ledger.write(folder, ledger.identity(folder.name, [], [], {}))
     sweep.close(other, folder, store)
-    newest = store.newest("http://127.0.0.1:5000")
+    newest = store.address("http://127.0.0.1:5000")
     assert other in newest and newest.startswith("http://127.0.0.1:5000/#/experiments/")
 
 
@@ -429,7 +429,7 @@ def test_a_real_server_takes_a_job(tmp_path):
         logged = images_of(store, run, tmp_path)
         for path in (folder / "0_x/result/filters").glob("*.png"):
             np.testing.assert_array_equal(logged[f"final/{path.stem}", 5], pixels(path))
-        assert store.newest(base).startswith(f"{base}/#/experiments/{store.experiment_id}/runs?")
+        assert store.address(base).startswith(f"{base}/#/experiments/{store.experiment_id}/runs?")
         assert not (tmp_path / "not used").exists()
     finally:
         os.killpg(server.pid, signal.SIGTERM)

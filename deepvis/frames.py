@@ -1,0 +1,72 @@
+"""Frames: a sweep -> one tidy pandas DataFrame, a row a job and filter. It is `deepvis.results`."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from deepvis import config, ledger, outcome, tracker
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def results(
+    sweep: str = "latest", folder: str | Path = "outputs", uri: str | None = None, experiment: str = "deepvis"
+) -> "pd.DataFrame":
+    """What the jobs of a sweep came to, filter by filter.
+
+    Args:
+      sweep: ``latest``, or its id.
+      folder: where sweeps are; or a sweep's own, if it was given one. Nothing else is read, unless there is a
+      uri: of an MLflow store or server, which is read instead.
+      experiment: name of the MLflow experiment, with a uri.
+
+    Returns:
+      A row a job and filter: ``job``, ``filter``, ``end`` (one of `deepvis.convergence.ENDS`), ``score``,
+      ``activation`` and ``rank`` of the last image, its `deepvis.metrics`, and the job's parameters, what was
+      swept among them, as numbers where they are some.
+
+    Raises:
+      ConfigError: there is no such sweep.
+
+    Example:
+      >>> deepvis.results("latest").groupby("reg.decay").score.median()  # doctest: +SKIP
+    """
+    import pandas as pd
+
+    with _stored(uri, experiment, sweep) if uri else _kept(Path(folder), sweep) as places:
+        rows = [row for place in places for row in outcome.rows(outcome.read(place))]
+    return pd.DataFrame([{key: _number(value) for key, value in row.items()} for row in rows])
+
+
+@contextmanager
+def _kept(folder: Path, sweep: str) -> Iterator[list[Path]]:
+    """The result folders of a sweep in a folder of sweeps."""
+    folders = [folder, *folder.glob("*")]
+    wanted = ledger.find(sweep, folders, "sweep")
+    yield next(
+        outcome.finished(place)
+        for place in folders
+        if (place / ledger.FILE).is_file() and ledger.read(place)["id"] == wanted
+    )
+
+
+@contextmanager
+def _stored(uri: str, experiment: str, sweep: str) -> Iterator[list[Path]]:
+    """Copies of the result folders of a sweep in an MLflow store."""
+    store = tracker.mlflow(uri, None, experiment)
+    wanted = store.newest() if sweep == "latest" else sweep
+    with tempfile.TemporaryDirectory() as place:
+        found = store.fetch(wanted, Path(place)) if wanted else []
+        if not found:
+            raise config.ConfigError(f"sweep={sweep}: {uri} has no finished job of such a sweep")
+        yield found
+
+
+def _number(value: object) -> object:
+    """0.8 of ``reg.decay=0.8``; words stay words."""
+    return yaml.safe_load(value) if isinstance(value, str) else value
