@@ -9,8 +9,8 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from deepvis import convergence, images, jobs, metrics
-from deepvis.jobs import Job
-from deepvis.outcome import Pictures, Result
+from deepvis.jobs import Job, Row
+from deepvis.outcome import Pictures, Result, floor
 
 
 class Look(NamedTuple):
@@ -31,30 +31,32 @@ class Board:
         self.job = job
         self.began = time.time()
         self.run = ""
-        self.waiting = n  # images not yet done
+        self.waiting = n * (1 + job.cfg.twins)  # images not yet done
         self.display = _display(job)
         self.final, self.best = [blank] * n, [blank] * n
-        self.image: list[np.ndarray] = [blank] * n  # the last ones as they are, centred pixels
         self.progress: dict[int, list[np.ndarray]] = {}
-        self.history: dict[str, np.ndarray] = {}
+        self.history: dict[str, np.ndarray] = {}  # [1 + twins, steps + 1, filters]
+        self.image: dict[tuple[int, int], np.ndarray] = {}  # by twin and column: centred pixels
 
     def is_done(self, look: Look) -> bool:
         """Whether this job's images in that look have taken their steps, and been measured once more."""
         return look.first + len(look.record["score"]) > self.job.cfg.steps
 
-    def see(self, column: int, look: Look, row: int) -> None:
+    def see(self, row: Row, look: Look, place: int) -> None:
         """Take over what a look shows of one image."""
         steps, n = self.job.cfg.steps, len(look.record["score"])
+        shape = 1 + self.job.cfg.twins, steps + 1, len(self.final)
         for name, values in look.record.items():
-            if name not in self.history:
-                self.history[name] = np.zeros((steps + 1, len(self.final)), values.dtype)
-            own = self.history[name][look.first : look.first + n, column]
-            own[:] = values[: len(own), row]
-        self.image[column] = look.image[row]
-        self.final[column] = self.display(look.image[row])
-        self.best[column] = self.display(look.best[row])
+            whole = self.history.setdefault(name, np.zeros(shape, values.dtype))
+            own = whole[row.twin, look.first : look.first + n, row.column]
+            own[:] = values[: len(own), place]
+        self.image[row.twin, row.column] = look.image[place]
+        if row.twin:
+            return
+        self.final[row.column] = self.display(look.image[place])
+        self.best[row.column] = self.display(look.best[place])
         done = min(look.first + n, steps)
-        self.progress.setdefault(done, list(self.final))[column] = self.final[column]
+        self.progress.setdefault(done, list(self.final))[row.column] = self.final[row.column]
 
     def result(self, tags: Mapping[str, str]) -> tuple[Result, Pictures]:
         """What the job leaves, once no image is waited for.
@@ -63,26 +65,40 @@ class Board:
           tags: what is known of its network and its device.
         """
         job, seconds = self.job, time.time() - self.began
-        speed = len(job.filters) * job.cfg.steps / seconds
-        each = [metrics.of(image) for image in self.image]
-        found = {name: np.array([one[name] for one in each]) for name in metrics.METRICS}
-        known = {name: values[np.isfinite(values)] for name, values in found.items()}
-        medians = {f"image/{name}": float(np.median(v)) for name, v in known.items() if len(v)}
-        spent = {"time/seconds": seconds, "time/images_steps_per_second": speed}
+        twins, n = range(1, 1 + job.cfg.twins), len(job.filters)
+        history = {name: values[0] for name, values in self.history.items()}
+        each = {place: metrics.of(image) for place, image in self.image.items()}
+        found = {
+            name: np.array([[each[twin, i][name] for i in range(n)] for twin in (0, *twins)])
+            for name in metrics.METRICS
+        }
+        speed = len(each) * job.cfg.steps / seconds
         result = Result(
             name=job.name,
             key=job.key,
             layer=job.cfg.layer.name,
             filters=job.filters,
-            ends=convergence.ends(self.history),
+            ends=convergence.ends(history),
             params=jobs.params(job),
             tags=dict(tags),
-            figures=convergence.figures(self.history) | medians | spent,
-            history=self.history,
-            metrics=found,
+            figures={},
+            history=history,
+            metrics={name: values[0] for name, values in found.items()},
+            twins={name: values[1:] for name, values in (self.history | found).items()},
             config=OmegaConf.to_yaml(job.cfg, resolve=True),
         )
-        return result, Pictures(self.final, self.best, self.progress)
+        figures = convergence.figures(history)
+        figures |= _medians({f"image/{k}": v for k, v in result.metrics.items()})
+        figures |= _medians({f"floor/{k.removesuffix('_floor')}": v for k, v in floor(result).items()})
+        figures |= {"time/seconds": seconds, "time/images_steps_per_second": speed}
+        seen = [[self.display(self.image[twin, i]) for i in range(n)] for twin in twins]
+        return result._replace(figures=figures), Pictures(self.final, self.best, self.progress, seen)
+
+
+def _medians(values: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Over the filters that have a number; nothing where none has."""
+    known = {name: each[np.isfinite(each)] for name, each in values.items()}
+    return {name: float(np.median(each)) for name, each in known.items() if len(each)}
 
 
 def _display(job: Job) -> Callable[[np.ndarray], np.ndarray]:

@@ -34,7 +34,7 @@ def check(cfg: DictConfig) -> None:
     missing = sorted(OmegaConf.missing_keys(cfg))
     if missing:
         raise ConfigError(f"{missing[0]} is not given: add {missing[0]}=...")
-    for key, low in {"steps": 1, "batch_size": 0, "log_every": 1, "seed": 0, "twin": 0, "size": 1}.items():
+    for key, low in {"steps": 1, "batch_size": 0, "log_every": 1, "seed": 0, "twins": 0, "size": 1}.items():
         if cfg[key] < low:
             raise ConfigError(f"{key}={cfg[key]}: wanted a whole number of {low} or more")
     _choice("precision", cfg.precision, ("auto", "float32", "bfloat16"))

@@ -79,7 +79,7 @@ class Config:
     start: dict[str, Any] = MISSING  # _target_ and the numbers of that start
     tracker: dict[str, Any] = MISSING  # _target_ and where it keeps things
     seed: int = 0
-    twin: int = 0
+    twins: int = 0
     steps: int = 20
     size: int = 128
     batch_size: int = 0

@@ -116,11 +116,11 @@ def ascend(pack: Pack, batch: Sequence[Row], start: np.ndarray, made: Graph, tot
         first += n
 
 
-def start(job: Job, index: int) -> np.ndarray:
-    """The first image of a filter; pixels that are to stay in [0, 255] start there too."""
+def start(job: Job, index: int, twin: int = 0) -> np.ndarray:
+    """The first image of a filter, or its twin; pixels that are to stay in [0, 255] start there too."""
     numbers = {k: v for k, v in job.cfg.start.items() if k not in ("_target_", "display")}
     mean = np.array(job.cfg.model.mean, np.float32)
     image = get_method(job.cfg.start["_target_"])(job.cfg.size, job.cfg.seed, index, mean, **numbers)
     if job.cfg.reg.clip_pixels:
         image = np.clip(image, -mean, 255 - mean)
-    return starts.twin(image, job.cfg.twin, job.cfg.seed, index) if job.cfg.twin else image
+    return starts.twin(image, twin, job.cfg.seed, index) if twin else image

@@ -86,7 +86,7 @@ def _run_pack(life: Life, made: Graph) -> None:
             for row in batch:
                 with _alone(life, [row.job]):
                     job = pack.jobs[row.job]
-                    starts[row] = graph.start(job, job.filters[row.column])
+                    starts[row] = graph.start(job, job.filters[row.column], row.twin)
             rows = [row for row in starts if row.job in boards]
             if not rows:
                 continue
@@ -125,7 +125,7 @@ def _show(rows: Sequence[Row], look: Look, climbing: Collection[int], boards: Ma
     """Let the jobs of a batch see a look, and whoever watches see them."""
     for i, row in enumerate(rows):
         if row.job in climbing:
-            boards[row.job].see(row.column, look, i)
+            boards[row.job].see(row, look, i)
     for index in climbing:
         board = boards[index]
         images.save(board.job.folder / "live.png", images.gallery(board.final))

@@ -35,6 +35,7 @@ class Row(NamedTuple):
 
     job: int  # index in the pack
     column: int  # index in that job's filters
+    twin: int = 0  # number of its start; 0 is the job's own, the others give the noise floor
 
 
 class Pack(NamedTuple):
@@ -95,7 +96,12 @@ def packs(jobs: Sequence[Job]) -> Iterator[Pack]:
     for job in jobs:
         groups.setdefault(_skeleton(job.cfg), []).append(job)
     for skeleton, group in groups.items():
-        rows = [Row(i, j) for i, job in enumerate(group) for j in range(len(job.filters))]
+        rows = [
+            Row(i, j, twin)
+            for i, job in enumerate(group)
+            for twin in range(1 + job.cfg.twins)
+            for j in range(len(job.filters))
+        ]
         # Those with as many steps climb together: an image that is done still takes its place in the graph.
         rows.sort(key=lambda row: group[row.job].cfg.steps)
         size = min(group[0].cfg.batch_size, len(rows))

@@ -7,6 +7,8 @@
   history.npz                        what was seen of each step, [steps + 1, filters]: score, activation,
                                      gradient_rms, image_rms, rank, alive
   metrics.npz                        what each last image is like, [filters]: the names of deepvis.metrics
+  twins.npz                          both of each twin, [twins, steps + 1, filters] and [twins, filters]
+  twins/1/f012.png                   the last images of the twins, if there are some
   config.yaml                        the composed config
   result.json                        name, key, filters, how each ended, params, tags, figures
 """
@@ -22,8 +24,9 @@ import numpy as np
 
 from deepvis import images
 
-ARRAYS = ("history", "metrics")  # of a result, each in a file of its own
+ARRAYS = ("history", "metrics", "twins")  # of a result, each in a file of its own
 TEXTS = (*(f"{name}.npz" for name in ARRAYS), "config.yaml", "result.json")  # all but the pictures
+LAST = ("score", "activation", "rank")  # of a history, whose last row is what a job came to
 FAILED = "failed.txt"  # in a job's folder: why it failed, where no run of the tracker could be told
 
 
@@ -40,6 +43,7 @@ class Result(NamedTuple):
     figures: Mapping[str, float]
     history: Mapping[str, np.ndarray]
     metrics: Mapping[str, np.ndarray]  # of the last images, [filters] each
+    twins: Mapping[str, np.ndarray]  # history and metrics of the twins, [twins, ...] each
     config: str  # YAML
 
 
@@ -49,6 +53,7 @@ class Pictures(NamedTuple):
     final: Sequence[np.ndarray]
     best: Sequence[np.ndarray]
     progress: Mapping[int, Sequence[np.ndarray]]  # by steps done
+    twins: Sequence[Sequence[np.ndarray]] = ()  # last ones, by twin
 
 
 def label(index: int) -> str:
@@ -79,6 +84,7 @@ def write(folder: Path, result: Result, pictures: Pictures) -> Path:
         images.save(partial / "best.png", images.gallery(pictures.best))
         sets = {"filters": pictures.final, "best": pictures.best}
         sets |= {f"progress/step_{step:05d}": seen for step, seen in pictures.progress.items()}
+        sets |= {f"twins/{number}": seen for number, seen in enumerate(pictures.twins, start=1)}
         for place, seen in sets.items():
             (partial / place).mkdir(parents=True)
             for index, picture in zip(result.filters, seen, strict=True):
@@ -135,9 +141,24 @@ def read(folder: Path) -> Result:
     return Result(**rest, **arrays, config=(folder / "config.yaml").read_text())
 
 
+def floor(result: Result) -> dict[str, np.ndarray]:
+    """The noise floor: how far the twins of each filter end from it, in the mean; nothing without twins.
+
+    Returns:
+      ``<name>_floor`` -> ``[filters]``, of what the last image came to.
+    """
+    own = {name: result.history[name][-1] for name in LAST} | dict(result.metrics)
+    last = {name: values[:, -1] if name in LAST else values for name, values in result.twins.items()}
+    return {
+        f"{name}_floor": np.abs(last[name] - values).mean(axis=0)
+        for name, values in own.items()
+        if name in last and len(last[name])
+    }
+
+
 def rows(result: Result) -> Iterator[dict[str, Any]]:
     """A result as a table, a row a filter: how it ended, its last image's metrics, its job's parameters."""
-    last = {name: result.history[name][-1] for name in ("score", "activation", "rank")} | dict(result.metrics)
+    last = {name: result.history[name][-1] for name in LAST} | dict(result.metrics) | floor(result)
     for i, (index, end) in enumerate(zip(result.filters, result.ends, strict=True)):
         values = {name: float(column[i]) for name, column in last.items()}
         yield {"job": result.name, "filter": index, "end": end} | values | dict(result.params)

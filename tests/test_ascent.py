@@ -9,8 +9,9 @@ import reference
 import tensorflow as tf
 from conftest import choices, job_of
 from omegaconf import OmegaConf
+from PIL import Image
 
-from deepvis import config, harness, jobs, metrics, models, objectives, ops, outcome, weights
+from deepvis import config, harness, images, jobs, metrics, models, objectives, ops, outcome, weights
 from deepvis import graph as graphs
 from deepvis.tracker import Memory
 
@@ -255,6 +256,67 @@ def test_the_metrics_of_a_job_are_those_of_its_last_images(tmp_path):
         np.testing.assert_array_equal(values, [one[name] for one in each])
         assert found.figures[f"image/{name}"] == np.median(values)
     assert list(found.metrics) == list(metrics.METRICS)
+
+
+TWINS = ("steps=6", "log_every=4", "reg.decay=0.9", "reg.blur=3")
+
+
+def finished(folder, *overrides):
+    job = job_of(folder, *TWINS, *overrides)
+    folder.mkdir(exist_ok=True)
+    assert harness.run([job], Memory(), "sweep") == {}
+    return job, outcome.read(folder / "result")
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 16])
+def test_twins_change_nothing_but_what_they_add(batch_size, tmp_path):
+    _, alone = finished(tmp_path / "alone")
+    _, beside = finished(tmp_path / "beside", "twins=2", f"batch_size={batch_size}")
+    for name, values in alone.history.items():
+        assert values.tobytes() == beside.history[name].tobytes(), name
+        assert beside.twins[name].shape == (2, *values.shape) and alone.twins[name].shape[0] == 0
+    for name, values in alone.metrics.items():
+        assert values.tobytes() == beside.metrics[name].tobytes(), name
+        assert beside.twins[name].shape == (2, *values.shape)
+    pictures = {
+        place: {p.name: p.read_bytes() for p in (tmp_path / place / "result" / "filters").iterdir()}
+        for place in ("alone", "beside")
+    }
+    assert pictures["alone"] == pictures["beside"]
+    assert outcome.floor(alone) == {} and not (tmp_path / "alone" / "result" / "twins").exists()
+
+
+def test_a_twin_is_the_ascent_of_a_start_one_rounding_off(tmp_path):
+    job, found = finished(tmp_path, "twins=2")
+    pack = next(jobs.packs([job_of(tmp_path, *TWINS)]))
+    made = graphs.compiled(pack.skeleton, pack.active)
+    for twin in (1, 2):
+        start = np.stack([graphs.start(job, index, twin) for index in job.filters])
+        own = np.stack([graphs.start(job, index) for index in job.filters])
+        assert (start != own).all() and (np.abs(start - own) <= np.abs(own) * 2e-7).all()
+        looks = list(graphs.ascend(pack, pack.batches[0], start, made, job.cfg.steps + 1))
+        score = np.concatenate([look.record["score"] for look in looks])
+        assert score.tobytes() == found.twins["score"][twin - 1].tobytes()
+        each = [metrics.of(image) for image in looks[-1].image]
+        for name in metrics.METRICS:
+            np.testing.assert_array_equal(found.twins[name][twin - 1], [one[name] for one in each])
+        for i, index in enumerate(job.filters):
+            with Image.open(
+                tmp_path / "result" / "twins" / str(twin) / f"{outcome.label(index)}.png"
+            ) as file:
+                np.testing.assert_array_equal(np.asarray(file), images.contrast(looks[-1].image[i]))
+
+
+def test_the_noise_floor_is_how_far_twins_end_in_the_mean(tmp_path):
+    job, found = finished(tmp_path, "twins=3")
+    rows = list(outcome.rows(found))
+    for i in range(len(job.filters)):
+        apart = [abs(found.twins["score"][t, -1, i] - found.history["score"][-1, i]) for t in range(3)]
+        assert rows[i]["score_floor"] == pytest.approx(np.mean(apart), rel=1e-6)
+        apart = [abs(found.twins["sparsity"][t, i] - found.metrics["sparsity"][i]) for t in range(3)]
+        assert rows[i]["sparsity_floor"] == pytest.approx(np.mean(apart), rel=1e-6)
+    assert found.figures["floor/score"] == pytest.approx(np.median([row["score_floor"] for row in rows]))
+    assert 0 < found.figures["floor/score"] < found.figures["final/score"]
 
 
 def test_numbers_of_a_batch_are_those_of_its_jobs(tmp_path):

@@ -243,7 +243,7 @@ ALONE = [
     case("size=1", says=["size=1", "block2_conv1", "2 px"]),
     case("size=15", "layer=block5_conv1", says=["size=15", "block5_conv1", "16 px"], base=["tracker=memory"]),
     *(case(f"{k}={v}", says=[f"{k}={v}"]) for k, v in
-      {"steps": 0, "size": 0, "batch_size": -1, "twin": -1, "log_every": 0, "seed": -1}.items()),
+      {"steps": 0, "size": 0, "batch_size": -1, "twins": -1, "log_every": 0, "seed": -1}.items()),
     case("steps=-5", says=["steps=-5"]),
     case("precision=float16", says=["precision=float16", "did you mean bfloat16?", "float32"]),
     case("device=tpu", says=["device=tpu", "auto", "cpu", "gpu:1"]),
@@ -489,7 +489,8 @@ def test_each_job_leaves_its_folder_whole_and_nothing_half_written(happy, which)
     assert [path.parent.name.partition("_")[0] for path in jobs] == [str(i) for i in range((1, 4)[which])]
     names = [outcome.label(i) for i in filters]
     for job in jobs:
-        wanted = {"gallery.png", "best.png", "history.npz", "metrics.npz", "config.yaml", "result.json"}
+        wanted = {"gallery.png", "best.png", "result.json", "config.yaml"}
+        wanted |= {f"{name}.npz" for name in outcome.ARRAYS}
         wanted |= {f"{of}/{name}.png" for of in ("filters", "best") for name in names}
         wanted |= {f"progress/step_{look:05d}/{name}.png" for look in looks for name in names}
         assert {name for name in tree(job) if (job / name).is_file()} == wanted

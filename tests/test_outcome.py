@@ -25,6 +25,7 @@ def example(seed=0):
         name="decay=0.8 blur=3", key="0123456789ab", layer="block5_conv1", filters=FILTERS,
         ends=("converged", "stuck", "diverged"), params={"reg.decay": "0.8", "steps": STEPS, "seed": seed},
         tags={"weights.digest": "abc", "ü": "ø"}, figures={"final/score": 1.25}, history=history,
+        twins={"score": rng.normal(0, 1, (2, STEPS + 1, 3)), "sparsity": np.ones((2, 3))},
         metrics={"sparsity": np.array([0.25, np.nan, 1.0]), "saturation": np.zeros(3)},
         config=f"seed: {seed}\nname: é\n",
     )  # fmt: skip
@@ -32,14 +33,16 @@ def example(seed=0):
     def three():
         return [rng.integers(0, 256, (6, 6, 3), dtype=np.uint8) for _ in FILTERS]
 
-    return result, Pictures(final=three(), best=three(), progress={2: three(), 4: three()})
+    return result, Pictures(
+        final=three(), best=three(), progress={2: three(), 4: three()}, twins=[three(), three()]
+    )
 
 
 def same(read, wrote):
     assert tuple(read.filters) == tuple(wrote.filters) and tuple(read.ends) == tuple(wrote.ends)
     for field in ("name", "key", "layer", "config", "params", "tags", "figures"):
         assert getattr(read, field) == getattr(wrote, field), field
-    for ours, theirs in ((read.history, wrote.history), (read.metrics, wrote.metrics)):
+    for ours, theirs in ((getattr(read, kind), getattr(wrote, kind)) for kind in outcome.ARRAYS):
         assert ours.keys() == theirs.keys()
         for name, values in theirs.items():
             assert ours[name].dtype == values.dtype
@@ -72,6 +75,8 @@ def test_every_picture_is_where_the_layout_says_and_nothing_else_is(tmp_path):
         "best": pictures.best,
         "progress/step_00002": pictures.progress[2],
         "progress/step_00004": pictures.progress[4],
+        "twins/1": pictures.twins[0],
+        "twins/2": pictures.twins[1],
     }.items():
         wanted |= {
             f"{place}/f003.png": seen[0],
@@ -81,7 +86,8 @@ def test_every_picture_is_where_the_layout_says_and_nothing_else_is(tmp_path):
     for place, picture in wanted.items():
         np.testing.assert_array_equal(pixels(folder / place), picture, err_msg=place)
     assert set(tree(tmp_path / "0_job")) == {
-        f"result/{name}" for name in [*wanted, "history.npz", "metrics.npz", "config.yaml", "result.json"]
+        f"result/{name}"
+        for name in [*wanted, "history.npz", "metrics.npz", "twins.npz", "config.yaml", "result.json"]
     }
     json.loads((folder / "result.json").read_text(), parse_constant=pytest.fail)
 
@@ -111,9 +117,10 @@ def fail_at(monkeypatch, owner, name, k, failure):
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 STAGES = (
-    # 2 galleries, then 3 pictures of 4 kinds: each is a call of images.save
-    [(images, "save", k) for k in range(1, 15)]
-    + [(np, "savez_compressed", 1), (json, "dumps", 1)]
+    # 2 galleries, then 3 pictures of 6 kinds: each is a call of images.save
+    [(images, "save", k) for k in range(1, 21)]
+    + [(np, "savez_compressed", k) for k in range(1, 4)]
+    + [(json, "dumps", 1)]
     + [(Path, "write_text", 1), (Path, "write_text", 2)]
     + [(Path, "mkdir", k) for k in range(1, 4)]
 )

@@ -5,14 +5,16 @@ python experiments/precision/make.py outputs/<sweep>
 
 import csv
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from omegaconf import OmegaConf
 from PIL import Image
 from scipy import stats
 
-from deepvis import images, outcome
+from deepvis import convergence, images, outcome
 
 HERE = Path(__file__).parent
 # What is compared with what: (precision, twin) of both.
@@ -23,17 +25,30 @@ PAIRS = {
 }
 
 
-def read(sweep: Path) -> dict:
-    """Results and their folders by layer, seed, and (precision, twin)."""
+class Climb(NamedTuple):
+    """What is read of a job, or of its twin."""
+
+    filters: Sequence[int]
+    ends: Sequence[str]
+    activation: np.ndarray  # [steps + 1, filters]
+    pictures: Path
+
+
+def read(sweep: Path) -> dict[tuple, Climb]:
+    """By layer, seed, and (precision, twin)."""
     found = {}
     for place in outcome.finished(sweep):
-        cfg = OmegaConf.load(place / "config.yaml")
-        found[cfg.layer.name, cfg.seed, (cfg.precision, cfg.twin)] = (outcome.read(place), place)
+        cfg, result = OmegaConf.load(place / "config.yaml"), outcome.read(place)
+        twin = {name: values[0] for name, values in result.twins.items()}
+        for number, history, pictures in ((0, result.history, "filters"), (1, twin, "twins/1")):
+            found[cfg.layer.name, cfg.seed, (cfg.precision, number)] = Climb(
+                result.filters, convergence.ends(history), history["activation"], place / pictures
+            )
     return found
 
 
 def picture(place: Path, index: int) -> np.ndarray:
-    return np.asarray(Image.open(place / "filters" / f"{outcome.label(index)}.png"))
+    return np.asarray(Image.open(place / f"{outcome.label(index)}.png"))
 
 
 def rows(found: dict) -> list[dict]:
@@ -41,10 +56,10 @@ def rows(found: dict) -> list[dict]:
     table = []
     for layer, seed in sorted({key[:2] for key in found}):
         for name, (one, other) in PAIRS.items():
-            (a, at), (b, bt) = found[layer, seed, one], found[layer, seed, other]
+            a, b = found[layer, seed, one], found[layer, seed, other]
             for i, index in enumerate(a.filters):
-                first, second = (r.history["activation"][:, i] for r in (a, b))
-                pixels = [picture(place, index).astype(float).ravel() for place in (at, bt)]
+                first, second = (climb.activation[:, i] for climb in (a, b))
+                pixels = [picture(place, index).astype(float).ravel() for place in (a.pictures, b.pictures)]
                 table.append({
                     "layer": layer, "seed": seed, "filter": index, "pair": name,
                     "activation": first[-1], "activation_other": second[-1],
@@ -91,7 +106,9 @@ def main(sweep: Path) -> None:
     write("filters.csv", table)
     write("results.csv", summary(table))
     kinds = [("float32", 0), ("float32", 1), ("bfloat16", 0), ("bfloat16", 1)]
-    cells = [[picture(found["block5_conv1", 0, kind][1], index) for kind in kinds] for index in range(6)]
+    cells = [
+        [picture(found["block5_conv1", 0, kind].pictures, index) for kind in kinds] for index in range(6)
+    ]
     names = ["float32", "its twin", "bfloat16", "its twin"]
     sheet = images.contact_sheet(cells, [outcome.label(i) for i in range(6)], names)
     Image.fromarray(sheet).save(HERE / "pictures.jpg", quality=85)
