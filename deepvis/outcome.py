@@ -13,6 +13,8 @@
   result.json                        name, key, filters, how each ended, params, tags, figures
 """
 
+import csv
+import io
 import json
 import os
 import shutil
@@ -125,6 +127,22 @@ def put(path: Path, text: str) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def table(path: Path, rows: Sequence[Mapping[str, Any]], digits: int = 6) -> None:
+    """Write a CSV whole or not at all.
+
+    Args:
+      path: of the file.
+      rows: with the same keys or some of them; a missing one is left empty.
+      digits: of a number that is not whole.
+    """
+    text = io.StringIO()
+    out = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
+    out.writeheader()
+    for row in rows:
+        out.writerow({k: f"{v:.{digits}g}" if isinstance(v, float) else v for k, v in row.items()})
+    put(path, text.getvalue())
 
 
 def read(folder: Path) -> Result:

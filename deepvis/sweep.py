@@ -4,8 +4,6 @@ A single job is a sweep of one. What is made here is made of the result folders 
 matter which process ran the jobs.
 """
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,7 +41,7 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> None:
         return
     done = [outcome.read(place) for place in places]
     files = [folder / "summary.csv", folder / "contact.png", folder / ledger.FILE]
-    table(files[0], done)
+    outcome.table(files[0], [row for result in done for row in outcome.rows(result)])
     images.save(files[1], contact(places, done))
     place = tracker.close(sweep, places, files, ledger.tags(entry))
     terminal.summary(done, _shown(folder))
@@ -58,17 +56,6 @@ def go_on(entry: Mapping[str, Any], folder: Path) -> None:
 
 def _shown(folder: Path) -> Path:
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-
-
-def table(path: Path, done: Sequence[Result]) -> None:
-    """One line a filter and job: what a spreadsheet or pandas wants."""
-    rows = [row for result in done for row in outcome.rows(result)]
-    text = io.StringIO()
-    out = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
-    out.writeheader()
-    for row in rows:
-        out.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
-    outcome.put(path, text.getvalue())
 
 
 def contact(places: Sequence[Path], done: Sequence[Result]) -> np.ndarray:

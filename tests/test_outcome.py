@@ -208,3 +208,11 @@ def test_a_sweep_lists_its_finished_jobs_in_the_order_of_their_numbers(tmp_path)
 @pytest.mark.parametrize(("index", "name"), [(0, "f000"), (12, "f012"), (511, "f511"), (4095, "f4095")])
 def test_labels_sort_as_their_filters_within_a_layer(index, name):
     assert outcome.label(index) == name
+
+
+def test_a_table_has_every_key_and_so_many_digits(tmp_path):
+    outcome.table(
+        tmp_path / "t.csv", [{"a": 1 / 3, "b": "x, y"}, {"c": 12345678, "a": float("nan")}], digits=3
+    )
+    assert (tmp_path / "t.csv").read_text() == 'a,b,c\n0.333,"x, y",\nnan,,12345678\n'
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]

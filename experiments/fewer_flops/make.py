@@ -3,7 +3,6 @@
 python experiments/fewer_flops/make.py
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -104,19 +103,11 @@ def confirm(filters: range, seeds: range) -> tuple[list[dict], dict]:
     return table, shown
 
 
-def write(name: str, table: list[dict]) -> None:
-    with (HERE / name).open("w", newline="") as file:
-        out = csv.DictWriter(file, table[0].keys(), lineterminator="\n")
-        out.writeheader()
-        for row in table:
-            out.writerow({k: f"{v:.3g}" if isinstance(v, float) else v for k, v in row.items()})
-
-
 def main() -> None:
-    write("search.csv", search(range(16)))
+    outcome.table(HERE / "search.csv", search(range(16)), digits=3)
     filters = range(64, 128)
     table, shown = confirm(filters, range(3))
-    write("results.csv", table)
+    outcome.table(HERE / "results.csv", table, digits=3)
     rows = [(layer, i) for layer in LAYERS for i in range(4)]
     cells = [[images.contrast(shown[layer, name][i]) for name in ("twenty", "ten")] for layer, i in rows]
     names = [f"{layer[:6]} {outcome.label(filters[i])}" for layer, i in rows]

@@ -3,7 +3,6 @@
 python experiments/precision/make.py outputs/<sweep>
 """
 
-import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,19 +91,11 @@ def summary(table: list[dict]) -> list[dict]:
     return out
 
 
-def write(name: str, table: list[dict]) -> None:
-    with (HERE / name).open("w", newline="") as file:
-        out = csv.DictWriter(file, table[0].keys(), lineterminator="\n")
-        out.writeheader()
-        for row in table:
-            out.writerow({k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()})
-
-
 def main(sweep: Path) -> None:
     found = read(sweep)
     table = rows(found)
-    write("filters.csv", table)
-    write("results.csv", summary(table))
+    outcome.table(HERE / "filters.csv", table, digits=4)
+    outcome.table(HERE / "results.csv", summary(table), digits=4)
     kinds = [("float32", 0), ("float32", 1), ("bfloat16", 0), ("bfloat16", 1)]
     cells = [
         [picture(found["block5_conv1", 0, kind].pictures, index) for kind in kinds] for index in range(6)

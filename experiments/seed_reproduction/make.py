@@ -3,7 +3,6 @@
 python experiments/seed_reproduction/make.py outputs/<panels> outputs/<controls>
 """
 
-import csv
 import sys
 from pathlib import Path
 
@@ -35,13 +34,6 @@ def rows(sweep: Path) -> list[dict]:
     return found
 
 
-def write(name: str, table: list[dict]) -> None:
-    with (HERE / name).open("w", newline="") as file:
-        out = csv.DictWriter(file, table[0].keys(), lineterminator="\n")
-        out.writeheader()
-        out.writerows(table)
-
-
 def count(table: list[dict], **wanted) -> list[dict]:
     return [row for row in table if all(row[key] == value for key, value in wanted.items())]
 
@@ -69,8 +61,8 @@ def main(panels: Path, controls: Path) -> None:
                     "part": "controls", "reg": "none", "start": start, "score": score, "seed": seed,
                     "filters": len(own), "stuck": len(count(own, end="stuck")),
                 })  # fmt: skip
-    write("results.csv", [{key: row.get(key, "") for key in summary[0]} for row in summary])
-    write("filters.csv", panel)
+    outcome.table(HERE / "results.csv", summary)
+    outcome.table(HERE / "filters.csv", panel)
     sheets = []
     for place in outcome.finished(panels):
         if OmegaConf.load(place / "config.yaml").seed == 0:
