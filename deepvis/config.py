@@ -85,6 +85,7 @@ class Config:
     batch_size: int = 0
     log_every: int = 5
     resume: str | None = None
+    objective_value: Any = "final/activation"  # or a list
     precision: str = "auto"
     device: str = "auto"
 
@@ -102,10 +103,11 @@ def name(overrides: Iterable[str]) -> str:
       'decay=0.8 model=hed'
     """
     swept = os.environ.get("DEEPVIS_SWEPT", "").split()
-    quiet = ("tracker", "hydra", "batch_size=", "log_every=", "resume=")
+    quiet = ("tracker", "hydra", "batch_size=", "log_every=", "resume=", "objective_value=")
     last = {o.partition("=")[0]: o for o in overrides}  # typed twice, the last one counts
     own = [o for key, o in last.items() if (key in swept if swept else not o.startswith(quiet))]
-    return " ".join(re.sub(r"^[\w.]*\.(?=\w+=)", "", o).replace('"', "") for o in own)
+    short = (re.sub(r"(?<==)-?\d*\.\d{6,}$", lambda m: f"{float(m[0]):.4g}", o) for o in own)  # a search's
+    return " ".join(re.sub(r"^[\w.]*\.(?=\w+=)", "", o).replace('"', "") for o in short)
 
 
 def job_folder(number: int, overrides: Sequence[str]) -> str:

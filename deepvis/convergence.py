@@ -9,6 +9,8 @@ import numpy as np
 
 History = Mapping[str, np.ndarray]
 ENDS = ("converged", "rising", "stuck", "diverged")
+FIGURES = (*(f"filters/{end}" for end in ENDS), "filters/top_share",
+           "final/score", "final/best_score", "final/activation", "final/steps_to_90")  # fmt: skip
 
 
 def ends(history: History) -> list[str]:

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from deepvis import config, devices
 
 # Where the results go and how they are batched and watched; everything else is part of a job's identity.
-NOT_IDENTITY = ("tracker", "batch_size", "log_every", "resume", "device")
+NOT_IDENTITY = ("tracker", "batch_size", "log_every", "resume", "device", "objective_value")
 
 
 class Job(NamedTuple):
@@ -84,6 +84,11 @@ def params(job: Job) -> dict[str, Any]:
         "precision": cfg.precision,
     }
     return named | typed
+
+
+def listed(job: Job) -> dict[str, str]:
+    """What a sweep's ledger has of a job."""
+    return {"name": job.name, "key": job.key, "folder": job.folder.name}
 
 
 def packs(jobs: Sequence[Job]) -> Iterator[Pack]:

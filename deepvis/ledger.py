@@ -76,6 +76,30 @@ def read(folder: Path) -> dict[str, Any]:
         raise ConfigError(f"resume: {folder} has no {FILE}, so there is no sweep to go on with") from err
 
 
+def of_job(folder: Path) -> Path:
+    """The sweep's folder, of a job's; what the door says counts, where its word has come to this process."""
+    return Path(os.environ.get("DEEPVIS_FOLDER", folder.parent))
+
+
+def enlist(folder: Path, jobs: Sequence[Mapping[str, str]]) -> None:
+    """Add the jobs that a search has thought up since; the others are there already.
+
+    Args:
+      folder: of the sweep.
+      jobs: as in `identity`.
+    """
+
+    def missing(entry):
+        known = {job["folder"] for job in entry["jobs"]}
+        return [dict(job, state="PENDING", reason="") for job in jobs if job["folder"] not in known]
+
+    if missing(read(folder)):
+        with FileLock(folder / f".{FILE}.lock"):  # its jobs may be in several processes
+            entry = read(folder)
+            entry["jobs"] += missing(entry)
+            write(folder, entry)
+
+
 def close(folder: Path, states: Mapping[str, State]) -> dict[str, Any]:
     """Write down how a sweep's jobs ended.
 

@@ -182,6 +182,17 @@ def rows(result: Result) -> Iterator[dict[str, Any]]:
         yield {"job": result.name, "filter": index, "end": end} | values | dict(result.params)
 
 
+def value(folder: Path, wanted: str | Sequence[str]) -> float | list[float]:
+    """What a search is told of a finished job: one of its figures, or several.
+
+    Args:
+      folder: ``<job folder>/result``.
+      wanted: ``final/activation`` ..., or a list of such names.
+    """
+    figures = json.loads((folder / "result.json").read_text())["figures"]
+    return figures[wanted] if isinstance(wanted, str) else [figures[name] for name in wanted]
+
+
 def finished(sweep_folder: Path) -> list[Path]:
     """The result folders of a sweep, in the order of its jobs; of a job in a folder of its own, that one."""
     own = [sweep_folder / "result"] if (sweep_folder / "result" / "result.json").is_file() else []

@@ -8,7 +8,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
-from deepvis import composer, errors, lean, terminal
+from deepvis import composer, errors, jobs, lean, ledger, outcome, terminal
 from deepvis.preflight import job_of, tracker_of
 
 
@@ -35,11 +35,15 @@ def launch(
         queue.append(job_of(plan))
         plan.folder.mkdir(parents=True, exist_ok=True)
         returns.append(JobReturn(overrides=list(overrides), cfg=plan.cfg, working_dir=str(Path.cwd())))
+    ledger.enlist(folder, [jobs.listed(job) for job in queue])
     lean.load()  # TensorFlow, now that nothing else can be wrong
     from deepvis import harness
 
     lost = harness.run(queue, tracker_of(queue[0].cfg), os.environ["DEEPVIS_SWEEP"])
     for job, told in zip(queue, returns, strict=True):
-        told.status = JobStatus.FAILED if job.folder in lost else JobStatus.COMPLETED
-        told.return_value = errors.ReportedError(job.name) if job.folder in lost else None
+        if job.folder in lost:
+            told.status, told.return_value = JobStatus.FAILED, errors.ReportedError(job.name)
+        else:
+            told.status = JobStatus.COMPLETED
+            told.return_value = outcome.value(job.folder / "result", job.cfg.objective_value)
     return returns

@@ -70,6 +70,11 @@ def _refusing(plan: Callable[[], list[Plan]], whole: DictConfig, folder: Path) -
     try:
         _check_additions(typed)
         planned = plan()
+        if whole.resume is not None and not planned:
+            raise config.ConfigError(
+                f"resume={whole.resume}: a search thinks up its jobs as it goes and cannot be taken up; "
+                "start it again"
+            )
         checks.check_folder(folder)
         digests = _check(planned)
         tracker = tracker_of(planned[0].cfg if planned else whole)
@@ -99,9 +104,8 @@ def _begin(folder: Path, planned: list[Plan], typed: list[str], digests: dict[st
            tracker: Tracker) -> None:  # fmt: skip
     """Write the sweep's ledger, or take up the one of the sweep that is resumed."""
     made = [job_of(each) for each in planned]
-    known = [{"name": job.name, "key": job.key, "folder": job.folder.name} for job in made]
     sweep = os.environ["DEEPVIS_SWEEP"]
-    entry = ledger.identity(sweep, typed, known, digests)
+    entry = ledger.identity(sweep, typed, [jobs.listed(job) for job in made], digests)
     if resume is not None:
         old = ledger.read(folder)
         ledger.check(old, entry)

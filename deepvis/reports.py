@@ -1,6 +1,5 @@
 """Reports: what a job's run, its folder and whoever watches are told of it."""
 
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,8 +21,8 @@ def begin(job: Job, tags: Mapping[str, str], tracker: Tracker, sweep: str) -> st
       tracker: where.
       sweep: id.
     """
-    sweep_folder = Path(os.environ.get("DEEPVIS_FOLDER", job.folder.parent))
-    own = {"job": job.folder.name, "job_key": job.key, "process": ledger.sign_of_life(sweep_folder)}
+    alive = ledger.sign_of_life(ledger.of_job(job.folder))
+    own = {"job": job.folder.name, "job_key": job.key, "process": alive}
     return tracker.start(sweep, job.name, jobs.params(job), dict(tags) | own)
 
 

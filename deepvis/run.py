@@ -20,23 +20,25 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from deepvis import config, errors, lean, ledger, preflight, sweep, terminal
+from deepvis import config, errors, jobs, lean, ledger, outcome, preflight, sweep, terminal
 from deepvis.composer import Plan
 
 TERMINATED = 143  # 128 + SIGTERM, as shells have it
 
 
-def job(cfg: DictConfig) -> None:
+def job(cfg: DictConfig) -> float | list[float]:
     """Hydra's task: one job, where a launcher hands jobs out one by one."""
     of_hydra = HydraConfig.get()
     folder = Path(of_hydra.runtime.output_dir)
     terminal.take(folder / "deepvis.log")
     one = preflight.job_of(Plan(cfg, list(of_hydra.overrides.task), folder))
+    ledger.enlist(ledger.of_job(folder), [jobs.listed(one)])
     lean.load()  # TensorFlow, now that nothing else can be wrong
     from deepvis import harness
 
     if harness.run([one], preflight.tracker_of(cfg), os.environ["DEEPVIS_SWEEP"]):
         raise errors.ReportedError(one.name)
+    return outcome.value(folder / "result", cfg.objective_value)
 
 
 def main() -> None:
