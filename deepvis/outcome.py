@@ -87,10 +87,13 @@ def write(folder: Path, result: Result, pictures: Pictures) -> Path:
         sets = {"filters": pictures.final, "best": pictures.best}
         sets |= {f"progress/step_{step:05d}": seen for step, seen in pictures.progress.items()}
         sets |= {f"twins/{number}": seen for number, seen in enumerate(pictures.twins, start=1)}
+        written: dict[bytes, Path] = {}  # the last look is the last image, and often the best
         for place, seen in sets.items():
             (partial / place).mkdir(parents=True)
             for index, picture in zip(result.filters, seen, strict=True):
-                images.save(partial / place / f"{label(index)}.png", picture)
+                path = partial / place / f"{label(index)}.png"
+                same = written.setdefault(picture.tobytes(), path)
+                images.save(path, picture) if same is path else link(same, path)
         for name in ARRAYS:
             with (partial / f"{name}.npz").open("wb") as file:
                 np.savez_compressed(file, **getattr(result, name))
@@ -109,6 +112,14 @@ def write(folder: Path, result: Result, pictures: Pictures) -> Path:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
+
+
+def link(path: Path, to: Path) -> None:
+    """The same file under another name; a copy, where the file system has no hard links."""
+    try:
+        to.hardlink_to(path)
+    except OSError:
+        shutil.copyfile(path, to)
 
 
 def clear(folder: Path) -> None:

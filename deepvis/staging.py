@@ -36,27 +36,26 @@ def staged(folder: Path, steps: int) -> Iterator[Path]:
     place = folder.with_name(f".staged.{os.getpid()}")
     try:
         (place / "images").mkdir(parents=True)
+        made: dict[int, Path] = {}  # small copies, by the file that they are of: one may have several names
         for path in folder.glob("filters/*.png"):
-            _image(place / "images", path, f"final~{path.stem}", steps)
+            _image(place / "images", path, f"final~{path.stem}", steps, made)
         for path in folder.glob("progress/*/*.png"):
-            _image(place / "images", path, f"progress~{path.stem}", int(path.parent.name.partition("_")[2]))
+            step = int(path.parent.name.partition("_")[2])
+            _image(place / "images", path, f"progress~{path.stem}", step, made)
         for name in FILES:
-            _link(folder / name, place / name)
+            outcome.link(folder / name, place / name)
         yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _image(place: Path, path: Path, key: str, step: int) -> None:
+def _image(place: Path, path: Path, key: str, step: int, made: dict[int, Path]) -> None:
     name = f"{key}+step+{step}+timestamp+{int(time.time() * 1000)}+{uuid.uuid4()}"
-    _link(path, place / f"{name}.png")
+    outcome.link(path, place / f"{name}.png")
+    small = place / f"{name}+compressed.webp"
+    same = made.setdefault(path.stat().st_ino, small)
+    if same is not small:
+        outcome.link(same, small)
+        return
     with Image.open(path) as picture:
-        small = ImageOps.contain(picture, (GRID, GRID), Image.Resampling.BILINEAR)
-        small.save(place / f"{name}+compressed.webp", method=0)
-
-
-def _link(path: Path, to: Path) -> None:
-    try:
-        to.hardlink_to(path)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(path, to)
+        ImageOps.contain(picture, (GRID, GRID), Image.Resampling.BILINEAR).save(small, method=0)
