@@ -30,8 +30,8 @@ def total_variation(image: np.ndarray) -> float:
       >>> round(total_variation(stripes), 6)
       2.0
     """
-    down, right = (np.abs(np.diff(image, axis=axis)).mean(dtype=float) for axis in (0, 1))
-    return _over(down + right, np.sqrt(image.var(axis=(0, 1), dtype=float).mean()))
+    down, right = (np.abs(np.diff(image, axis=axis)).mean() for axis in (0, 1))
+    return _over(down + right, np.sqrt(_variance(image) / 3))
 
 
 def high_frequency(image: np.ndarray) -> float:
@@ -106,8 +106,8 @@ def saturation(image: np.ndarray) -> float:
       In [0, 1]: 0 without colour, 2/3 where the channels know nothing of one another, 1 where their sum is
       the same everywhere. Photographs lie near 0.1: their channels are correlated (Ruderman et al. 1998).
     """
-    grey = image.mean(axis=-1, dtype=float)
-    return 1 - _over(3 * grey.var(), image.var(axis=(0, 1), dtype=float).sum())
+    grey = image @ np.full(3, 1 / 3, image.dtype)
+    return 1 - _over(3 * grey.var(dtype=float), _variance(image))
 
 
 METRICS: dict[str, Callable[[np.ndarray], float]] = {
@@ -123,6 +123,12 @@ def of(image: np.ndarray) -> dict[str, float]:
     centred = image - image.mean(axis=(0, 1), dtype=float)
     image = (centred / np.abs(centred).max()).astype(np.float32)
     return {name: float(metric(image)) for name, metric in METRICS.items()}
+
+
+def _variance(image: np.ndarray) -> float:
+    """Of all colours together, summed in float64, for float32 loses three digits over so many pixels."""
+    mean = np.einsum("ijc->c", image, dtype=float) / image[..., 0].size
+    return np.einsum("ijc,ijc->", image, image, dtype=float) / image[..., 0].size - mean @ mean
 
 
 def _over(part: float, whole: float) -> float:
