@@ -19,7 +19,7 @@ Hyper = Mapping[str, tf.Tensor]  # one number per image, [B], under each name; "
 class Parts(NamedTuple):
     """What a step is made of, for one set of hyperparameters."""
 
-    measure: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]  # image -> score, activation, rank
+    measure: Callable[[tf.Tensor], tuple[tf.Tensor, ...]]  # image -> score, activation, rank, margin
     update: Callable[[tf.Tensor], tf.Tensor]  # grad -> delta
     regularize: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]  # (image, grad, step) -> image
 
@@ -42,6 +42,7 @@ class Record(NamedTuple):
     gradient_rms: tf.Tensor
     image_rms: tf.Tensor
     rank: tf.Tensor
+    margin: tf.Tensor
     alive: tf.Tensor
 
 
@@ -64,7 +65,7 @@ def step(state: State, parts: Parts, steps: tf.Tensor) -> tuple[State, Record]:
     """
     with tf.GradientTape() as tape:
         tape.watch(state.image)
-        score, activation, rank = parts.measure(state.image)
+        score, activation, rank, margin = parts.measure(state.image)
     # The gradient of a vector is that of its sum; no image enters another's score, so each keeps its own.
     grad = tape.gradient(score, state.image)
 
@@ -72,7 +73,7 @@ def step(state: State, parts: Parts, steps: tf.Tensor) -> tuple[State, Record]:
     going = state.step < steps
     stays_finite = tf.reduce_all(tf.math.is_finite(moved), axis=[1, 2, 3]) | ~going
     alive = state.alive & tf.math.is_finite(score) & stays_finite
-    record = Record(score, activation, rms(grad), rms(state.image), rank, alive)
+    record = Record(score, activation, rms(grad), rms(state.image), rank, margin, alive)
 
     better = score > state.best_score  # false for NaN
     return State(

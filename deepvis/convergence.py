@@ -115,6 +115,7 @@ def curves(history: History) -> dict[str, np.ndarray]:
         "gradient_rms/mean": mean("gradient_rms"),
         "image_rms/mean": mean("image_rms"),
         "rank/mean": mean("rank"),
+        "margin/mean": mean("margin"),
         "rank/top_share": over("rank", lambda r, axis: (r == 0).mean(axis=axis), np.inf),
     }
 

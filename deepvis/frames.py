@@ -27,8 +27,9 @@ def results(
 
     Returns:
       A row a job and filter: ``job``, ``filter``, ``end`` (one of `deepvis.convergence.ENDS`), ``score``,
-      ``activation`` and ``rank`` of the last image, its `deepvis.metrics`, and the job's parameters, what was
-      swept among them, as numbers where they are some.
+      ``activation``, ``rank`` and ``margin`` of the last image, and its `deepvis.metrics`; with twins how
+      far they end from each of these (``score_floor`` ...); and the job's parameters, what was swept among
+      them, as numbers where they are some.
 
     Raises:
       ConfigError: there is no such sweep.

@@ -10,6 +10,7 @@ where up is better and no image sees another. `reading` returns what is recorded
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -28,6 +29,7 @@ class Reading(NamedTuple):
 
     activation: tf.Tensor  # mean of the map behind the ReLU
     rank: tf.Tensor  # how many of the layer's channels have a higher mean pre-activation; 0 is the top
+    margin: tf.Tensor  # to the best of the others, in standard deviations over the layer's channels
 
 
 def channel(layer: str, filters: tf.Tensor, pre_activation: bool = True) -> Objective:
@@ -53,22 +55,31 @@ def channel(layer: str, filters: tf.Tensor, pre_activation: bool = True) -> Obje
 
 
 def reading(layer: str, filters: tf.Tensor) -> Callable[[Mapping[str, Activation]], Reading]:
-    """The filter's mean activation, and its rank among its layer's channels.
+    r"""The filter's mean activation, and how it stands among its layer's channels.
 
-    The rank is taken before the ReLU whatever the objective is: behind it most channels tie at zero.
+    .. math:: \mathrm{rank} = |\{c : \bar a_c > \bar a_k\}|, \quad
+              \mathrm{margin} = (\bar a_k - \max_{c \ne k} \bar a_c) \, / \, \operatorname{std}_c(\bar a_c)
+
+    Both are taken before the ReLU whatever the objective is: behind it most channels tie at zero.
 
     Args:
       layer: name.
       filters: one channel per image, ``[B]`` int32.
 
     Returns:
-      activations -> Reading.
+      activations -> Reading. A margin above 0 is a rank of 0.
     """
 
     def read(activations):
         pre, post = (_means(maps) for maps in activations[layer])  # [B, C]
-        above = pre > _own(pre, filters)[:, None]
-        return Reading(_own(post, filters), tf.reduce_sum(tf.cast(above, tf.float32), axis=1))
+        own = _own(pre, filters)
+        others = tf.where(tf.one_hot(filters, pre.shape[1], on_value=True, off_value=False), -np.inf, pre)
+        rank = tf.reduce_sum(tf.cast(pre > own[:, None], tf.float32), axis=1)
+        # The maximum keeps the graph's optimizer from making the quotient a product with 1 / sqrt, whose last bit
+        # depends on the place in the batch.
+        spread = tf.maximum(tf.math.reduce_std(pre, axis=1), 1e-30)
+        margin = (own - tf.reduce_max(others, axis=1)) / spread
+        return Reading(_own(post, filters), rank, margin)
 
     return read
 

@@ -5,7 +5,7 @@
   filters/f012.png  best/f012.png    one picture a filter
   progress/step_00005/f012.png       the same, on the way
   history.npz                        what was seen of each step, [steps + 1, filters]: score, activation,
-                                     gradient_rms, image_rms, rank, alive
+                                     gradient_rms, image_rms, rank, margin, alive
   metrics.npz                        what each last image is like, [filters]: the names of deepvis.metrics
   twins.npz                          both of each twin, [twins, steps + 1, filters] and [twins, filters]
   twins/1/f012.png                   the last images of the twins, if there are some
@@ -28,7 +28,7 @@ from deepvis import images
 
 ARRAYS = ("history", "metrics", "twins")  # of a result, each in a file of its own
 TEXTS = (*(f"{name}.npz" for name in ARRAYS), "config.yaml", "result.json")  # all but the pictures
-LAST = ("score", "activation", "rank")  # of a history, whose last row is what a job came to
+LAST = ("score", "activation", "rank", "margin")  # of a history, whose last row is what a job came to
 FAILED = "failed.txt"  # in a job's folder: why it failed, where no run of the tracker could be told
 
 

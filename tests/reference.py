@@ -224,3 +224,9 @@ def rank(pre, index):
     """How many channels of the layer answer more than this one; 0 is the top."""
     means = pre.mean(axis=(0, 1))
     return sum(other > means[index] for other in means)
+
+
+def margin(pre, index):
+    """To the best of the other channels, in standard deviations over all of them."""
+    means = pre.mean(axis=(0, 1), dtype=float)
+    return (means[index] - max(np.delete(means, index))) / means.std()

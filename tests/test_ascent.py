@@ -128,6 +128,7 @@ def test_activations_score_and_rank_of_tiny_equal_a_forward_pass_in_numpy(layer,
                 reference.score(after, index), abs=1e-5 * scale
             )
             assert read.rank[i] == reference.rank(before, index)
+            assert float(read.margin[i]) == pytest.approx(reference.margin(before, index), rel=1e-3, abs=1e-4)
 
 
 @pytest.mark.parametrize("pre", [True, False])

@@ -21,6 +21,7 @@ def history(*columns, **others):
         "activation": np.maximum(score, 0),
         "image_rms": np.ones_like(score),
         "rank": np.zeros_like(score),
+        "margin": np.ones_like(score),
     }
     return made | {k: np.asarray(v, bool if k == "alive" else np.float32) for k, v in others.items()}
 

@@ -153,7 +153,7 @@ def test_xla_compiles_the_same_graph(monkeypatch, tmp_path):
 def test_a_graph_is_placed_on_the_device_that_it_was_given():
     def build(hyper):
         return ascent.Parts(
-            measure=lambda image: (tf.reduce_sum(image, axis=[1, 2, 3]),) * 3,
+            measure=lambda image: (tf.reduce_sum(image, axis=[1, 2, 3]),) * 4,
             update=lambda grad: grad,
             regularize=lambda image, grad, step: image,
         )

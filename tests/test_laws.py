@@ -393,6 +393,9 @@ def test_reading_equals_the_oracle_and_ties_share_a_rank():
     post = np.maximum(pre, 0).astype(float)
     close(read.activation.numpy(), np.array([reference.score(post[i], k) for i, k in enumerate(filters)]))
     bitwise(read.rank.numpy(), np.float32([reference.rank(pre[i], k) for i, k in enumerate(filters)]))
+    wanted = np.array([reference.margin(pre[i], k) for i, k in enumerate(filters)])
+    np.testing.assert_allclose(read.margin.numpy(), wanted, rtol=1e-3, atol=1e-4)
+    assert ((read.margin.numpy() > 0) <= (read.rank.numpy() == 0)).all()
     tops = objectives.reading("it", tf.constant(pre.mean((1, 2)).argmax(1).astype(np.int32)))(seen)
     assert not tops.rank.numpy().any()
 
@@ -649,7 +652,7 @@ def test_an_image_whose_score_is_no_number_freezes_alone():
     def falling(hyper):
         def measure(image):
             score = -tf.reduce_mean(tf.where(image < 0, np.nan, image), axis=[1, 2, 3])
-            return score, score, score
+            return score, score, score, score
 
         rate = tf.reshape(hyper["optimizer.rate"], [-1, 1, 1, 1])
         return ascent.Parts(measure, lambda grad: rate * grad, lambda image, grad, step: image)

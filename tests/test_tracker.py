@@ -161,7 +161,7 @@ def curves_by_hand(history):
         ]
         if not alive:
             continue
-        for name in ("score", "activation", "gradient_rms", "image_rms", "rank"):
+        for name in ("score", "activation", "gradient_rms", "image_rms", "rank", "margin"):
             values = [float(history[name][step, f]) for f in alive]
             found[f"{name}/mean", step] = sum(values) / len(values)
             if name == "score":

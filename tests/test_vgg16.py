@@ -169,7 +169,7 @@ def test_before_its_relu_no_filter_is_stuck_where_behind_it_many_are(tmp_path):
 
             def measure(image):
                 score = goal(activations(image, [layer]))
-                return score, score, score
+                return score, score, score, score
 
             def update(grad):
                 size = tf.sqrt(tf.reduce_mean(tf.square(grad), axis=[1, 2, 3], keepdims=True))
