@@ -75,8 +75,8 @@ def reading(layer: str, filters: tf.Tensor) -> Callable[[Mapping[str, Activation
         own = _own(pre, filters)
         others = tf.where(tf.one_hot(filters, pre.shape[1], on_value=True, off_value=False), -np.inf, pre)
         rank = tf.reduce_sum(tf.cast(pre > own[:, None], tf.float32), axis=1)
-        # The maximum keeps the graph's optimizer from making the quotient a product with 1 / sqrt, whose last bit
-        # depends on the place in the batch.
+        # The maximum keeps the graph's optimizer from making the quotient a product with 1 / sqrt, whose last
+        # bit depends on the place in the batch.
         spread = tf.maximum(tf.math.reduce_std(pre, axis=1), 1e-30)
         margin = (own - tf.reduce_max(others, axis=1)) / spread
         return Reading(_own(post, filters), rank, margin)
