@@ -18,7 +18,7 @@ from deepvis.config import CONF
 TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=0-3", "size=16", "steps=2", "tracker=memory",
         "precision=float32"]  # fmt: skip
 # Where results go, how images are batched and how often they are looked at: none of it changes a result.
-FREE = ("tracker", "batch_size", "log_every", "resume", "device")
+FREE = ("tracker", "batch_size", "log_every", "resume", "device", "objective_value")
 
 
 @functools.cache  # composing takes a tenth of a second; what is composed is read only

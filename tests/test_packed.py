@@ -341,10 +341,10 @@ outcome.write = write
         """
 from deepvis import harness, graph
 real = graph.start
-def start(job, index):
+def start(job, index, twin):
     if "decay=0.8" in job.name:
         raise FileNotFoundError(2, "No such file or directory", "gone.png")
-    return real(job, index)
+    return real(job, index, twin)
 graph.start = start
 """,
         "gone.png: No such file or directory",
@@ -496,7 +496,7 @@ def test_the_command_that_is_printed_goes_on_with_the_sweep_however_it_was_typed
     """A sweep whose every job fails at first; the printed command is then copied into a shell."""
     change = """
 from deepvis import graph
-def start(job, index):
+def start(job, index, twin):
     raise RuntimeError("not yet")
 graph.start = start
 """

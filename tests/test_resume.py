@@ -175,10 +175,10 @@ def test_a_job_that_failed_is_run_again(forker, tmp_path):
     change = """
 from deepvis import graph
 real = graph.start
-def start(job, index):
+def start(job, index, twin):
     if "decay=0.8" in job.name:
         raise RuntimeError("not today")
-    return real(job, index)
+    return real(job, index, twin)
 graph.start = start
 """
     assert forker.run(tmp_path, *typed, change=change).code == 1
