@@ -35,6 +35,8 @@ all threads, of whole processes where a process is measured. `tests/benchmarks/`
 - The first step is done when its live picture is on the disk, in a folder that has a store.
 - A whole layer takes two steps here; each further look at it keeps 25 MB of pictures. The long sweep is jobs
   of 16 filters on block3_conv1 at 64 px, one step.
+
+What stands in the way of a bound that is not met: [limits.md](limits.md).
 """
 
 
