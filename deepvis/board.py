@@ -47,8 +47,9 @@ class Board:
         steps, n = self.job.cfg.steps, len(look.record["score"])
         shape = 1 + self.job.cfg.twins, steps + 1, len(self.final)
         for name, values in look.record.items():
-            whole = self.history.setdefault(name, np.zeros(shape, values.dtype))
-            own = whole[row.twin, look.first : look.first + n, row.column]
+            if name not in self.history:
+                self.history[name] = np.zeros(shape, values.dtype)
+            own = self.history[name][row.twin, look.first : look.first + n, row.column]
             own[:] = values[: len(own), place]
         self.image[row.twin, row.column] = look.image[place]
         if row.twin:

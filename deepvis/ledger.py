@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -54,8 +54,12 @@ def identity(sweep: str, typed: Sequence[str], jobs: Sequence[Mapping[str, str]]
         "weights": dict(weights),
         "start": _now(),
         "end": None,
-        "jobs": [dict(job, state="PENDING", reason="") for job in jobs],
+        "jobs": _pending(jobs),
     }
+
+
+def _pending(jobs: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
+    return [dict(job, state="PENDING", reason="") for job in jobs]
 
 
 def write(folder: Path, entry: Mapping[str, Any]) -> None:
@@ -91,7 +95,7 @@ def enlist(folder: Path, jobs: Sequence[Mapping[str, str]]) -> None:
 
     def missing(entry):
         known = {job["folder"] for job in entry["jobs"]}
-        return [dict(job, state="PENDING", reason="") for job in jobs if job["folder"] not in known]
+        return _pending(job for job in jobs if job["folder"] not in known)
 
     if missing(read(folder)):
         with FileLock(folder / f".{FILE}.lock"):  # its jobs may be in several processes
