@@ -17,7 +17,8 @@ class Look(NamedTuple):
     """What the host sees after a chunk."""
 
     first: int  # step of the first record
-    record: Mapping[str, np.ndarray]  # what each step saw, [n, B]
+    record: Mapping[str, np.ndarray]  # what each step saw before it moved, [n, B]
+    came_to: Mapping[str, np.ndarray]  # where a job ends: its images measured once more, [B] or [B, C]
     image: np.ndarray  # [B, H, W, C] centred, after the chunk
     best: np.ndarray
 
@@ -37,10 +38,11 @@ class Board:
         self.progress: dict[int, list[np.ndarray]] = {}
         self.history: dict[str, np.ndarray] = {}  # [1 + twins, steps + 1, filters]
         self.image: dict[tuple[int, int], np.ndarray] = {}  # by twin and column: centred pixels
+        self.came_to: dict[tuple[int, int], dict[str, np.ndarray]] = {}  # likewise
 
     def is_done(self, look: Look) -> bool:
-        """Whether this job's images in that look have taken their steps, and been measured once more."""
-        return look.first + len(look.record["score"]) > self.job.cfg.steps
+        """Whether this job's images in that look have taken their steps."""
+        return look.first + len(look.record["score"]) >= self.job.cfg.steps
 
     def see(self, row: Row, look: Look, place: int) -> None:
         """Take over what a look shows of one image."""
@@ -49,8 +51,13 @@ class Board:
         for name, values in look.record.items():
             if name not in self.history:
                 self.history[name] = np.zeros(shape, values.dtype)
-            own = self.history[name][row.twin, look.first : look.first + n, row.column]
+            own = self.history[name][row.twin, look.first : min(look.first + n, steps), row.column]
             own[:] = values[: len(own), place]
+        if self.is_done(look):
+            last = {name: values[place] for name, values in look.came_to.items()}
+            for name in self.history:
+                self.history[name][row.twin, steps, row.column] = last.pop(name)
+            self.came_to[row.twin, row.column] = last
         self.image[row.twin, row.column] = look.image[place]
         if row.twin:
             return
@@ -68,11 +75,12 @@ class Board:
         job, seconds = self.job, time.time() - self.began
         twins, n = range(1, 1 + job.cfg.twins), len(job.filters)
         history = {name: values[0] for name, values in self.history.items()}
-        each = {place: metrics.of(image) for place, image in self.image.items()}
+        each = {place: metrics.of(image) | self.came_to[place] for place, image in self.image.items()}
         found = {
             name: np.array([[each[twin, i][name] for i in range(n)] for twin in (0, *twins)])
-            for name in metrics.METRICS
+            for name in each[0, 0]
         }
+        features = found.pop("features")[0]
         speed = len(each) * job.cfg.steps / seconds
         result = Result(
             name=job.name,
@@ -85,6 +93,7 @@ class Board:
             figures={},
             history=history,
             metrics={name: values[0] for name, values in found.items()},
+            features={"post": features},
             twins={name: values[1:] for name, values in (self.history | found).items()},
             config=OmegaConf.to_yaml(job.cfg, resolve=True),
         )

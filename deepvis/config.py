@@ -85,6 +85,7 @@ class Config:
     batch_size: int = 0
     log_every: int = 5
     resume: str | None = None
+    robustness: bool = True
     objective_value: Any = "final/activation"  # or a list
     precision: str = "auto"
     device: str = "auto"

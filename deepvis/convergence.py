@@ -1,6 +1,7 @@
 """Metrics of convergence: (history {name: [steps + 1, filters]}) -> how each filter ended, and figures.
 
-Row t of a history is what was seen after t steps. Each figure is defined here and nowhere else.
+Row t of a history is what was seen after t steps; the last has no gradient (NaN). Each figure is defined
+here and nowhere else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +43,7 @@ def ends(history: History) -> list[str]:
     with np.errstate(invalid="ignore"):  # inf - inf, of a filter that diverged
         rise = best[-1] - score[0]
         rising = best[-1] - best[last_quarter] > 0.05 * rise
-    stuck = (gradient == 0).all(axis=0) & ~(rise > 0)
+    stuck = (gradient[:-1] == 0).all(axis=0) & ~(rise > 0)
     return [
         "diverged" if d else "stuck" if s else "rising" if r else "converged"
         for d, s, r in zip(~alive[-1].astype(bool), stuck, rising, strict=True)

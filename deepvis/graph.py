@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from hydra.utils import get_method
 
-from deepvis import ascent, config, jobs, objectives, ops, regularizers, starts, weights
+from deepvis import ascent, config, jobs, objectives, ops, regularizers, starts, views, weights
 from deepvis.board import Look
 from deepvis.jobs import Job, Pack, Row
 
@@ -24,6 +24,7 @@ class Graph(NamedTuple):
     """A skeleton, compiled."""
 
     advance: ascent.Advance
+    finish: ascent.Finish
     tags: Mapping[str, str]  # what is known of its weights and its device
 
 
@@ -75,7 +76,7 @@ def compiled(skeleton: str, active: frozenset[str]) -> Graph:
         "tensorflow": tf.__version__,
     }
     # XLA's convolutions win on a GPU; on a processor oneDNN's are faster than XLA's.
-    return Graph(ascent.compiled(build, device, xla=is_gpu), tags)
+    return Graph(*ascent.compiled(build, device, xla=is_gpu), tags)
 
 
 def ascend(pack: Pack, batch: Sequence[Row], start: np.ndarray, made: Graph, total: int) -> Iterator[Look]:
@@ -86,10 +87,10 @@ def ascend(pack: Pack, batch: Sequence[Row], start: np.ndarray, made: Graph, tot
       batch: the images.
       start: where they start, ``[rows, H, W, C]``.
       made: the pack's graph.
-      total: steps of the longest job, and one more.
+      total: steps of the longest job.
 
     Yields:
-      What is seen after each chunk.
+      What is seen after each chunk; where a job of the batch has done its steps, what its images came to.
     """
     numbers = jobs.hyper(pack, batch)
     regs = [pack.jobs[row.job].cfg.reg for row in batch]
@@ -106,14 +107,38 @@ def ascend(pack: Pack, batch: Sequence[Row], start: np.ndarray, made: Graph, tot
 
     hyper = {name: whole(array) for name, array in numbers.items()}
     state, first = ascent.init(whole(start)), 0
-    chunk = pack.jobs[0].cfg.log_every
+    chunk, shape = pack.jobs[0].cfg.log_every, json.loads(pack.skeleton)
+    filters, ends = numbers["filter"], set(numbers["steps"])
     while first < total:
-        # The last chunk measures once more than it steps, so that a history ends with the final image.
-        n = chunk if first + chunk < total - 1 else total - first
+        n = min(chunk, total - first)
         state, record = ascent.climb(made.advance, state, hyper, n)
-        seen = {name: values.numpy() for name, values in record._asdict().items()}
-        yield Look(first, seen, state.image.numpy(), state.best_image.numpy())
+        came_to = {}
+        if any(first < end <= first + n for end in ends):
+            state, last, features = made.finish(state, hyper)
+            came_to = _arrays(last) | {"features": features.numpy()}
+            if shape["robustness"]:
+                came_to |= _kept(made, state, hyper, filters, came_to["score"])
+        yield Look(first, _arrays(record), came_to, state.image.numpy(), state.best_image.numpy())
         first += n
+
+
+def _kept(
+    made: Graph, state: ascent.State, hyper: ascent.Hyper, filters: np.ndarray, score: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The share of its score that each image keeps under each view, [B]; NaN where it has none."""
+    images = state.image.numpy()
+    filters = np.concatenate([filters, np.repeat(filters[-1:], len(images) - len(filters))])
+    seen = [views.of(image, int(index)) for image, index in zip(images, filters, strict=True)]
+    own = np.where((score > 0) & np.isfinite(score), score, np.nan)
+    kept = {}
+    for name in views.VIEWS:
+        moved = state._replace(image=tf.constant(np.stack([each[name] for each in seen])))
+        kept[f"kept_{name}"] = made.finish(moved, hyper)[1].score.numpy() / own
+    return {"robustness": np.mean(list(kept.values()), axis=0)} | kept
+
+
+def _arrays(record: ascent.Record) -> dict[str, np.ndarray]:
+    return {name: values.numpy() for name, values in record._asdict().items()}
 
 
 def start(job: Job, index: int, twin: int = 0) -> np.ndarray:

@@ -72,7 +72,7 @@ def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> dict[Path, str]:
 def _run_pack(life: Life, made: Graph) -> None:
     pack, boards = life.pack, life.boards
     title = pack.jobs[0].name if len(pack.jobs) == 1 else f"{len(pack.jobs)} jobs"
-    lengths = [1 + max(pack.jobs[row.job].cfg.steps for row in batch) for batch in pack.batches]
+    lengths = [max(pack.jobs[row.job].cfg.steps for row in batch) for batch in pack.batches]
     began: set[int] = set()
     with terminal.progress(title, sum(lengths)) as advance:
         for batch, length in zip(pack.batches, lengths, strict=True):

@@ -164,7 +164,17 @@ def hyper(pack: Pack, batch: Sequence[Row]) -> dict[str, np.ndarray]:
 def _skeleton(cfg: DictConfig) -> str:
     plain = OmegaConf.to_container(cfg, resolve=True)
     shape = {
-        k: plain[k] for k in ("model", "objective", "size", "precision", "device", "batch_size", "log_every")
+        k: plain[k]
+        for k in (
+            "model",
+            "objective",
+            "size",
+            "precision",
+            "device",
+            "batch_size",
+            "log_every",
+            "robustness",
+        )
     }
     shape |= {"layer": plain["layer"]["name"], "combine": plain["reg"]["combine"],
               "optimizer": plain["optimizer"]["_target_"]}  # fmt: skip

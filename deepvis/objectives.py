@@ -25,11 +25,12 @@ Objective = Callable[[Mapping[str, Activation]], tf.Tensor]
 
 
 class Reading(NamedTuple):
-    """What is recorded of a filter beside its score, each [B]."""
+    """What is recorded of a filter beside its score, each [B] but the last."""
 
     activation: tf.Tensor  # mean of the map behind the ReLU
     rank: tf.Tensor  # how many of the layer's channels have a higher mean pre-activation; 0 is the top
     margin: tf.Tensor  # to the best of the others, in standard deviations over the layer's channels
+    features: tf.Tensor  # mean of each of the layer's maps behind its ReLU, [B, C]
 
 
 def channel(layer: str, filters: tf.Tensor, pre_activation: bool = True) -> Objective:
@@ -79,7 +80,7 @@ def reading(layer: str, filters: tf.Tensor) -> Callable[[Mapping[str, Activation
         # bit depends on the place in the batch.
         spread = tf.maximum(tf.math.reduce_std(pre, axis=1), 1e-30)
         margin = (own - tf.reduce_max(others, axis=1)) / spread
-        return Reading(_own(post, filters), rank, margin)
+        return Reading(_own(post, filters), rank, margin, post)
 
     return read
 

@@ -6,7 +6,9 @@
   progress/step_00005/f012.png       the same, on the way
   history.npz                        what was seen of each step, [steps + 1, filters]: score, activation,
                                      gradient_rms, image_rms, rank, margin, alive
-  metrics.npz                        what each last image is like, [filters]: the names of deepvis.metrics
+  metrics.npz                        what each last image is like, [filters]: the names of deepvis.metrics,
+                                     and robustness with the share of the score kept under each view
+  features.npz                       post: mean of each map of the layer behind its ReLU, [filters, channels]
   twins.npz                          both of each twin, [twins, steps + 1, filters] and [twins, filters]
   twins/1/f012.png                   the last images of the twins, if there are some
   config.yaml                        the composed config
@@ -26,7 +28,7 @@ import numpy as np
 
 from deepvis import images
 
-ARRAYS = ("history", "metrics", "twins")  # of a result, each in a file of its own
+ARRAYS = ("history", "metrics", "features", "twins")  # of a result, each in a file of its own
 TEXTS = (*(f"{name}.npz" for name in ARRAYS), "config.yaml", "result.json")  # all but the pictures
 LAST = ("score", "activation", "rank", "margin")  # of a history, whose last row is what a job came to
 FAILED = "failed.txt"  # in a job's folder: why it failed, where no run of the tracker could be told
@@ -45,6 +47,7 @@ class Result(NamedTuple):
     figures: Mapping[str, float]
     history: Mapping[str, np.ndarray]
     metrics: Mapping[str, np.ndarray]  # of the last images, [filters] each
+    features: Mapping[str, np.ndarray]  # of the layer, by the last images, [filters, channels]
     twins: Mapping[str, np.ndarray]  # history and metrics of the twins, [twins, ...] each
     config: str  # YAML
 

@@ -11,7 +11,7 @@ from conftest import choices, job_of
 from omegaconf import OmegaConf
 from PIL import Image
 
-from deepvis import config, harness, images, jobs, metrics, models, objectives, ops, outcome, weights
+from deepvis import config, harness, images, jobs, metrics, models, objectives, ops, outcome, views, weights
 from deepvis import graph as graphs
 from deepvis.tracker import Memory
 
@@ -28,7 +28,7 @@ def images_on_the_way(job: jobs.Job) -> tuple[list[np.ndarray], dict[str, np.nda
     pack = next(jobs.packs([job]))
     made = graphs.compiled(pack.skeleton, pack.active)
     start = np.stack([graphs.start(job, index) for index in job.filters])
-    looks = list(graphs.ascend(pack, pack.batches[0], start, made, job.cfg.steps + 1))
+    looks = list(graphs.ascend(pack, pack.batches[0], start, made, job.cfg.steps))
     history = {name: np.concatenate([look.record[name] for look in looks]) for name in ("score", *CHECKED)}
     return [start, *(look.image for look in looks)], history
 
@@ -75,7 +75,6 @@ def test_each_step_of_an_ascent_equals_the_oracle(reg, optimizer, pre, tmp_path)
             grad = gradient(image, index, pre)
             oracle = reference.next_image(image, grad, t, numbers, rule, MEAN)
             scale = max(np.abs(oracle).max(), np.abs(image).max())
-            # The last of 20 steps is taken together with the measurement after it.
             np.testing.assert_allclose(seen[t + 1][i], oracle, rtol=0, atol=1e-4 * scale)
             maps = reference.forward(image, WEIGHTS.layers, LAYER)
             assert history["score"][t, i] == pytest.approx(
@@ -253,10 +252,38 @@ def test_the_metrics_of_a_job_are_those_of_its_last_images(tmp_path):
     finals = images_on_the_way(job_of(tmp_path, "reg=combined", "steps=5", "log_every=2"))[0][-1]
     found = outcome.read(tmp_path / "result")
     each = [metrics.of(image) for image in finals]
-    for name, values in found.metrics.items():
-        np.testing.assert_array_equal(values, [one[name] for one in each])
-        assert found.figures[f"image/{name}"] == np.median(values)
-    assert list(found.metrics) == list(metrics.METRICS)
+    for name in metrics.METRICS:
+        np.testing.assert_array_equal(found.metrics[name], [one[name] for one in each])
+        assert found.figures[f"image/{name}"] == np.median(found.metrics[name])
+    seen = ["robustness", *(f"kept_{name}" for name in views.VIEWS)]
+    assert list(found.metrics) == [*metrics.METRICS, *seen]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 16])
+def test_what_an_image_came_to_is_measured_by_the_oracle_through_every_view(batch_size, tmp_path):
+    """The last row of a history, the layer's features, and the share of the score that each view keeps."""
+    common = "reg=combined", "layer.filters=[3,0,11,7]"
+    finals = images_on_the_way(job_of(tmp_path, *common, "log_every=20"))[0][-1]
+    job = job_of(tmp_path, *common, f"batch_size={batch_size}")
+    harness.run([job], Memory(), "sweep")
+    found = outcome.read(tmp_path / "result")
+    for i, (index, image) in enumerate(zip(job.filters, finals, strict=True)):
+        pre, post = reference.forward(image, WEIGHTS.layers, LAYER)
+        own = reference.score(pre, index)
+        assert found.history["score"][-1, i] == pytest.approx(own, rel=1e-4)
+        assert found.history["activation"][-1, i] == pytest.approx(reference.score(post, index), rel=1e-4)
+        np.testing.assert_allclose(found.features["post"][i], post.mean(axis=(0, 1)), rtol=1e-3, atol=1e-3)
+        kept = {}
+        for name, view in views.of(image, index).items():
+            kept[name] = reference.score(reference.forward(view, WEIGHTS.layers, LAYER)[0], index) / own
+            assert found.metrics[f"kept_{name}"][i] == pytest.approx(kept[name], rel=1e-3)
+        assert found.metrics["robustness"][i] == pytest.approx(np.mean(list(kept.values())), rel=1e-3)
+    assert np.isnan(found.history["gradient_rms"][-1]).all()
+
+
+def test_robustness_is_left_out_on_request(tmp_path):
+    harness.run([job_of(tmp_path, "steps=2", "robustness=false")], Memory(), "sweep")
+    assert list(outcome.read(tmp_path / "result").metrics) == list(metrics.METRICS)
 
 
 TWINS = ("steps=6", "log_every=4", "reg.decay=0.9", "reg.blur=3")
@@ -295,8 +322,9 @@ def test_a_twin_is_the_ascent_of_a_start_one_rounding_off(tmp_path):
         start = np.stack([graphs.start(job, index, twin) for index in job.filters])
         own = np.stack([graphs.start(job, index) for index in job.filters])
         assert (start != own).all() and (np.abs(start - own) <= np.abs(own) * 2e-7).all()
-        looks = list(graphs.ascend(pack, pack.batches[0], start, made, job.cfg.steps + 1))
+        looks = list(graphs.ascend(pack, pack.batches[0], start, made, job.cfg.steps))
         score = np.concatenate([look.record["score"] for look in looks])
+        score = np.concatenate([score, looks[-1].came_to["score"][None]])
         assert score.tobytes() == found.twins["score"][twin - 1].tobytes()
         each = [metrics.of(image) for image in looks[-1].image]
         for name in metrics.METRICS:

@@ -153,14 +153,14 @@ def test_xla_compiles_the_same_graph(monkeypatch, tmp_path):
 def test_a_graph_is_placed_on_the_device_that_it_was_given():
     def build(hyper):
         return ascent.Parts(
-            measure=lambda image: (tf.reduce_sum(image, axis=[1, 2, 3]),) * 4,
+            measure=lambda image: (tf.reduce_sum(image, axis=[1, 2, 3]),) * 5,
             update=lambda grad: grad,
             regularize=lambda image, grad, step: image,
         )
 
     given = ascent.init(tf.zeros([2, 4, 4, 3])), {"steps": tf.constant([3, 3])}
     for device, name in (("cpu", "CPU"), ("gpu:1", "GPU:1")):
-        made = ascent.compiled(build, device).get_concrete_function(*given).graph
+        made = ascent.compiled(build, device)[0].get_concrete_function(*given).graph
         placed = {op.device for op in made.get_operations() if op.type != "Placeholder"}
         assert placed and all(name in each for each in placed if each), placed
 

@@ -25,6 +25,7 @@ def example(seed=0):
         name="decay=0.8 blur=3", key="0123456789ab", layer="block5_conv1", filters=FILTERS,
         ends=("converged", "stuck", "diverged"), params={"reg.decay": "0.8", "steps": STEPS, "seed": seed},
         tags={"weights.digest": "abc", "ü": "ø"}, figures={"final/score": 1.25}, history=history,
+        features={"post": np.ones((3, 16))},
         twins={"score": rng.normal(0, 1, (2, STEPS + 1, 3)), "sparsity": np.ones((2, 3))},
         metrics={"sparsity": np.array([0.25, np.nan, 1.0]), "saturation": np.zeros(3)},
         config=f"seed: {seed}\nname: é\n",
@@ -85,10 +86,7 @@ def test_every_picture_is_where_the_layout_says_and_nothing_else_is(tmp_path):
         }
     for place, picture in wanted.items():
         np.testing.assert_array_equal(pixels(folder / place), picture, err_msg=place)
-    assert set(tree(tmp_path / "0_job")) == {
-        f"result/{name}"
-        for name in [*wanted, "history.npz", "metrics.npz", "twins.npz", "config.yaml", "result.json"]
-    }
+    assert set(tree(tmp_path / "0_job")) == {f"result/{name}" for name in [*wanted, *outcome.TEXTS]}
     json.loads((folder / "result.json").read_text(), parse_constant=pytest.fail)
 
 
@@ -119,7 +117,7 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
 STAGES = (
     # 2 galleries, then 3 pictures of 6 kinds: each is a call of images.save
     [(images, "save", k) for k in range(1, 21)]
-    + [(np, "savez_compressed", k) for k in range(1, 4)]
+    + [(np, "savez_compressed", k) for k in range(1, 5)]
     + [(json, "dumps", 1)]
     + [(Path, "write_text", 1), (Path, "write_text", 2)]
     + [(Path, "mkdir", k) for k in range(1, 4)]

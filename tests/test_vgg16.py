@@ -36,7 +36,7 @@ def images_on_the_way(job: jobs.Job) -> list[np.ndarray]:
     pack = next(jobs.packs([job]))
     made = graphs.compiled(pack.skeleton, pack.active)
     start = np.stack([graphs.start(job, index) for index in job.filters])
-    looks = graphs.ascend(pack, pack.batches[0], start, made, job.cfg.steps + 1)
+    looks = graphs.ascend(pack, pack.batches[0], start, made, job.cfg.steps)
     return [start, *(look.image for look in looks)]
 
 
@@ -118,7 +118,7 @@ def climb(layer: str, size: int, filters, batch: int, reg: str, folder) -> dict[
     found = {}
     for rows in pack.batches:
         start = np.stack([graphs.start(job, job.filters[row.column]) for row in rows])
-        looks = list(graphs.ascend(pack, rows, start, made, 21))
+        looks = list(graphs.ascend(pack, rows, start, made, 20))
         for i, row in enumerate(rows):
             scores = np.concatenate([look.record["score"][:, i] for look in looks])
             found[job.filters[row.column]] = looks[-1].image[i], scores
@@ -169,7 +169,7 @@ def test_before_its_relu_no_filter_is_stuck_where_behind_it_many_are(tmp_path):
 
             def measure(image):
                 score = goal(activations(image, [layer]))
-                return score, score, score, score
+                return score, score, score, score, score
 
             def update(grad):
                 size = tf.sqrt(tf.reduce_mean(tf.square(grad), axis=[1, 2, 3], keepdims=True))
@@ -178,7 +178,7 @@ def test_before_its_relu_no_filter_is_stuck_where_behind_it_many_are(tmp_path):
             return ascent.Parts(measure, update, lambda image, grad, step: image)
 
         hyper = {"filter": tf.constant(filters), "steps": tf.fill([len(filters)], steps)}
-        advance, state = ascent.compiled(build), ascent.init(tf.constant(start))
+        (advance, _), state = ascent.compiled(build), ascent.init(tf.constant(start))
         state, record = ascent.climb(advance, state, hyper, steps + 1)
         stuck[pre] = (record.gradient_rms.numpy() == 0).all(axis=0)
         same_place = (state.image.numpy() == start).all(axis=(1, 2, 3))

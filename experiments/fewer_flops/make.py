@@ -30,7 +30,7 @@ def climbed(layer: str, filters: range, *overrides: str) -> tuple[np.ndarray, np
     finals, heights = [], []
     for batch in pack.batches:
         start = np.stack([graph.start(job, job.filters[row.column]) for row in batch])
-        *_, last = graph.ascend(pack, batch, start, made, job.cfg.steps + 1)
+        *_, last = graph.ascend(pack, batch, start, made, job.cfg.steps)
         finals.append(last.image[: len(batch)])
         heights.append(last.record["activation"][-1, : len(batch)])
     return np.concatenate(finals), np.concatenate(heights)

@@ -34,7 +34,7 @@ def climbed(*overrides: str) -> tuple[np.ndarray, np.ndarray]:
     (job,), (batch,) = pack.jobs, pack.batches
     made = graph.compiled(pack.skeleton, pack.active)
     start = np.stack([graph.start(job, job.filters[row.column], row.twin) for row in batch])
-    looks = list(graph.ascend(pack, batch, start, made, job.cfg.steps + 1))
+    looks = list(graph.ascend(pack, batch, start, made, job.cfg.steps))
     seen = np.stack([start, *(look.image for look in looks)])
     scores = np.concatenate([look.record["score"] for look in looks])
     shape = 2, len(FILTERS)

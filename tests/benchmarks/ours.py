@@ -45,7 +45,7 @@ def climb(whole: Pack) -> Iterator[Look]:
     for batch in whole.batches:
         each = [whole.jobs[row.job] for row in batch]
         starts = [graph.start(job, job.filters[row.column]) for job, row in zip(each, batch, strict=True)]
-        total = 1 + max(job.cfg.steps for job in each)
+        total = max(job.cfg.steps for job in each)
         yield from graph.ascend(whole, batch, np.stack(starts), made, total)
 
 

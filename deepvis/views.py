@@ -1,0 +1,90 @@
+"""Views: (centred image [H, W, C], generator) -> the same image, slightly moved or spoilt.
+
+They ask how much of its score an image keeps. The set is fixed: a filter is seen through the same views in
+every job and from every seed, so that its jobs are compared through the same ones.
+"""
+
+import io
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+SEED = 1987  # any; it never changes
+SHIFT = 4  # px
+ANGLE = 5.0  # degrees
+FACTOR = 1.05
+QUALITY = 50  # of JPEG
+NOISE = 0.1  # standard deviations of the image
+
+
+def shift(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """`SHIFT` px along each axis, each way by chance; the border reflects."""
+    h, w = image.shape[:2]
+    down, right = (rng.integers(2, size=2) * 2 - 1) * min(SHIFT, h - 1, w - 1)
+    wide = np.pad(image, ((abs(down),) * 2, (abs(right),) * 2, (0, 0)), mode="reflect")
+    return wide[abs(down) - down :][:h, abs(right) - right :][:, :w]
+
+
+def rotation(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """By `ANGLE`, either way by chance, about the centre; bilinear, the border reflects."""
+    angle = np.deg2rad(rng.choice([-ANGLE, ANGLE]))
+    cos, sin = np.cos(angle), np.sin(angle)
+    return _resampled(image, np.array([[cos, -sin], [sin, cos]]))
+
+
+def scaling(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """By `FACTOR` or its inverse, by chance, about the centre; bilinear, the border reflects."""
+    return _resampled(image, np.eye(2) * rng.choice([1 / FACTOR, FACTOR]))
+
+
+def jpeg(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As JPEG of `QUALITY`, the image's lowest value black and its highest white."""
+    low, high = image.min(), image.max()
+    spread = (high - low) or 1.0
+    file = io.BytesIO()
+    Image.fromarray(np.rint((image - low) / spread * 255).astype(np.uint8)).save(
+        file, "jpeg", quality=QUALITY
+    )
+    return np.asarray(Image.open(file), float) / 255 * spread + low
+
+
+def noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Gaussian noise of `NOISE` standard deviations of the image."""
+    return image + rng.normal(0, NOISE * image.std(), image.shape)
+
+
+VIEWS: Mapping[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
+    each.__name__: each for each in (shift, rotation, scaling, jpeg, noise)
+}
+
+
+def of(image: np.ndarray, index: int) -> dict[str, np.ndarray]:
+    """Every view of a filter's image.
+
+    Args:
+      image: centred pixels ``[H, W, 3]``; one that is not finite is seen as it is.
+      index: of the filter; it chooses the directions and the noise.
+
+    Returns:
+      Name -> ``[H, W, 3]`` float32.
+    """
+    if not np.isfinite(image).all():
+        return dict.fromkeys(VIEWS, image)
+    with np.errstate(over="ignore"):  # an image that diverged may be near the end of float32
+        return {
+            name: view(image.astype(float), np.random.default_rng([SEED, number, index])).astype(np.float32)
+            for number, (name, view) in enumerate(VIEWS.items())
+        }
+
+
+def _resampled(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Output pixel p is input pixel centre + matrix (p - centre)."""
+    centre = (np.array(image.shape[:2]) - 1) / 2
+    offset = centre - matrix @ centre
+    planes = [
+        ndimage.affine_transform(plane, matrix, offset, order=1, mode="reflect")
+        for plane in np.moveaxis(image, -1, 0)
+    ]
+    return np.stack(planes, axis=-1)
