@@ -35,7 +35,7 @@ def diversity(features: np.ndarray) -> np.ndarray:
 
 
 def reproducibility(features: np.ndarray) -> np.ndarray:
-    r"""How surely an image tells its filter: in how many pairs of seeds the nearest in features, of all filters'
+    r"""How surely an image tells its filter: in how many pairs of seeds the nearest in features, of all the
     images from the other seed, is the filter's own.
 
     .. math:: \overline{[\,\operatorname{argmax}_g \cos(\phi_{s,f}, \phi_{t,g}) = f\,]}, \quad s \ne t
