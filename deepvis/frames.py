@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from deepvis import config, ledger, outcome, tracker
 
 if TYPE_CHECKING:
@@ -41,19 +39,13 @@ def results(
 
     with _stored(uri, experiment, sweep) if uri else _kept(Path(folder), sweep) as places:
         rows = [row for place in places for row in outcome.rows(outcome.read(place))]
-    return pd.DataFrame([{key: _number(value) for key, value in row.items()} for row in rows])
+    return pd.DataFrame([outcome.numbers(row) for row in rows])
 
 
 @contextmanager
 def _kept(folder: Path, sweep: str) -> Iterator[list[Path]]:
     """The result folders of a sweep in a folder of sweeps."""
-    folders = [folder, *folder.glob("*")]
-    wanted = ledger.find(sweep, folders, "sweep")
-    yield next(
-        outcome.finished(place)
-        for place in folders
-        if (place / ledger.FILE).is_file() and ledger.read(place)["id"] == wanted
-    )
+    yield outcome.finished(ledger.locate(sweep, folder, "sweep"))
 
 
 @contextmanager
@@ -66,8 +58,3 @@ def _stored(uri: str, experiment: str, sweep: str) -> Iterator[list[Path]]:
         if not found:
             raise config.ConfigError(f"sweep={sweep}: {uri} has no finished job of such a sweep")
         yield found
-
-
-def _number(value: object) -> object:
-    """0.8 of ``reg.decay=0.8``; words stay words."""
-    return yaml.safe_load(value) if isinstance(value, str) else value

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deepvis import errors, graph, images, jobs, outcome, reports, resume, terminal
+from deepvis import errors, graph, images, jobs, notices, outcome, resume, terminal
 from deepvis.board import Board, Look
 from deepvis.graph import Graph
 from deepvis.jobs import Job, Pack, Row
@@ -64,7 +64,7 @@ def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> dict[Path, str]:
                     _clear_desk(life, 0)  # what was computed is kept
                 finally:
                     for board in life.boards.values():
-                        reports.end(tracker, board.run, "KILLED", type(err).__name__)
+                        notices.end(tracker, board.run, "KILLED", type(err).__name__)
                 raise
     return lost
 
@@ -80,7 +80,7 @@ def _run_pack(life: Life, made: Graph) -> None:
                 began.add(index)
                 with _alone(life, [index]):
                     board = Board(pack.jobs[index])
-                    board.run = reports.begin(board.job, made.tags, life.tracker, life.sweep)
+                    board.run = notices.begin(board.job, made.tags, life.tracker, life.sweep)
                     boards[index] = board
             starts = {}
             for row in batch:
@@ -113,9 +113,9 @@ def _alone(life: Life, indices: Iterable[int]) -> Iterator[None]:
         for index in indices:
             job = life.pack.jobs[index]
             if job.folder not in life.lost:
-                reports.lose(job, reason, life.lost)
+                notices.lose(job, reason, life.lost)
             if index in life.boards:
-                reports.end(life.tracker, life.boards.pop(index).run, "FAILED", reason)
+                notices.end(life.tracker, life.boards.pop(index).run, "FAILED", reason)
             else:  # it has no run that could say so
                 with suppress(OSError):
                     outcome.put(job.folder / outcome.FAILED, reason)
@@ -144,7 +144,7 @@ def _settle(index: int, count: int, made: Graph, life: Life) -> None:
     board = life.boards[index]
     board.waiting -= count
     if board.waiting == 0:
-        life.papers[index] = life.desk.submit(reports.finish, board, made.tags, life.tracker)
+        life.papers[index] = life.desk.submit(notices.finish, board, made.tags, life.tracker)
 
 
 def _clear_desk(life: Life, most: int) -> None:
@@ -156,4 +156,4 @@ def _clear_desk(life: Life, most: int) -> None:
             failure = life.papers.pop(index).result()
             board = life.boards.pop(index)
             if failure:
-                reports.lose(board.job, failure, life.lost)
+                notices.lose(board.job, failure, life.lost)

@@ -151,6 +151,22 @@ def find(word: str, folders: Sequence[Path], key: str = "resume") -> str:
     )
 
 
+def locate(word: str, folder: Path, key: str) -> Path:
+    """A sweep's folder, in a folder of sweeps or being that folder.
+
+    Args:
+      word: ``latest`` or an id.
+      folder: where to look.
+      key: what the word was given to.
+
+    Raises:
+      ConfigError: no such sweep.
+    """
+    folders = [place for place in (folder, *folder.glob("*")) if (place / FILE).is_file()]
+    wanted = find(word, folders, key)
+    return next(place for place in folders if read(place)["id"] == wanted)
+
+
 def check(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     """Refuse to go on with a sweep that would not be the same.
 
@@ -233,12 +249,16 @@ def command(entry: Mapping[str, Any], folder: Path) -> str:
       entry: of the sweep.
       folder: of the sweep; ``hydra.sweep.dir=outputs/${now:%H}`` would be another by now.
     """
-    flag = " -m" if len(entry["jobs"]) != 1 else ""
     moved = {f"{key}=": f"{key}={folder}" for key in FOLDER_KEYS}
-    asked = [o for o in entry["overrides"] if not o.startswith("resume=")]
-    typed = shlex.join(moved.get(o[: o.find("=") + 1], o) if "${" in o else o for o in asked)
+    asked = [moved.get(o[: o.find("=") + 1], o) if "${" in o else o for o in entry["overrides"]]
     door = "python -m deepvis.run" if Path(sys.argv[0]).name == "run.py" else "deepvis"
-    return f"{door}{flag} {typed} resume={entry['id']}".replace("  ", " ")
+    return f"{door} {typed(entry | {'overrides': asked})} resume={entry['id']}".replace("  ", " ")
+
+
+def typed(entry: Mapping[str, Any]) -> str:
+    """What was typed to start a sweep, behind the name of the command."""
+    flag = "-m " if len(entry["jobs"]) != 1 else ""
+    return flag + shlex.join(o for o in entry["overrides"] if not o.startswith("resume="))
 
 
 def _git() -> dict[str, Any] | None:

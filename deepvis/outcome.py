@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import yaml
 
 from deepvis import images
 
@@ -173,27 +174,36 @@ def read(folder: Path) -> Result:
     return Result(**rest, **arrays, config=(folder / "config.yaml").read_text())
 
 
+def last(result: Result) -> dict[str, np.ndarray]:
+    """What each filter's last image came to, [filters] under each name."""
+    return {name: result.history[name][-1] for name in LAST} | dict(result.metrics)
+
+
 def floor(result: Result) -> dict[str, np.ndarray]:
     """The noise floor: how far the twins of each filter end from it, in the mean; nothing without twins.
 
     Returns:
       ``<name>_floor`` -> ``[filters]``, of what the last image came to.
     """
-    own = {name: result.history[name][-1] for name in LAST} | dict(result.metrics)
-    last = {name: values[:, -1] if name in LAST else values for name, values in result.twins.items()}
+    twins = {name: values[:, -1] if name in LAST else values for name, values in result.twins.items()}
     return {
-        f"{name}_floor": np.abs(last[name] - values).mean(axis=0)
-        for name, values in own.items()
-        if name in last and len(last[name])
+        f"{name}_floor": np.abs(twins[name] - values).mean(axis=0)
+        for name, values in last(result).items()
+        if name in twins and len(twins[name])
     }
 
 
 def rows(result: Result) -> Iterator[dict[str, Any]]:
     """A result as a table, a row a filter: how it ended, its last image's metrics, its job's parameters."""
-    last = {name: result.history[name][-1] for name in LAST} | dict(result.metrics) | floor(result)
+    columns = last(result) | floor(result)
     for i, (index, end) in enumerate(zip(result.filters, result.ends, strict=True)):
-        values = {name: float(column[i]) for name, column in last.items()}
+        values = {name: float(column[i]) for name, column in columns.items()}
         yield {"job": result.name, "filter": index, "end": end} | values | dict(result.params)
+
+
+def numbers(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that were typed, as what they mean: 0.8 of ``reg.decay=0.8``; words stay words."""
+    return {key: yaml.safe_load(each) if isinstance(each, str) else each for key, each in row.items()}
 
 
 def value(folder: Path, wanted: str | Sequence[str]) -> float | list[float]:

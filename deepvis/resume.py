@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepvis import errors, outcome, reports
+from deepvis import errors, outcome
 from deepvis.jobs import Job
 from deepvis.tracker import Tracker
 
@@ -17,7 +17,7 @@ def remaining(queue: Sequence[Job], tracker: Tracker, sweep: str, lost: dict[Pat
         done = job.folder / "result"
         status, reason = states.get(job.folder.name, (None, ""))
         if status == "RUNNING":
-            reports.lose(job, "still run by another process", lost)
+            notices.lose(job, "still run by another process", lost)
             continue
         outcome.clear(job.folder)  # of a finished one too: its process may have died tidying up
         if status == "FINISHED":
@@ -34,14 +34,14 @@ def _log_again(
 ) -> None:
     """Log a result that is there; not once more if it was logged as a failure with that very reason."""
     result, run = outcome.read(done), None
-    failure = reports.failure(result)
+    failure = notices.failure(result)
     try:
         if failure is None or failure != logged:
-            run = reports.begin(job, result.tags, tracker, sweep)
+            run = notices.begin(job, result.tags, tracker, sweep)
             tracker.finish(run, done, failure)
     except Exception as err:
         failure = f"still not logged ({errors.first(err)}); its results are kept in {done}"
         if run is not None:
-            reports.end(tracker, run, "FAILED", failure)
+            notices.end(tracker, run, "FAILED", failure)
     if failure:
-        reports.lose(job, failure, lost)
+        notices.lose(job, failure, lost)

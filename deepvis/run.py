@@ -49,6 +49,10 @@ def main() -> None:
         from deepvis import ui
 
         sys.exit(ui.main(sys.argv[2:]))
+    if sys.argv[1:2] == ["report"]:
+        from deepvis import report
+
+        sys.exit(report.main(sys.argv[2:]))
     debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise, so that the one line is ours
     for name in ("DEEPVIS_SWEPT", "DEEPVIS_FOLDER"):  # of a sweep that started this process

@@ -104,8 +104,9 @@ def holm(p: Sequence[float]) -> np.ndarray:
 
 
 def contrasts(
-    levels: Mapping[str, Sequence[object]], values: np.ndarray, floor: np.ndarray | float = 0.0
-) -> list[Contrast]:
+    levels: Mapping[str, Sequence[object]], values: np.ndarray, floor: np.ndarray | float = 0.0,
+    interactions: bool = True,
+) -> list[Contrast]:  # fmt: skip
     """Main effects and two-way interactions of a full grid, each with p adjusted over all of them.
 
     A main effect compares two levels of a factor, a filter's values averaged over all other factors; an
@@ -115,6 +116,7 @@ def contrasts(
       levels: of each factor, in the order of the axes.
       values: one a cell and filter, ``[*levels, filters]``.
       floor: as in `effect`.
+      interactions: whether they are wanted; of a large grid there are many.
 
     Returns:
       Main effects, then interactions.
@@ -127,6 +129,7 @@ def contrasts(
     found += [
         (f"{one} x {other}: {_pair(levels[one], i)} at {_pair(levels[other], j)}", difference)
         for (a, one), (b, other) in itertools.combinations(enumerate(levels), 2)
+        if interactions
         for i, j, difference in _interactions(_margin(values, [a, b]))
     ]
     effects = [effect(differences, floor) for _, differences in found]
@@ -163,4 +166,23 @@ def friedman(values: np.ndarray) -> float:
       p; NaN where fewer than `FEW` filters are finite at every level.
     """
     whole = values[:, np.isfinite(values).all(axis=0)]
-    return float(stats.friedmanchisquare(*whole).pvalue) if whole.shape[1] >= FEW else np.nan
+    if whole.shape[1] < FEW:
+        return np.nan
+    return float(stats.friedmanchisquare(*whole).pvalue) if np.ptp(whole, axis=0).any() else 1.0
+
+
+def front(points: np.ndarray) -> np.ndarray:
+    """Which points no other one beats: as high in both coordinates and higher in one (Pareto).
+
+    Args:
+      points: ``[n, 2]``; one that is not finite is on no front.
+
+    Returns:
+      ``[n]`` bool.
+
+    Example:
+      >>> front(np.array([[1.0, 3.0], [2.0, 2.0], [1.0, 2.0]])).tolist()
+      [True, True, False]
+    """
+    beaten = [((points >= own).all(axis=1) & (points > own).any(axis=1)).any() for own in points]
+    return ~np.array(beaten, bool) & np.isfinite(points).all(axis=1)

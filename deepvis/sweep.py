@@ -4,6 +4,7 @@ A single job is a sweep of one. What is made here is made of the result folders 
 matter which process ran the jobs.
 """
 
+import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from deepvis import images, ledger, outcome, terminal
+from deepvis import errors, images, ledger, outcome, terminal
 from deepvis.outcome import Result
 from deepvis.tracker import Tracker
 
@@ -43,10 +44,26 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> None:
     files = [folder / "summary.csv", folder / "contact.png", folder / ledger.FILE]
     outcome.table(files[0], [row for result in done for row in outcome.rows(result)])
     images.save(files[1], contact(places, done))
+    if len(places) > 1:
+        files += _report(folder)
     place = tracker.close(sweep, places, files, ledger.tags(entry))
     terminal.summary(done, _shown(folder))
+    if len(files) > 3:
+        terminal.console().print(f"report    {_shown(files[3])}", soft_wrap=True)
     if place:
         terminal.console().print(f"compare   deepvis ui   opens {place}", soft_wrap=True)
+
+
+def _report(folder: Path) -> list[Path]:
+    """The sweep's report; what goes wrong with it is told, and takes nothing else with it."""
+    from deepvis import report  # matplotlib, SciPy's statistics
+
+    try:
+        return report.make([folder], folder)
+    except Exception as err:
+        traceback.print_exc()  # to the log
+        terminal.error(f"no report: {errors.line(err)}; deepvis report {folder.name} tries again")
+        return []
 
 
 def go_on(entry: Mapping[str, Any], folder: Path) -> None:

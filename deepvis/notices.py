@@ -1,4 +1,4 @@
-"""Reports: what a job's run, its folder and whoever watches are told of it."""
+"""Notices: what a job's run, its folder and whoever watches are told of it."""
 
 from collections.abc import Mapping
 from contextlib import suppress

@@ -1,0 +1,180 @@
+"""Comparisons: the results of one sweep or several -> `Comparison`, every measure by setting and unit.
+
+A setting is what was varied, except seeds and filters: jobs that differ in these only share one. A unit is a
+filter of a layer. Seeds of a unit are averaged here, once, for two seeds of a filter are no two filters.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from deepvis import outcome, seeds
+from deepvis.outcome import Result
+
+NOT_VARIED = ("seed", "layer", "layer.name", "layer.filters", "sweep")  # make no setting of their own
+# What is compared, in the order of the report.
+MEASURES = {
+    "score": "the objective at the end",
+    "margin": "distance to the layer's best other channel",
+    "robustness": "share of the score kept under small changes",
+    "kept_shift": "share kept under shifts",
+    "diversity": "how different the seeds of a filter are",
+    "reproducibility": "how surely an image tells its filter",
+    "total_variation": "how much neighbouring pixels differ",
+    "high_frequency": "share of high-frequency power",
+    "spectral_slope": "slope of the spectrum",
+    "sparsity": "how much few pixels hold",
+    "saturation": "share of the variance that is colour",
+}
+
+
+class Member(NamedTuple):
+    """One job of a comparison."""
+
+    sweep: str
+    place: Path  # <job folder>/result
+    result: Result
+    setting: int
+    seed: object
+
+
+class Comparison(NamedTuple):
+    """Jobs laid out by what was varied."""
+
+    levels: Mapping[str, Sequence[object]]  # by factor
+    settings: Sequence[tuple]  # one level a factor, in the order of the grid
+    members: Sequence[Member]
+    units: Sequence[tuple[str, int]]  # layer and filter
+    seeds: Sequence[object]
+    values: Mapping[str, np.ndarray]  # by measure, [settings, units]; NaN where there is none
+    floor: Mapping[str, np.ndarray]  # by measure, [units]: how far a setting's value moves by a rounding
+
+    def name(self, setting: int) -> str:
+        """``decay=0.8 blur=3``; of a comparison without factors, the layer."""
+        said = zip(self.levels, self.settings[setting], strict=True)
+        return " ".join(f"{short(factor)}={level}" for factor, level in said) or self.units[0][0]
+
+    def label(self, unit: int) -> str:
+        """``f012``, with its layer where there are several."""
+        layer, index = self.units[unit]
+        several = len({name for name, _ in self.units}) > 1
+        return f"{layer} {outcome.label(index)}" if several else outcome.label(index)
+
+    def is_grid(self) -> bool:
+        """Whether every combination of levels was run, and there is more than one."""
+        return len(self.settings) == int(np.prod([len(each) for each in self.levels.values()])) > 1
+
+
+def short(factor: str) -> str:
+    """``decay`` of ``reg.decay``."""
+    return factor.rpartition(".")[2]
+
+
+def of(found: Sequence[tuple[str, Path, Result]]) -> Comparison:
+    """Lay results out.
+
+    Args:
+      found: sweep, result folder and result, at least one.
+
+    Returns:
+      The comparison; of several sweeps the sweep is a factor where they share a setting, seed and unit.
+    """
+    params = [outcome.numbers(result.params) for _, _, result in found]
+    varied = _varied(params)
+    if len({sweep for sweep, _, _ in found}) > 1 and _collide(found, params, varied):
+        params = [each | {"from": sweep} for each, (sweep, _, _) in zip(params, found, strict=True)]
+        varied = ["from", *varied]
+    levels = {factor: _sorted([each.get(factor) for each in params]) for factor in varied}
+    own = [tuple(each.get(factor) for factor in varied) for each in params]
+    ranks = [tuple(levels[f].index(v) for f, v in zip(varied, setting, strict=True)) for setting in own]
+    settings = [own[ranks.index(rank)] for rank in sorted(set(ranks))]
+    members = [
+        Member(sweep, place, result, settings.index(setting), each.get("seed"))
+        for (sweep, place, result), setting, each in zip(found, own, params, strict=True)
+    ]
+    units = sorted({unit for member in members for unit in _units(member.result)})
+    values, floor = _averaged(members, len(settings), units)
+    values |= _across(members, len(settings), units)
+    return Comparison(
+        levels=levels,
+        settings=settings,
+        members=members,
+        units=units,
+        seeds=_sorted([member.seed for member in members]),
+        values={name: values[name] for name in MEASURES if name in values},
+        floor=floor,
+    )
+
+
+def _varied(params: Sequence[Mapping[str, object]]) -> list[str]:
+    keys = dict.fromkeys(key for each in params for key in each)
+    return [k for k in keys if k not in NOT_VARIED and len({str(each.get(k)) for each in params}) > 1]
+
+
+def _units(result: Result) -> list[tuple[str, int]]:
+    return [(result.layer, index) for index in result.filters]
+
+
+def _collide(found, params, varied) -> bool:
+    """Whether two sweeps have run the same thing."""
+    run: dict[Hashable, str] = {}
+    for (sweep, _, result), each in zip(found, params, strict=True):
+        for unit in _units(result):
+            same = (unit, str(each.get("seed")), *(str(each.get(factor)) for factor in varied))
+            if run.setdefault(same, sweep) != sweep:
+                return True
+    return False
+
+
+def _averaged(members, settings, units) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Means over the seeds that have a number; and floors, which shrink with the number of seeds."""
+    place = {unit: i for i, unit in enumerate(units)}
+    sums: dict[str, np.ndarray] = {}
+    counts: dict[str, np.ndarray] = {}
+    for member in members:
+        columns = [place[unit] for unit in _units(member.result)]
+        for name, column in (outcome.last(member.result) | outcome.floor(member.result)).items():
+            total = sums.setdefault(name, np.zeros((settings, len(units))))
+            known = counts.setdefault(name, np.zeros((settings, len(units))))
+            # A filter that diverged has no end to be compared by.
+            fine = np.isfinite(column) & (np.array(member.result.ends) != "diverged")
+            total[member.setting, columns] += np.where(fine, column, 0)
+            known[member.setting, columns] += fine
+    with np.errstate(invalid="ignore"):
+        means = {name: sums[name] / counts[name] for name in sums}
+    floors = {
+        name.removesuffix("_floor"): _rms(means[name] / np.sqrt(np.maximum(counts[name], 1)))
+        for name in means
+        if name.endswith("_floor")
+    }
+    return {name: value for name, value in means.items() if not name.endswith("_floor")}, floors
+
+
+def _across(members, settings, units) -> dict[str, np.ndarray]:
+    """Diversity and reproducibility over the seeds of one setting, layer and set of filters."""
+    found = {name: np.full((settings, len(units)), np.nan) for name in ("diversity", "reproducibility")}
+    groups: dict[tuple, list[Result]] = {}
+    for member in members:
+        key = member.setting, member.result.layer, tuple(member.result.filters)
+        groups.setdefault(key, []).append(member.result)
+    for (setting, layer, filters), results in groups.items():
+        columns = [units.index((layer, index)) for index in filters]
+        features = np.stack([result.features["post"] for result in results])
+        found["diversity"][setting, columns] = seeds.diversity(features)
+        found["reproducibility"][setting, columns] = seeds.reproducibility(features)
+    return {name: values for name, values in found.items() if np.isfinite(values).any()}
+
+
+def _rms(values: np.ndarray) -> np.ndarray:
+    """Over settings, of those that are known."""
+    fine = np.isfinite(values)
+    count = np.maximum(fine.sum(axis=0), 1)
+    return np.sqrt(np.where(fine, values**2, 0).sum(axis=0) / count)
+
+
+def _sorted(levels: Sequence[object]) -> list:
+    """Each once: numbers by size, anything else as it came."""
+    once = list(dict.fromkeys(levels))
+    return sorted(once) if all(isinstance(each, int | float) for each in once) else once

@@ -1,0 +1,223 @@
+"""Reports: result folders -> one self-contained page, its Markdown, and every number of both as a table.
+
+``deepvis report latest``, or the ids of sweeps; a sweep makes its own when it ends.
+"""
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from deepvis import (
+    charts,
+    comparison,
+    config,
+    errors,
+    findings,
+    ledger,
+    outcome,
+    sheets,
+    stats,
+    terminal,
+    verdict,
+)
+from deepvis.comparison import MEASURES, Comparison
+from deepvis.findings import Finding
+
+FILES = ("report.html", "report.md", "results.csv")
+OF_SEARCH = "optimization_results.yaml"  # what Optuna leaves in the sweep's folder
+KINDS = {
+    "main effect": "Main effects: two levels of a factor, the other factors averaged",
+    "any level": "Any difference between the levels of a factor (Friedman's test)",
+    "interaction": "Interactions: differences of differences",
+    "pair": "Every two settings",
+}
+HELP = """deepvis report latest           the newest sweep of outputs/
+deepvis report <sweep> ...      one sweep, or several compared; their ids are the names of their folders
+  folder=outputs                where sweeps are, or one's own folder"""
+
+
+def main(typed: Sequence[str]) -> int:
+    """The command.
+
+    Args:
+      typed: ``latest`` or ids; ``folder=...``.
+
+    Returns:
+      Exit code.
+    """
+    if not typed or {"-h", "--help"} & set(typed):
+        print(HELP)
+        return 0 if typed else 2
+    try:
+        place = next((Path(word[7:]) for word in typed if word.startswith("folder=")), Path("outputs"))
+        words = [word for word in typed if not word.startswith("folder=")] or ["latest"]
+        folders = list(dict.fromkeys(ledger.locate(word, place, "report") for word in words))
+        target = folders[0]
+        if len(folders) > 1:
+            target = folders[0].parent / "-".join(["report", *(folder.name for folder in folders)])
+            target.mkdir(exist_ok=True)
+        files = make(folders, target)
+    except Exception as err:
+        terminal.error(errors.line(err, typed))
+        return 1
+    terminal.console().print(f"report    {files[0]}", soft_wrap=True)
+    return 0
+
+
+def make(folders: Sequence[Path], target: Path) -> list[Path]:
+    """Write the report of some sweeps.
+
+    Args:
+      folders: of the sweeps.
+      target: folder that it goes to.
+
+    Returns:
+      ``report.html``, ``report.md``, ``results.csv``.
+
+    Raises:
+      ConfigError: no job of them is finished.
+    """
+    entries = [ledger.read(folder) for folder in folders]
+    found = [
+        (entry["id"], place, outcome.read(place))
+        for entry, folder in zip(entries, folders, strict=True)
+        for place in outcome.finished(folder)
+    ]
+    if not found:
+        raise config.ConfigError(f"report: no job of {', '.join(map(str, folders))} is finished")
+    compared = comparison.of(found)
+    tested = findings.findings(compared)
+    medians = _medians(compared)
+    seen = sheets.of(compared.members[: sheets.COLUMNS], compared.units[: sheets.ROWS])
+    told = {
+        "compared": compared,
+        "question": _question(compared),
+        "verdict": verdict.sentences(compared, tested),
+        "sheets": seen,
+        "earlier": [own[:-1] for own in seen.images],  # the last ones are in the page
+        "rows": min(len(compared.units), sheets.ROWS),
+        "gap": sheets.GAP,
+        "curves": charts.curves(compared),
+        "heat": charts.heat(compared) if compared.is_grid() else [],
+        "tradeoff": _tradeoff(compared, medians, folders),
+        "measures": {name: said for name, said in MEASURES.items() if name in compared.values},
+        "medians": medians,
+        "findings": tested,
+        "few": stats.FEW,
+        "kinds": KINDS,
+        "lines": 1.0 * max(math.ceil(len(member.result.name) / 15) for member in compared.members),
+        "resisting": {end: verdict.resisting(compared, end) for end in verdict.RESISTING},
+        "lost": [job for entry in entries for job in entry["jobs"] if job["state"] == "FAILED"],
+        "entries": entries,
+        "tags": [ledger.tags(entry) for entry in entries],
+        "commands": [f"deepvis {ledger.typed(entry)}" for entry in entries],
+        "again": shlex.join(["deepvis", "report", *(entry["id"] for entry in entries)]),
+        "labels": [compared.label(row) for row in range(min(len(compared.units), sheets.ROWS))],
+        "cells": _cells(compared),
+    }
+    pages = Environment(
+        loader=PackageLoader("deepvis", "."), autoescape=lambda name: name.endswith("html"),
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    pages.filters |= {"number": number, "short": comparison.short}
+    files = [target / name for name in FILES]
+    for file in files[:2]:
+        outcome.put(file, pages.get_template(file.name).render(told))
+    outcome.table(files[2], [*_settings(compared, medians), *(_row(finding) for finding in tested)])
+    return files
+
+
+def number(value: float) -> str:
+    """Three digits; a dash for what there is not."""
+    return f"{value:.3g}" if math.isfinite(value) else "–"
+
+
+def _settings(compared: Comparison, medians: Sequence[Mapping]) -> list[dict[str, Any]]:
+    """Medians as rows of the table of findings."""
+    return [
+        {
+            "kind": "setting",
+            "measure": name,
+            "comparison": row["setting"],
+            "n": row["filters"],
+            "median": row[name],
+        }
+        for row in medians
+        for name in (*compared.values, *verdict.RESISTING)
+    ]
+
+
+def _row(finding: Finding) -> dict[str, Any]:
+    fixed = {k: v for k, v in finding._asdict().items() if k not in ("effect", "p")}
+    return fixed | finding.effect._asdict() | {"p_holm": finding.p}
+
+
+def _question(compared: Comparison) -> str:
+    """What was asked, as the factors and their levels ask it."""
+    layers = sorted({layer for layer, _ in compared.units})
+    models = sorted({str(member.result.params["model"]) for member in compared.members})
+    of = f"{len(compared.units)} filters of {', '.join(models)} {', '.join(layers)}"
+    if not compared.levels:
+        return f"What do {of} look for?"
+    varied = " and ".join(
+        f"{factor} ({', '.join(map(str, levels)) if len(levels) <= 12 else f'{levels[0]} to {levels[-1]}'})"
+        for factor, levels in compared.levels.items()
+    )
+    return f"What {'do' if len(compared.levels) > 1 else 'does'} {varied} do to {of}?"
+
+
+def _medians(compared: Comparison) -> list[dict[str, Any]]:
+    """A row a setting: medians over its filters, and how many are stuck or diverged."""
+    rows = []
+    for setting in range(len(compared.settings)):
+        own = [member.result for member in compared.members if member.setting == setting]
+        ends = [end for result in own for end in result.ends]
+        row = {"setting": compared.name(setting), "filters": len(ends)}
+        for name, values in compared.values.items():
+            known = values[setting][np.isfinite(values[setting])]
+            row[name] = float(np.median(known)) if len(known) else math.nan
+        rows.append(row | {end: ends.count(end) for end in verdict.RESISTING})
+    return rows
+
+
+def _tradeoff(compared: Comparison, medians: Sequence[Mapping], folders: Sequence[Path]) -> str | None:
+    """Score against robustness by setting; of a search, its two values by trial, with Optuna's own front."""
+    searched = folders[0] / OF_SEARCH
+    if len(folders) == 1 and searched.is_file():
+        best = yaml.safe_load(searched.read_text()).get("solutions", [])
+        names = yaml.safe_load(compared.members[0].result.config)["objective_value"]
+        if len(best) and len(names) == 2:
+            points = np.array([[m.result.figures[name] for name in names] for m in compared.members])
+            on_front = np.array([any(np.allclose(own, one["values"]) for one in best) for own in points])
+            trials = [member.result.name for member in compared.members]
+            return charts.tradeoff(points, trials, tuple(names), on_front)
+    if len(compared.settings) < 2 or "robustness" not in compared.values:
+        return None
+    points = np.array([[row["score"], row["robustness"]] for row in medians])
+    names = [row["setting"] for row in medians]
+    return charts.tradeoff(points, names, ("score", "robustness"), stats.front(points))
+
+
+def _cells(compared: Comparison) -> list[Mapping[str, Any]]:
+    """What is said of each picture of the contact sheet, by job."""
+    rows = compared.units[: sheets.ROWS]
+    cells = []
+    for member in compared.members[: sheets.COLUMNS]:
+        last, own = outcome.last(member.result), {}
+        for i, index in enumerate(member.result.filters):
+            if (member.result.layer, index) in rows:
+                said = [
+                    f"{name} {number(float(last[name][i]))}"
+                    for name in ("score", "robustness")
+                    if name in last
+                ]
+                row = rows.index((member.result.layer, index))
+                own[row] = ", ".join([*said, f"rank {last['rank'][i]:.0f}", member.result.ends[i]])
+        cells.append({"job": member.result.name, "said": own})
+    return cells

@@ -1,0 +1,143 @@
+"""Verdicts: (`Comparison`, its findings) -> sentences, whose numbers are those of the findings."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from deepvis import stats
+from deepvis.comparison import Comparison
+from deepvis.findings import Finding
+
+ALPHA = 0.05  # of an adjusted p
+RESISTING = ("stuck", "diverged")  # ends that are told by name
+BESIDE = {  # what is said beside the height, of more and of less
+    "robustness": (
+        "their images hold up better under small changes",
+        "their images hold up worse under small changes",
+    ),
+    "high_frequency": (
+        "more of their power is of high frequency",
+        "less of their power is of high frequency",
+    ),
+}
+FLOORLESS = (
+    "The noise floor was not measured: what one rounding of the start alone would do to these filters is not "
+    "known. With twins=1 it is."
+)
+
+
+def sentences(compared: Comparison, found: Sequence[Finding]) -> list[str]:
+    """What a reader may take home, most important first.
+
+    Args:
+      compared: what was compared.
+      found: in it.
+    """
+    told = [
+        f"With {setting}, {_filters(own, 'score' in compared.floor)}"
+        for setting, own in _contrasts(compared, found)
+        if own
+    ]
+    told += _front(compared)
+    told += [
+        f"{each.comparison.partition(':')[0].replace(' x ', ' and ')} do not simply add up "
+        f"(score, {each.comparison}, median {interval(each)})."
+        for each in _strongest(found, "interaction")
+    ]
+    return [*told, _floor(compared)]
+
+
+def _contrasts(compared: Comparison, found: Sequence[Finding]) -> list[tuple[str, dict[str, Finding]]]:
+    """Of each factor of a grid its last level and its first; else the highest and the lowest setting."""
+    if compared.is_grid():
+        asked = [
+            (
+                "main effect",
+                f"{factor}: {levels[-1]} - {levels[0]}",
+                f"{factor}={levels[-1]} instead of {levels[0]}",
+            )
+            for factor, levels in compared.levels.items()
+        ]
+    else:
+        heights = [
+            np.nanmedian(row) if np.isfinite(row).any() else np.nan for row in compared.values["score"]
+        ]
+        first, last = sorted((int(np.nanargmin(heights)), int(np.nanargmax(heights))))
+        names = compared.name(last), compared.name(first)
+        asked = [("pair", " - ".join(names), " instead of ".join(names))]
+    return [
+        (said, {each.measure: each for each in found if (each.kind, each.comparison) == (kind, name)})
+        for kind, name, said in asked
+    ]
+
+
+def _filters(own: Mapping[str, Finding], has_floor: bool) -> str:
+    """Height, then what the images keep under small changes, then their noise."""
+    effect = own["score"].effect
+    if effect.n == 0:
+        return "no filter can be compared."
+    text = f"{round(effect.up * effect.n)} of {effect.n} filters end higher"
+    if has_floor:
+        text += f", and {round(effect.moved * effect.n)} have moved farther than the noise floor"
+    if effect.n < stats.FEW:
+        return f"{text}; {effect.n} are too few for an interval or a test."
+    text += f" (score, median {interval(own['score'])})"
+    for measure, (more, less) in BESIDE.items():
+        if measure in own:
+            each = own[measure]
+            said = (
+                "no difference is found" if not each.p < ALPHA else more if each.effect.median > 0 else less
+            )
+            few = f", {each.effect.n} filters" if each.effect.n != effect.n else ""
+            text += f"; {said} ({measure}{few}, median {interval(each)})"
+    return f"{text}."
+
+
+def interval(finding: Finding) -> str:
+    """``+12 %, 95 % interval 7 to 18 %, p < 0.001``, in the finding's unit."""
+    effect, unit = finding.effect, f" {finding.unit}" if finding.unit else ""
+    p = "p < 0.001" if finding.p < 0.001 else f"p {finding.p:.2g}"
+    return f"{effect.median:+.3g}{unit}, 95 % interval {effect.low:.3g} to {effect.high:.3g}{unit}, {p}"
+
+
+def _front(compared: Comparison) -> list[str]:
+    """Which settings no other one beats in both score and robustness, by their medians."""
+    if len(compared.settings) < 3 or "robustness" not in compared.values:
+        return []
+    medians = [
+        [np.nanmedian(row) if np.isfinite(row).any() else np.nan for row in compared.values[name]]
+        for name in ("score", "robustness")
+    ]
+    best = np.flatnonzero(stats.front(np.array(medians).T))
+    if not len(best):
+        return []
+    shown = [f"{compared.name(i)} ({medians[0][i]:.3g}, {medians[1][i]:.3g})" for i in best[:4]]
+    more = f" and {len(best) - 4} more" if len(best) > 4 else ""
+    return [f"Beaten by none in both median score and robustness: {', '.join(shown)}{more}."]
+
+
+def _strongest(found: Sequence[Finding], kind: str) -> list[Finding]:
+    """Of the score's, the one with the largest median among those that are called; none if none is."""
+    called = [each for each in found if each.kind == kind and each.measure == "score" and each.p < ALPHA]
+    return sorted(called, key=lambda each: -abs(each.effect.median))[:1]
+
+
+def _floor(compared: Comparison) -> str:
+    if "score" not in compared.floor:
+        return FLOORLESS
+    level = np.nanmedian(np.abs(compared.values["score"]), axis=0)
+    share = 100 * float(np.nanmedian(compared.floor["score"] / np.where(level > 0, level, np.nan)))
+    return (
+        f"The noise floor: one rounding of the start moves a filter's score by {share:.2g} % in the median."
+    )
+
+
+def resisting(compared: Comparison, end: str) -> dict[str, list[str]]:
+    """The filters that ended so, ``stuck`` or ``diverged``, by the name of their job."""
+    found: dict[str, list[str]] = {}
+    for member in compared.members:
+        for index, own in zip(member.result.filters, member.result.ends, strict=True):
+            if own == end:
+                label = compared.label(compared.units.index((member.result.layer, index)))
+                found.setdefault(member.result.name, []).append(label)
+    return found
