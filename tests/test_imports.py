@@ -20,7 +20,8 @@ LIGHT = {
     "run", "config", "errors", "jobs", "outcome", "images", "convergence", "metrics", "stats", "sweep",
     "terminal", "tracker",
     "saved_view", "ui", "weights", "board", "checks", "lean", "ledger", "packed", "preflight", "store",
-    "reports", "resume", "frames", "devices", "composer", "staging",
+    "notices", "resume", "frames", "devices", "composer", "staging", "seeds", "views", "comparison",
+    "findings", "verdict", "sheets", "charts", "report",
 }  # fmt: skip
 
 
