@@ -139,17 +139,13 @@ def number(value: float) -> str:
 
 
 def _settings(compared: Comparison, medians: Sequence[Mapping]) -> list[dict[str, Any]]:
-    """Medians as rows of the table of findings."""
+    """Medians and the noise floor as rows of the table of findings."""
+    rows = [("setting", name, row["setting"], row["filters"], row[name], "")
+            for row in medians for name in (*compared.values, *verdict.RESISTING)]  # fmt: skip
+    if "score" in compared.floor:
+        rows.append(("noise floor", "score", "", len(compared.units), verdict.floor(compared), "%"))
     return [
-        {
-            "kind": "setting",
-            "measure": name,
-            "comparison": row["setting"],
-            "n": row["filters"],
-            "median": row[name],
-        }
-        for row in medians
-        for name in (*compared.values, *verdict.RESISTING)
+        dict(zip(("kind", "measure", "comparison", "n", "median", "unit"), row, strict=True)) for row in rows
     ]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepvis import errors, outcome
+from deepvis import errors, notices, outcome
 from deepvis.jobs import Job
 from deepvis.tracker import Tracker
 

@@ -73,7 +73,7 @@ def effect(differences: np.ndarray, floor: np.ndarray | float = 0.0) -> Effect:
 
 
 def _interval(d: np.ndarray) -> tuple[float, float]:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # answered below
         found = stats.bootstrap(
             (d,), np.median, n_resamples=RESAMPLES, method="BCa", rng=np.random.default_rng(len(d))

@@ -59,9 +59,9 @@ def _contrasts(compared: Comparison, found: Sequence[Finding]) -> list[tuple[str
             for factor, levels in compared.levels.items()
         ]
     else:
-        heights = [
-            np.nanmedian(row) if np.isfinite(row).any() else np.nan for row in compared.values["score"]
-        ]
+        heights = _heights(compared, "score")
+        if not np.isfinite(heights).any():
+            return []
         first, last = sorted((int(np.nanargmin(heights)), int(np.nanargmax(heights))))
         names = compared.name(last), compared.name(first)
         asked = [("pair", " - ".join(names), " instead of ".join(names))]
@@ -104,16 +104,19 @@ def _front(compared: Comparison) -> list[str]:
     """Which settings no other one beats in both score and robustness, by their medians."""
     if len(compared.settings) < 3 or "robustness" not in compared.values:
         return []
-    medians = [
-        [np.nanmedian(row) if np.isfinite(row).any() else np.nan for row in compared.values[name]]
-        for name in ("score", "robustness")
-    ]
+    medians = [_heights(compared, name) for name in ("score", "robustness")]
     best = np.flatnonzero(stats.front(np.array(medians).T))
     if not len(best):
         return []
     shown = [f"{compared.name(i)} ({medians[0][i]:.3g}, {medians[1][i]:.3g})" for i in best[:4]]
     more = f" and {len(best) - 4} more" if len(best) > 4 else ""
     return [f"Beaten by none in both median score and robustness: {', '.join(shown)}{more}."]
+
+
+def _heights(compared: Comparison, measure: str) -> np.ndarray:
+    """Medians over filters by setting; NaN where no filter is finite."""
+    known = [row[np.isfinite(row)] for row in compared.values[measure]]
+    return np.array([np.median(each) if len(each) else np.nan for each in known])
 
 
 def _strongest(found: Sequence[Finding], kind: str) -> list[Finding]:
@@ -125,11 +128,16 @@ def _strongest(found: Sequence[Finding], kind: str) -> list[Finding]:
 def _floor(compared: Comparison) -> str:
     if "score" not in compared.floor:
         return FLOORLESS
-    level = np.nanmedian(np.abs(compared.values["score"]), axis=0)
-    share = 100 * float(np.nanmedian(compared.floor["score"] / np.where(level > 0, level, np.nan)))
-    return (
-        f"The noise floor: one rounding of the start moves a filter's score by {share:.2g} % in the median."
-    )
+    share = f"{floor(compared):.3g} %"
+    return f"The noise floor: one rounding of the start moves a filter's score by {share} in the median."
+
+
+def floor(compared: Comparison) -> float:
+    """How far one rounding moves a filter's score, in per cent of its highest: the median over filters."""
+    scores = np.abs(compared.values["score"])
+    highest = np.where(np.isfinite(scores), scores, 0).max(axis=0)
+    share = compared.floor["score"][highest > 0] / highest[highest > 0]
+    return 100 * float(np.median(share)) if len(share) else np.nan
 
 
 def resisting(compared: Comparison, end: str) -> dict[str, list[str]]:
