@@ -111,7 +111,7 @@ def make(folders: Sequence[Path], target: Path) -> list[Path]:
         "findings": tested,
         "few": stats.FEW,
         "kinds": KINDS,
-        "lines": 1.0 * max(math.ceil(len(member.result.name) / 15) for member in compared.members),
+        "lines": min(6, max(math.ceil(len(member.result.name) / 9) for member in compared.members)),
         "resisting": {end: verdict.resisting(compared, end) for end in verdict.RESISTING},
         "lost": [job for entry in entries for job in entry["jobs"] if job["state"] == "FAILED"],
         "entries": entries,

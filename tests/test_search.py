@@ -55,6 +55,13 @@ def test_of_two_values_the_front_is_told(forker, tmp_path):
     told = OmegaConf.load(folder / "optimization_results.yaml")
     assert sorted(tuple(each["values"]) for each in told.solutions) == sorted(map(tuple, found[on_front]))
     assert 0 < sum(on_front) < len(found)
+    # The report's picture of them names that front, before it names any other trial.
+    page = (folder / "report.html").read_text()
+    assert "image/high_frequency against final/activation" in page
+    diamonds = {
+        outcome.read(p).name for p, own in zip(outcome.finished(folder), on_front, strict=True) if own
+    }
+    assert all(f">{name}</text>" in page for name in diamonds)
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0])
