@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 from test_packed import entry_of, forker, newest, states, statuses
 
 import deepvis
-from deepvis import outcome
+from deepvis import charts, outcome, report
 
 __all__ = ["forker"]  # the fixture
 SEARCH = ["-m", "hydra/sweeper=optuna", "hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=0",
@@ -43,7 +43,7 @@ def test_trials_are_jobs_of_a_sweep_and_the_best_is_the_best(launcher, forker, t
     assert all(len(name) < 30 and "decay=0." in name for name in states(folder))
 
 
-def test_of_two_values_the_front_is_told(forker, tmp_path):
+def test_of_two_values_the_front_is_told(forker, monkeypatch, tmp_path):
     assert forker.run(tmp_path, *SEARCH, *TWO, *TINY, *DRAWN).code == 0
     folder = newest(tmp_path)
     found = np.array(
@@ -55,13 +55,14 @@ def test_of_two_values_the_front_is_told(forker, tmp_path):
     told = OmegaConf.load(folder / "optimization_results.yaml")
     assert sorted(tuple(each["values"]) for each in told.solutions) == sorted(map(tuple, found[on_front]))
     assert 0 < sum(on_front) < len(found)
-    # The report's picture of them names that front, before it names any other trial.
-    page = (folder / "report.html").read_text()
-    assert "image/high_frequency against final/activation" in page
-    diamonds = {
-        outcome.read(p).name for p, own in zip(outcome.finished(folder), on_front, strict=True) if own
-    }
-    assert all(f">{name}</text>" in page for name in diamonds)
+    assert "image/high_frequency against final/activation" in (folder / "report.html").read_text()
+    drawn = []
+    monkeypatch.setattr(charts, "tradeoff", lambda *given: drawn.append(given) or "")
+    report.make([folder], tmp_path)
+    points, names, axes, diamonds = drawn[0]
+    np.testing.assert_array_equal(points, found)
+    assert list(diamonds) == on_front and axes == ("final/activation", "image/high_frequency")
+    assert names == [outcome.read(place).name for place in outcome.finished(folder)]
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0])
