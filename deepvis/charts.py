@@ -56,6 +56,9 @@ def curves(compared: Comparison) -> str:
         panel.fill_between(steps, p25, p75, color=LINE, alpha=0.3, linewidth=0)
         panel.plot(p50, color=LINE, linewidth=2)
         panel.set_title(_wrapped(compared.name(setting), 34))
+    ends = [np.abs(each[2][-1]) for each in quantiles.values() if np.isfinite(each[2][-1])]
+    if _is_wide(ends):  # on a straight scale the lowest panels would be flat
+        panels[0, 0].set_yscale("asinh", linear_width=max(min(ends), max(ends) / 1000))
     figure.supxlabel("steps", fontsize=9, color=INK)
     figure.supylabel("score", fontsize=9, color=INK)
     return _svg(figure, "score by step, a panel a setting")
@@ -103,22 +106,29 @@ def tradeoff(points: np.ndarray, names: Sequence[str], axes: tuple[str, str], on
       axes: of the measures.
       on_front: ``[settings]`` bool.
     """
-    figure = Figure((7.2, 4.2), layout="constrained")
+    figure = Figure((8.4, 4.2), layout="constrained")
     panel = figure.subplots()
     rest, best = points[~on_front], points[on_front][np.argsort(points[on_front][:, 0])]
     panel.plot(
         *rest.T, "o", color="none", markeredgecolor=INK, markersize=6, label="beaten by another in both"
     )
     panel.plot(*best.T, "-D", color=LINE, markersize=8, linewidth=1, label="on the front: beaten by none")
-    panel.margins(0.12)
-    order = np.argsort(~on_front, kind="stable")[:MOST]
-    for k in order:
-        if np.isfinite(points[k]).all():
-            panel.annotate(names[k], points[k], (7, 5), textcoords="offset points", fontsize=8)
+    panel.margins(0.08)
+    named = [k for k in np.argsort(~on_front, kind="stable")[:MOST] if np.isfinite(points[k]).all()]
+    for number, k in enumerate(named, start=1):
+        panel.annotate(str(number), points[k], (7, 4), textcoords="offset points", fontsize=8)
+    key = "\n".join(f"{number}  {_wrapped(names[k], 34)}" for number, k in enumerate(named, start=1))
+    panel.annotate(key, (1.03, 0), xycoords="axes fraction", fontsize=8, linespacing=1.5)
+    if (points[named] > 0).all() and _is_wide(points[named, 0]):
+        panel.set_xscale("log")
     panel.set(xlabel=axes[0], ylabel=axes[1])
     panel.grid(alpha=0.25)
     panel.legend(frameon=False, fontsize=8, loc="best")
     return _svg(figure, f"{axes[1]} against {axes[0]}")
+
+
+def _is_wide(values: Sequence[float]) -> bool:
+    return len(values) > 1 and max(values) > 8 * min(values)
 
 
 def _wrapped(name: str, width: int) -> str:

@@ -140,7 +140,7 @@ def number(value: float) -> str:
 
 def _settings(compared: Comparison, medians: Sequence[Mapping]) -> list[dict[str, Any]]:
     """Medians and the noise floor as rows of the table of findings."""
-    rows = [("setting", name, row["setting"], row["filters"], row[name], "")
+    rows = [("setting", name, row["setting"], row["images"], row[name], "")
             for row in medians for name in (*compared.values, *verdict.RESISTING)]  # fmt: skip
     if "score" in compared.floor:
         rows.append(("noise floor", "score", "", len(compared.units), verdict.floor(compared), "%"))
@@ -174,7 +174,7 @@ def _medians(compared: Comparison) -> list[dict[str, Any]]:
     for setting in range(len(compared.settings)):
         own = [member.result for member in compared.members if member.setting == setting]
         ends = [end for result in own for end in result.ends]
-        row = {"setting": compared.name(setting), "filters": len(ends)}
+        row = {"setting": compared.name(setting), "images": len(ends)}
         for name, values in compared.values.items():
             known = values[setting][np.isfinite(values[setting])]
             row[name] = float(np.median(known)) if len(known) else math.nan

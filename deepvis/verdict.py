@@ -108,8 +108,8 @@ def _front(compared: Comparison) -> list[str]:
     best = np.flatnonzero(stats.front(np.array(medians).T))
     if not len(best):
         return []
-    shown = [f"{compared.name(i)} ({medians[0][i]:.3g}, {medians[1][i]:.3g})" for i in best[:4]]
-    more = f" and {len(best) - 4} more" if len(best) > 4 else ""
+    shown = [f"{compared.name(i)} ({medians[0][i]:.3g}, {medians[1][i]:.3g})" for i in best[:6]]
+    more = f" and {len(best) - 6} more" if len(best) > 6 else ""
     return [f"Beaten by none in both median score and robustness: {', '.join(shown)}{more}."]
 
 
