@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from deepvis.comparison import Comparison
 
@@ -59,6 +60,9 @@ def curves(compared: Comparison) -> str:
     ends = [np.abs(each[2][-1]) for each in quantiles.values() if np.isfinite(each[2][-1])]
     if _is_wide(ends):  # on a straight scale the lowest panels would be flat
         panels[0, 0].set_yscale("asinh", linear_width=max(min(ends), max(ends) / 1000))
+        decades = [10.0**k for k in range(-4, 9) if min(ends) / 3 < 10.0**k < 3 * max(ends)]
+        panels[0, 0].set_yticks([0, *decades], [f"{tick:g}" for tick in (0, *decades)])
+        panels[0, 0].minorticks_off()
     figure.supxlabel("steps", fontsize=9, color=INK)
     figure.supylabel("score", fontsize=9, color=INK)
     return _svg(figure, "score by step, a panel a setting")
@@ -121,6 +125,9 @@ def tradeoff(points: np.ndarray, names: Sequence[str], axes: tuple[str, str], on
     panel.annotate(key, (1.03, 0), xycoords="axes fraction", fontsize=8, linespacing=1.5)
     if (points[named] > 0).all() and _is_wide(points[named, 0]):
         panel.set_xscale("log")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+        panel.xaxis.set_minor_formatter(NullFormatter())
     panel.set(xlabel=axes[0], ylabel=axes[1])
     panel.grid(alpha=0.25)
     panel.legend(frameon=False, fontsize=8, loc="best")
