@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 
 from deepvis import outcome
 
-GRID = 256  # px; the UI's grid shows a picture no larger than it is
+GRID = 192  # px; the UI's grid shows a picture no larger than it is, and larger copies take their time
 FILES = ("gallery.png", "best.png", *outcome.TEXTS)
 
 
