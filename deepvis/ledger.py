@@ -7,28 +7,25 @@ finished is the tracker's word, not this file's: a process that was killed could
 import json
 import os
 import platform
-import secrets
 import shlex
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
-from deepvis import __version__, outcome
+from deepvis import __version__, alive, outcome
 from deepvis.config import ConfigError
 from deepvis.tracker import State
 
 FILE = "sweep.json"
 FOLDER_KEYS = ("hydra.sweep.dir", "hydra.run.dir")  # with which a person chooses a sweep's folder
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "hydra-core", "mlflow")
-_held: dict[Path, FileLock] = {}  # this process's sign of life, by sweep folder
 
 
 def identity(sweep: str, typed: Sequence[str], jobs: Sequence[Mapping[str, str]],
@@ -118,12 +115,7 @@ def close(folder: Path, states: Mapping[str, State]) -> dict[str, Any]:
         elif (told := folder / job["folder"] / outcome.FAILED).is_file():
             job["state"], job["reason"] = "FAILED", told.read_text()
     entry["end"] = _now()
-    if folder in _held:
-        _held.pop(folder).release()
-    for file in (folder / ".alive").glob("*"):
-        is_alive(folder, file.name)  # clears the signs of those that are gone
-    with suppress(OSError):  # others may still be at work
-        (folder / ".alive").rmdir()
+    alive.tidy(folder)
     write(folder, entry)
     return entry
 
@@ -185,48 +177,6 @@ def check(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     if was != now:
         typed, this = (shlex.join(each["overrides"]) for each in (old, new))
         raise ConfigError(f"{what}: its jobs are others; it was started with: {typed}; this is: {this}")
-
-
-def sign_of_life(folder: Path) -> str:
-    """This process's name in a sweep, backed by a lock that the system lets go when the process ends.
-
-    A process number would not do: it is given again.
-    """
-    if folder not in _held:
-        token = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-        (folder / ".alive").mkdir(parents=True, exist_ok=True)
-        _held[folder] = FileLock(folder / ".alive" / token)
-        _held[folder].acquire()
-    return Path(_held[folder].lock_file).name
-
-
-def is_alive(folder: Path, token: str) -> bool:
-    """Whether the process of that name still runs; one of another machine that left no lock here does."""
-    file = folder / ".alive" / token
-    if not file.exists():
-        return token.rsplit("-", 2)[0] != socket.gethostname()
-    lock = FileLock(file)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
-    file.unlink(missing_ok=True)
-    return False
-
-
-def refuse_if_alive(folder: Path, sweep: str) -> None:
-    """Two processes must not share a sweep's remaining jobs.
-
-    Raises:
-      ConfigError: a process of the sweep still runs.
-    """
-    alive = [file.name for file in (folder / ".alive").glob("*") if is_alive(folder, file.name)]
-    if alive:
-        raise ConfigError(
-            f"resume={sweep}: another process still runs it ({alive[0]}: host, process); "
-            "wait for it, or end it first"
-        )
 
 
 def tags(entry: Mapping[str, Any]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from deepvis import convergence, errors, jobs, ledger, outcome, terminal
+from deepvis import alive, convergence, errors, jobs, ledger, outcome, terminal
 from deepvis.board import Board
 from deepvis.jobs import Job
 from deepvis.outcome import Result
@@ -21,8 +21,8 @@ def begin(job: Job, tags: Mapping[str, str], tracker: Tracker, sweep: str) -> st
       tracker: where.
       sweep: id.
     """
-    alive = ledger.sign_of_life(ledger.of_job(job.folder))
-    own = {"job": job.folder.name, "job_key": job.key, "process": alive}
+    sign = alive.sign(ledger.of_job(job.folder))
+    own = {"job": job.folder.name, "job_key": job.key, "process": sign}
     return tracker.start(sweep, job.name, jobs.params(job), dict(tags) | own)
 
 

@@ -15,7 +15,7 @@ from hydra.experimental.callback import Callback
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 
-from deepvis import checks, composer, config, errors, jobs, ledger, outcome, terminal, weights
+from deepvis import alive, checks, composer, config, errors, jobs, ledger, outcome, terminal, weights
 from deepvis.composer import Composer, Plan
 from deepvis.jobs import Job
 from deepvis.tracker import Tracker
@@ -109,11 +109,11 @@ def _begin(folder: Path, planned: list[Plan], typed: list[str], digests: dict[st
     if resume is not None:
         old = ledger.read(folder)
         ledger.check(old, entry)
-        ledger.refuse_if_alive(folder, sweep)
+        alive.refuse(folder, sweep)
         outcome.clear(folder)
         entry["start"], entry["overrides"] = old["start"], old["overrides"]
-        tracker.mend(sweep, lambda token: ledger.is_alive(folder, token))
-    ledger.sign_of_life(folder)
+        tracker.mend(sweep, lambda token: alive.holds(folder, token))
+    alive.sign(folder)
     ledger.write(folder, entry)
     os.environ["DEEPVIS_FOLDER"] = str(folder)  # the sweep has begun
 

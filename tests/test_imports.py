@@ -20,7 +20,7 @@ LIGHT = {
     "run", "config", "errors", "jobs", "outcome", "images", "convergence", "metrics", "stats", "sweep",
     "terminal", "tracker",
     "saved_view", "ui", "weights", "board", "checks", "lean", "ledger", "packed", "preflight", "store",
-    "notices", "resume", "frames", "devices", "composer", "staging", "seeds", "views", "comparison",
+    "notices", "alive", "resume", "frames", "devices", "composer", "staging", "seeds", "views", "comparison",
     "findings", "verdict", "sheets",
 }  # fmt: skip
 

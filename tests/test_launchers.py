@@ -24,7 +24,7 @@ from test_packed import (
     statuses,
 )
 
-from deepvis import ledger, outcome
+from deepvis import alive, outcome
 
 __all__ = ["forker"]  # the fixture
 
@@ -99,7 +99,7 @@ def test_another_engine_makes_the_store_once_loses_nothing_and_gives_the_same(en
         time.sleep(0.2)
     assert children_of(folder.name) == []
     # A worker may outlive the summary by a moment, and its lock with it; nobody is taken to be alive now.
-    assert not [p.name for p in (folder / ".alive").glob("*") if ledger.is_alive(folder, p.name)]
+    assert not [p.name for p in (folder / ".alive").glob("*") if alive.holds(folder, p.name)]
 
 
 @pytest.mark.parametrize("engine", ["joblib"])

@@ -29,7 +29,7 @@ from test_packed import (
     store_of,
 )
 
-from deepvis import convergence, ledger, outcome, tracker
+from deepvis import alive, convergence, ledger, outcome, tracker
 
 __all__ = ["forker"]  # the fixture
 
@@ -301,22 +301,22 @@ graph.ascend = ascend
 
 
 def test_a_process_is_alive_while_it_holds_its_lock_and_no_longer(tmp_path):
-    code = "import sys, pathlib; from deepvis import ledger; " \
-           "print(ledger.sign_of_life(pathlib.Path(sys.argv[1])), flush=True); sys.stdin.read()"  # fmt: skip
+    code = "import sys, pathlib; from deepvis import alive; " \
+           "print(alive.sign(pathlib.Path(sys.argv[1])), flush=True); sys.stdin.read()"  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     token = process.stdout.readline().strip()
-    assert ledger.is_alive(tmp_path, token)
-    assert ledger.is_alive(tmp_path, token), "asking does not change the answer"
+    assert alive.holds(tmp_path, token)
+    assert alive.holds(tmp_path, token), "asking does not change the answer"
     process.kill()
     process.wait()
-    assert not ledger.is_alive(tmp_path, token)
-    assert not ledger.is_alive(tmp_path, token)
+    assert not alive.holds(tmp_path, token)
+    assert not alive.holds(tmp_path, token)
     # One of another machine cannot be asked from here; it is left alone.
-    assert ledger.is_alive(tmp_path, "elsewhere-1-abcdef")
+    assert alive.holds(tmp_path, "elsewhere-1-abcdef")
     # A machine whose name merely begins like this one's is another machine.
-    assert ledger.is_alive(tmp_path, f"{socket.gethostname()}-b-1-abcdef")
+    assert alive.holds(tmp_path, f"{socket.gethostname()}-b-1-abcdef")
 
 
 # --- computed, but not logged ------------------------------------------------------------------------
