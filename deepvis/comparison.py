@@ -13,6 +13,7 @@ import numpy as np
 from deepvis import outcome, seeds
 from deepvis.outcome import Result
 
+BROUGHT = ("model", "steps", "size", "precision")  # told of every job, typed or not
 NOT_VARIED = ("seed", "layer", "layer.name", "layer.filters", "sweep")  # make no setting of their own
 # What is compared, in the order of the report.
 MEASURES = {
@@ -81,7 +82,7 @@ def of(found: Sequence[tuple[str, Path, Result]]) -> Comparison:
     Returns:
       The comparison; of several sweeps the sweep is a factor where they share a setting, seed and unit.
     """
-    params = [outcome.numbers(result.params) for _, _, result in found]
+    params = [_hashable(outcome.numbers(result.params)) for _, _, result in found]
     varied = _varied(params)
     if len({sweep for sweep, _, _ in found}) > 1 and _collide(found, params, varied):
         params = [each | {"from": sweep} for each, (sweep, _, _) in zip(params, found, strict=True)]
@@ -109,8 +110,21 @@ def of(found: Sequence[tuple[str, Path, Result]]) -> Comparison:
 
 
 def _varied(params: Sequence[Mapping[str, object]]) -> list[str]:
+    """The factors: what differs, except what an experiment or another network brings along."""
     keys = dict.fromkeys(key for each in params for key in each)
-    return [k for k in keys if k not in NOT_VARIED and len({str(each.get(k)) for each in params}) > 1]
+    found = [k for k in keys if k not in NOT_VARIED and len({each.get(k) for each in params}) > 1]
+    for key in BROUGHT:
+        others = [each for each in found if each != key]
+        settings = {tuple(each.get(k) for k in others) for each in params}
+        with_it = {tuple(each.get(k) for k in (*others, key)) for each in params}
+        if others and len(settings) == len(with_it):
+            found = others
+    return found
+
+
+def _hashable(row: Mapping[str, object]) -> dict[str, Hashable]:
+    """A list that was typed stands for itself as text."""
+    return {key: each if isinstance(each, Hashable) else str(each) for key, each in row.items()}
 
 
 def _units(result: Result) -> list[tuple[str, int]]:
@@ -122,7 +136,7 @@ def _collide(found, params, varied) -> bool:
     run: dict[Hashable, str] = {}
     for (sweep, _, result), each in zip(found, params, strict=True):
         for unit in _units(result):
-            same = (unit, str(each.get("seed")), *(str(each.get(factor)) for factor in varied))
+            same = (unit, each.get("seed"), *(each.get(factor) for factor in varied))
             if run.setdefault(same, sweep) != sweep:
                 return True
     return False

@@ -25,6 +25,7 @@ from deepvis.tracker import State
 
 FILE = "sweep.json"
 FOLDER_KEYS = ("hydra.sweep.dir", "hydra.run.dir")  # with which a person chooses a sweep's folder
+OWN = "that hydra.sweep.dir=... (hydra.run.dir=... without -m)"
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "hydra-core", "mlflow")
 
 
@@ -120,13 +121,14 @@ def close(folder: Path, states: Mapping[str, State]) -> dict[str, Any]:
     return entry
 
 
-def find(word: str, folders: Sequence[Path], key: str = "resume") -> str:
+def find(word: str, folders: Sequence[Path], key: str = "resume", own: str = OWN) -> str:
     """The sweep that ``resume=`` means.
 
     Args:
       word: ``latest`` or an id.
       folders: that may be a sweep's.
       key: what the word was given to.
+      own: what it takes to find a sweep in a folder of its own.
 
     Raises:
       ConfigError: no such sweep.
@@ -139,7 +141,7 @@ def find(word: str, folders: Sequence[Path], key: str = "resume") -> str:
         return word
     raise ConfigError(
         f"{key}={word}: no such sweep; the newest are: {', '.join(ids[-5:]) or 'none'}; "
-        "one in a folder of its own needs that hydra.sweep.dir=... (hydra.run.dir=... without -m)"
+        f"one in a folder of its own needs {own}"
     )
 
 
@@ -155,7 +157,7 @@ def locate(word: str, folder: Path, key: str) -> Path:
       ConfigError: no such sweep.
     """
     folders = [place for place in (folder, *folder.glob("*")) if (place / FILE).is_file()]
-    wanted = find(word, folders, key)
+    wanted = find(word, folders, key, own="folder=...")
     return next(place for place in folders if read(place)["id"] == wanted)
 
 

@@ -179,6 +179,19 @@ def test_without_a_grid_the_highest_setting_is_compared_with_the_lowest(tmp_path
     assert {f.kind for f in findings.findings(compared)} == {"pair"}
 
 
+def test_what_an_experiment_brings_along_is_no_factor_of_its_own(tmp_path):
+    for number, steps in enumerate((500, 750, 500)):
+        own = {"experiment": f"yosinski_{number}", "steps": steps, "model.blocks": "[[8],[16]]"}
+        job(tmp_path / "s", f"{number}_x", np.arange(1.0, 13), range(12), **own)
+    assert of(finish(tmp_path / "s")).levels == {"experiment": ["yosinski_0", "yosinski_1", "yosinski_2"]}
+    for number, steps in enumerate((10, 20)):
+        job(tmp_path / "t", f"{number}_x", np.arange(1.0, 13), range(12), steps=steps)
+    assert of(finish(tmp_path / "t")).levels == {"steps": [10, 20]}
+    for number, shape in enumerate(("[[8],[16]]", "[[8],[32]]")):
+        job(tmp_path / "u", f"{number}_x", np.arange(1.0, 13), range(12), **{"model.blocks": shape})
+    assert of(finish(tmp_path / "u")).levels == {"model.blocks": ["[[8], [16]]", "[[8], [32]]"]}
+
+
 def test_filters_of_several_layers_are_units_and_no_factor(tmp_path):
     for number, layer in enumerate(("block1_conv1", "block2_conv1")):
         for decay in (0.8, 0.9):
