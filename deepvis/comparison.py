@@ -50,7 +50,7 @@ class Comparison(NamedTuple):
     units: Sequence[tuple[str, int]]  # layer and filter
     seeds: Sequence[object]
     values: Mapping[str, np.ndarray]  # by measure, [settings, units]; NaN where there is none
-    floor: Mapping[str, np.ndarray]  # by measure, [units]: how far a setting's value moves by a rounding
+    floor: Mapping[str, np.ndarray]  # likewise: how far one rounding of the start moves each value
 
     def name(self, setting: int) -> str:
         """``decay=0.8 blur=3``; of a comparison without factors, the layer."""
@@ -159,7 +159,7 @@ def _averaged(members, settings, units) -> tuple[dict[str, np.ndarray], dict[str
     with np.errstate(invalid="ignore"):
         means = {name: sums[name] / counts[name] for name in sums}
     floors = {
-        name.removesuffix("_floor"): _rms(means[name] / np.sqrt(np.maximum(counts[name], 1)))
+        name.removesuffix("_floor"): means[name] / np.sqrt(np.maximum(counts[name], 1))
         for name in means
         if name.endswith("_floor")
     }
@@ -179,13 +179,6 @@ def _across(members, settings, units) -> dict[str, np.ndarray]:
         found["diversity"][setting, columns] = seeds.diversity(features)
         found["reproducibility"][setting, columns] = seeds.reproducibility(features)
     return {name: values for name, values in found.items() if np.isfinite(values).any()}
-
-
-def _rms(values: np.ndarray) -> np.ndarray:
-    """Over settings, of those that are known."""
-    fine = np.isfinite(values)
-    count = np.maximum(fine.sum(axis=0), 1)
-    return np.sqrt(np.where(fine, values**2, 0).sum(axis=0) / count)
 
 
 def _sorted(levels: Sequence[object]) -> list:

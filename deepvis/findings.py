@@ -31,6 +31,7 @@ class Finding(NamedTuple):
     effect: Effect  # in per cent or in the measure's own unit
     unit: str  # ``%`` or nothing
     p: float  # Holm's, over all findings of the same kind and measure
+    floor: float  # what one rounding of the start does to a filter, median; NaN where it was not measured
 
 
 def findings(compared: Comparison) -> list[Finding]:
@@ -56,10 +57,11 @@ def _of_measure(compared: Comparison, measure: str) -> list[Finding]:
     asked = len(compared.levels) > 1 and measure in PAIRED if compared.is_grid() else True
     if asked and len(compared.settings) <= PAIRS:
         tests += [("pair", *each) for each in _pairs(compared, scaled, floor)]
-    return [
-        Finding(kind, measure, name, _told(effect) if unit else effect, unit, effect.p)
-        for kind, name, effect in tests
-    ]
+    level = float(np.median(floor[floor > 0])) if (floor > 0).any() else np.nan
+    if unit:
+        tests = [(kind, name, _told(effect)) for kind, name, effect in tests]
+        level = _percent(level)
+    return [Finding(kind, measure, name, effect, unit, effect.p, level) for kind, name, effect in tests]
 
 
 def _adjusted(found: Sequence[Finding]) -> Iterator[Finding]:
@@ -84,22 +86,25 @@ def _few_interactions(levels: Mapping[str, Sequence]) -> bool:
     return sum(a * b for a, b in itertools.combinations(pairs, 2)) <= INTERACTIONS
 
 
-def _scaled(values: np.ndarray, floor: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | float, str]:
-    """Values and floor as they are compared, and the unit of an effect in them."""
-    known = np.isfinite(values)
-    if not known.any() or values[known].min() <= 0:
-        return values, 0.0 if floor is None else floor, ""
-    if floor is not None:
-        level = np.array([column[fine].mean() if fine.any() else np.nan
-                          for column, fine in zip(values.T, known.T, strict=True)])  # fmt: skip
-        floor = np.log1p(floor / level)
-    return np.log(values), 0.0 if floor is None else floor, "%"
+def _scaled(values: np.ndarray, floor: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, str]:
+    """Values as they are compared, a floor for each unit in the same scale, and the unit of an effect."""
+    known = values[np.isfinite(values)]
+    ratio = len(known) > 0 and known.min() > 0
+    floor = np.zeros_like(values) if floor is None else floor / values if ratio else floor
+    fine = np.isfinite(floor)
+    squares = np.where(fine, floor, 0.0) ** 2
+    level = np.sqrt(squares.sum(axis=0) / np.maximum(fine.sum(axis=0), 1))  # over settings
+    return (np.log(values), np.log1p(level), "%") if ratio else (values, level, "")
 
 
 def _told(effect: Effect) -> Effect:
     """Per cent, of an effect in logarithms."""
-    percent = {name: 100 * math.expm1(getattr(effect, name)) for name in ("median", "low", "high")}
+    percent = {name: _percent(getattr(effect, name)) for name in ("median", "low", "high")}
     return effect._replace(**percent)
+
+
+def _percent(logarithm: float) -> float:
+    return 100 * math.expm1(logarithm)
 
 
 def _any(compared: Comparison, table: np.ndarray) -> list[tuple[str, Effect]]:

@@ -139,19 +139,17 @@ def number(value: float) -> str:
 
 
 def _settings(compared: Comparison, medians: Sequence[Mapping]) -> list[dict[str, Any]]:
-    """Medians and the noise floor as rows of the table of findings."""
+    """Medians as rows of the table of findings."""
     rows = [("setting", name, row["setting"], row["images"], row[name], "")
             for row in medians for name in (*compared.values, *verdict.RESISTING)]  # fmt: skip
-    if "score" in compared.floor:
-        rows.append(("noise floor", "score", "", len(compared.units), verdict.floor(compared), "%"))
     return [
         dict(zip(("kind", "measure", "comparison", "n", "median", "unit"), row, strict=True)) for row in rows
     ]
 
 
 def _row(finding: Finding) -> dict[str, Any]:
-    fixed = {k: v for k, v in finding._asdict().items() if k not in ("effect", "p")}
-    return fixed | finding.effect._asdict() | {"p_holm": finding.p}
+    fixed = {k: v for k, v in finding._asdict().items() if k not in ("effect", "p", "floor")}
+    return fixed | finding.effect._asdict() | {"p_holm": finding.p, "floor": finding.floor}
 
 
 def _question(compared: Comparison) -> str:

@@ -33,18 +33,14 @@ def sentences(compared: Comparison, found: Sequence[Finding]) -> list[str]:
       compared: what was compared.
       found: in it.
     """
-    told = [
-        f"With {setting}, {_filters(own, 'score' in compared.floor)}"
-        for setting, own in _contrasts(compared, found)
-        if own
-    ]
+    told = [f"With {setting}, {_filters(own)}" for setting, own in _contrasts(compared, found) if own]
     told += _front(compared)
     told += [
         f"{each.comparison.partition(':')[0].replace(' x ', ' and ')} do not simply add up "
         f"(score, {each.comparison}, median {interval(each)})."
         for each in _strongest(found, "interaction")
     ]
-    return [*told, _floor(compared)]
+    return [*told, *_floor(found)]
 
 
 def _contrasts(compared: Comparison, found: Sequence[Finding]) -> list[tuple[str, dict[str, Finding]]]:
@@ -71,13 +67,13 @@ def _contrasts(compared: Comparison, found: Sequence[Finding]) -> list[tuple[str
     ]
 
 
-def _filters(own: Mapping[str, Finding], has_floor: bool) -> str:
+def _filters(own: Mapping[str, Finding]) -> str:
     """Height, then what the images keep under small changes, then their noise."""
     effect = own["score"].effect
     if effect.n == 0:
         return "no filter can be compared."
     text = f"{round(effect.up * effect.n)} of {effect.n} filters end higher"
-    if has_floor:
+    if own["score"].floor > 0:
         text += f", and {round(effect.moved * effect.n)} have moved farther than the noise floor"
     if effect.n < stats.FEW:
         return f"{text}; {effect.n} are too few for an interval or a test."
@@ -95,9 +91,13 @@ def _filters(own: Mapping[str, Finding], has_floor: bool) -> str:
 
 def interval(finding: Finding) -> str:
     """``+12 %, 95 % interval 7 to 18 %, p < 0.001``, in the finding's unit."""
-    effect, unit = finding.effect, f" {finding.unit}" if finding.unit else ""
+    effect, unit = finding.effect, _unit(finding)
     p = "p < 0.001" if finding.p < 0.001 else f"p {finding.p:.2g}"
     return f"{effect.median:+.3g}{unit}, 95 % interval {effect.low:.3g} to {effect.high:.3g}{unit}, {p}"
+
+
+def _unit(finding: Finding) -> str:
+    return f" {finding.unit}" if finding.unit else ""
 
 
 def _front(compared: Comparison) -> list[str]:
@@ -125,19 +125,14 @@ def _strongest(found: Sequence[Finding], kind: str) -> list[Finding]:
     return sorted(called, key=lambda each: -abs(each.effect.median))[:1]
 
 
-def _floor(compared: Comparison) -> str:
-    if "score" not in compared.floor:
-        return FLOORLESS
-    share = f"{floor(compared):.3g} %"
-    return f"The noise floor: one rounding of the start moves a filter's score by {share} in the median."
-
-
-def floor(compared: Comparison) -> float:
-    """How far one rounding moves a filter's score, in per cent of its highest: the median over filters."""
-    scores = np.abs(compared.values["score"])
-    highest = np.where(np.isfinite(scores), scores, 0).max(axis=0)
-    share = compared.floor["score"][highest > 0] / highest[highest > 0]
-    return 100 * float(np.median(share)) if len(share) else np.nan
+def _floor(found: Sequence[Finding]) -> list[str]:
+    score = next((each for each in found if each.measure == "score"), None)
+    if score is None:
+        return []
+    if not score.floor > 0:
+        return [FLOORLESS]
+    amount = f"{score.floor:.3g}{_unit(score)}"
+    return [f"The noise floor: one rounding of the start moves a filter's score by {amount} in the median."]
 
 
 def resisting(compared: Comparison, end: str) -> dict[str, list[str]]:

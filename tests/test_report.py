@@ -159,6 +159,13 @@ def test_a_filter_has_moved_only_beyond_the_noise_floor(floor, moved, tmp_path):
     folder = grid(tmp_path / "s", floor=floor)
     compared = of(folder)
     np.testing.assert_allclose(compared.floor["score"], floor / np.sqrt(len(SEEDS)))
+    relative = compared.floor["score"] / compared.values["score"]
+    wanted = np.median(np.sqrt(np.square(relative).mean(axis=0)))
+    (told,) = {f.floor for f in findings.findings(compared) if f.measure == "score"}
+    assert told == pytest.approx(100 * wanted)
+    assert f"score by {100 * wanted:.3g} % in the median" in " ".join(
+        verdict.sentences(compared, findings.findings(compared))
+    )
     found = {f.comparison: f for f in findings.findings(compared) if f.measure == "score"}
     assert found["reg.decay: 0.9 - 0.8"].effect.moved == moved
     assert f"{round(16 * moved)} have moved farther" in verdict.sentences(compared, [*found.values()])[0]
