@@ -7,7 +7,6 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
@@ -21,13 +20,13 @@ from deepvis import (
     findings,
     ledger,
     outcome,
+    passages,
     sheets,
     stats,
     terminal,
     verdict,
-)
+)  # fmt: skip
 from deepvis.comparison import MEASURES, Comparison
-from deepvis.findings import Finding
 
 FILES = ("report.html", "report.md", "results.csv")
 OF_SEARCH = "optimization_results.yaml"  # what Optuna leaves in the sweep's folder
@@ -93,11 +92,11 @@ def make(folders: Sequence[Path], target: Path) -> list[Path]:
         raise config.ConfigError(f"report: no job of {', '.join(map(str, folders))} is finished")
     compared = comparison.of(found)
     tested = findings.findings(compared)
-    medians = _medians(compared)
+    medians = passages.medians(compared)
     seen = sheets.of(compared.members[: sheets.COLUMNS], compared.units[: sheets.ROWS])
     told = {
         "compared": compared,
-        "question": _question(compared),
+        "question": passages.question(compared),
         "verdict": verdict.sentences(compared, tested),
         "sheets": seen,
         "earlier": [own[:-1] for own in seen.images],  # the last ones are in the page
@@ -119,65 +118,20 @@ def make(folders: Sequence[Path], target: Path) -> list[Path]:
         "commands": [f"deepvis {ledger.typed(entry)}" for entry in entries],
         "again": shlex.join(["deepvis", "report", *(entry["id"] for entry in entries)]),
         "labels": [compared.label(row) for row in range(min(len(compared.units), sheets.ROWS))],
-        "cells": _cells(compared),
+        "cells": passages.cells(compared),
     }
     pages = Environment(
         loader=PackageLoader("deepvis", "."), autoescape=lambda name: name.endswith("html"),
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    pages.filters |= {"number": number, "short": comparison.short}
+    pages.filters["number"] = passages.number
     files = [target / name for name in FILES]
     for file in files[:2]:
         outcome.put(file, pages.get_template(file.name).render(told))
-    outcome.table(files[2], [*_settings(compared, medians), *(_row(finding) for finding in tested)])
-    return files
-
-
-def number(value: float) -> str:
-    """Three digits; a dash for what there is not."""
-    return f"{value:.3g}" if math.isfinite(value) else "–"
-
-
-def _settings(compared: Comparison, medians: Sequence[Mapping]) -> list[dict[str, Any]]:
-    """Medians as rows of the table of findings."""
-    rows = [("setting", name, row["setting"], row["images"], row[name], "")
-            for row in medians for name in (*compared.values, *verdict.RESISTING)]  # fmt: skip
-    return [
-        dict(zip(("kind", "measure", "comparison", "n", "median", "unit"), row, strict=True)) for row in rows
-    ]
-
-
-def _row(finding: Finding) -> dict[str, Any]:
-    fixed = {k: v for k, v in finding._asdict().items() if k not in ("effect", "p", "floor")}
-    return fixed | finding.effect._asdict() | {"p_holm": finding.p, "floor": finding.floor}
-
-
-def _question(compared: Comparison) -> str:
-    """What was asked, as the factors and their levels ask it."""
-    layers = sorted({layer for layer, _ in compared.units})
-    models = sorted({str(member.result.params["model"]) for member in compared.members})
-    of = f"{len(compared.units)} filters of {', '.join(models)} {', '.join(layers)}"
-    if not compared.levels:
-        return f"What do {of} look for?"
-    varied = " and ".join(
-        f"{factor} ({', '.join(map(str, levels)) if len(levels) <= 12 else f'{levels[0]} to {levels[-1]}'})"
-        for factor, levels in compared.levels.items()
+    outcome.table(
+        files[2], [*passages.settings(compared, medians), *(passages.row(finding) for finding in tested)]
     )
-    return f"What {'do' if len(compared.levels) > 1 else 'does'} {varied} do to {of}?"
-
-
-def _medians(compared: Comparison) -> list[dict[str, Any]]:
-    """A row a setting: medians over its filters, and how many are stuck or diverged."""
-    rows = []
-    for setting in range(len(compared.settings)):
-        own = [member.result for member in compared.members if member.setting == setting]
-        ends = [end for result in own for end in result.ends]
-        row = {"setting": compared.name(setting), "images": len(ends)}
-        for name, values in compared.values.items():
-            known = values[setting][np.isfinite(values[setting])]
-            row[name] = float(np.median(known)) if len(known) else math.nan
-        rows.append(row | {end: ends.count(end) for end in verdict.RESISTING})
-    return rows
+    return files
 
 
 def _tradeoff(compared: Comparison, medians: Sequence[Mapping], folders: Sequence[Path]) -> str | None:
@@ -187,7 +141,9 @@ def _tradeoff(compared: Comparison, medians: Sequence[Mapping], folders: Sequenc
         best = yaml.safe_load(searched.read_text()).get("solutions", [])
         names = yaml.safe_load(compared.members[0].result.config)["objective_value"]
         if len(best) and len(names) == 2:
-            points = np.array([[m.result.figures[name] for name in names] for m in compared.members])
+            points = np.array(
+                [[m.result.figures.get(name, math.nan) for name in names] for m in compared.members]
+            )
             on_front = np.array([any(np.allclose(own, one["values"]) for one in best) for own in points])
             trials = [member.result.name for member in compared.members]
             return charts.tradeoff(points, trials, tuple(names), on_front)
@@ -196,22 +152,3 @@ def _tradeoff(compared: Comparison, medians: Sequence[Mapping], folders: Sequenc
     points = np.array([[row["score"], row["robustness"]] for row in medians])
     names = [row["setting"] for row in medians]
     return charts.tradeoff(points, names, ("score", "robustness"), stats.front(points))
-
-
-def _cells(compared: Comparison) -> list[Mapping[str, Any]]:
-    """What is said of each picture of the contact sheet, by job."""
-    rows = compared.units[: sheets.ROWS]
-    cells = []
-    for member in compared.members[: sheets.COLUMNS]:
-        last, own = outcome.last(member.result), {}
-        for i, index in enumerate(member.result.filters):
-            if (member.result.layer, index) in rows:
-                said = [
-                    f"{name} {number(float(last[name][i]))}"
-                    for name in ("score", "robustness")
-                    if name in last
-                ]
-                row = rows.index((member.result.layer, index))
-                own[row] = ", ".join([*said, f"rank {last['rank'][i]:.0f}", member.result.ends[i]])
-        cells.append({"job": member.result.name, "said": own})
-    return cells

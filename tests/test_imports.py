@@ -21,7 +21,7 @@ LIGHT = {
     "terminal", "tracker",
     "saved_view", "ui", "weights", "board", "checks", "lean", "ledger", "packed", "preflight", "store",
     "notices", "alive", "resume", "frames", "devices", "composer", "staging", "seeds", "views", "comparison",
-    "findings", "verdict", "sheets",
+    "findings", "verdict", "sheets", "passages",
 }  # fmt: skip
 
 
