@@ -72,10 +72,11 @@ def curves(compared: Comparison) -> str:
 def heat(compared: Comparison) -> list[str]:
     """Medians over filters for each two factors of a full grid, the others averaged; a map a measure."""
     found = []
-    factors = list(compared.levels)
-    shape = [len(compared.levels[factor]) for factor in factors]
+    # A single factor has a map of one row.
+    levels = dict(compared.levels) if len(compared.levels) > 1 else {"": [""], **compared.levels}
+    factors, shape = list(levels), [len(each) for each in levels.values()]
     for a, b in itertools.combinations(range(len(factors)), 2):
-        one, other = compared.levels[factors[a]], compared.levels[factors[b]]
+        one, other = levels[factors[a]], levels[factors[b]]
         shown = [name for name in MAPS if name in compared.values]
         wide = max(2.4, 0.62 * len(other) + 1.2)
         figure = Figure((wide * len(shown), 0.42 * len(one) + 1.1), layout="constrained")
@@ -96,7 +97,7 @@ def heat(compared: Comparison) -> list[str]:
             panel.set(title=name, xlabel=factors[b])
             panel.spines[:].set_visible(False)
         panels[0].set_ylabel(factors[a])
-        found.append(_svg(figure, f"medians by {factors[a]} and {factors[b]}"))
+        found.append(_svg(figure, f"medians by {' and '.join(filter(None, (factors[a], factors[b])))}"))
     return found
 
 

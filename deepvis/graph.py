@@ -125,16 +125,15 @@ def ascend(pack: Pack, batch: Sequence[Row], start: np.ndarray, made: Graph, tot
 def _kept(
     made: Graph, state: ascent.State, hyper: ascent.Hyper, filters: np.ndarray, score: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The share of its score that each image keeps under each view, [B]; NaN where it has none."""
+    """What each image keeps of its score under each view, [B]."""
     images = state.image.numpy()
     filters = np.concatenate([filters, np.repeat(filters[-1:], len(images) - len(filters))])
-    seen = [views.of(image, int(index)) for image, index in zip(images, filters, strict=True)]
-    own = np.where((score > 0) & np.isfinite(score), score, np.nan)
-    kept = {}
+    each = [views.of(image, int(index)) for image, index in zip(images, filters, strict=True)]
+    seen = {}
     for name in views.VIEWS:
-        moved = state._replace(image=tf.constant(np.stack([each[name] for each in seen])))
-        kept[f"kept_{name}"] = made.finish(moved, hyper)[1].score.numpy() / own
-    return {"robustness": np.mean(list(kept.values()), axis=0)} | kept
+        moved = state._replace(image=tf.constant(np.stack([those[name] for those in each])))
+        seen[name] = made.finish(moved, hyper)[1].score.numpy()
+    return views.kept(score, seen)
 
 
 def _arrays(record: ascent.Record) -> dict[str, np.ndarray]:

@@ -79,6 +79,31 @@ def of(image: np.ndarray, index: int) -> dict[str, np.ndarray]:
         }
 
 
+def kept(own: np.ndarray, seen: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    r"""Robustness: the share of its score that an image keeps, view by view and in the mean.
+
+    .. math:: \mathrm{kept}_v = s(v(x)) \, / \, s(x), \quad
+              \mathrm{robustness} = \tfrac15 \sum_v \mathrm{kept}_v
+
+    Args:
+      own: scores of the images, :math:`s(x)`, ``[B]``.
+      seen: scores of each view of them, by its name.
+
+    Returns:
+      ``robustness`` and ``kept_<view>``, ``[B]`` each, up is better: 1 where all of the score is kept, 0
+      where none is; a view may score higher than its image. NaN where an image has no score above 0.
+      Source: the jitter, rotation and scaling of Mahendran and Vedaldi 2015 and Olah et al. 2017, as a
+      measure of a finished image in the place of a regularizer.
+
+    Example:
+      >>> kept(np.array([10.0]), {"shift": np.array([9.0]), "noise": np.array([10.0])})["robustness"].tolist()
+      [0.95]
+    """
+    own = np.where((own > 0) & np.isfinite(own), own, np.nan)
+    shares = {f"kept_{name}": scores / own for name, scores in seen.items()}
+    return {"robustness": np.mean(list(shares.values()), axis=0)} | shares
+
+
 def _resampled(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Output pixel p is input pixel centre + matrix (p - centre)."""
     centre = (np.array(image.shape[:2]) - 1) / 2

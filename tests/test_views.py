@@ -90,3 +90,12 @@ def test_an_image_without_contrast_or_numbers_stays_as_it_is(fill, size):
 def test_a_view_of_a_tiny_image_has_its_size():
     image = np.random.default_rng(0).normal(size=(3, 3, 3)).astype(np.float32)
     assert {view.shape for view in views.of(image, 0).values()} == {(3, 3, 3)}
+
+
+def test_what_is_kept_is_a_share_of_a_score_above_zero():
+    own = np.array([10.0, 0.0, -3.0, np.nan, np.inf])
+    found = views.kept(
+        own, {"shift": np.array([5.0, 1, 1, 1, 1]), "noise": np.array([12.0, 1, 1, 1, np.inf])}
+    )
+    assert (found["kept_shift"][0], found["kept_noise"][0], found["robustness"][0]) == (0.5, 1.2, 0.85)
+    assert all(np.isnan(values[1:]).all() for values in found.values())
