@@ -16,7 +16,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from PIL import Image, UnidentifiedImageError
 
-from deepvis import convergence, devices, metrics
+from deepvis import convergence, devices, metrics, views
 from deepvis.config import ConfigError, filters, layers, nearest
 
 ROOM = 16 * 2**20  # bytes that must be free before a job starts; a job of 16 filters at 128 px takes 5 MB
@@ -41,7 +41,8 @@ def check(cfg: DictConfig) -> None:
     if not re.fullmatch(r"auto|cpu|gpu(:\d{1,3})?", cfg.device):
         raise ConfigError(f"device={cfg.device}: wanted auto, cpu, gpu, or gpu:1 for the second one")
     devices.named(cfg.device)
-    known = [*convergence.FIGURES, *(f"image/{name}" for name in metrics.METRICS)]
+    seen = [*metrics.METRICS, *(views.NAMES if cfg.robustness else ())]
+    known = [*convergence.FIGURES, *(f"image/{name}" for name in seen)]
     several = isinstance(cfg.objective_value, ListConfig)
     for wanted in cfg.objective_value if several else [cfg.objective_value]:
         _choice("objective_value", str(wanted), known)

@@ -107,7 +107,9 @@ def name(overrides: Iterable[str]) -> str:
     quiet = ("tracker", "hydra", "batch_size=", "log_every=", "resume=", "objective_value=")
     last = {o.partition("=")[0]: o for o in overrides}  # typed twice, the last one counts
     own = [o for key, o in last.items() if (key in swept if swept else not o.startswith(quiet))]
-    short = (re.sub(r"(?<==)-?\d*\.\d{10,}$", lambda m: f"{float(m[0]):.4g}", o) for o in own)  # a search's
+    short = (
+        re.sub(r"(?<==)-?\d*\.\d{10,}(e[-+]?\d+)?$", lambda m: f"{float(m[0]):.4g}", o) for o in own
+    )  # a search's
     return " ".join(re.sub(r"^[\w.]*\.(?=\w+=)", "", o).replace('"', "") for o in short)
 
 

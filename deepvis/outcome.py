@@ -18,6 +18,7 @@
 import csv
 import io
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -211,10 +212,11 @@ def value(folder: Path, wanted: str | Sequence[str]) -> float | list[float]:
 
     Args:
       folder: ``<job folder>/result``.
-      wanted: ``final/activation`` ..., or a list of such names.
+      wanted: ``final/activation`` ..., or a list of such names; NaN where no filter has such a figure.
     """
     figures = json.loads((folder / "result.json").read_text())["figures"]
-    return figures[wanted] if isinstance(wanted, str) else [figures[name] for name in wanted]
+    found = [figures.get(name, math.nan) for name in ([wanted] if isinstance(wanted, str) else wanted)]
+    return found[0] if isinstance(wanted, str) else found
 
 
 def finished(sweep_folder: Path) -> list[Path]:

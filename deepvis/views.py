@@ -58,6 +58,7 @@ def noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 VIEWS: Mapping[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
     each.__name__: each for each in (shift, rotation, scaling, jpeg, noise)
 }
+NAMES = ("robustness", *(f"kept_{name}" for name in VIEWS))  # of what is measured through them
 
 
 def of(image: np.ndarray, index: int) -> dict[str, np.ndarray]:

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from conftest import config_of
 from omegaconf import OmegaConf
 from test_packed import entry_of, forker, newest, states, statuses
 
 import deepvis
-from deepvis import charts, outcome, report
+from deepvis import charts, checks, config, outcome, report
 
 __all__ = ["forker"]  # the fixture
 SEARCH = ["-m", "hydra/sweeper=optuna", "hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=0",
@@ -101,3 +102,24 @@ def test_a_search_cannot_be_taken_up_again(forker, tmp_path):
     said = forker.run(tmp_path, *typed, "resume=latest")
     assert said.code == 1 and "a search thinks up its jobs as it goes and cannot be taken up" in said.err
     assert entry_of(newest(tmp_path)) == was
+
+
+def test_a_search_may_be_told_robustness_unless_it_is_left_out():
+    wanted = "objective_value=[image/robustness,image/kept_shift]"
+    checks.check(config_of("model=tiny", "layer=block2_conv1", "layer.filters=0-3", wanted))
+    with pytest.raises(config.ConfigError, match="objective_value=image/robustness: valid: filters/"):
+        checks.check(
+            config_of("model=tiny", "layer=block2_conv1", "layer.filters=0-3", wanted, "robustness=false")
+        )
+
+
+def test_a_figure_that_no_filter_has_is_told_as_nan(tmp_path):
+    (tmp_path / "result.json").write_text('{"figures": {"final/activation": 2.0}}')
+    assert outcome.value(tmp_path, "final/activation") == 2.0
+    one, other = outcome.value(tmp_path, ["image/robustness", "final/activation"])
+    assert np.isnan(one) and other == 2.0
+
+
+@pytest.mark.parametrize("typed", ["3.077402031400422e-09", "0.30774020314004"])
+def test_a_name_has_few_digits_of_a_number_that_was_drawn(typed):
+    assert config.name([f"optimizer.rate={typed}"]) == f"rate={float(typed):.4g}"
