@@ -14,11 +14,12 @@ from deepvis import outcome, seeds
 from deepvis.outcome import Result
 
 BROUGHT = ("model", "steps", "size", "precision")  # told of every job, typed or not
+DESCENDING = {"reg.decay"}  # factors whose highest level is off, and the baseline
 NOT_VARIED = ("seed", "layer", "layer.name", "layer.filters", "sweep")  # make no setting of their own
 # What is compared, in the order of the report.
 MEASURES = {
     "score": "the objective at the end",
-    "margin": "distance to the layer's best other channel",
+    "margin": "how far above the layer's best other channel, in standard deviations",
     "robustness": "share of the score kept under small changes",
     "kept_shift": "share kept under shifts",
     "diversity": "how different the seeds of a filter are",
@@ -49,6 +50,7 @@ class Comparison(NamedTuple):
     members: Sequence[Member]
     units: Sequence[tuple[str, int]]  # layer and filter
     seeds: Sequence[object]
+    left_out: int  # units that not every setting has
     values: Mapping[str, np.ndarray]  # by measure, [settings, units]; NaN where there is none
     floor: Mapping[str, np.ndarray]  # likewise: how far one rounding of the start moves each value
 
@@ -57,9 +59,9 @@ class Comparison(NamedTuple):
         said = zip(self.levels, self.settings[setting], strict=True)
         return " ".join(f"{short(factor)}={level}" for factor, level in said) or self.units[0][0]
 
-    def label(self, unit: int) -> str:
+    def label(self, unit: tuple[str, int]) -> str:
         """``f012``, with its layer where there are several."""
-        layer, index = self.units[unit]
+        layer, index = unit
         several = len({name for name, _ in self.units}) > 1
         return f"{layer} {outcome.label(index)}" if several else outcome.label(index)
 
@@ -85,9 +87,11 @@ def of(found: Sequence[tuple[str, Path, Result]]) -> Comparison:
     params = [_hashable(outcome.numbers(result.params)) for _, _, result in found]
     varied = _varied(params)
     if len({sweep for sweep, _, _ in found}) > 1 and _collide(found, params, varied):
-        params = [each | {"from": sweep} for each, (sweep, _, _) in zip(params, found, strict=True)]
+        params = [each | {"from": _tail(sweep)} for each, (sweep, _, _) in zip(params, found, strict=True)]
         varied = ["from", *varied]
     levels = {factor: _sorted([each.get(factor) for each in params]) for factor in varied}
+    for factor in DESCENDING & levels.keys():
+        levels[factor].reverse()
     own = [tuple(each.get(factor) for factor in varied) for each in params]
     ranks = [tuple(levels[f].index(v) for f, v in zip(varied, setting, strict=True)) for setting in own]
     settings = [own[ranks.index(rank)] for rank in sorted(set(ranks))]
@@ -95,7 +99,7 @@ def of(found: Sequence[tuple[str, Path, Result]]) -> Comparison:
         Member(sweep, place, result, settings.index(setting), each.get("seed"))
         for (sweep, place, result), setting, each in zip(found, own, params, strict=True)
     ]
-    units = sorted({unit for member in members for unit in _units(member.result)})
+    units, left_out = _common(members, len(settings))
     values, floor = _averaged(members, len(settings), units)
     values |= _across(members, len(settings), units)
     return Comparison(
@@ -104,6 +108,7 @@ def of(found: Sequence[tuple[str, Path, Result]]) -> Comparison:
         members=members,
         units=units,
         seeds=_sorted([member.seed for member in members]),
+        left_out=left_out,
         values={name: values[name] for name in MEASURES if name in values},
         floor=floor,
     )
@@ -131,6 +136,21 @@ def _units(result: Result) -> list[tuple[str, int]]:
     return [(result.layer, index) for index in result.filters]
 
 
+def _common(members: Sequence[Member], settings: int) -> tuple[list[tuple[str, int]], int]:
+    """The units that every setting has, and how many others there are; all of them, if none is common."""
+    by_setting = [set() for _ in range(settings)]
+    for member in members:
+        by_setting[member.setting] |= set(_units(member.result))
+    every = set.union(*by_setting)
+    common = set.intersection(*by_setting) or every
+    return sorted(common), len(every) - len(common)
+
+
+def _tail(sweep: str) -> str:
+    """The end of a sweep's id, which is drawn by chance."""
+    return sweep.rpartition("-")[2]
+
+
 def _collide(found, params, varied) -> bool:
     """Whether two sweeps have run the same thing."""
     run: dict[Hashable, str] = {}
@@ -148,14 +168,15 @@ def _averaged(members, settings, units) -> tuple[dict[str, np.ndarray], dict[str
     sums: dict[str, np.ndarray] = {}
     counts: dict[str, np.ndarray] = {}
     for member in members:
-        columns = [place[unit] for unit in _units(member.result)]
+        own = [unit in place for unit in _units(member.result)]
+        columns = [place[unit] for unit in _units(member.result) if unit in place]
         for name, column in (outcome.last(member.result) | outcome.floor(member.result)).items():
             total = sums.setdefault(name, np.zeros((settings, len(units))))
             known = counts.setdefault(name, np.zeros((settings, len(units))))
             # A filter that diverged has no end to be compared by.
             fine = np.isfinite(column) & (np.array(member.result.ends) != "diverged")
-            total[member.setting, columns] += np.where(fine, column, 0)
-            known[member.setting, columns] += fine
+            total[member.setting, columns] += np.where(fine, column, 0)[own]
+            known[member.setting, columns] += fine[own]
     with np.errstate(invalid="ignore"):
         means = {name: sums[name] / counts[name] for name in sums}
     floors = {
@@ -174,10 +195,11 @@ def _across(members, settings, units) -> dict[str, np.ndarray]:
         key = member.setting, member.result.layer, tuple(member.result.filters)
         groups.setdefault(key, []).append(member.result)
     for (setting, layer, filters), results in groups.items():
-        columns = [units.index((layer, index)) for index in filters]
+        own = [(layer, index) in units for index in filters]
+        columns = [units.index((layer, index)) for index in filters if (layer, index) in units]
         features = np.stack([result.features["post"] for result in results])
-        found["diversity"][setting, columns] = seeds.diversity(features)
-        found["reproducibility"][setting, columns] = seeds.reproducibility(features)
+        found["diversity"][setting, columns] = seeds.diversity(features)[own]
+        found["reproducibility"][setting, columns] = seeds.reproducibility(features)[own]
     return {name: values for name, values in found.items() if np.isfinite(values).any()}
 
 

@@ -57,7 +57,7 @@ def _of_measure(compared: Comparison, measure: str) -> list[Finding]:
     asked = len(compared.levels) > 1 and measure in PAIRED if compared.is_grid() else True
     if asked and len(compared.settings) <= PAIRS:
         tests += [("pair", *each) for each in _pairs(compared, scaled, floor)]
-    level = float(np.median(floor[floor > 0])) if (floor > 0).any() else np.nan
+    level = float(np.median(floor)) if measure in compared.floor else np.nan
     if unit:
         tests = [(kind, name, _told(effect)) for kind, name, effect in tests]
         level = _percent(level)

@@ -19,8 +19,8 @@ def results(
 
     Args:
       sweep: ``latest``, or its id.
-      folder: where sweeps are; or a sweep's own, if it was given one. Nothing else is read, unless there is a
-      uri: of an MLflow store or server, which is read instead.
+      folder: where sweeps are, or a sweep's own. Nothing else is read.
+      uri: of an MLflow store or server, which is then read in the place of the folder.
       experiment: name of the MLflow experiment, with a uri.
 
     Returns:

@@ -21,8 +21,13 @@ def question(compared: Comparison) -> str:
     varied = " and ".join(
         f"{factor} ({', '.join(map(str, levels)) if len(levels) <= 12 else f'{levels[0]} to {levels[-1]}'})"
         for factor, levels in compared.levels.items()
+        if factor != "from"
     )
-    return f"What {'do' if len(compared.levels) > 1 else 'does'} {varied} do to {of}?"
+    if "from" in compared.levels:
+        of += f", in the sweeps {', '.join(map(str, compared.levels['from']))}"
+    if not varied:
+        return f"What do {of} look for?"
+    return f"What {'do' if ' and ' in varied else 'does'} {varied} do to {of}?"
 
 
 def medians(compared: Comparison) -> list[dict[str, Any]]:

@@ -56,7 +56,7 @@ def main(typed: Sequence[str]) -> int:
     try:
         place = next((Path(word[7:]) for word in typed if word.startswith("folder=")), Path("outputs"))
         words = [word for word in typed if not word.startswith("folder=")] or ["latest"]
-        folders = list(dict.fromkeys(ledger.locate(word, place, "report") for word in words))
+        folders = list(dict.fromkeys(_folder(word, place) for word in words))
         target = folders[0]
         if len(folders) > 1:
             target = folders[0].parent / "-".join(["report", *(folder.name for folder in folders)])
@@ -67,6 +67,11 @@ def main(typed: Sequence[str]) -> int:
         return 1
     terminal.console().print(f"report    {files[0]}", soft_wrap=True)
     return 0
+
+
+def _folder(word: str, place: Path) -> Path:
+    """Of a sweep: its path as it was printed, or its id."""
+    return Path(word) if (Path(word) / ledger.FILE).is_file() else ledger.locate(word, place, "report")
 
 
 def make(folders: Sequence[Path], target: Path) -> list[Path]:
@@ -117,7 +122,7 @@ def make(folders: Sequence[Path], target: Path) -> list[Path]:
         "tags": [ledger.tags(entry) for entry in entries],
         "commands": [f"deepvis {ledger.typed(entry)}" for entry in entries],
         "again": shlex.join(["deepvis", "report", *(entry["id"] for entry in entries)]),
-        "labels": [compared.label(row) for row in range(min(len(compared.units), sheets.ROWS))],
+        "labels": [compared.label(unit) for unit in compared.units[: sheets.ROWS]],
         "cells": passages.cells(compared),
     }
     pages = Environment(

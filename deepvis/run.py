@@ -102,6 +102,9 @@ def _arguments(argv: list[str]) -> list[str]:
     Flags come first, for it takes no override behind one. And in a single job ``layer.filters=0,3,7`` can
     only mean one list; in a sweep a bare comma sweeps.
     """
+    if argv and re.fullmatch(r"[a-z]+", argv[0]):
+        commands = config.nearest(argv[0], ("report", "ui"))
+        raise config.ConfigError(f"{argv[0]}: no such command; {commands}; a setting is typed as key=value")
     flags = [a for a in argv if a in ("-m", "--multirun")]
     argv = flags + [a for a in argv if a not in flags]
     parser = get_args_parser()

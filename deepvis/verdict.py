@@ -20,6 +20,7 @@ BESIDE = {  # what is said beside the height, of more and of less
         "less of their power is of high frequency",
     ),
 }
+NONE = "no difference is established"
 FLOORLESS = (
     "The noise floor was not measured: what one rounding of the start alone would do to these filters is not "
     "known. With twins=1 it is."
@@ -36,9 +37,10 @@ def sentences(compared: Comparison, found: Sequence[Finding]) -> list[str]:
     told = [f"With {setting}, {_filters(own)}" for setting, own in _contrasts(compared, found) if own]
     told += _front(compared)
     told += [
-        f"{each.comparison.partition(':')[0].replace(' x ', ' and ')} do not simply add up "
-        f"(score, {each.comparison}, median {interval(each)})."
-        for each in _strongest(found, "interaction")
+        f"{each.comparison.partition(':')[0].replace(' x ', ' and ')} do not simply add up in {each.measure} "
+        f"({each.comparison}, median {interval(each)}): see each level by itself."
+        for measure in ("score", *BESIDE)
+        for each in _strongest(found, measure)
     ]
     return [*told, *_floor(found)]
 
@@ -78,12 +80,12 @@ def _filters(own: Mapping[str, Finding]) -> str:
     if effect.n < stats.FEW:
         return f"{text}; {effect.n} are too few for an interval or a test."
     text += f" (score, median {interval(own['score'])})"
+    if not own["score"].p < ALPHA:
+        text += f": {NONE}"
     for measure, (more, less) in BESIDE.items():
         if measure in own:
             each = own[measure]
-            said = (
-                "no difference is found" if not each.p < ALPHA else more if each.effect.median > 0 else less
-            )
+            said = NONE if not each.p < ALPHA else more if each.effect.median > 0 else less
             few = f", {each.effect.n} filters" if each.effect.n != effect.n else ""
             text += f"; {said} ({measure}{few}, median {interval(each)})"
     return f"{text}."
@@ -119,9 +121,9 @@ def _heights(compared: Comparison, measure: str) -> np.ndarray:
     return np.array([np.median(each) if len(each) else np.nan for each in known])
 
 
-def _strongest(found: Sequence[Finding], kind: str) -> list[Finding]:
-    """Of the score's, the one with the largest median among those that are called; none if none is."""
-    called = [each for each in found if each.kind == kind and each.measure == "score" and each.p < ALPHA]
+def _strongest(found: Sequence[Finding], measure: str) -> list[Finding]:
+    """Of a measure's interactions the one with the largest median among those that are called, if any is."""
+    called = [f for f in found if f.kind == "interaction" and f.measure == measure and f.p < ALPHA]
     return sorted(called, key=lambda each: -abs(each.effect.median))[:1]
 
 
@@ -129,8 +131,10 @@ def _floor(found: Sequence[Finding]) -> list[str]:
     score = next((each for each in found if each.measure == "score"), None)
     if score is None:
         return []
-    if not score.floor > 0:
+    if np.isnan(score.floor):
         return [FLOORLESS]
+    if score.floor == 0:
+        return ["The noise floor is 0: here a rounding of the start does nothing. Deeper networks differ."]
     amount = f"{score.floor:.3g}{_unit(score)}"
     return [f"The noise floor: one rounding of the start moves a filter's score by {amount} in the median."]
 
@@ -141,6 +145,6 @@ def resisting(compared: Comparison, end: str) -> dict[str, list[str]]:
     for member in compared.members:
         for index, own in zip(member.result.filters, member.result.ends, strict=True):
             if own == end:
-                label = compared.label(compared.units.index((member.result.layer, index)))
+                label = compared.label((member.result.layer, index))
                 found.setdefault(member.result.name, []).append(label)
     return found

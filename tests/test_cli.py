@@ -182,6 +182,7 @@ LAYERS = [f"block{b}_conv{c}" for b, n in enumerate((2, 2, 3, 3, 3), 1) for c in
 # What is typed after the base; words that its one line holds. BAD is the folder of the fixture `bad`.
 ALONE = [
     # unknown choices: a near miss names the nearest, and every line lists the valid ones
+    case("reprot", says=["reprot: no such command", "did you mean report?", "key=value"], base=[]),
     case("model=vgg61", says=["model=vgg61", "did you mean vgg16?", "hed", "tiny"]),
     case("model=resnet999", says=["model=resnet999", "vgg16", "hed", "tiny"]),
     case("layer=block5_conv", says=["did you mean block5_conv", *LAYERS], base=["tracker=memory"]),

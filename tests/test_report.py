@@ -77,18 +77,19 @@ def made(tmp_path_factory):
 
 def test_a_comparison_is_what_pandas_makes_of_the_table(made):
     compared = of(made)
-    assert compared.levels == {"reg.decay": [0.8, 0.9, 1], "reg.blur": [0, 3]} and compared.is_grid()
-    assert compared.settings == [(d, b) for d in DECAYS for b in BLURS] and compared.seeds == [0, 1]
+    # A decay of 1 is off, hence the first.
+    assert compared.levels == {"reg.decay": [1, 0.9, 0.8], "reg.blur": [0, 3]} and compared.is_grid()
+    assert compared.settings == [(d, b) for d in DECAYS[::-1] for b in BLURS] and compared.seeds == [0, 1]
     frame = deepvis.results(folder=made)
     for name in ("score", "robustness", "high_frequency", "margin"):
         table = frame.pivot_table(index=["reg.decay", "reg.blur"], columns="filter", values=name)
-        np.testing.assert_allclose(compared.values[name], table.to_numpy())
+        np.testing.assert_allclose(compared.values[name], table.loc[compared.settings].to_numpy())
 
 
 def test_a_main_effect_is_that_of_ratios_of_means_over_everything_else(made):
     tested = {(f.kind, f.measure, f.comparison): f for f in findings.findings(of(made))}
     frame = deepvis.results(folder=made)
-    for factor, one, other, ratio in (("reg.decay", 0.9, 0.8, 1.5), ("reg.blur", 3, 0, 0.5)):
+    for factor, one, other, ratio in (("reg.decay", 0.8, 0.9, 1 / 1.5), ("reg.blur", 3, 0, 0.5)):
         found = tested["main effect", "score", f"{factor}: {one} - {other}"]
         assert found.unit == "%" and found.effect.n == 16
         assert found.effect.median == pytest.approx(100 * (ratio - 1), abs=0.02)
@@ -117,7 +118,7 @@ def test_a_measure_that_is_not_above_zero_everywhere_is_compared_by_differences(
     for name, decay, values in (("0_a", "0.8", np.arange(12.0) - 3), ("1_b", "0.9", np.arange(12.0) + 1)):
         job(tmp_path / "s", name, values, range(12), **{"reg.decay": decay})
     (found,) = [f for f in findings.findings(of(finish(tmp_path / "s"))) if f.measure == "score"]
-    assert (found.unit, found.effect.median, found.comparison) == ("", 4.0, "reg.decay: 0.9 - 0.8")
+    assert (found.unit, found.effect.median, found.comparison) == ("", -4.0, "reg.decay: 0.8 - 0.9")
 
 
 def test_every_number_of_the_verdict_is_in_the_table(made):
@@ -138,10 +139,10 @@ def test_every_number_of_the_verdict_is_in_the_table(made):
 def test_the_verdict_says_what_was_done_to_the_data(made):
     first, second, *_, last = verdict.sentences(of(made), findings.findings(of(made)))
     assert first.startswith(
-        "With reg.decay=1 instead of 0.8, 16 of 16 filters end higher (score, median +125 %"
+        "With reg.decay=0.8 instead of 1, 0 of 16 filters end higher (score, median -55.6 %"
     )
     assert second.startswith("With reg.blur=3 instead of 0, 0 of 16 filters end higher (score, median -50 %")
-    assert "no difference is found (robustness" in first
+    assert "no difference is established (robustness" in first
     assert last == verdict.FLOORLESS
 
 
@@ -149,7 +150,7 @@ def test_of_few_filters_neither_interval_nor_test_is_told(tmp_path):
     folder = grid(tmp_path / "few", n=3)
     report.make([folder], folder)
     sentence = verdict.sentences(of(folder), findings.findings(of(folder)))[0]
-    assert "3 of 3 filters end higher; 3 are too few" in sentence and "interval 1" not in sentence
+    assert "0 of 3 filters end higher; 3 are too few" in sentence and "interval 1" not in sentence
     assert "too few" in (folder / "report.html").read_text()
     assert pd.read_csv(folder / "results.csv").low.isna().all()
 
@@ -167,7 +168,7 @@ def test_a_filter_has_moved_only_beyond_the_noise_floor(floor, moved, tmp_path):
         verdict.sentences(compared, findings.findings(compared))
     )
     found = {f.comparison: f for f in findings.findings(compared) if f.measure == "score"}
-    assert found["reg.decay: 0.9 - 0.8"].effect.moved == moved
+    assert found["reg.decay: 0.8 - 0.9"].effect.moved == moved
     assert f"{round(16 * moved)} have moved farther" in verdict.sentences(compared, [*found.values()])[0]
 
 
@@ -206,7 +207,7 @@ def test_filters_of_several_layers_are_units_and_no_factor(tmp_path):
             job(tmp_path / "s", f"{number}_{layer} {decay}", np.arange(1.0, 7) * decay, range(6), **own)
     compared = of(finish(tmp_path / "s"))
     assert list(compared.levels) == ["reg.decay"] and len(compared.units) == 12
-    assert compared.label(7) == "block2_conv1 f001"
+    assert compared.label(compared.units[7]) == "block2_conv1 f001"
     assert all(each.effect.n == 12 for each in findings.findings(compared) if each.measure == "score")
 
 
@@ -217,11 +218,35 @@ def test_sweeps_that_ran_the_same_differ_by_sweep_and_others_are_one_grid(tmp_pa
         return finish(tmp_path / name)
 
     same = of(one("a", "0.8"), one("b", "0.8"))
-    assert same.levels == {"from": ["a", "b"], "reg.decay": [0.8, 1]}
+    assert same.levels == {"from": ["a", "b"], "reg.decay": [1, 0.8]}
     shutil.rmtree(tmp_path / "b" / "1_b")
     other = one("c", "0.9")
     shutil.rmtree(other / "1_b")
-    assert of(tmp_path / "a", other).levels == {"reg.decay": [0.8, 0.9, 1]}
+    assert of(tmp_path / "a", other).levels == {"reg.decay": [1, 0.9, 0.8]}
+
+
+def test_only_filters_that_every_setting_has_are_compared(tmp_path):
+    """Else the medians of one setting would be over other filters than those of its neighbour."""
+    job(tmp_path / "s", "0_a", np.arange(1.0, 13), range(12), **{"reg.blur": "0"})
+    job(tmp_path / "s", "1_b", 2 * np.arange(1.0, 21), range(20), **{"reg.blur": "3"})
+    folder = finish(tmp_path / "s")
+    compared = of(folder)
+    assert [index for _, index in compared.units] == list(range(12)) and compared.left_out == 8
+    np.testing.assert_allclose(compared.values["score"], [np.arange(1, 13), 2 * np.arange(1, 13)])
+    report.make([folder], folder)
+    assert "8 filters that not every setting has are left out" in (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize("floor", [None, 0.0])
+def test_a_floor_of_zero_is_not_an_unknown_one(floor, tmp_path):
+    compared = of(grid(tmp_path / "s", floor=floor))
+    said = verdict.sentences(compared, findings.findings(compared))[-1]
+    assert (said == verdict.FLOORLESS) == (floor is None) and ("floor is 0" in said) == (floor == 0)
+
+
+def test_a_sweep_is_found_by_the_path_that_was_printed(made, capsys):
+    assert report.main([str(made)]) == 0
+    assert f"report    {made / 'report.html'}" in capsys.readouterr().out
 
 
 def test_a_filter_that_diverged_is_named_and_not_compared(tmp_path):
@@ -255,10 +280,10 @@ def test_a_single_job_has_a_report(tmp_path):
 def test_a_factor_of_many_levels_is_compared_at_its_ends_in_no_time(tmp_path):
     for number in range(40):
         job(tmp_path / "s", f"{number}_x", (number + 1) * np.arange(1.0, 13), range(12),
-            **{"reg.decay": str(number / 100)})  # fmt: skip
+            **{"reg.decay": str((number + 1) / 100)})  # fmt: skip
     found = [f for f in findings.findings(of(finish(tmp_path / "s"))) if f.measure == "score"]
-    assert [f.comparison for f in found if f.kind == "main effect"] == ["reg.decay: 0.39 - 0.0"]
-    assert found[0].effect.median == pytest.approx(3900)
+    assert [f.comparison for f in found if f.kind == "main effect"] == ["reg.decay: 0.01 - 0.4"]
+    assert found[0].effect.median == pytest.approx(-97.5)
 
 
 @pytest.mark.slow
