@@ -19,7 +19,7 @@ DECAYS, BLURS, SEEDS = (0.8, 0.9, 1), (0, 3), (0, 1)
 TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=0-11", "size=16", "steps=4", "log_every=2"]
 
 
-def job(folder: Path, name: str, values, filters, size=SIZE, floor=None, **params) -> None:
+def job(folder: Path, name: str, values, filters, size=SIZE, floor=None, robustness=0.5, **params) -> None:
     """A finished job whose final scores are the values given, written by deepvis itself."""
     filters, n, rng = list(filters), len(filters), np.random.default_rng(list(name.encode()))
     values = np.asarray(values, float)
@@ -27,7 +27,7 @@ def job(folder: Path, name: str, values, filters, size=SIZE, floor=None, **param
     ones = np.ones((STEPS + 1, n))
     history = {"score": score, "activation": score, "rank": 0 * ones, "margin": ones, "gradient_rms": ones,
                "image_rms": ones, "alive": np.isfinite(score)}  # fmt: skip
-    metrics = {"robustness": 0.5 + 0 * values, "high_frequency": rng.uniform(0.1, 0.2, n)}
+    metrics = {"robustness": robustness + 0 * values, "high_frequency": rng.uniform(0.1, 0.2, n)}
     twins = (
         {} if floor is None else {"score": (score + floor)[None], "robustness": metrics["robustness"][None]}
     )
@@ -144,6 +144,19 @@ def test_the_verdict_says_what_was_done_to_the_data(made):
     assert second.startswith("With reg.blur=3 instead of 0, 0 of 16 filters end higher (score, median -50 %")
     assert "no difference is established (robustness" in first
     assert last == verdict.FLOORLESS
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"), [(0.6, "hold up better"), (0.4, "hold up worse"), (0.5, verdict.NONE)]
+)
+def test_the_verdict_tells_better_from_worse(kept, said, tmp_path):
+    spread = np.linspace(0, 0.01, 16)
+    for name, blur, robustness in (("0_a", "0", 0.5 + spread), ("1_b", "3", kept + spread)):
+        job(tmp_path / "s", name, np.arange(1.0, 17), range(16), robustness=robustness, **{"reg.blur": blur})
+    compared = of(finish(tmp_path / "s"))
+    first = verdict.sentences(compared, findings.findings(compared))[0]
+    assert f"; {'their images ' if kept != 0.5 else ''}{said}" in first.partition("(high_frequency")[0]
+    assert first.count("hold up") == (kept != 0.5)
 
 
 def test_of_few_filters_neither_interval_nor_test_is_told(tmp_path):
