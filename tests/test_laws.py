@@ -702,6 +702,17 @@ def test_the_best_image_is_that_of_the_highest_score_in_the_history():
         bitwise(state.best_image[i], at.image[i])
 
 
+def test_only_its_own_last_measurement_counts_for_the_best_image():
+    """Else an image packed with longer ones might keep another than alone, by the last bit of a score."""
+    advance, finish = decaying()
+    start = ascent.init(tf.constant(starts(3)))
+    numbers = hyper_of(3, steps=np.int32([0, 4, 9]))
+    early, _, _ = finish(start._replace(step=tf.constant(4)), numbers)
+    np.testing.assert_array_equal(np.isfinite(early.best_score), [True, True, False])
+    on, _ = advance(start._replace(step=tf.constant(4)), numbers)
+    np.testing.assert_array_equal(np.isfinite(on.best_score), [False, False, True])
+
+
 @pytest.mark.parametrize("pre", [True, False])
 @pytest.mark.parametrize("optimizer", choices("optimizer"))
 def test_the_score_rises(optimizer, pre):
