@@ -32,7 +32,7 @@ all threads, of whole processes where a process is measured. `tests/benchmarks/`
   regularizers. They measure nothing of an image, so beside them deepvis has `robustness=false`;
   everywhere else they are on.
 - The time outside the graph is measured on the tiny network with pictures of the usual size, where no step of
-  the network hides it, and on VGG16, where the next job's steps hide some of it.
+  the network hides it.
 - The first step is done when its live picture is on the disk, in a folder that has a store.
 - A whole layer takes two steps here; each further look at it keeps 25 MB of pictures. The long sweep is jobs
   of 16 filters on block3_conv1 at 64 px, one step.
