@@ -508,7 +508,7 @@ def test_each_job_leaves_its_folder_whole_and_nothing_half_written(happy, which)
         own = {"live.png", "result"} | (set() if which else {".hydra", "deepvis.log"})
         assert {p.name for p in job.parent.iterdir()} == own
     beside = {"summary.csv", "contact.png", "sweep.json"}
-    beside |= {"multirun.yaml", "deepvis.log"} if which else set()
+    beside |= {"multirun.yaml", "deepvis.log", "report.html", "report.md", "results.csv"} if which else set()
     assert {p.name for p in folder.iterdir() if p.is_file()} == beside
 
 

@@ -191,12 +191,12 @@ def test_without_a_grid_the_highest_setting_is_compared_with_the_lowest(tmp_path
         ("1_b", "blur", "1", 3),
         ("2_c", "none", "0.9", 5),
     ):
-        values = height * np.linspace(1, 2, 12)
-        job(tmp_path / "s", name, values, range(12), reg=preset, **{"reg.decay": decay})
+        values = height * np.linspace(1, 2, 16)
+        job(tmp_path / "s", name, values, range(16), reg=preset, **{"reg.decay": decay})
     compared = of(finish(tmp_path / "s"))
     assert not compared.is_grid()
     first = verdict.sentences(compared, findings.findings(compared))[0]
-    assert first.startswith("With reg=blur decay=1 instead of reg=none decay=1, 0 of 12 filters end higher")
+    assert first.startswith("With reg=blur decay=1 instead of reg=none decay=1, 0 of 16 filters end higher")
     assert {f.kind for f in findings.findings(compared)} == {"pair"}
 
 
