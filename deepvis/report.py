@@ -13,6 +13,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from deepvis import (
+    __version__,
     charts,
     comparison,
     config,
@@ -74,6 +75,16 @@ def _folder(word: str, place: Path) -> Path:
     return Path(word) if (Path(word) / ledger.FILE).is_file() else ledger.locate(word, place, "report")
 
 
+def _read(place: Path, version: str) -> outcome.Result:
+    try:
+        return outcome.read(place)
+    except FileNotFoundError as err:
+        raise config.ConfigError(
+            f"report: {err.filename} is missing; the sweep ran with deepvis {version}, this is "
+            f"{__version__}: run it again"
+        ) from err
+
+
 def make(folders: Sequence[Path], target: Path) -> list[Path]:
     """Write the report of some sweeps.
 
@@ -85,11 +96,11 @@ def make(folders: Sequence[Path], target: Path) -> list[Path]:
       ``report.html``, ``report.md``, ``results.csv``.
 
     Raises:
-      ConfigError: no job of them is finished.
+      ConfigError: no job of them is finished, or one was left by a deepvis that measured less.
     """
     entries = [ledger.read(folder) for folder in folders]
     found = [
-        (entry["id"], place, outcome.read(place))
+        (entry["id"], place, _read(place, entry["versions"]["deepvis"]))
         for entry, folder in zip(entries, folders, strict=True)
         for place in outcome.finished(folder)
     ]

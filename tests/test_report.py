@@ -262,6 +262,15 @@ def test_a_sweep_is_found_by_the_path_that_was_printed(made, capsys):
     assert f"report    {made / 'report.html'}" in capsys.readouterr().out
 
 
+def test_a_sweep_of_an_older_version_is_refused_in_one_line(made, capsys, tmp_path):
+    shutil.copytree(made, tmp_path / "old")
+    for path in (tmp_path / "old").glob("*/result/features.npz"):
+        path.unlink()
+    assert report.main([str(tmp_path / "old")]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "features.npz is missing; the sweep ran with deepvis" in said
+
+
 def test_a_filter_that_diverged_is_named_and_not_compared(tmp_path):
     values = np.arange(1.0, 13)
     job(tmp_path / "s", "0_a", np.where(values == 5, np.nan, values), range(12), **{"reg.decay": "0.8"})
