@@ -44,7 +44,7 @@ def start(folder: Path) -> None:
     looks = ours.climb(ours.pack([job]))
     with stage("read the weights, trace, and take the first step"):
         next(looks)
-    with stage("take the second step"):
+    with stage("take the second step, the last, and see its images through five views"):
         next(looks)
 
 
