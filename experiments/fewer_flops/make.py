@@ -32,7 +32,7 @@ def climbed(layer: str, filters: range, *overrides: str) -> tuple[np.ndarray, np
         start = np.stack([graph.start(job, job.filters[row.column]) for row in batch])
         *_, last = graph.ascend(pack, batch, start, made, job.cfg.steps)
         finals.append(last.image[: len(batch)])
-        heights.append(last.record["activation"][-1, : len(batch)])
+        heights.append(last.came_to["activation"][: len(batch)])
     return np.concatenate(finals), np.concatenate(heights)
 
 

@@ -36,7 +36,7 @@ def climbed(*overrides: str) -> tuple[np.ndarray, np.ndarray]:
     start = np.stack([graph.start(job, job.filters[row.column], row.twin) for row in batch])
     looks = list(graph.ascend(pack, batch, start, made, job.cfg.steps))
     seen = np.stack([start, *(look.image for look in looks)])
-    scores = np.concatenate([look.record["score"] for look in looks])
+    scores = np.concatenate([*(look.record["score"] for look in looks), looks[-1].came_to["score"][None]])
     shape = 2, len(FILTERS)
     return seen.reshape(len(seen), *shape, *seen.shape[2:]), scores.reshape(len(scores), *shape)
 
