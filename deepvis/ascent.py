@@ -21,9 +21,8 @@ Hyper = Mapping[str, tf.Tensor]  # one number per image, [B], under each name; "
 class Parts(NamedTuple):
     """What a step is made of, for one set of hyperparameters."""
 
-    measure: Callable[
-        [tf.Tensor], tuple[tf.Tensor, ...]
-    ]  # image -> score, activation, rank, margin, features
+    # image -> score, activation, rank, margin, features
+    measure: Callable[[tf.Tensor], tuple[tf.Tensor, ...]]
     update: Callable[[tf.Tensor], tf.Tensor]  # grad -> delta
     regularize: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]  # (image, grad, step) -> image
 

@@ -65,6 +65,11 @@ class Comparison(NamedTuple):
         several = len({name for name, _ in self.units}) > 1
         return f"{layer} {outcome.label(index)}" if several else outcome.label(index)
 
+    def medians(self, measure: str) -> np.ndarray:
+        """Over units, by setting; NaN where no unit has a number."""
+        known = [row[np.isfinite(row)] for row in self.values[measure]]
+        return np.array([np.median(each) if len(each) else np.nan for each in known])
+
     def is_grid(self) -> bool:
         """Whether every combination of levels was run, and there is more than one."""
         return len(self.settings) == int(np.prod([len(each) for each in self.levels.values()])) > 1

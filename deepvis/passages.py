@@ -4,8 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from deepvis import outcome, sheets, verdict
 from deepvis.comparison import Comparison
 from deepvis.findings import Finding
@@ -32,14 +30,12 @@ def question(compared: Comparison) -> str:
 
 def medians(compared: Comparison) -> list[dict[str, Any]]:
     """A row a setting: medians over its filters, and how many are stuck or diverged."""
-    rows = []
+    rows, by_setting = [], {name: compared.medians(name) for name in compared.values}
     for setting in range(len(compared.settings)):
         own = [member.result for member in compared.members if member.setting == setting]
         ends = [end for result in own for end in result.ends]
         row = {"setting": compared.name(setting), "images": len(ends)}
-        for name, values in compared.values.items():
-            known = values[setting][np.isfinite(values[setting])]
-            row[name] = float(np.median(known)) if len(known) else math.nan
+        row |= {name: float(medians[setting]) for name, medians in by_setting.items()}
         rows.append(row | {end: ends.count(end) for end in verdict.RESISTING})
     return rows
 

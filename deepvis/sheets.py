@@ -40,11 +40,10 @@ def of(members: Sequence[Member], units: Sequence[tuple[str, int]]) -> Sheets:
     images = []
     for member in members:
         own, made = _steps(member), {}
-        for step in steps:
-            seen = max((each for each in own if each <= step), default=own[0])
-            if seen not in made:
-                sheet = _sheet(member, units, f"progress/step_{seen:05d}", size)
-                made[seen] = f"data:image/webp;base64,{base64.b64encode(_webp(sheet, quality)).decode()}"
+        for step in own:
+            sheet = _sheet(member, units, f"progress/step_{step:05d}", size)
+            made[step] = f"data:image/webp;base64,{base64.b64encode(_webp(sheet, quality)).decode()}"
+        # Where another job was looked at and this one was not, it shows its last look before.
         images.append([made[max((each for each in own if each <= step), default=own[0])] for step in steps])
     return Sheets(size, steps, images)
 

@@ -44,12 +44,11 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> None:
     files = [folder / "summary.csv", folder / "contact.png", folder / ledger.FILE]
     outcome.table(files[0], [row for result in done for row in outcome.rows(result)])
     images.save(files[1], contact(places, done))
-    if len(places) > 1:
-        files += _report(folder)
-    place = tracker.close(sweep, places, files, ledger.tags(entry))
+    report = _report(folder) if len(places) > 1 else []
+    place = tracker.close(sweep, places, [*files, *report], ledger.tags(entry))
     terminal.summary(done, _shown(folder))
-    if len(files) > 3:
-        terminal.console().print(f"report    {_shown(files[3])}", soft_wrap=True)
+    if report:
+        terminal.console().print(f"report    {_shown(report[0])}", soft_wrap=True)
     if place:
         terminal.console().print(f"compare   deepvis ui   opens {place}", soft_wrap=True)
 

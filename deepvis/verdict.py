@@ -57,7 +57,7 @@ def _contrasts(compared: Comparison, found: Sequence[Finding]) -> list[tuple[str
             for factor, levels in compared.levels.items()
         ]
     else:
-        heights = _heights(compared, "score")
+        heights = compared.medians("score")
         if not np.isfinite(heights).any():
             return []
         first, last = sorted((int(np.nanargmin(heights)), int(np.nanargmax(heights))))
@@ -106,19 +106,13 @@ def _front(compared: Comparison) -> list[str]:
     """Which settings no other one beats in both score and robustness, by their medians."""
     if len(compared.settings) < 3 or "robustness" not in compared.values:
         return []
-    medians = [_heights(compared, name) for name in ("score", "robustness")]
+    medians = [compared.medians(name) for name in ("score", "robustness")]
     best = np.flatnonzero(stats.front(np.array(medians).T))
     if not len(best):
         return []
     shown = [f"{compared.name(i)} ({medians[0][i]:.3g}, {medians[1][i]:.3g})" for i in best[:6]]
     more = f" and {len(best) - 6} more" if len(best) > 6 else ""
     return [f"Beaten by none in both median score and robustness: {', '.join(shown)}{more}."]
-
-
-def _heights(compared: Comparison, measure: str) -> np.ndarray:
-    """Medians over filters by setting; NaN where no filter is finite."""
-    known = [row[np.isfinite(row)] for row in compared.values[measure]]
-    return np.array([np.median(each) if len(each) else np.nan for each in known])
 
 
 def _strongest(found: Sequence[Finding], measure: str) -> list[Finding]:
