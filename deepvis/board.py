@@ -3,24 +3,14 @@
 import functools
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import numpy as np
 from omegaconf import OmegaConf
 
 from deepvis import convergence, images, jobs, metrics
+from deepvis.climbers import Look
 from deepvis.jobs import Job, Row
 from deepvis.outcome import Pictures, Result, floor
-
-
-class Look(NamedTuple):
-    """What the host sees after a chunk."""
-
-    first: int  # step of the first record
-    record: Mapping[str, np.ndarray]  # what each step saw before it moved, [n, B]
-    came_to: Mapping[str, np.ndarray]  # where a job ends: its images measured once more, [B] or [B, C]
-    image: np.ndarray  # [B, H, W, C] centred, after the chunk
-    best: np.ndarray
 
 
 class Board:

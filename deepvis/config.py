@@ -64,17 +64,13 @@ class Reg:
 
 
 @dataclass
-class Objective:
-    _target_: str = MISSING
-    pre_activation: bool = True
-
-
-@dataclass
 class Config:
     model: Model = MISSING
     layer: Layer = MISSING
     reg: Reg = MISSING
-    objective: Objective = MISSING
+    objective: dict[str, Any] = MISSING  # _target_, what an entry of layer.filters is, and its numbers
+    param: dict[str, Any] = MISSING  # _target_ and the options of that parametrization
+    transform: dict[str, Any] = MISSING  # what chance has the network see of an image in each step
     optimizer: dict[str, Any] = MISSING  # _target_ and the numbers of that step rule
     start: dict[str, Any] = MISSING  # _target_ and the numbers of that start
     tracker: dict[str, Any] = MISSING  # _target_ and where it keeps things

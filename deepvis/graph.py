@@ -1,20 +1,34 @@
-"""Graphs: (skeleton, active regularizers) -> a compiled ascent, and a batch's climb in it.
+"""Graphs: (skeleton, what is switched on) -> a compiled ascent, and a batch's climb in it.
 
-The one place that sees both config and tensors.
+The one place where plain configs become tensors.
 """
 
 import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from hydra.utils import get_method
 
-from deepvis import ascent, config, jobs, objectives, ops, regularizers, starts, views, weights
-from deepvis.board import Look
-from deepvis.jobs import Job, Pack, Row
+from deepvis import (
+    ascent,
+    climbers,
+    lbfgs,
+    objectives,
+    octaves,
+    ops,
+    regularizers,
+    starts,
+    terms,
+    transforms,
+    views,
+)
+from deepvis.ascent import Ascent, Hyper, Record, State
+from deepvis.climbers import Climber, Look
+from deepvis.models import Model
+from deepvis.objectives import Activation
 
 for _gpu in tf.config.list_physical_devices("GPU"):  # others may want to use it, too
     tf.config.experimental.set_memory_growth(_gpu, True)
@@ -23,8 +37,11 @@ for _gpu in tf.config.list_physical_devices("GPU"):  # others may want to use it
 class Graph(NamedTuple):
     """A skeleton, compiled."""
 
-    advance: ascent.Advance
-    finish: ascent.Finish
+    shape: Mapping[str, Any]  # the skeleton
+    active: frozenset[str]
+    network: Model
+    layers: Sequence[str]  # that its objective reads
+    ascent: Ascent
     tags: Mapping[str, str]  # what is known of its weights and its device
 
 
@@ -33,118 +50,212 @@ def compiled(skeleton: str, active: frozenset[str]) -> Graph:
     """Build and compile what a skeleton says; a second call with the same one costs nothing.
 
     Args:
-      skeleton: of a pack.
-      active: regularizers that any of its jobs uses.
+      skeleton: of a pack, as JSON.
+      active: regularizers and transforms that any of its jobs uses.
     """
     shape = json.loads(skeleton)
-    model, layer = shape["model"], shape["layer"]
-    device, is_gpu = shape["device"], shape["device"] != "cpu"
-    if is_gpu and not tf.config.list_physical_devices("GPU"):
-        raise config.ConfigError(
+    device = shape["device"]
+    if device != "cpu" and not tf.config.list_physical_devices("GPU"):
+        raise ValueError(
             f"device={device}: TensorFlow sees no GPU (it needs tensorflow[and-cuda]); take device=cpu"
         )
-    read = weights.of(model, layer)
+    layers = _layers(shape)
     with tf.device(device):
-        network = get_method(model["_target_"])(
-            model["name"], model["blocks"], model["mean"], read, shape["precision"]
+        network = pkgutil.resolve_name("deepvis.models.stub")(
+            shape["model"], layers, shape["size"], shape["precision"]
         )
-    objective = dict(shape["objective"])
-    make_objective = get_method(objective.pop("_target_"))
-    make_optimizer = get_method(shape["optimizer"])
+    return around(network, shape, active)
 
-    def build(hyper):
-        goal = make_objective(layer, hyper["filter"], **objective)
-        read = objectives.reading(layer, hyper["filter"])
+
+def around(network: Model, shape: Mapping[str, Any], active: frozenset[str]) -> Graph:
+    """The ascent of a network that is built already."""
+    layer, device, layers = shape["layer"], shape["device"], _layers(shape)
+    objective, options = shape["objective"], climbers.parameters(shape["objective"])
+    make_objective = pkgutil.resolve_name(objective["_target_"])
+    make_optimizer = pkgutil.resolve_name(shape["optimizer"])
+    own = {k: v for k, v in shape["param"].items() if k not in ("_target_", "octaves", "octave_scale")}
+    param = pkgutil.resolve_name(shape["param"]["_target_"])(shape["size"], network.mean, **own)
+
+    def build(hyper: Hyper) -> ascent.Parts:
+        targets = {"targets": hyper["targets"]} if "targets" in hyper else {}
+        goal = make_objective(layer, hyper["filter"], **_under(hyper, "objective"), **options, **targets)
+        read = objectives.reading(layer, hyper["unit"])
+        rule = make_optimizer(**_under(hyper, "optimizer"))
 
         def measure(image):
-            activations = network.activations(image, [layer])
+            activations = network.activations(image, layers)
             return goal(activations), *read(activations)
 
-        numbers = {k.removeprefix("optimizer."): v for k, v in hyper.items() if k.startswith("optimizer.")}
         return ascent.Parts(
+            encode=param.encode,
+            decode=param.decode,
+            transform=lambda image: _transformed(image, hyper, shape, active),
             measure=measure,
-            update=make_optimizer(**numbers),
+            remember=lambda theta: (tf.zeros_like(theta),) * getattr(rule, "slots", 0),
+            update=getattr(rule, "update", None),  # a line search goes its own way
             regularize=regularizers.build(hyper, shape["combine"], active, network.mean),
         )
 
-    tags = {
-        "weights.source": read.source,
-        "weights.digest": read.digest,
-        "weights.verified": "yes" if read.verified else "no",
-        "device": device,
-        "precision": shape["precision"],
-        "tensorflow": tf.__version__,
-    }
+    tags = network.tags | {"device": device, "precision": shape["precision"], "tensorflow": tf.__version__}
     # XLA's convolutions win on a GPU; on a processor oneDNN's are faster than XLA's.
-    return Graph(*ascent.compiled(build, device, xla=is_gpu), tags)
+    made = ascent.compiled(build, "cpu:0" if device == "cpu" else device, xla=device != "cpu")
+    return Graph(shape, active, network, layers, made, tags)
 
 
-def ascend(pack: Pack, batch: Sequence[Row], start: np.ndarray, made: Graph, total: int) -> Iterator[Look]:
+def ascend(
+    made: Graph, images: Sequence[Climber], first: np.ndarray, width: int, total: int
+) -> Iterator[Look]:
     """Climb a batch in chunks.
 
     Args:
-      pack: the jobs.
-      batch: the images.
-      start: where they start, ``[rows, H, W, C]``.
-      made: the pack's graph.
-      total: steps of the longest job.
+      made: its graph.
+      images: the climbers.
+      first: where they start, ``[images, H, W, C]``.
+      width: images in a batch; a short one repeats its last image, so that one skeleton traces once.
+      total: steps of the longest climb.
 
     Yields:
-      What is seen after each chunk; where a job of the batch has done its steps, what its images came to.
+      What is seen after each chunk; where one of the images has done its steps, what they came to.
     """
-    numbers = jobs.hyper(pack, batch)
-    regs = [pack.jobs[row.job].cfg.reg for row in batch]
-    size = pack.jobs[0].cfg.size
-    if "blur" in pack.active:
-        numbers["blur_matrix"] = np.stack(
-            [ops.blur_matrix(size, reg.blur_kind, reg.blur, reg.blur_sigma) for reg in regs]
-        )
-    # A short last batch repeats its last image, so that one skeleton traces once.
-    missing = len(pack.batches[0]) - len(batch)
+    missing = width - len(images)
+    numbers = climbers.numbers(images)
+    ends, chunk = set(numbers["steps"]), made.shape["log_every"]
+    sizes = octaves.sizes(made.shape["param"], made.shape["size"])
+    image, done = first, 0
+    for octave, size in enumerate(sizes, start=1):
+        hyper = {name: tf.constant(_padded(each, missing)) for name, each in numbers.items()}
+        if "objective.group" in hyper and missing:  # nobody sees the padding
+            alone = -1 - np.arange(missing, dtype=np.float32)
+            hyper["objective.group"] = tf.constant(np.concatenate([numbers["objective.group"], alone]))
+        hyper |= {name: _whole(each, missing) for name, each in _arrays_of(made, images, size).items()}
+        before = [octaves.resized(x, size) for x in first] if octave == 1 else [
+            octaves.grown(x, start, size) for x, start in zip(image, first, strict=True)]  # fmt: skip
+        state = made.ascent.begin(tf.constant(_padded(np.stack(before), missing)), hyper)
+        state = state._replace(step=tf.constant(done))
+        climb, end = _way(made, state, hyper), total * octave // len(sizes)
+        while done < end:
+            n = min(chunk, end - done)
+            hypers = [hyper | _drawn(made, images, size, missing, step) for step in range(done, done + n)]
+            state, record = climb(state, hypers)
+            seen, came_to = made.ascent.show(state.theta, hyper), {}
+            if octave == len(sizes) and any(done < each <= done + n for each in ends):
+                state, last, features = made.ascent.finish(state, seen, hyper)
+                came_to = _arrays(last) | {"features": features.numpy()}
+                if made.shape["robustness"]:
+                    came_to |= _kept(made, state, seen, hyper, came_to["score"])
+            best = made.ascent.show(state.best_theta, hyper)
+            image = seen.numpy()
+            yield Look(done, _arrays(record), came_to, _full(image, sizes[-1]), _full(best.numpy(), sizes[-1]))
+            done += n
+        image = image[: len(images)]
 
-    def whole(array):
-        return tf.constant(np.concatenate([array, np.repeat(array[-1:], missing, axis=0)]))
 
-    hyper = {name: whole(array) for name, array in numbers.items()}
-    state, first = ascent.init(whole(start)), 0
-    chunk, shape = pack.jobs[0].cfg.log_every, json.loads(pack.skeleton)
-    filters, ends = numbers["filter"], set(numbers["steps"])
-    while first < total:
-        n = min(chunk, total - first)
-        state, record = ascent.climb(made.advance, state, hyper, n)
-        came_to = {}
-        if any(first < end <= first + n for end in ends):
-            state, last, features = made.finish(state, hyper)
-            came_to = _arrays(last) | {"features": features.numpy()}
-            if shape["robustness"]:
-                came_to |= _kept(made, state, hyper, filters, came_to["score"])
-        yield Look(first, _arrays(record), came_to, state.image.numpy(), state.best_image.numpy())
-        first += n
+def start(climber: Climber, mean: Sequence[float]) -> np.ndarray:
+    """The first image of a climber; pixels that are to stay in [0, 255] start there too."""
+    cfg, mean = climber.cfg, np.array(mean, np.float32)
+    options = {k: v for k, v in cfg["start"].items() if k not in ("_target_", "display")}
+    make = pkgutil.resolve_name(cfg["start"]["_target_"])
+    image = make(cfg["size"], cfg["seed"], climber.index, mean, **options)
+    if cfg["reg"]["clip_pixels"]:
+        image = np.clip(image, -mean, 255 - mean)
+    return starts.twin(image, climber.twin, cfg["seed"], climber.index) if climber.twin else image
 
 
-def _kept(
-    made: Graph, state: ascent.State, hyper: ascent.Hyper, filters: np.ndarray, score: np.ndarray
-) -> dict[str, np.ndarray]:
+def _transformed(
+    image: tf.Tensor, hyper: Hyper, shape: Mapping[str, Any], active: frozenset[str]
+) -> tf.Tensor:
+    if not active & {"geometry", "noise"}:
+        return image
+    side = transforms.out_size(shape["transform"], image.shape[1])
+    return transforms.build(hyper, side, "geometry" in active, "noise" in active)(image)
+
+
+def _layers(shape: Mapping[str, Any]) -> list[str]:
+    """The layer that is looked at, and all others that the objective reads."""
+    return sorted({shape["layer"], *terms.layers_of(shape["objective"], shape["layer"])})
+
+
+def _way(made: Graph, state: State, hyper: Hyper) -> Callable[[State, list[Hyper]], tuple[State, Record]]:
+    """How a chunk of steps is done: by a step rule on the device, or by line searches on the host."""
+    rule = pkgutil.resolve_name(made.shape["optimizer"])(**_under(hyper, "optimizer"))
+    if isinstance(rule, lbfgs.LineSearch):
+        search = lbfgs.Searches(made.ascent.gradient, state, hyper, rule, made.network.mean)
+        return lambda state, hypers: search.climb(state, len(hypers))
+    return lambda state, hypers: ascent.climb(made.ascent, state, hypers)
+
+
+def _arrays_of(made: Graph, images: Sequence[Climber], size: int) -> dict[str, Any]:
+    """What a batch needs beside its numbers: blur matrices, directions, the maps of pictures to match."""
+    found: dict[str, Any] = {}
+    cfgs = [each.cfg for each in images]
+    if "blur" in made.active:
+        found["blur_matrix"] = np.stack([
+            ops.blur_matrix(size, reg["blur_kind"], reg["blur"], reg["blur_sigma"])
+            for reg in (cfg["reg"] for cfg in cfgs)
+        ])  # fmt: skip
+    if "vectors" in cfgs[0]["objective"]:
+        rows = [np.load(each.cfg["objective"]["vectors"])[each.index] for each in images]
+        found["objective.vectors"] = np.stack(rows).astype(np.float32)
+    named = cfgs[0]["objective"].get("pictures", {})
+    if named:
+        found["targets"] = {
+            name: _maps(made, [cfg["objective"]["pictures"][name] for cfg in cfgs], size)
+            for name, path in named.items() if path is not None
+        }  # fmt: skip
+    return found
+
+
+def _maps(made: Graph, paths: Sequence[str], size: int) -> dict[str, Activation]:
+    """Of every image's picture, each layer's maps, [B, h, w, C]."""
+    mean = np.array(made.network.mean, np.float32)
+    each = {}
+    for path in set(paths):
+        picture = starts.picture(size, 0, 0, mean, path)
+        each[path] = made.network.activations(tf.constant(picture[None]), made.layers)
+    return {
+        layer: Activation(*(tf.concat(maps, axis=0) for maps in zip(*(each[p][layer] for p in paths), strict=True)))
+        for layer in made.layers
+    }
+
+
+def _drawn(made: Graph, images: Sequence[Climber], size: int, missing: int, step: int) -> dict[str, tf.Tensor]:
+    """What chance has the network see of each image in a step."""
+    if not made.active & {"geometry", "noise"}:
+        return {}
+    each = [transforms.draw(i.cfg["transform"], size, i.cfg["seed"], i.index, step) for i in images]
+    return {
+        name: tf.constant(_padded(np.stack([own[name] for own in each]), missing))
+        for name in each[0]
+    }
+
+
+def _kept(made: Graph, state: State, image: tf.Tensor, hyper: Hyper, score: np.ndarray) -> dict[str, np.ndarray]:
     """What each image keeps of its score under each view, [B]."""
-    images = state.image.numpy()
-    filters = np.concatenate([filters, np.repeat(filters[-1:], len(images) - len(filters))])
-    each = [views.of(image, int(index)) for image, index in zip(images, filters, strict=True)]
+    indices = hyper["filter"].numpy()
+    each = [views.of(own, int(index)) for own, index in zip(image.numpy(), indices, strict=True)]
     seen = {}
     for name in views.VIEWS:
-        moved = state._replace(image=tf.constant(np.stack([those[name] for those in each])))
-        seen[name] = made.finish(moved, hyper)[1].score.numpy()
+        moved = tf.constant(np.stack([those[name] for those in each]))
+        seen[name] = made.ascent.finish(state, moved, hyper)[1].score.numpy()
     return views.kept(score, seen)
 
 
-def _arrays(record: ascent.Record) -> dict[str, np.ndarray]:
+def _under(hyper: Hyper, group: str) -> dict[str, tf.Tensor]:
+    """What a group of a config has, by its own names."""
+    return {k.removeprefix(f"{group}."): v for k, v in hyper.items() if k.startswith(f"{group}.")}
+
+
+def _padded(array: np.ndarray, missing: int) -> np.ndarray:
+    return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])
+
+
+def _whole(values: Any, missing: int) -> Any:
+    return tf.nest.map_structure(lambda array: tf.constant(_padded(np.asarray(array), missing)), values)
+
+
+def _full(images: np.ndarray, size: int) -> np.ndarray:
+    return np.stack([octaves.resized(image, size) for image in images])
+
+
+def _arrays(record: Record) -> dict[str, np.ndarray]:
     return {name: values.numpy() for name, values in record._asdict().items()}
-
-
-def start(job: Job, index: int, twin: int = 0) -> np.ndarray:
-    """The first image of a filter, or its twin; pixels that are to stay in [0, 255] start there too."""
-    numbers = {k: v for k, v in job.cfg.start.items() if k not in ("_target_", "display")}
-    mean = np.array(job.cfg.model.mean, np.float32)
-    image = get_method(job.cfg.start["_target_"])(job.cfg.size, job.cfg.seed, index, mean, **numbers)
-    if job.cfg.reg.clip_pixels:
-        image = np.clip(image, -mean, 255 - mean)
-    return starts.twin(image, twin, job.cfg.seed, index) if twin else image

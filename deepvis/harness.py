@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from deepvis import errors, graph, images, jobs, notices, outcome, resume, terminal
-from deepvis.board import Board, Look
+from deepvis.board import Board
+from deepvis.climbers import Look
 from deepvis.graph import Graph
 from deepvis.jobs import Job, Pack, Row
 from deepvis.tracker import Tracker
@@ -85,14 +86,15 @@ def _run_pack(life: Life, made: Graph) -> None:
             starts = {}
             for row in batch:
                 with _alone(life, [row.job]):
-                    job = pack.jobs[row.job]
-                    starts[row] = graph.start(job, job.filters[row.column], row.twin)
+                    starts[row] = graph.start(jobs.climber(pack, row), made.network.mean)
             rows = [row for row in starts if row.job in boards]
             if not rows:
                 continue
             climbing = {row.job for row in rows}
             with _alone(life, climbing):
-                for look in graph.ascend(pack, rows, np.stack([starts[r] for r in rows]), made, length):
+                images_of = [jobs.climber(pack, row) for row in rows]
+                first = np.stack([starts[row] for row in rows])
+                for look in graph.ascend(made, images_of, first, max(map(len, pack.batches)), length):
                     _show(rows, look, climbing, boards)
                     advance(len(look.record["score"]), *_figures(look, len(rows)))
                     for index in sorted(i for i in climbing if boards[i].is_done(look)):

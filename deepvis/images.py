@@ -1,4 +1,4 @@
-"""Images: centred pixels [H, W, 3] -> what a person looks at, uint8 [H, W, 3], RGB.
+"""Images: centred pixels [H, W, C] -> what a person looks at, uint8 [H, W, 3], RGB.
 
 Two displays. *Contrast* sets each channel's mean to middle grey and the standard deviation of the whole
 image to 32 grey levels: filters of very different height can be compared by eye, and no drift between
@@ -22,19 +22,20 @@ def contrast(image: np.ndarray) -> np.ndarray:
     """Each channel centred on 128, the whole image scaled to a standard deviation of 32, clipped.
 
     Args:
-      image: centred pixels, ``[H, W, 3]``. One without any contrast comes out plain grey.
+      image: centred pixels, ``[H, W, C]``; of other than three channels the mean is shown, in grey. One
+        without any contrast comes out plain grey.
 
     Returns:
       uint8 ``[H, W, 3]``.
     """
     centred = image - image.mean(axis=(0, 1), dtype=float)  # a diverged image may be near the end of float32
     spread = float(centred.std())
-    return _uint8(128 + 32 * centred / (spread if spread > 0 else 1.0))
+    return _uint8(_coloured(128 + 32 * centred / (spread if spread > 0 else 1.0)))
 
 
 def natural(image: np.ndarray, mean: Sequence[float]) -> np.ndarray:
     """The training mean added back, clipped to [0, 255]."""
-    return _uint8(image + np.asarray(mean, np.float32))
+    return _uint8(_coloured(image + np.asarray(mean, np.float32)))
 
 
 def gallery(pictures: Sequence[np.ndarray]) -> np.ndarray:
@@ -113,6 +114,12 @@ def _broken(text: str, font: ImageFont.ImageFont, width: int) -> list[str]:
         else:
             lines.append(word)
     return lines
+
+
+def _coloured(values: np.ndarray) -> np.ndarray:
+    if values.shape[-1] == 3:
+        return values
+    return np.repeat(values.mean(axis=-1, keepdims=True), 3, axis=-1)
 
 
 def _uint8(values: np.ndarray) -> np.ndarray:

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from deepvis import config, devices
+from deepvis import climbers, config, devices
+from deepvis.climbers import Climber
 
 # Where the results go and how they are batched and watched; everything else is part of a job's identity.
 NOT_IDENTITY = ("tracker", "batch_size", "log_every", "resume", "device", "objective_value")
@@ -24,6 +24,7 @@ class Job(NamedTuple):
 
     name: str  # what a person calls it: its overrides, without their groups
     cfg: DictConfig
+    plain: Mapping[str, Any]  # the same, resolved
     key: str  # hash of everything in the config that changes the result
     filters: tuple[int, ...]
     overrides: tuple[str, ...]  # as typed
@@ -43,7 +44,7 @@ class Pack(NamedTuple):
 
     jobs: tuple[Job, ...]
     skeleton: str  # JSON of what the graph is made of
-    active: frozenset[str]  # regularizers that any of the jobs uses
+    active: frozenset[str]  # regularizers and transforms that any of the jobs uses
     batches: tuple[tuple[Row, ...], ...]
 
 
@@ -59,10 +60,10 @@ def make(cfg: DictConfig, overrides: Sequence[str], folder: Path) -> Job:
     plain = OmegaConf.to_container(cfg, resolve=True)
     channels = config.layers(cfg.model.blocks)[cfg.layer.name]
     filters = tuple(config.filters(cfg.layer.filters, channels, cfg.layer.name))
-    plain["layer"]["filters"] = filters
     identity = {k: v for k, v in plain.items() if k not in NOT_IDENTITY}
+    identity["layer"] = plain["layer"] | {"filters": filters}
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-    return Job(config.name(overrides) or cfg.layer.name, cfg, key, filters, tuple(overrides), folder)
+    return Job(config.name(overrides) or cfg.layer.name, cfg, plain, key, filters, tuple(overrides), folder)
 
 
 def params(job: Job) -> dict[str, Any]:
@@ -99,7 +100,8 @@ def packs(jobs: Sequence[Job]) -> Iterator[Pack]:
     """
     groups: dict[str, list[Job]] = {}
     for job in jobs:
-        groups.setdefault(_skeleton(job.cfg), []).append(job)
+        skeleton = json.dumps(climbers.skeleton(job.plain), sort_keys=True)
+        groups.setdefault(skeleton, []).append(job)
     for skeleton, group in groups.items():
         rows = [
             Row(i, j, twin)
@@ -109,73 +111,28 @@ def packs(jobs: Sequence[Job]) -> Iterator[Pack]:
         ]
         # Those with as many steps climb together: an image that is done still takes its place in the graph.
         rows.sort(key=lambda row: group[row.job].cfg.steps)
-        size = min(group[0].cfg.batch_size, len(rows))
         yield Pack(
             jobs=tuple(group),
             skeleton=skeleton,
-            active=frozenset().union(*(active(job.cfg.reg) for job in group)),
-            batches=tuple(tuple(rows[i : i + size]) for i in range(0, len(rows), size)),
+            active=frozenset().union(*(climbers.active(job.plain) for job in group)),
+            batches=tuple(_batches(rows, group[0].plain)),
         )
 
 
-def active(reg: Mapping[str, Any]) -> set[str]:
-    """The regularizers that a config switches on."""
-    on = {
-        "decay": reg["decay"] != 1,
-        "blur": reg["blur"] > 0 or reg["blur_sigma"] > 0,
-        "value": reg["value_percentile"] > 0,
-        "norm": reg["norm_percentile"] > 0,
-        "contribution": reg["contribution_percentile"] > 0,
-        "clip_pixels": reg["clip_pixels"],
-    }
-    return {name for name, is_on in on.items() if is_on}
+def climber(pack: Pack, row: Row) -> Climber:
+    """One image of a pack, by itself."""
+    job = pack.jobs[row.job]
+    group = row.job * (1 + job.cfg.twins) + row.twin
+    return Climber(job.plain, job.filters[row.column], row.twin, group)
 
 
-def hyper(pack: Pack, batch: Sequence[Row]) -> dict[str, np.ndarray]:
-    """Every number of a batch, one per image.
+def _batches(rows: Sequence[Row], cfg: Mapping[str, Any]) -> Iterator[tuple[Row, ...]]:
+    """By number; where the images of a job see one another, a batch for each job and twin."""
+    if cfg["objective"].get("together", False):
+        for key in dict.fromkeys((row.job, row.twin) for row in rows):
+            yield tuple(row for row in rows if (row.job, row.twin) == key)
+        return
+    size = min(cfg["batch_size"], len(rows))
+    for i in range(0, len(rows), size):
+        yield tuple(rows[i : i + size])
 
-    Args:
-      pack: the jobs.
-      batch: the images.
-
-    Returns:
-      ``filter``, ``steps``, ``reg.*``, ``optimizer.*`` -> ``[B]``, float32 or int32. The weight of a
-      regularizer that is off is 0.
-    """
-    numbers = []
-    for row in batch:
-        job = pack.jobs[row.job]
-        reg, on = job.cfg.reg, active(job.cfg.reg)
-        scalars = {
-            k: v for k, v in reg.items() if isinstance(v, int | float) and k not in ("blur", "blur_sigma")
-        }
-        numbers.append(
-            {"filter": job.filters[row.column], "steps": job.cfg.steps}
-            | {f"reg.{k}": float(v) if isinstance(v, bool) else v for k, v in scalars.items()}
-            | {f"reg.weights.{k}": float(v) if k in on else 0.0 for k, v in reg.weights.items()}
-            | {f"optimizer.{k}": float(v) for k, v in job.cfg.optimizer.items() if k != "_target_"}
-        )
-    return {
-        key: np.array([each[key] for each in numbers], np.float32 if isinstance(value, float) else np.int32)
-        for key, value in numbers[0].items()
-    }
-
-
-def _skeleton(cfg: DictConfig) -> str:
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    shape = {
-        k: plain[k]
-        for k in (
-            "model",
-            "objective",
-            "size",
-            "precision",
-            "device",
-            "batch_size",
-            "log_every",
-            "robustness",
-        )
-    }
-    shape |= {"layer": plain["layer"]["name"], "combine": plain["reg"]["combine"],
-              "optimizer": plain["optimizer"]["_target_"]}  # fmt: skip
-    return json.dumps(shape, sort_keys=True)

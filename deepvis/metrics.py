@@ -1,4 +1,4 @@
-"""Metrics of a finished image: centred pixels [H, W, 3] -> one number.
+"""Metrics of a finished image: centred pixels [H, W, C] -> one number.
 
 None of them depends on the contrast of the image, which a step size sets as it likes; none but `saturation`
 looks at colour. A picture without any contrast has no metrics: they are NaN. docs/metrics.md shows each on
@@ -19,7 +19,7 @@ def total_variation(image: np.ndarray) -> float:
               \quad \sigma^2 = \overline{\operatorname{var}_{ij}(x_{ijc})}
 
     Args:
-      image: ``[H, W, 3]``.
+      image: ``[H, W, C]``.
 
     Returns:
       0 or more; less is smoother. White noise has :math:`4 / \sqrt\pi = 2.26`, a photograph about 0.3.
@@ -31,7 +31,7 @@ def total_variation(image: np.ndarray) -> float:
       2.0
     """
     down, right = (np.abs(np.diff(image, axis=axis)).mean() for axis in (0, 1))
-    return _over(down + right, np.sqrt(_variance(image) / 3))
+    return _over(down + right, np.sqrt(_variance(image) / image.shape[-1]))
 
 
 def high_frequency(image: np.ndarray) -> float:
@@ -40,7 +40,7 @@ def high_frequency(image: np.ndarray) -> float:
     .. math:: \sum_{|f| > 1/4} |\hat x(f)|^2 \, / \, \sum_{f \ne 0} |\hat x(f)|^2
 
     Args:
-      image: ``[H, W, 3]``.
+      image: ``[H, W, C]``.
 
     Returns:
       In [0, 1]; less is smoother. White noise has :math:`1 - \pi / 16 = 0.80`, a photograph below 0.05.
@@ -59,7 +59,7 @@ def spectral_slope(image: np.ndarray) -> float:
     a Hann window: else the jump between opposite borders has a slope of its own.
 
     Args:
-      image: ``[H, W, 3]``, square, 16 px or more.
+      image: ``[H, W, C]``, square, 16 px or more.
 
     Returns:
       White noise has 0, photographs lie near -1 (Field 1987; Ruderman and Bialek 1994).
@@ -81,7 +81,7 @@ def sparsity(image: np.ndarray) -> float:
               \quad v_{ij} = \lVert x_{ij} - \bar x \rVert_2
 
     Args:
-      image: ``[H, W, 3]``.
+      image: ``[H, W, C]``.
 
     Returns:
       In [0, 1]: 0 where all pixels differ as much from the mean, 1 where one pixel holds everything.
@@ -96,18 +96,19 @@ def sparsity(image: np.ndarray) -> float:
 def saturation(image: np.ndarray) -> float:
     r"""Share of the variance that is colour: what a photograph in black and white would lose.
 
-    .. math:: 1 - 3 \operatorname{var}(\overline{x}_{ij}) \, / \, \sum_c \operatorname{var}(x_{ijc}),
-              \quad \overline x_{ij} = \tfrac13 \sum_c x_{ijc}
+    .. math:: 1 - C \operatorname{var}(\overline{x}_{ij}) \, / \, \sum_c \operatorname{var}(x_{ijc}),
+              \quad \overline x_{ij} = \tfrac1C \sum_c x_{ijc}
 
     Args:
-      image: ``[H, W, 3]``.
+      image: ``[H, W, C]``.
 
     Returns:
-      In [0, 1]: 0 without colour, 2/3 where the channels know nothing of one another, 1 where their sum is
+      In [0, 1]: 0 without colour, 2/3 (of three channels) where the channels know nothing of one another, 1 where their sum is
       the same everywhere. Photographs lie near 0.1: their channels are correlated (Ruderman et al. 1998).
     """
-    grey = image @ np.full(3, 1 / 3, image.dtype)
-    return 1 - _over(3 * grey.var(dtype=float), _variance(image))
+    channels = image.shape[-1]
+    grey = image @ np.full(channels, 1 / channels, image.dtype)
+    return 1 - _over(channels * grey.var(dtype=float), _variance(image))
 
 
 METRICS: dict[str, Callable[[np.ndarray], float]] = {

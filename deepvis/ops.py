@@ -8,19 +8,19 @@ import tensorflow as tf
 from scipy import ndimage
 
 
-def per_image(x: tf.Tensor) -> tf.Tensor:
-    """[B] -> [B, 1, 1, 1], to meet an image batch."""
-    return tf.reshape(x, [-1, 1, 1, 1])
+def per_image(x: tf.Tensor, batch: tf.Tensor | None = None) -> tf.Tensor:
+    """[B] -> [B, 1, 1, 1], to meet an image batch; or with as many axes as another batch has."""
+    return tf.reshape(x, [-1] + [1] * (3 if batch is None else batch.shape.rank - 1))
 
 
 def choose(mask: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    """Each image of x where its mask is true, else that of y: [B], [B, H, W, C] twice -> [B, H, W, C]."""
+    """Each image of x where its mask is true, else that of y: [B], [B, ...] twice -> [B, ...]."""
     return tf.raw_ops.Select(condition=mask, x=x, y=y)  # copies images whole: a seventh of tf.where's time
 
 
 def rms(x: tf.Tensor) -> tf.Tensor:
-    """Root mean square of each image: [B, H, W, C] -> [B]."""
-    return tf.sqrt(tf.reduce_mean(tf.square(x), axis=[1, 2, 3]))
+    """Root mean square of each image: [B, ...] -> [B]."""
+    return tf.sqrt(tf.reduce_mean(tf.square(x), axis=list(range(1, x.shape.rank))))
 
 
 def from_percentile(values: tf.Tensor, q: tf.Tensor) -> tf.Tensor:

@@ -43,11 +43,15 @@ def jpeg(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """As JPEG of `QUALITY`, the image's lowest value black and its highest white."""
     low, high = image.min(), image.max()
     spread = (high - low) or 1.0
-    file = io.BytesIO()
-    Image.fromarray(np.rint((image - low) / spread * 255).astype(np.uint8)).save(
-        file, "jpeg", quality=QUALITY
-    )
-    return np.asarray(Image.open(file), float) / 255 * spread + low
+    pixels = np.rint((image - low) / spread * 255).astype(np.uint8)
+    # Three channels are colours to JPEG, which keeps less of them than of light; others are pictures apart.
+    parts = [pixels] if image.shape[-1] == 3 else list(np.moveaxis(pixels, -1, 0))
+    seen = []
+    for part in parts:
+        file = io.BytesIO()
+        Image.fromarray(part).save(file, "jpeg", quality=QUALITY)
+        seen.append(np.atleast_3d(np.asarray(Image.open(file), float)))
+    return np.concatenate(seen, axis=-1) / 255 * spread + low
 
 
 def noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
@@ -13,6 +14,7 @@ from omegaconf import DictConfig
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
 
 from deepvis import jobs
+from deepvis.climbers import Look
 from deepvis.config import CONF
 
 # A shell that starts the suite in the background makes it, and what it starts, deaf to Ctrl-C.
@@ -31,6 +33,28 @@ def job_of(folder: Path, *overrides: str) -> jobs.Job:
     tiny = ("model=tiny", "layer=named", "layer.name=block2_conv2", "layer.filters=0-3", "size=32",
             "precision=float32")  # fmt: skip
     return jobs.make(config_of(*tiny, *overrides), overrides, folder)
+
+
+def climbed(job: jobs.Job, twin: int = 0) -> tuple[np.ndarray, list[Look]]:
+    """A job's starts and what is seen of its climb, as its pack really computes it, alone."""
+    from deepvis import graph
+
+    (pack,) = jobs.packs([job])
+    made = graph.compiled(pack.skeleton, pack.active)
+    images = [jobs.climber(pack, row)._replace(twin=twin) for row in pack.batches[0] if row.twin == 0]
+    start = np.stack([graph.start(each, made.network.mean) for each in images])
+    width = max(map(len, pack.batches))
+    return start, list(graph.ascend(made, images, start, width, job.cfg.steps))
+
+
+def parts_of(measure, update, regularize=lambda image, grad, step: image):
+    """A step of plain pixels."""
+    from deepvis import ascent
+
+    def same(image):
+        return image
+
+    return ascent.Parts(same, same, same, measure, lambda theta: (), update, regularize)
 
 
 def choices(group: str) -> list[str]:

@@ -128,7 +128,23 @@ def progress(grad, max_rate, desired):
     return (min(max_rate, desired / squared) if squared > 0 else max_rate) * grad
 
 
-STEP_RULES = {"normalized": normalized, "sgd": sgd, "progress": progress}
+def adam(grad, rate, beta_1, beta_2, epsilon):
+    """The first step of Adam, whose means are the gradient itself: every value moves as far."""
+    return adam_steps([grad], rate, beta_1, beta_2, epsilon)[0]
+
+
+def adam_steps(grads, rate, beta_1, beta_2, epsilon):
+    """Kingma and Ba 2015, algorithm 1, line by line, for gradients that come one after the other."""
+    m = v = 0.0
+    deltas = []
+    for t, g in enumerate(grads, start=1):
+        m = beta_1 * m + (1 - beta_1) * g
+        v = beta_2 * v + (1 - beta_2) * g**2
+        deltas.append(rate * (m / (1 - beta_1**t)) / (np.sqrt(v / (1 - beta_2**t)) + epsilon))
+    return deltas
+
+
+STEP_RULES = {"normalized": normalized, "sgd": sgd, "progress": progress, "adam": adam}
 
 
 # --- One step ----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from hydra.utils import get_method
 from omegaconf import OmegaConf
 from PIL import Image
 
-from deepvis import checks, config, jobs, outcome, tracker
+from deepvis import checks, climbers, config, jobs, outcome, tracker
 from deepvis.config import CONF, ConfigError
 
 # Found by listing, so a new file is tested because it is there.
@@ -109,7 +109,7 @@ def test_the_defaults_are_those_of_the_issue():
     assert cfg.objective.pre_activation is True and cfg.optimizer.rate == 0.9
     assert cfg.tracker.uri == "sqlite:///mlruns/mlflow.db" and cfg.tracker.artifacts == "mlruns/artifacts"
     assert (cfg.start.low, cfg.start.high) == (0, 20)
-    assert jobs.active(cfg.reg) == set()
+    assert climbers.operators(cfg.reg) == set()
 
 
 OFF = {

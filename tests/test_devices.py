@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import config_of, job_of
+from conftest import climbed, config_of, job_of, parts_of
 
 from deepvis import ascent, checks, config, devices, graph, jobs
 
@@ -122,10 +122,7 @@ REGS = [
 
 
 def looks_of(job):
-    pack = next(jobs.packs([job]))
-    start = np.stack([graph.start(job, index) for index in job.filters])
-    made = graph.compiled(pack.skeleton, pack.active)
-    return list(graph.ascend(pack, pack.batches[0], start, made, 3))
+    return climbed(job)[1]
 
 
 def test_xla_compiles_the_same_graph(monkeypatch, tmp_path):
@@ -152,15 +149,14 @@ def test_xla_compiles_the_same_graph(monkeypatch, tmp_path):
 
 def test_a_graph_is_placed_on_the_device_that_it_was_given():
     def build(hyper):
-        return ascent.Parts(
-            measure=lambda image: (tf.reduce_sum(image, axis=[1, 2, 3]),) * 5,
-            update=lambda grad: grad,
-            regularize=lambda image, grad, step: image,
+        return parts_of(
+            lambda image: (tf.reduce_sum(image, axis=[1, 2, 3]),) * 5, lambda grad, memory, step: (grad, memory)
         )
 
-    given = ascent.init(tf.zeros([2, 4, 4, 3])), {"steps": tf.constant([3, 3])}
+    hyper = {"steps": tf.constant([3, 3])}
+    given = ascent.compiled(build).begin(tf.zeros([2, 4, 4, 3]), hyper), hyper
     for device, name in (("cpu", "CPU"), ("gpu:1", "GPU:1")):
-        made = ascent.compiled(build, device)[0].get_concrete_function(*given).graph
+        made = ascent.compiled(build, device).advance.get_concrete_function(*given).graph
         placed = {op.device for op in made.get_operations() if op.type != "Placeholder"}
         assert placed and all(name in each for each in placed if each), placed
 

@@ -12,7 +12,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf, open_dict
 
-from deepvis import config, jobs
+from deepvis import climbers, config, jobs
 from deepvis.config import CONF
 
 TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=0-3", "size=16", "steps=2", "tracker=memory",
@@ -224,7 +224,7 @@ def test_each_image_gets_the_numbers_of_its_own_job(batch_size):
         made("optimizer.rate=0.25", "reg.clip_pixels=true", f"batch_size={batch_size}", "layer.filters=0"),
     ]
     (pack,) = jobs.packs(queue)
-    numbers = [jobs.hyper(pack, batch) for batch in pack.batches]
+    numbers = [climbers.numbers([jobs.climber(pack, row) for row in batch]) for batch in pack.batches]
     whole = {key: np.concatenate([each[key] for each in numbers]).tolist() for key in numbers[0]}
     assert whole["filter"] == [3, 1, 2, 0]
     assert whole["steps"] == [1, 1, 2, 2]
@@ -257,7 +257,7 @@ def test_each_image_gets_the_numbers_of_its_own_job(batch_size):
     ids=str,
 )
 def test_a_regularizer_is_active_when_its_number_is_not_neutral(overrides, on):
-    assert jobs.active(composed(*overrides).reg) == on
+    assert climbers.operators(composed(*overrides).reg) == on
 
 
 def test_a_skeleton_is_text_that_the_harness_can_read_back():

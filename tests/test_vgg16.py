@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import reference
 import tensorflow as tf
-from conftest import config_of
+from conftest import climbed, config_of, parts_of
 from omegaconf import OmegaConf
 
 from deepvis import ascent, config, jobs, models, objectives, weights
 from deepvis import graph as graphs
+from deepvis.climbers import Climber
 
 pytestmark = pytest.mark.slow
 
@@ -33,10 +34,7 @@ def network(layer: str) -> models.Model:
 
 def images_on_the_way(job: jobs.Job) -> list[np.ndarray]:
     """A job's images after 0, 1, 2 ... steps, as its pack really computes them."""
-    pack = next(jobs.packs([job]))
-    made = graphs.compiled(pack.skeleton, pack.active)
-    start = np.stack([graphs.start(job, index) for index in job.filters])
-    looks = graphs.ascend(pack, pack.batches[0], start, made, job.cfg.steps)
+    start, looks = climbed(job)
     return [start, *(look.image for look in looks)]
 
 
@@ -117,8 +115,9 @@ def climb(layer: str, size: int, filters, batch: int, reg: str, folder) -> dict[
     made = graphs.compiled(pack.skeleton, pack.active)
     found = {}
     for rows in pack.batches:
-        start = np.stack([graphs.start(job, job.filters[row.column]) for row in rows])
-        looks = list(graphs.ascend(pack, rows, start, made, 20))
+        images = [jobs.climber(pack, row) for row in rows]
+        start = np.stack([graphs.start(each, MEAN) for each in images])
+        looks = list(graphs.ascend(made, images, start, len(pack.batches[0]), 20))
         for i, row in enumerate(rows):
             scores = np.concatenate([look.record["score"][:, i] for look in looks])
             found[job.filters[row.column]] = looks[-1].image[i], scores
@@ -160,7 +159,8 @@ def test_no_gradient_leaks_between_images():
 
 def test_before_its_relu_no_filter_is_stuck_where_behind_it_many_are(tmp_path):
     filters, layer = list(range(0, 512, 16)), "block5_conv3"
-    start = np.stack([graphs.start(job_of(tmp_path, layer, 64), index) for index in filters])
+    plain = job_of(tmp_path, layer, 64).plain
+    start = np.stack([graphs.start(Climber(plain, index), MEAN) for index in filters])
     steps, stuck, activations = 4, {}, network(layer).activations
     for pre in (True, False):
 
@@ -171,17 +171,19 @@ def test_before_its_relu_no_filter_is_stuck_where_behind_it_many_are(tmp_path):
                 score = goal(activations(image, [layer]))
                 return score, score, score, score, score
 
-            def update(grad):
+            def update(grad, memory, step):
                 size = tf.sqrt(tf.reduce_mean(tf.square(grad), axis=[1, 2, 3], keepdims=True))
-                return 0.9 * grad / (size + 1e-5)
+                return 0.9 * grad / (size + 1e-5), memory
 
-            return ascent.Parts(measure, update, lambda image, grad, step: image)
+            return parts_of(measure, update)
 
         hyper = {"filter": tf.constant(filters), "steps": tf.fill([len(filters)], steps)}
-        (advance, _), state = ascent.compiled(build), ascent.init(tf.constant(start))
-        state, record = ascent.climb(advance, state, hyper, steps + 1)
+        made = ascent.compiled(build)
+        state, record = ascent.climb(
+            made, made.begin(tf.constant(start), hyper), [hyper] * (steps + 1)
+        )
         stuck[pre] = (record.gradient_rms.numpy() == 0).all(axis=0)
-        same_place = (state.image.numpy() == start).all(axis=(1, 2, 3))
+        same_place = (state.theta.numpy() == start).all(axis=(1, 2, 3))
         np.testing.assert_array_equal(same_place, stuck[pre])
         rise = record.score.numpy()[-1] - record.score.numpy()[0]
         assert (rise[~stuck[pre]] > 0).mean() > 0.9

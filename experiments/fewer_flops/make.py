@@ -29,8 +29,9 @@ def climbed(layer: str, filters: range, *overrides: str) -> tuple[np.ndarray, np
     (job,), made = pack.jobs, graph.compiled(pack.skeleton, pack.active)
     finals, heights = [], []
     for batch in pack.batches:
-        start = np.stack([graph.start(job, job.filters[row.column]) for row in batch])
-        *_, last = graph.ascend(pack, batch, start, made, job.cfg.steps)
+        images = [jobs.climber(pack, row) for row in batch]
+        start = np.stack([graph.start(each, made.network.mean) for each in images])
+        *_, last = graph.ascend(made, images, start, len(pack.batches[0]), job.cfg.steps)
         finals.append(last.image[: len(batch)])
         heights.append(last.came_to["activation"][: len(batch)])
     return np.concatenate(finals), np.concatenate(heights)

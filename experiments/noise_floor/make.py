@@ -33,8 +33,9 @@ def climbed(*overrides: str) -> tuple[np.ndarray, np.ndarray]:
         pack = next(jobs.packs([jobs.make(compose("config", typed), typed, HERE)]))
     (job,), (batch,) = pack.jobs, pack.batches
     made = graph.compiled(pack.skeleton, pack.active)
-    start = np.stack([graph.start(job, job.filters[row.column], row.twin) for row in batch])
-    looks = list(graph.ascend(pack, batch, start, made, job.cfg.steps))
+    images = [jobs.climber(pack, row) for row in batch]
+    start = np.stack([graph.start(each, made.network.mean) for each in images])
+    looks = list(graph.ascend(made, images, start, len(batch), job.cfg.steps))
     seen = np.stack([start, *(look.image for look in looks)])
     scores = np.concatenate([*(look.record["score"] for look in looks), looks[-1].came_to["score"][None]])
     shape = 2, len(FILTERS)

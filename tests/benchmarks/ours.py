@@ -12,7 +12,7 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 
 from deepvis import composer, config, graph, harness, jobs
-from deepvis.board import Look
+from deepvis.climbers import Look
 from deepvis.jobs import Job, Pack
 from deepvis.tracker import Tracker
 
@@ -43,15 +43,15 @@ def climb(whole: Pack) -> Iterator[Look]:
     """The graph alone: starts, steps, and what the host sees of them."""
     made = graph.compiled(whole.skeleton, whole.active)
     for batch in whole.batches:
-        each = [whole.jobs[row.job] for row in batch]
-        starts = [graph.start(job, job.filters[row.column]) for job, row in zip(each, batch, strict=True)]
-        total = max(job.cfg.steps for job in each)
-        yield from graph.ascend(whole, batch, np.stack(starts), made, total)
+        images = [jobs.climber(whole, row) for row in batch]
+        starts = np.stack([graph.start(each, made.network.mean) for each in images])
+        total = max(each.cfg["steps"] for each in images)
+        yield from graph.ascend(made, images, starts, len(whole.batches[0]), total)
 
 
 def traces(packs: Sequence[Pack]) -> int:
     """How often the graphs of these packs have been traced so far."""
-    graphs = {graph.compiled(each.skeleton, each.active).advance for each in packs}
+    graphs = {graph.compiled(each.skeleton, each.active).ascent.advance for each in packs}
     return sum(advance.experimental_get_tracing_count() for advance in graphs)
 
 

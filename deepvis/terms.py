@@ -1,0 +1,3 @@
+"""stub"""
+def layers_of(objective, layer):
+    return [layer]
