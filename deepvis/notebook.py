@@ -1,0 +1,153 @@
+"""From Python: a network in hand, a layer, filters -> their pictures. Neither Hydra nor MLflow is imported.
+
+    import deepvis
+    seen = deepvis.visualize(model, "conv5_block3_out", [3, 7], reg={"decay": 0.95, "blur": 3})
+    seen.gallery()
+"""
+
+import functools
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from deepvis import checks, climbers, convergence, devices, images, networks, rules
+from deepvis.climbers import Climber, Look
+from deepvis.units import CONF, ConfigError, nearest
+
+Choice = str | Mapping[str, Any]  # a file of that group in conf/; or what differs from its default
+
+
+class Visualization(NamedTuple):
+    """Pictures of filters, and how they came about. A notebook shows the gallery."""
+
+    filters: Sequence[int]
+    images: np.ndarray  # uint8 [n, H, W, 3], contrast stretched as in every gallery
+    centred: np.ndarray  # float32 [n, H, W, C], grey levels around the mean of the network's training set
+    best: np.ndarray  # the same of each filter's highest score
+    history: Mapping[str, np.ndarray]  # score, activation, rank ...: [steps + 1, n]
+    ends: Sequence[str]  # converged, rising, stuck or diverged
+    config: Mapping[str, Any]  # all that was chosen, defaults too
+
+    def gallery(self) -> Image.Image:
+        """All pictures, stitched into a square."""
+        return Image.fromarray(images.gallery(list(self.images)))
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.gallery().save(file, "png")
+        return file.getvalue()
+
+
+def visualize(
+    model: Any,
+    layer: str,
+    filters: int | str | Sequence[int] = "0-15",
+    *,
+    reg: Choice = "none",
+    objective: Choice = "channel",
+    param: Choice = "pixel",
+    transform: Choice = "none",
+    optimizer: Choice = "normalized",
+    start: Choice = "noise",
+    steps: int = 20,
+    size: int = 128,
+    seed: int = 0,
+    preprocess: Any = "none",
+    precision: str = "auto",
+    device: str = "auto",
+    batch_size: int = 0,
+) -> Visualization:
+    """What filters of a network look for.
+
+    Args:
+      model: a Keras model, or the name of a network of conf/model such as ``vgg16``.
+      layer: its name in the model.
+      filters: ``"0-15"``, ``"all"``, a number, or numbers.
+      reg: regularizers: ``"combined"``, or knobs such as ``{"decay": 0.9, "blur": 3}``.
+      objective: what goes up: ``"channel"``, ``{"preset": "neuron", "row": 3, "column": 4}`` ...
+      param: what climbs: ``"pixel"``, ``"fourier"``, ``"maco"``, ``"octaves"``.
+      transform: what the network sees of it: ``"none"``, ``"robust"``, ``{"jitter": 8}`` ...
+      optimizer: the step rule: ``{"rate": 2}``, ``{"preset": "adam", "rate": 0.05}`` ...
+      start: the first image: ``"noise"``, ``{"preset": "picture", "path": "cat.jpg"}`` ...
+      steps: how many.
+      size: px, square.
+      seed: of the start and of the transform's chance.
+      preprocess: what a model in hand wants of its pixels: ``"caffe"``, ``"torch"``, ``"tf"``, ``"none"`` (0 to
+        255 as they are), or ``{"mean": ..., "scale": ...}`` in grey levels of 255. A named network knows.
+      precision: ``auto``, ``float32`` or ``bfloat16``, of the convolutions.
+      device: ``auto``, ``cpu``, ``gpu:1``.
+      batch_size: images in one graph; 0 chooses.
+
+    Returns:
+      A `Visualization`.
+
+    Raises:
+      ConfigError: a mistake, in one line.
+
+    Example:
+      >>> seen = visualize("tiny", "block2_conv2", [0, 5], size=32, reg={"decay": 0.9})
+      >>> seen.images.shape, seen.history["score"].shape
+      ((2, 32, 32, 3), (21, 2))
+    """
+    own = _named(model) if isinstance(model, str) else _in_hand(model, preprocess)
+    spec = filters if isinstance(filters, str) else [int(i) for i in np.atleast_1d(filters)]
+    groups = {"reg": reg, "objective": objective, "param": param, "transform": transform,
+              "optimizer": optimizer, "start": start}  # fmt: skip
+    cfg = {group: chosen(group, said) for group, said in groups.items()}
+    cfg |= {"layer": {"name": layer, "filters": spec}, "steps": steps, "size": size, "seed": seed,
+            "precision": precision, "device": device, "batch_size": batch_size, "log_every": steps,
+            "twins": 0, "robustness": False}  # fmt: skip
+    with networks.known(own, None if isinstance(model, str) else model) as told:
+        cfg["model"] = told
+        checks.check_climb(cfg)
+        cfg = devices.chosen(cfg)
+        wanted = rules.indices(cfg, networks.check(told, layer))
+        return _climbed(cfg, model, wanted)
+
+
+def chosen(group: str, said: Choice) -> dict[str, Any]:
+    """A group's config: a file of conf/, or what differs from one.
+
+    Args:
+      group: ``reg``, ``objective`` ...
+      said: its file, or changes of ``preset`` (by default the group's own) as a mapping.
+
+    Raises:
+      ConfigError: no such file, or no such key.
+
+    Example:
+      >>> chosen("optimizer", {"preset": "sgd", "rate": 3})
+      {'_target_': 'deepvis.optimizers.sgd', 'rate': 3}
+    """
+    changes = {} if isinstance(said, str) else {k: v for k, v in said.items() if k != "preset"}
+    name = said if isinstance(said, str) else said.get("preset", DEFAULTS[group])
+    return _changed(_preset(group, name), changes, group)
+
+
+DEFAULTS = {"reg": "none", "objective": "channel", "param": "pixel", "transform": "none",
+            "optimizer": "normalized", "start": "noise"}  # fmt: skip
+
+
+def _preset(group: str, name: str) -> dict[str, Any]:
+    files = {path.stem: path for path in (CONF / group).glob("*.yaml")}
+    if name not in files:
+        raise ConfigError(f"{group}={name}: no such choice; {nearest(name, files)}")
+    own = yaml.safe_load(files[name].read_text())
+    for base in own.pop("defaults", []):
+        own = _changed(_preset(group, base), own, group)
+    return own
+
+
+def _changed(whole: dict[str, Any], changes: Mapping[str, Any], group: str) -> dict[str, Any]:
+    for key, value in changes.items():
+        if key not in whole:
+            raise ConfigError(f"{group}: no option {key}; {nearest(key, [k for k in whole if k != '_target_'])}")
+        nested = isinstance(whole[key], Mapping) and isinstance(value, Mapping)
+        whole = whole | {key: _changed(whole[key], value, f"{group}.{key}") if nested else value}
+    return whole

@@ -1,0 +1,170 @@
+"""Rules: what an objective, a parametrization, a transform and a step rule may be, and what goes with what.
+
+    check(plain config) -> None, or ConfigError with one line
+
+Like all checks without TensorFlow, so a position outside of the map costs a second, not a night.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepvis import climbers, networks, octaves, terms
+from deepvis.climbers import Plain
+from deepvis.networks import Layer
+from deepvis.units import ConfigError, filters
+
+MOST = 10_000  # images that a job may number
+LINE_SEARCH = "deepvis.lbfgs.lbfgs"
+PIXELS = "deepvis.params.pixel"
+
+
+def indices(cfg: Plain, layer: Layer) -> list[int]:
+    """What ``layer.filters`` names: channels of the layer, rows of a file, or numbers of images.
+
+    Args:
+      cfg: a config, plain.
+      layer: the one that it is about.
+
+    Raises:
+      ConfigError: out of range, or not of that form.
+    """
+    each, spec = cfg["objective"]["each"], cfg["layer"]["filters"]
+    if each == "row":
+        rows = len(_directions(cfg["objective"]["vectors"], layer))
+        return filters(spec, rows, str(cfg["objective"]["vectors"]), "rows")
+    if each == "image":
+        if spec == "all":
+            raise ConfigError("layer.filters=all: of this objective they are numbers of images; say 0-3")
+        return filters(spec, MOST, "a job", "images at most")
+    what = {"conv": "filters", "dense": "units: one a class, where it is the last layer"}
+    return filters(spec, layer.channels, layer.name, what.get(layer.kind, "channels"))
+
+
+def check(cfg: Plain) -> None:
+    """Refuse an objective, a parametrization, a transform or a step rule that cannot give a right result.
+
+    Args:
+      cfg: a config, plain, whose layer was checked.
+
+    Raises:
+      ConfigError: with one line; the first mistake found.
+    """
+    model = cfg["model"]
+    layer = networks.check(model, cfg["layer"]["name"])
+    indices(cfg, layer)
+    _check_objective(cfg, layer)
+    _check_transform(cfg["transform"], cfg["size"])
+    _check_param(cfg, layer)
+    for key, value in cfg["optimizer"].items():
+        if key.startswith("beta"):
+            number(f"optimizer.{key}", value, lambda v: 0 <= v < 1, "a share in [0, 1)")
+        elif key != "_target_":
+            number(f"optimizer.{key}", value, lambda v: v > 0, "a number above 0")
+    if cfg["optimizer"]["_target_"] == LINE_SEARCH:
+        # Bounds are the one thing that a line search can be held to.
+        for name in sorted(climbers.active(cfg) - {"clip_pixels"}):
+            raise ConfigError(f"optimizer=lbfgs: a line search needs one score for one image, and {name} would "
+                              "change it between steps; set reg=none transform=none")  # fmt: skip
+        if cfg["param"].get("octaves", 1) > 1:
+            raise ConfigError("optimizer=lbfgs: has no octaves; set param.octaves=1")
+
+
+def number(key: str, value: Any, fits: Callable[[float], bool], wanted: str) -> None:
+    """Refuse what is no finite number, or not one that fits.
+
+    Raises:
+      ConfigError: it says what was wanted.
+    """
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not math.isfinite(value)
+        or not fits(value)
+    ):
+        raise ConfigError(f"{key}={value}: wanted {wanted}")
+
+
+def whole(key: str, value: Any, low: int) -> None:
+    """Refuse what is no whole number of so much or more."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise ConfigError(f"{key}={value}: wanted a whole number of {low} or more")
+
+
+def _check_objective(cfg: Plain, layer: Layer) -> None:
+    objective, model = cfg["objective"], cfg["model"]
+    if not isinstance(objective.get("pre_activation", True), bool):
+        raise ConfigError(f"objective.pre_activation={objective['pre_activation']}: wanted true or false")
+    side = networks.side(model, layer.name, cfg["size"])
+    for key in ("row", "column"):
+        if objective.get(key) is not None:
+            whole(f"objective.{key}", objective[key], 0)
+            if objective[key] >= side:
+                raise ConfigError(f"objective.{key}={objective[key]}: outside of the map; {layer.name} has "
+                                  f"{side} x {side} positions at size={cfg['size']}, 0 to {side - 1}")  # fmt: skip
+    if "channel" in objective:
+        filters(objective["channel"], layer.channels, layer.name)
+    for key, value in objective.items():
+        if key.endswith(("weight", "power")):
+            number(f"objective.{key}", value, lambda v: v >= 0, "a number of 0 or more")
+    try:
+        read = terms.layers_of(objective, layer.name)
+        named = terms.parse(objective["terms"]) if "terms" in objective else []
+    except ValueError as err:
+        raise ConfigError(f"objective.terms: {err}") from err
+    for each in read:
+        networks.check(model, each)
+    for term in named:
+        if term.index is not None:
+            of = networks.check(model, term.layer or layer.name)
+            filters(term.index, of.channels, of.name)
+
+
+def _directions(path: Any, layer: Layer) -> np.ndarray:
+    try:
+        rows = np.load(Path(str(path)).expanduser(), mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as err:
+        raise ConfigError(f"objective.vectors={path}: not a .npy file that can be read ({err})") from err
+    if rows.ndim != 2 or rows.shape[1] != layer.channels or rows.dtype.kind not in "fiu":
+        raise ConfigError(f"objective.vectors={path}: came {rows.dtype} {rows.shape}, wanted numbers "
+                          f"(n, {layer.channels}): a row is a direction among {layer.name}'s channels")  # fmt: skip
+    return rows
+
+
+def _check_transform(transform: Mapping[str, Any], size: int) -> None:
+    for key in ("jitter", "pad", "crop"):
+        whole(f"transform.{key}", transform[key], 0)
+    number("transform.scale", transform["scale"], lambda v: 0 <= v < 1, "a share in [0, 1); 0 is off")
+    number("transform.rotate", transform["rotate"], lambda v: 0 <= v <= 180, "degrees of 0 to 180; 0 is off")
+    number("transform.noise", transform["noise"], lambda v: 0 <= v <= 255, "grey levels of 0 to 255; 0 is off")
+    if transform["crop"] >= size + 2 * transform["pad"]:
+        raise ConfigError(f"transform.crop={transform['crop']}: wanted less than the image, {size} px")
+
+
+def _check_param(cfg: Plain, layer: Layer) -> None:
+    param = cfg["param"]
+    for key in ("power", "contrast", "octave_scale"):
+        if key in param:
+            low = 1 if key == "octave_scale" else 0
+            number(f"param.{key}", param[key], lambda v, low=low: low < v <= 255, f"a number above {low}")
+    if "octaves" in param:
+        whole("param.octaves", param["octaves"], 1)
+    acting = sorted(climbers.operators(cfg["reg"]))
+    if acting and param["_target_"] != PIXELS:
+        raise ConfigError(f"reg: {', '.join(acting)} act on pixels, and param has none to act on "
+                          f"({param['_target_'].rpartition('.')[2]}); set reg=none or param=pixel")  # fmt: skip
+    smallest = octaves.sizes(param, cfg["size"])[0]
+    seen = smallest + 2 * cfg["transform"]["pad"] - cfg["transform"]["crop"]
+    if seen < layer.smallest:
+        raise ConfigError(f"the network would see {seen} px of the image (the first octave is {smallest} px, "
+                          f"transform.crop={cfg['transform']['crop']}), and {layer.name} wants "
+                          f"{layer.smallest} px or more")  # fmt: skip
+    if layer.exactly is not None and (seen != cfg["size"] or param.get("octaves", 1) > 1):
+        raise ConfigError(f"{layer.name} takes {layer.exactly} px and no other: set transform.pad=0 "
+                          "transform.crop=0 param.octaves=1")  # fmt: skip
+    pictures = param.get("pictures")
+    if pictures is not None and not Path(str(pictures)).expanduser().is_dir():
+        raise ConfigError(f"param.pictures={pictures}: no such folder")
