@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from hydra.utils import get_method
 
-from deepvis import ascent, config, jobs, objectives, ops, regularizers, starts, views, weights
+from deepvis import ascent, config, jobs, objectives, ops, regularizers, starts, views
 from deepvis.board import Look
 from deepvis.jobs import Job, Pack, Row
 
@@ -43,11 +43,8 @@ def compiled(skeleton: str, active: frozenset[str]) -> Graph:
         raise config.ConfigError(
             f"device={device}: TensorFlow sees no GPU (it needs tensorflow[and-cuda]); take device=cpu"
         )
-    read = weights.of(model, layer)
     with tf.device(device):
-        network = get_method(model["_target_"])(
-            model["name"], model["blocks"], model["mean"], read, shape["precision"]
-        )
+        network = get_method(model["_target_"])(model, [layer], shape["size"], shape["precision"])
     objective = dict(shape["objective"])
     make_objective = get_method(objective.pop("_target_"))
     make_optimizer = get_method(shape["optimizer"])
@@ -68,9 +65,7 @@ def compiled(skeleton: str, active: frozenset[str]) -> Graph:
         )
 
     tags = {
-        "weights.source": read.source,
-        "weights.digest": read.digest,
-        "weights.verified": "yes" if read.verified else "no",
+        **network.tags,
         "device": device,
         "precision": shape["precision"],
         "tensorflow": tf.__version__,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from deepvis import config, devices
+from deepvis import config, devices, networks
 
 # Where the results go and how they are batched and watched; everything else is part of a job's identity.
 NOT_IDENTITY = ("tracker", "batch_size", "log_every", "resume", "device", "objective_value")
@@ -56,8 +56,9 @@ def make(cfg: DictConfig, overrides: Sequence[str], folder: Path) -> Job:
       folder: of its output.
     """
     cfg = devices.settled(cfg)
+    cfg.model = networks.settled(OmegaConf.to_container(cfg.model, resolve=True))
     plain = OmegaConf.to_container(cfg, resolve=True)
-    channels = config.layers(cfg.model.blocks)[cfg.layer.name]
+    channels = networks.layers(plain["model"])[cfg.layer.name].channels
     filters = tuple(config.filters(cfg.layer.filters, channels, cfg.layer.name))
     plain["layer"]["filters"] = filters
     identity = {k: v for k, v in plain.items() if k not in NOT_IDENTITY}
