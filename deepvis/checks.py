@@ -16,8 +16,8 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from PIL import Image, UnidentifiedImageError
 
-from deepvis import convergence, devices, metrics, views
-from deepvis.config import ConfigError, filters, layers, nearest
+from deepvis import convergence, devices, metrics, networks, views
+from deepvis.config import ConfigError, filters, nearest
 
 ROOM = 16 * 2**20  # bytes that must be free before a job starts; a job of 16 filters at 128 px takes 5 MB
 
@@ -63,16 +63,20 @@ def check(cfg: DictConfig) -> None:
 
 
 def _check_layer(cfg: DictConfig) -> None:
-    known = layers(cfg.model.blocks)
-    name = cfg.layer.name
-    if name not in known:
-        raise ConfigError(f"layer.name={name}: {cfg.model.name} has no such layer; {nearest(name, known)}")
-    filters(cfg.layer.filters, known[name], name)
-    stride = 2 ** (int(re.match(r"block(\d+)", name)[1]) - 1)
-    if cfg.size < stride:
+    model = OmegaConf.to_container(cfg.model, resolve=True)
+    layer = networks.check(model, cfg.layer.name)
+    what = {"conv": "filters", "dense": "units: one a class, where it is the last layer"}
+    filters(cfg.layer.filters, layer.channels, layer.name, what.get(layer.kind, "channels"))
+    networks.settled(model)
+    if layer.exactly is not None and cfg.size != layer.exactly:
         raise ConfigError(
-            f"size={cfg.size}: too small for {name}, whose map is 1/{stride} of the image; "
-            f"wanted {stride} px or more"
+            f"size={cfg.size}: {layer.name} reads every place of the image by its own weights, so it takes "
+            f"{layer.exactly} px and no other; set size={layer.exactly}"
+        )
+    if cfg.size < layer.smallest:
+        raise ConfigError(
+            f"size={cfg.size}: too small for {layer.name}, whose map would have no pixel; "
+            f"wanted {layer.smallest} px or more"
         )
 
 

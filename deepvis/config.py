@@ -1,7 +1,7 @@
 """What a config may say: the types of every group, and the names that follow from one.
 
-The network's shape is in its config (`model.blocks`), hence its layers and their channels are known here,
-without TensorFlow.
+The shape of a VGG is in its config (`model.blocks`), hence its layers and their channels are known here,
+without TensorFlow; `networks` knows any other's.
 """
 
 import difflib
@@ -18,19 +18,11 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 PACKAGE = Path(__file__).resolve().parent
 # A wheel carries conf/ inside the package; a checkout has it beside.
 CONF = next(p for p in (PACKAGE / "conf", PACKAGE.parent / "conf") if p.is_dir())
+FEW = 20  # words that a message may list
 
 
 class ConfigError(Exception):
     """A config that cannot be run; the message is one line for the person who typed it."""
-
-
-@dataclass
-class Model:
-    _target_: str = MISSING
-    name: str = MISSING
-    blocks: list[list[int]] = MISSING
-    mean: list[float] = MISSING
-    weights: dict[str, Any] = MISSING  # _target_ and what it needs to find them
 
 
 @dataclass
@@ -65,7 +57,7 @@ class Reg:
 
 @dataclass
 class Config:
-    model: Model = MISSING
+    model: dict[str, Any] = MISSING  # _target_ and what that kind of network needs
     layer: Layer = MISSING
     reg: Reg = MISSING
     objective: dict[str, Any] = MISSING  # _target_, what an entry of layer.filters is, and its numbers
@@ -124,8 +116,11 @@ def without_hydra(cfg: DictConfig) -> DictConfig:
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
-    """The part of a message that helps: the nearest valid word, then all of them."""
+    """The part of a message that helps: the nearest valid word, then all of them, or of many a few."""
     valid = list(valid)
+    if len(valid) > FEW:
+        close = difflib.get_close_matches(word, valid, n=5, cutoff=0.0)
+        return f"the nearest of {len(valid)}: {', '.join(close)}"
     close = difflib.get_close_matches(word, valid, n=1, cutoff=0.6)
     return f"did you mean {close[0]}? ({', '.join(valid)})" if close else f"valid: {', '.join(valid)}"
 
@@ -151,13 +146,14 @@ def shapes(blocks: Sequence[Sequence[int]], layer: str) -> dict[str, tuple[int, 
     return found
 
 
-def filters(spec: Any, channels: int, layer: str) -> list[int]:
+def filters(spec: Any, channels: int, layer: str, what: str = "filters") -> list[int]:
     """The filters that ``layer.filters`` names.
 
     Args:
       spec: ``0-15``, ``0,3,7``, ``0-3,8``, ``all``, a number, or a list of numbers.
       channels: how many the layer has.
       layer: its name, for the message.
+      what: they are, for the message.
 
     Returns:
       Filter indices in the order given, each once.
@@ -182,7 +178,7 @@ def filters(spec: Any, channels: int, layer: str) -> list[int]:
             raise ConfigError(f"layer.filters={spec}: wanted 0-15, 0,3,7 or all; {part!r} is none of them")
         first, last = int(ends[1]), int(ends[2] or ends[1])
         if last < first or last >= channels:
-            has = f"{layer} has {channels} filters, 0 to {channels - 1}"
+            has = f"{layer} has {channels} {what}, 0 to {channels - 1}"
             raise ConfigError(f"layer.filters={spec}: {part} is out of range; {has}")
         wanted.extend(range(first, last + 1))
     if not wanted or len(set(wanted)) < len(wanted):

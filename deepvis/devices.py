@@ -8,9 +8,10 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from deepvis.config import ConfigError, layers
+from deepvis import networks
+from deepvis.config import ConfigError
 
 BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # flags of processors that multiply in it
 AMPERE = 8.0  # compute capability of the first GPUs that do
@@ -64,10 +65,10 @@ def named(asked: str) -> str:
 def _batch(cfg: DictConfig, free: int) -> int:
     """As many images as half of the free memory holds with the maps kept for the gradient, a power of two."""
     values = 0
-    for layer, channels in layers(cfg.model.blocks).items():
-        side = cfg.size // 2 ** (int(layer[len("block") : layer.index("_")]) - 1)
-        values += 3 * side * side * channels  # before the ReLU, behind it, and a gradient
-        if layer == cfg.layer.name:
+    for layer in networks.layers(OmegaConf.to_container(cfg.model, resolve=True)).values():
+        side = cfg.size // layer.stride if layer.stride else 1
+        values += 3 * side * side * layer.channels  # before the ReLU, behind it, and a gradient
+        if layer.name == cfg.layer.name:
             break
     fitting = free // 2 // (values * (2 if cfg.precision == "bfloat16" else 4))
     return max(1, min(512, 2 ** (int(fitting).bit_length() - 1)))

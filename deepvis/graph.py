@@ -61,7 +61,7 @@ def compiled(skeleton: str, active: frozenset[str]) -> Graph:
         )
     layers = _layers(shape)
     with tf.device(device):
-        network = pkgutil.resolve_name("deepvis.models.stub")(
+        network = pkgutil.resolve_name(shape["model"]["_target_"])(
             shape["model"], layers, shape["size"], shape["precision"]
         )
     return around(network, shape, active)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
-from deepvis import climbers, config, devices
+from deepvis import climbers, config, devices, networks, rules
 from deepvis.climbers import Climber
 
 # Where the results go and how they are batched and watched; everything else is part of a job's identity.
@@ -57,9 +57,9 @@ def make(cfg: DictConfig, overrides: Sequence[str], folder: Path) -> Job:
       folder: of its output.
     """
     cfg = devices.settled(cfg)
+    cfg.model = networks.settled(OmegaConf.to_container(cfg.model, resolve=True))
     plain = OmegaConf.to_container(cfg, resolve=True)
-    channels = config.layers(cfg.model.blocks)[cfg.layer.name]
-    filters = tuple(config.filters(cfg.layer.filters, channels, cfg.layer.name))
+    filters = tuple(rules.indices(plain, networks.check(plain["model"], cfg.layer.name)))
     identity = {k: v for k, v in plain.items() if k not in NOT_IDENTITY}
     identity["layer"] = plain["layer"] | {"filters": filters}
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]

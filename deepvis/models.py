@@ -1,56 +1,57 @@
-"""Networks: (image [B, H, W, 3], layers) -> {layer: Activation}, cut at the deepest layer asked for.
+"""Networks: (config, layers, size, precision) -> `Model`, cut at the deepest layer asked for.
 
-Images are centred RGB pixels; a model does its own channel order and scale. Only what lies below the
-deepest layer is read, checked and built.
+    (image [B, H, W, C], layers) -> {layer: Activation}
+
+Images are centred pixels; a model does its own channel order and scale. Only what lies below the
+layers is read, checked and built.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from deepvis import config
+from deepvis import config, weights
 from deepvis.objectives import Activation
-from deepvis.weights import Weights
 
 
 class Model(NamedTuple):
     """A network, cut."""
 
     name: str
-    mean: tuple[float, ...]  # RGB, grey levels
+    mean: tuple[float, ...]  # grey levels that 0 stands for, one per channel of the image
     activations: Callable[[tf.Tensor, Collection[str]], Mapping[str, Activation]]
-    tags: Mapping[str, str] = {}
+    tags: Mapping[str, str]  # what is known of its weights
 
 
-def vgg(
-    name: str, blocks: Sequence[Sequence[int]], mean: Sequence[float], weights: Weights, precision: str
-) -> Model:
+def vgg(model: Mapping[str, Any], layers: Sequence[str], size: int, precision: str) -> Model:
     """VGG (Simonyan and Zisserman 2014): blocks of 3 x 3 convolutions with ReLU, halved between blocks.
 
     Args:
-      name: of the network.
-      blocks: channels of each convolution, by block.
-      mean: RGB mean of the training set.
-      weights: of the layers up to the deepest one wanted, trained on BGR.
+      model: ``name``, ``blocks`` (channels of each convolution, by block), ``mean`` (RGB, of the training
+        set) and ``weights``, trained on BGR.
+      layers: wanted; the network ends at the deepest of them.
+      size: of the image; any will do.
       precision: of the convolutions: ``float32`` or ``bfloat16``. Activations come out as float32.
 
     Returns:
-      The network up to the last layer that ``weights`` has.
+      The network.
     """
+    del size
+    known = list(config.layers(model["blocks"]))
+    read = weights.of(model, max(layers, key=known.index))
     dtype = tf.dtypes.as_dtype(precision)
     # Eager constants: a traced function captures them by reference, so no graph holds a copy of the weights.
-    layers = {
-        layer: tuple(tf.cast(tf.constant(array), dtype) for array in weights.layers[layer])
-        for layer in config.layers(blocks)
-        if layer in weights.layers
+    arrays = {
+        layer: tuple(tf.cast(tf.constant(array), dtype) for array in pair)
+        for layer, pair in read.layers.items()
     }
 
     def activations(image, wanted):
         found = {}
         x = tf.cast(tf.reverse(image, axis=[-1]), dtype)  # RGB -> BGR
         block = "block1"
-        for layer, (kernel, bias) in layers.items():
+        for layer, (kernel, bias) in arrays.items():
             if not layer.startswith(f"{block}_"):
                 block = layer.partition("_")[0]
                 x = tf.nn.max_pool2d(x, 2, 2, "VALID")
@@ -61,11 +62,43 @@ def vgg(
                 found[layer] = Activation(maps, tf.nn.relu(maps))
         return found
 
-    return Model(name, tuple(mean), activations)
+    tags = {
+        "weights.source": read.source,
+        "weights.digest": read.digest,
+        "weights.verified": "yes" if read.verified else "no",
+    }
+    return Model(model["name"], tuple(model["mean"]), activations, tags)
 
 
-def stub(model, layers, size, precision):  # vgg_old
-    from deepvis import weights
-    read = weights.of(model, layers[-1])
-    made = vgg(model["name"], model["blocks"], model["mean"], read, precision)
-    return made._replace(tags={"weights.source": read.source, "weights.digest": read.digest, "weights.verified": "yes" if read.verified else "no"})
+def application(model: Mapping[str, Any], layers: Sequence[str], size: int, precision: str) -> Model:
+    """A network of keras.applications.
+
+    Args:
+      model: ``name``, ``weights`` (``imagenet``, a file, or None for random ones that repeat),
+        ``preprocess`` (``auto`` is the network's own) and ``mean``.
+      layers: wanted; what none of them needs is not built.
+      size: of the image, px.
+      precision: ``float32``, or ``bfloat16`` for Keras' mixed policy.
+
+    Returns:
+      The network.
+    """
+    from deepvis import kerasnets
+
+    return kerasnets.built(model, layers, size, precision)
+
+
+def file(model: Mapping[str, Any], layers: Sequence[str], size: int, precision: str) -> Model:
+    """A model that Keras saved.
+
+    Args:
+      model: ``path`` (.keras or .h5), ``allow_code`` (load it even if it holds code of its own),
+        ``preprocess`` and ``mean``.
+      layers: wanted; what none of them needs is not built.
+      size: of the image, px.
+      precision: ``float32``, or ``bfloat16`` for Keras' mixed policy.
+
+    Returns:
+      The network.
+    """
+    return application(model, layers, size, precision)

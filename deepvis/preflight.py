@@ -15,7 +15,7 @@ from hydra.experimental.callback import Callback
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 
-from deepvis import alive, checks, composer, config, errors, jobs, ledger, outcome, terminal, weights
+from deepvis import alive, checks, composer, config, errors, jobs, ledger, networks, outcome, terminal
 from deepvis.composer import Composer, Plan
 from deepvis.jobs import Job
 from deepvis.tracker import Tracker
@@ -86,17 +86,17 @@ def _refusing(plan: Callable[[], list[Plan]], whole: DictConfig, folder: Path) -
 
 def _check(planned: list[Plan]) -> dict[str, str]:
     """Check every config and read every network's weights; returns their digests."""
-    networks: dict[str, DictConfig] = {}
+    terminal.take()
+    different: dict[str, DictConfig] = {}
     for plan in planned:
         cfg = job_of(plan).cfg
-        networks[f"{cfg.model.name} {cfg.layer.name} {cfg.model.weights}"] = cfg
+        different[f"{cfg.model} {cfg.layer.name}"] = cfg
         if cfg.tracker != planned[0].cfg.tracker:
             raise config.ConfigError("tracker: one sweep has one tracker; it cannot be swept")
-    terminal.take()
     digests = {}
-    for cfg in networks.values():
+    for cfg in different.values():
         model = OmegaConf.to_container(cfg.model, resolve=True)
-        digests[f"{cfg.model.name} {cfg.layer.name}"] = weights.of(model, cfg.layer.name).digest
+        digests[f"{cfg.model.name} {cfg.layer.name}"] = networks.digest(model, cfg.layer.name)
     return digests
 
 

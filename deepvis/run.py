@@ -49,6 +49,10 @@ def main() -> None:
         from deepvis import ui
 
         sys.exit(ui.main(sys.argv[2:]))
+    if sys.argv[1:2] == ["layers"]:
+        from deepvis import listing
+
+        sys.exit(listing.main(sys.argv[2:]))
     if sys.argv[1:2] == ["report"]:
         from deepvis import report
 
@@ -103,7 +107,7 @@ def _arguments(argv: list[str]) -> list[str]:
     only mean one list; in a sweep a bare comma sweeps.
     """
     if argv and re.fullmatch(r"[a-z]+", argv[0]):
-        commands = config.nearest(argv[0], ("report", "ui"))
+        commands = config.nearest(argv[0], ("layers", "report", "ui"))
         raise config.ConfigError(f"{argv[0]}: no such command; {commands}; a setting is typed as key=value")
     flags = [a for a in argv if a in ("-m", "--multirun")]
     argv = flags + [a for a in argv if a not in flags]

@@ -19,6 +19,7 @@ LAYER = "block2_conv2"
 BLOCKS = [[8], [12, 16]]
 WEIGHTS = weights.seeded(config.shapes(BLOCKS, LAYER))
 MEAN = np.array([123.68, 116.779, 103.939])
+TINY = {"name": "tiny", "blocks": BLOCKS, "mean": MEAN, "weights": {"_target_": "deepvis.weights.seeded"}}
 STATES = (0, 1, 5, 19)
 FORGETFUL = [name for name in choices("optimizer") if name not in ("adam", "lbfgs")]  # one step tells all
 CHECKED = ("activation", "gradient_rms", "image_rms", "rank")
@@ -33,7 +34,7 @@ def images_on_the_way(job: jobs.Job) -> tuple[list[np.ndarray], dict[str, np.nda
 
 def gradient(image: np.ndarray, index: int, pre: bool) -> np.ndarray:
     """Of one filter's score by one image, alone in its batch."""
-    network = models.vgg("tiny", BLOCKS, tuple(MEAN), WEIGHTS, "float32")
+    network = models.vgg(TINY, [LAYER], 32, "float32")
     x = tf.constant(image[None])
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -104,8 +105,7 @@ def test_the_first_image_is_the_oracles(tmp_path):
 @pytest.mark.parametrize("layer", ["block1_conv1", "block2_conv1", LAYER])
 @pytest.mark.parametrize("size", [2, 7, 32, 33])
 def test_activations_score_and_rank_of_tiny_equal_a_forward_pass_in_numpy(layer, size):
-    cut = weights.seeded(config.shapes(BLOCKS, layer))
-    network = models.vgg("tiny", BLOCKS, tuple(MEAN), cut, "float32")
+    network = models.vgg(TINY, [layer], size, "float32")
     image = np.random.default_rng(size).normal(0, 50, (3, size, size, 3)).astype(np.float32)
     filters = np.array([0, 7, 4])
     seen = network.activations(tf.constant(image), [layer])

@@ -21,7 +21,7 @@ LIGHT = {
     "terminal", "tracker",
     "saved_view", "ui", "weights", "board", "checks", "lean", "ledger", "packed", "preflight", "store",
     "notices", "alive", "resume", "frames", "devices", "composer", "staging", "seeds", "views", "comparison",
-    "findings", "verdict", "sheets", "passages",
+    "findings", "verdict", "sheets", "passages", "networks", "fields", "calls", "listing",
 }  # fmt: skip
 
 
@@ -105,13 +105,15 @@ def test_light_modules_load_no_tensorflow_however_indirectly(module):
 def test_one_door_each(module):
     known = packages(everything(module))
     assert "mlflow" not in known or module in ("tracker", "store")
-    assert "keras" not in known or module in ("models", "weights")
+    assert "keras" not in known or module in ("kerasnets", "weights")
     assert "pandas" not in known or module == "frames"
     assert "matplotlib" not in known or module == "charts"
     assert "jinja2" not in known or module == "report"
     assert not known & {"pylab", "torch", "cv2"}
     at_once = packages(imports(module, lazy=False))
-    assert not at_once & {"mlflow", "keras", "h5py", "onnx", "pandas"}, "these may be imported lazily only"
+    lazily = {"mlflow", "keras", "h5py", "onnx", "pandas"} - ({"keras"} if module == "kerasnets" else set())
+    assert not at_once & lazily, "these may be imported lazily only"
+    assert "kerasnets" not in siblings(imports(module, lazy=False)), "it imports Keras at once"
 
 
 @pytest.mark.parametrize("module", sorted(set(MODULES) - {"graph"}))

@@ -526,13 +526,14 @@ def test_a_picture_is_turned_as_its_camera_says(tmp_path):
 
 BLOCKS = [[8], [12, 16]]
 LAYER = "block2_conv2"
+TINY = {"name": "tiny", "blocks": BLOCKS, "mean": MEAN, "weights": {"_target_": "deepvis.weights.seeded"}}
 FILTERS = np.array([0, 5, 9, 15, 2], np.int32)
 
 
 @functools.cache
 def tiny() -> models.Model:
     with tf.init_scope():  # whichever test, and whichever trace, asks first
-        return models.vgg("tiny", BLOCKS, MEAN, weights.seeded(config.shapes(BLOCKS, LAYER)), "float32")
+        return models.vgg(TINY, [LAYER], 16, "float32")
 
 
 def parts(

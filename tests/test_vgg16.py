@@ -28,8 +28,7 @@ def job_of(folder, layer: str, size: int, *overrides: str) -> jobs.Job:
 
 @functools.cache
 def network(layer: str) -> models.Model:
-    loaded = weights.load("vgg16", config.shapes(BLOCKS, layer))
-    return models.vgg("vgg16", BLOCKS, tuple(MEAN), loaded, "float32")
+    return models.vgg(OmegaConf.to_container(config_of().model), [layer], 128, "float32")
 
 
 def images_on_the_way(job: jobs.Job) -> list[np.ndarray]:

@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 from scipy import stats
 
-from deepvis import config, graph, images, jobs, models, outcome, weights
+from deepvis import config, graph, images, jobs, models, outcome
 
 HERE = Path(__file__).parent
 SHIFTS = ((2, 0), (0, -2), (-3, 0), (0, 3), (4, 4), (-4, 4), (8, 0), (0, -8))  # px, down and right
@@ -41,8 +41,7 @@ def robustness(layer: str, filters: range, finals: np.ndarray) -> np.ndarray:
     """Share of its activation that an image keeps under small shifts, borders reflected: [F]."""
     with initialize_config_dir(str(config.CONF), version_base="1.3"):
         model = compose("config").model
-    loaded = weights.load("vgg16", config.shapes(model.blocks, layer))
-    network = models.vgg("vgg16", model.blocks, model.mean, loaded, "bfloat16")
+    network = models.vgg(OmegaConf.to_container(model), [layer], len(finals[0]), "bfloat16")
 
     @tf.function(reduce_retracing=True)
     def activation(image, channel):

@@ -52,7 +52,7 @@ def flat(cfg: DictConfig, layer: str, index: int) -> dict[str, float]:
     """What a filter makes of black, of the training set's mean and of white, before its ReLU."""
     model = OmegaConf.to_container(cfg.model)
     parts, mean = weights.of(model, layer), np.array(cfg.model.mean, np.float32)
-    network = models.vgg(cfg.model.name, model["blocks"], mean, parts, "float32")
+    network = models.vgg(model, [layer], 64, "float32")
     found = {"kernel_norm": float(np.linalg.norm(parts.layers[layer][0][..., index])),
              "bias": float(parts.layers[layer][1][index])}  # fmt: skip
     for name, colour in (("black", -mean), ("mean", 0 * mean), ("white", 255 - mean)):

@@ -39,8 +39,8 @@ def read(sweep: Path) -> tuple[dict, dict, dict, dict]:
 
 def means(config: dict, layer: str, seen: dict) -> dict:
     """Mean of each of the layer's maps behind its ReLU, of each picture: [filters, channels]."""
-    parts = weights.of(config, layer)
-    network = models.vgg(config["name"], config["blocks"], config["mean"], parts, "float32")
+    size = len(next(iter(seen.values()))[0])
+    network = models.vgg(config, [layer], size, "float32")
     maps = {key: network.activations(tf.constant(each - 128), [layer])[layer] for key, each in seen.items()}
     return {key: each.post.numpy().mean(axis=(1, 2)) for key, each in maps.items()}
 

@@ -1,0 +1,115 @@
+"""Calls: a functional Keras model -> `Flat`, the calls of its layers in order, nested models taken apart.
+
+A layer of a nested model is called ``nested/layer``. Reads Keras' graph and imports nothing of Keras.
+"""
+
+import itertools
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+ACTIVATIONS = {
+    "activation", "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardsilu", "hardtanh",
+    "leakyrelu", "logsigmoid", "logsoftmax", "prelu", "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softplus",
+    "softshrink", "softsign", "sparseplus", "sparsemax", "squareplus", "tanh", "tanhshrink", "threshold",
+}  # fmt: skip
+FUSED = {"BaseConv", "BaseConvTranspose", "BaseDepthwiseConv", "BaseSeparableConv", "Dense", "EinsumDense"}
+
+
+class Call(NamedTuple):
+    """One call of a layer or an operation; a slot is where a value is kept on its way through the network."""
+
+    name: str
+    layer: Any  # Keras' layer or operation
+    node: Any  # Keras' record of the call, which has its other arguments
+    reads: dict[int, int]  # id of a symbolic tensor -> slot
+    writes: Sequence[int]  # slots
+
+
+class Flat(NamedTuple):
+    """A network whose image is in slot 0."""
+
+    calls: Sequence[Call]
+    outputs: Collection[int]  # slots
+
+
+class Pair(NamedTuple):
+    """Where a layer's activation is found."""
+
+    pre: int | None  # slot; None where the layer applies its nonlinearity itself
+    post: int
+
+
+def flat(model: Any) -> Flat | None:
+    """The calls of a model from image to outputs; None for one without a graph."""
+    calls: list[Call] = []
+    slots = itertools.count(1)
+
+    def walk(graph, path, fed):
+        at = dict(zip(map(id, graph.inputs), fed, strict=True))
+        for depth in sorted(graph._nodes_by_depth, reverse=True):
+            for node in graph._nodes_by_depth[depth]:
+                if node.is_input:
+                    continue
+                name, inner = path + node.operation.name, _graph(node.operation)
+                came = [at[id(tensor)] for tensor in node.input_tensors]
+                if inner is None:
+                    writes = [next(slots) for _ in node.outputs]
+                    reads = dict(zip(map(id, node.input_tensors), came, strict=True))
+                    calls.append(Call(name, node.operation, node, reads, writes))
+                else:
+                    writes = walk(inner, f"{name}/", came)
+                at |= dict(zip(map(id, node.outputs), writes, strict=True))
+        return [at[id(tensor)] for tensor in graph.outputs]
+
+    graph = _graph(model)
+    return None if graph is None else Flat(calls, walk(graph, "", [0]))
+
+
+def is_activation(layer: Any) -> bool:
+    """Whether a layer is a nonlinearity and nothing else."""
+    return type(layer).__name__.lower() in ACTIVATIONS
+
+
+def is_fused(layer: Any) -> bool:
+    """Whether a layer ends in a nonlinearity of its own."""
+    ends = getattr(getattr(layer, "activation", None), "__name__", "linear") != "linear"
+    return ends and bool(FUSED & families(layer))
+
+
+def families(layer: Any) -> set[str]:
+    """Names of a layer's class and of all that it is derived from."""
+    return {each.__name__ for each in type(layer).__mro__}
+
+
+def first(network: Flat, name: str) -> Call:
+    """The first call of that name; a layer that is called twice is looked at there."""
+    return next(call for call in network.calls if call.name == name)
+
+
+def pair(network: Flat, name: str) -> Pair:
+    """Before and after a layer's nonlinearity: its own, or the layer that alone reads it, or itself."""
+    call = first(network, name)
+    (own, *_) = call.writes
+    if is_fused(call.layer):
+        return Pair(None, own)
+    if is_activation(call.layer):
+        return Pair(*call.reads.values(), own)
+    readers = [other for other in network.calls if own in other.reads.values()]
+    alone = len(readers) == 1 and own not in network.outputs and is_activation(readers[0].layer)
+    return Pair(own, readers[0].writes[0] if alone else own)
+
+
+def below(network: Flat, wanted: Collection[int]) -> list[Call]:
+    """The calls that are needed for some slots, in order: the network, cut."""
+    needed, kept = set(wanted), []
+    for call in reversed(network.calls):
+        if needed & set(call.writes):
+            needed |= set(call.reads.values())
+            kept.append(call)
+    return kept[::-1]
+
+
+def _graph(layer: Any) -> Any:
+    """A model's graph; a Sequential has it inside. None: a plain layer, or a model that is only code."""
+    graph = getattr(layer, "_functional", None) or layer
+    return graph if hasattr(graph, "_nodes_by_depth") else None
