@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from deepvis.config import ConfigError
+from deepvis.units import ConfigError
 
 FOLDER = ".alive"  # in a sweep's folder
 _held: dict[Path, FileLock] = {}  # this process's own, by sweep folder

@@ -107,9 +107,7 @@ def step(state: State, parts: Parts, steps: tf.Tensor) -> tuple[State, Record]:
     ), seen._replace(alive=alive)
 
 
-def finish(
-    state: State, image: tf.Tensor, parts: Parts, steps: tf.Tensor
-) -> tuple[State, Record, tf.Tensor]:
+def finish(state: State, image: tf.Tensor, parts: Parts, steps: tf.Tensor) -> tuple[State, Record, tf.Tensor]:
     """What the images came to: measured once more, without a transform and without a gradient.
 
     Args:

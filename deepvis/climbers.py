@@ -42,9 +42,10 @@ def skeleton(cfg: Plain) -> dict[str, Any]:
                                        "robustness", "param")}  # fmt: skip
     shape |= {"layer": cfg["layer"]["name"], "combine": cfg["reg"]["combine"],
               "optimizer": cfg["optimizer"]["_target_"]}  # fmt: skip
-    shape["objective"] = {
-        k: v for k, v in cfg["objective"].items() if not _is_number(v) and k not in ("pictures", "vectors")
-    }
+    shape["objective"] = {k: v for k, v in cfg["objective"].items() if not _is_number(v) and k != "vectors"}
+    if "pictures" in cfg["objective"]:  # which there are; what they show is numbers
+        named = cfg["objective"]["pictures"].items()
+        shape["objective"]["pictures"] = {name: None if path is None else "given" for name, path in named}
     shape["transform"] = {k: v for k, v in cfg["transform"].items() if k not in _HOST["transform"]}
     if cfg["param"].get("octaves", 1) > 1:  # a share of the steps each, so that all images change at once
         shape["steps"] = cfg["steps"]

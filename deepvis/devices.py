@@ -6,12 +6,11 @@ GPUs were never seen by these authors: what is here for them is untested until s
 import functools
 import subprocess
 from pathlib import Path
-from typing import NamedTuple
-
-from omegaconf import DictConfig, OmegaConf
+from typing import Any, NamedTuple
 
 from deepvis import networks
-from deepvis.config import ConfigError
+from deepvis.climbers import Plain
+from deepvis.units import ConfigError
 
 BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # flags of processors that multiply in it
 AMPERE = 8.0  # compute capability of the first GPUs that do
@@ -25,11 +24,11 @@ class Gpu(NamedTuple):
     free: int  # bytes
 
 
-def settled(cfg: DictConfig) -> DictConfig:
+def settled(cfg: Plain) -> dict[str, Any]:
     """A config whose ``auto`` has become a choice, for this machine.
 
     Args:
-      cfg: composed.
+      cfg: plain.
 
     Returns:
       A copy with ``device`` (``cpu`` or ``gpu:n``), ``precision`` and ``batch_size`` said outright.
@@ -37,14 +36,14 @@ def settled(cfg: DictConfig) -> DictConfig:
     Raises:
       ConfigError: a GPU is asked for that is not there.
     """
-    own = cfg.copy()
-    own.device = named(cfg.device)
-    gpu = gpus()[int(own.device[4:])] if own.device != "cpu" else None
-    if cfg.precision == "auto":
+    own = dict(cfg)
+    own["device"] = named(cfg["device"])
+    gpu = gpus()[int(own["device"][4:])] if own["device"] != "cpu" else None
+    if cfg["precision"] == "auto":
         fast = gpu.capability >= AMPERE if gpu else bool(BFLOAT16 & flags())
-        own.precision = "bfloat16" if fast else "float32"
-    if cfg.batch_size == 0:
-        own.batch_size = _batch(own, gpu.free) if gpu else BATCH
+        own["precision"] = "bfloat16" if fast else "float32"
+    if cfg["batch_size"] == 0:
+        own["batch_size"] = _batch(own, gpu.free) if gpu else BATCH
     return own
 
 
@@ -62,15 +61,15 @@ def named(asked: str) -> str:
     return f"gpu:{number}"
 
 
-def _batch(cfg: DictConfig, free: int) -> int:
+def _batch(cfg: Plain, free: int) -> int:
     """As many images as half of the free memory holds with the maps kept for the gradient, a power of two."""
     values = 0
-    for layer in networks.layers(OmegaConf.to_container(cfg.model, resolve=True)).values():
-        side = cfg.size // layer.stride if layer.stride else 1
+    for layer in networks.layers(cfg["model"]).values():
+        side = cfg["size"] // layer.stride if layer.stride else 1
         values += 3 * side * side * layer.channels  # before the ReLU, behind it, and a gradient
-        if layer.name == cfg.layer.name:
+        if layer.name == cfg["layer"]["name"]:
             break
-    fitting = free // 2 // (values * (2 if cfg.precision == "bfloat16" else 4))
+    fitting = free // 2 // (values * (2 if cfg["precision"] == "bfloat16" else 4))
     return max(1, min(512, 2 ** (int(fitting).bit_length() - 1)))
 
 

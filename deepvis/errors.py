@@ -8,8 +8,8 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from deepvis.config import CONF, ConfigError, nearest
 from deepvis.store import TrackerError
+from deepvis.units import CONF, ConfigError, nearest
 from deepvis.weights import WeightsError
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepvis import config, ledger, outcome, tracker
+from deepvis import ledger, outcome, tracker, units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,5 +56,5 @@ def _stored(uri: str, experiment: str, sweep: str) -> Iterator[list[Path]]:
     with tempfile.TemporaryDirectory() as place:
         found = store.fetch(wanted, Path(place)) if wanted else []
         if not found:
-            raise config.ConfigError(f"sweep={sweep}: {uri} has no finished job of such a sweep")
+            raise units.ConfigError(f"sweep={sweep}: {uri} has no finished job of such a sweep")
         yield found

@@ -145,7 +145,9 @@ def ascend(
                     came_to |= _kept(made, state, seen, hyper, came_to["score"])
             best = made.ascent.show(state.best_theta, hyper)
             image = seen.numpy()
-            yield Look(done, _arrays(record), came_to, _full(image, sizes[-1]), _full(best.numpy(), sizes[-1]))
+            yield Look(
+                done, _arrays(record), came_to, _full(image, sizes[-1]), _full(best.numpy(), sizes[-1])
+            )
             done += n
         image = image[: len(images)]
 
@@ -213,23 +215,26 @@ def _maps(made: Graph, paths: Sequence[str], size: int) -> dict[str, Activation]
         picture = starts.picture(size, 0, 0, mean, path)
         each[path] = made.network.activations(tf.constant(picture[None]), made.layers)
     return {
-        layer: Activation(*(tf.concat(maps, axis=0) for maps in zip(*(each[p][layer] for p in paths), strict=True)))
+        layer: Activation(
+            *(tf.concat(maps, axis=0) for maps in zip(*(each[p][layer] for p in paths), strict=True))
+        )
         for layer in made.layers
     }
 
 
-def _drawn(made: Graph, images: Sequence[Climber], size: int, missing: int, step: int) -> dict[str, tf.Tensor]:
+def _drawn(
+    made: Graph, images: Sequence[Climber], size: int, missing: int, step: int
+) -> dict[str, tf.Tensor]:
     """What chance has the network see of each image in a step."""
     if not made.active & {"geometry", "noise"}:
         return {}
     each = [transforms.draw(i.cfg["transform"], size, i.cfg["seed"], i.index, step) for i in images]
-    return {
-        name: tf.constant(_padded(np.stack([own[name] for own in each]), missing))
-        for name in each[0]
-    }
+    return {name: tf.constant(_padded(np.stack([own[name] for own in each]), missing)) for name in each[0]}
 
 
-def _kept(made: Graph, state: State, image: tf.Tensor, hyper: Hyper, score: np.ndarray) -> dict[str, np.ndarray]:
+def _kept(
+    made: Graph, state: State, image: tf.Tensor, hyper: Hyper, score: np.ndarray
+) -> dict[str, np.ndarray]:
     """What each image keeps of its score under each view, [B]."""
     indices = hyper["filter"].numpy()
     each = [views.of(own, int(index)) for own, index in zip(image.numpy(), indices, strict=True)]

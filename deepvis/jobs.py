@@ -56,9 +56,9 @@ def make(cfg: DictConfig, overrides: Sequence[str], folder: Path) -> Job:
       overrides: as typed, ``reg.decay=0.8`` ...
       folder: of its output.
     """
-    cfg = devices.settled(cfg)
-    cfg.model = networks.settled(OmegaConf.to_container(cfg.model, resolve=True))
-    plain = OmegaConf.to_container(cfg, resolve=True)
+    plain = devices.settled(OmegaConf.to_container(cfg, resolve=True))
+    plain["model"] = networks.settled(plain["model"])
+    cfg = OmegaConf.create(plain)
     filters = tuple(rules.indices(plain, networks.check(plain["model"], cfg.layer.name)))
     identity = {k: v for k, v in plain.items() if k not in NOT_IDENTITY}
     identity["layer"] = plain["layer"] | {"filters": filters}
@@ -135,4 +135,3 @@ def _batches(rows: Sequence[Row], cfg: Mapping[str, Any]) -> Iterator[tuple[Row,
     size = min(cfg["batch_size"], len(rows))
     for i in range(0, len(rows), size):
         yield tuple(rows[i : i + size])
-

@@ -19,11 +19,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from deepvis import calls, config, fields, networks
-from deepvis.config import ConfigError
+from deepvis import calls, fields, networks, units
 from deepvis.models import Model
 from deepvis.networks import Layer, Preprocess
 from deepvis.objectives import Activation
+from deepvis.units import ConfigError
 from deepvis.weights import WeightsError
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
@@ -60,9 +60,7 @@ def of(model: keras.Model, preprocess: Any, layers: Sequence[str], size: int, pr
     network = _flat(model)
     for name in layers:
         if name not in known:
-            raise ConfigError(
-                f"{model.name} has no layer {name} with channels; {config.nearest(name, known)}"
-            )
+            raise ConfigError(f"{model.name} has no layer {name} with channels; {units.nearest(name, known)}")
         wanted = known[name].exactly or max(size, known[name].smallest)
         if size != wanted:
             raise ConfigError(f"size={size}: {name} of {model.name} wants {wanted} px")
@@ -215,7 +213,7 @@ def _application(name: str, weights: str | None = None) -> keras.Model:
     known = applications()
     if name not in known:
         raise ConfigError(
-            f"model.name={name}: no network of keras.applications; {config.nearest(name, known)}"
+            f"model.name={name}: no network of keras.applications; {units.nearest(name, known)}"
         )
     try:
         if weights in (None, "imagenet"):

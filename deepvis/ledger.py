@@ -20,8 +20,8 @@ from typing import Any
 from filelock import FileLock
 
 from deepvis import __version__, alive, outcome
-from deepvis.config import ConfigError
 from deepvis.tracker import State
+from deepvis.units import ConfigError
 
 FILE = "sweep.json"
 FOLDER_KEYS = ("hydra.sweep.dir", "hydra.run.dir")  # with which a person chooses a sweep's folder

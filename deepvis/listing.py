@@ -7,8 +7,8 @@ from omegaconf import OmegaConf
 from rich.table import Table
 
 from deepvis import errors, networks, terminal
-from deepvis.config import CONF, ConfigError
 from deepvis.networks import Layer
+from deepvis.units import CONF, ConfigError
 
 HELP = """deepvis layers [model=...]    the layers of a network that can be visualized
 

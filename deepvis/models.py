@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from deepvis import config, weights
+from deepvis import units, weights
 from deepvis.objectives import Activation
 
 
@@ -38,7 +38,7 @@ def vgg(model: Mapping[str, Any], layers: Sequence[str], size: int, precision: s
       The network.
     """
     del size
-    known = list(config.layers(model["blocks"]))
+    known = list(units.layers(model["blocks"]))
     read = weights.of(model, max(layers, key=known.index))
     dtype = tf.dtypes.as_dtype(precision)
     # Eager constants: a traced function captures them by reference, so no graph holds a copy of the weights.

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from deepvis import config, weights
-from deepvis.config import ConfigError
+from deepvis import units, weights
+from deepvis.units import ConfigError
 
 GREY = 127.5  # what 0 stands for where the network's pixels have no mean
 PREPROCESS = {  # (order of the network's channels in RGB, mean, scale); input = (pixel - mean) / scale
@@ -92,14 +92,20 @@ def check(model: Mapping[str, Any], name: str) -> Layer:
         if name in kerasnets.names(model):
             raise ConfigError(
                 f"layer.name={name}: a layer without channels, so nothing to choose from; "
-                f"{config.nearest(name, known)}"
+                f"{units.nearest(name, known)}"
             )
         if name == "block5_conv1":  # nobody typed it: it is the default
             raise ConfigError(
                 f"layer.name={name}: {own} has no such layer; choose one with layer.name=..., "
                 "`deepvis layers model=...` lists them"
             )
-    raise ConfigError(f"layer.name={name}: {own} has no such layer; {config.nearest(name, known)}")
+    raise ConfigError(f"layer.name={name}: {own} has no such layer; {units.nearest(name, known)}")
+
+
+def side(model: Mapping[str, Any], name: str, size: int) -> int:
+    """Positions along one side of a layer's map, of an image of so many px."""
+    layer = check(model, name)
+    return size // layer.stride if layer.stride else 1
 
 
 def settled(model: Mapping[str, Any]) -> dict[str, Any]:

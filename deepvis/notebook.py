@@ -1,14 +1,11 @@
 """From Python: a network in hand, a layer, filters -> their pictures. Neither Hydra nor MLflow is imported.
 
-    import deepvis
-    seen = deepvis.visualize(model, "conv5_block3_out", [3, 7], reg={"decay": 0.95, "blur": 3})
-    seen.gallery()
+import deepvis
+seen = deepvis.visualize(model, "conv5_block3_out", [3, 7], reg={"decay": 0.95, "blur": 3})
+seen.gallery()
 """
 
-import functools
 import io
-import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,8 +13,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from deepvis import checks, climbers, convergence, devices, images, networks, rules
-from deepvis.climbers import Climber, Look
+from deepvis import checks, devices, images, networks, rules
 from deepvis.units import CONF, ConfigError, nearest
 
 Choice = str | Mapping[str, Any]  # a file of that group in conf/; or what differs from its default
@@ -147,7 +143,9 @@ def _preset(group: str, name: str) -> dict[str, Any]:
 def _changed(whole: dict[str, Any], changes: Mapping[str, Any], group: str) -> dict[str, Any]:
     for key, value in changes.items():
         if key not in whole:
-            raise ConfigError(f"{group}: no option {key}; {nearest(key, [k for k in whole if k != '_target_'])}")
+            raise ConfigError(
+                f"{group}: no option {key}; {nearest(key, [k for k in whole if k != '_target_'])}"
+            )
         nested = isinstance(whole[key], Mapping) and isinstance(value, Mapping)
         whole = whole | {key: _changed(whole[key], value, f"{group}.{key}") if nested else value}
     return whole

@@ -15,7 +15,7 @@ from hydra.experimental.callback import Callback
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 
-from deepvis import alive, checks, composer, config, errors, jobs, ledger, networks, outcome, terminal
+from deepvis import alive, checks, composer, errors, jobs, ledger, networks, outcome, terminal, units
 from deepvis.composer import Composer, Plan
 from deepvis.jobs import Job
 from deepvis.tracker import Tracker
@@ -56,7 +56,7 @@ def job_of(plan: Plan) -> Job:
     """A plan's job, checked: that of the preflight, but not every sweeper composes its jobs beforehand."""
     key = plan.folder.absolute(), *plan.overrides
     if key not in _made:
-        checks.check(plan.cfg)
+        checks.check(OmegaConf.to_container(plan.cfg, resolve=True))
         _made[key] = jobs.make(*plan)
     return _made[key]
 
@@ -71,7 +71,7 @@ def _refusing(plan: Callable[[], list[Plan]], whole: DictConfig, folder: Path) -
         _check_additions(typed)
         planned = plan()
         if whole.resume is not None and not planned:
-            raise config.ConfigError(
+            raise units.ConfigError(
                 f"resume={whole.resume}: a search thinks up its jobs as it goes and cannot be taken up; "
                 "start it again"
             )
@@ -92,7 +92,7 @@ def _check(planned: list[Plan]) -> dict[str, str]:
         cfg = job_of(plan).cfg
         different[f"{cfg.model} {cfg.layer.name}"] = cfg
         if cfg.tracker != planned[0].cfg.tracker:
-            raise config.ConfigError("tracker: one sweep has one tracker; it cannot be swept")
+            raise units.ConfigError("tracker: one sweep has one tracker; it cannot be swept")
     digests = {}
     for cfg in different.values():
         model = OmegaConf.to_container(cfg.model, resolve=True)
@@ -138,4 +138,4 @@ def _check_additions(typed: list[str]) -> None:
         if key == plain or plain.startswith("hydra."):
             continue
         if key[0] == "~" or not errors.is_option(plain, typed):
-            raise config.ConfigError(errors.unknown(key, plain, typed))
+            raise units.ConfigError(errors.unknown(key, plain, typed))

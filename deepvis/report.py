@@ -16,7 +16,6 @@ from deepvis import (
     __version__,
     charts,
     comparison,
-    config,
     errors,
     findings,
     ledger,
@@ -25,6 +24,7 @@ from deepvis import (
     sheets,
     stats,
     terminal,
+    units,
     verdict,
 )  # fmt: skip
 from deepvis.comparison import MEASURES, Comparison
@@ -79,7 +79,7 @@ def _read(place: Path, version: str) -> outcome.Result:
     try:
         return outcome.read(place)
     except FileNotFoundError as err:
-        raise config.ConfigError(
+        raise units.ConfigError(
             f"report: {err.filename} is missing; the sweep ran with deepvis {version}, this is "
             f"{__version__}: run it again"
         ) from err
@@ -105,7 +105,7 @@ def make(folders: Sequence[Path], target: Path) -> list[Path]:
         for place in outcome.finished(folder)
     ]
     if not found:
-        raise config.ConfigError(f"report: no job of {', '.join(map(str, folders))} is finished")
+        raise units.ConfigError(f"report: no job of {', '.join(map(str, folders))} is finished")
     compared = comparison.of(found)
     tested = findings.findings(compared)
     medians = passages.medians(compared)

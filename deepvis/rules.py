@@ -5,8 +5,7 @@
 Like all checks without TensorFlow, so a position outside of the map costs a second, not a night.
 """
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from deepvis import climbers, networks, octaves, terms
 from deepvis.climbers import Plain
+from deepvis.limits import number, picture, whole
 from deepvis.networks import Layer
 from deepvis.units import ConfigError, filters
 
@@ -73,27 +73,6 @@ def check(cfg: Plain) -> None:
             raise ConfigError("optimizer=lbfgs: has no octaves; set param.octaves=1")
 
 
-def number(key: str, value: Any, fits: Callable[[float], bool], wanted: str) -> None:
-    """Refuse what is no finite number, or not one that fits.
-
-    Raises:
-      ConfigError: it says what was wanted.
-    """
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not math.isfinite(value)
-        or not fits(value)
-    ):
-        raise ConfigError(f"{key}={value}: wanted {wanted}")
-
-
-def whole(key: str, value: Any, low: int) -> None:
-    """Refuse what is no whole number of so much or more."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise ConfigError(f"{key}={value}: wanted a whole number of {low} or more")
-
-
 def _check_objective(cfg: Plain, layer: Layer) -> None:
     objective, model = cfg["objective"], cfg["model"]
     if not isinstance(objective.get("pre_activation", True), bool):
@@ -117,6 +96,9 @@ def _check_objective(cfg: Plain, layer: Layer) -> None:
         raise ConfigError(f"objective.terms: {err}") from err
     for each in read:
         networks.check(model, each)
+    for name, path in objective.get("pictures", {}).items():
+        if path is not None:
+            picture(f"objective.pictures.{name}", path)
     for term in named:
         if term.index is not None:
             of = networks.check(model, term.layer or layer.name)
@@ -139,7 +121,9 @@ def _check_transform(transform: Mapping[str, Any], size: int) -> None:
         whole(f"transform.{key}", transform[key], 0)
     number("transform.scale", transform["scale"], lambda v: 0 <= v < 1, "a share in [0, 1); 0 is off")
     number("transform.rotate", transform["rotate"], lambda v: 0 <= v <= 180, "degrees of 0 to 180; 0 is off")
-    number("transform.noise", transform["noise"], lambda v: 0 <= v <= 255, "grey levels of 0 to 255; 0 is off")
+    number(
+        "transform.noise", transform["noise"], lambda v: 0 <= v <= 255, "grey levels of 0 to 255; 0 is off"
+    )
     if transform["crop"] >= size + 2 * transform["pad"]:
         raise ConfigError(f"transform.crop={transform['crop']}: wanted less than the image, {size} px")
 

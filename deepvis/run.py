@@ -20,7 +20,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from deepvis import config, errors, jobs, lean, ledger, outcome, preflight, sweep, terminal
+from deepvis import errors, jobs, lean, ledger, outcome, preflight, sweep, terminal, units
 from deepvis.composer import Plan
 
 TERMINATED = 143  # 128 + SIGTERM, as shells have it
@@ -65,7 +65,7 @@ def main() -> None:
     try:
         sys.argv[1:] = _arguments(sys.argv[1:])
         os.environ["DEEPVIS_SWEEP"] = _sweep(sys.argv[1:])
-        hydra.main(version_base="1.3", config_path=str(config.CONF), config_name="config")(job)()
+        hydra.main(version_base="1.3", config_path=str(units.CONF), config_name="config")(job)()
     except errors.ReportedError:
         code = 1
     except SystemExit as stop:
@@ -107,8 +107,8 @@ def _arguments(argv: list[str]) -> list[str]:
     only mean one list; in a sweep a bare comma sweeps.
     """
     if argv and re.fullmatch(r"[a-z]+", argv[0]):
-        commands = config.nearest(argv[0], ("layers", "report", "ui"))
-        raise config.ConfigError(f"{argv[0]}: no such command; {commands}; a setting is typed as key=value")
+        commands = units.nearest(argv[0], ("layers", "report", "ui"))
+        raise units.ConfigError(f"{argv[0]}: no such command; {commands}; a setting is typed as key=value")
     flags = [a for a in argv if a in ("-m", "--multirun")]
     argv = flags + [a for a in argv if a not in flags]
     parser = get_args_parser()
@@ -119,7 +119,7 @@ def _arguments(argv: list[str]) -> list[str]:
 
 
 def _refuse(message: str) -> NoReturn:
-    raise config.ConfigError(f"{message}; see deepvis --help")
+    raise units.ConfigError(f"{message}; see deepvis --help")
 
 
 if __name__ == "__main__":

@@ -1,3 +1,5 @@
 """stub"""
+
+
 def layers_of(objective, layer):
     return [layer]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from hydra import compose, initialize_config_dir
 
 from deepvis import errors, terminal, tracker
-from deepvis.config import CONF
+from deepvis.units import CONF
 
 HOST = "127.0.0.1"  # whoever may read the store may also change it, so it is not offered to the network
 

@@ -26,7 +26,7 @@ import numpy as np
 import platformdirs
 from hydra.utils import get_method
 
-from deepvis import config
+from deepvis import units
 
 Shapes = Mapping[str, tuple[int, int, int, int]]
 Layers = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -66,7 +66,7 @@ def of(model: Mapping[str, Any], layer: str) -> Weights:
 @functools.lru_cache(maxsize=2)
 def _of(model: str, layer: str) -> Weights:
     source, blocks = json.loads(model).values()
-    return get_method(source.pop("_target_"))(shapes=config.shapes(blocks, layer), **source)
+    return get_method(source.pop("_target_"))(shapes=units.shapes(blocks, layer), **source)
 
 
 def load(name: str, shapes: Shapes, path: str | None = None, verify: bool = True) -> Weights:

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
 
 from deepvis import jobs
 from deepvis.climbers import Look
-from deepvis.config import CONF
+from deepvis.units import CONF
 
 # A shell that starts the suite in the background makes it, and what it starts, deaf to Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -26,6 +26,11 @@ def config_of(*overrides: str) -> DictConfig:
     """The config that a person gets who types these overrides; shared, so not to be changed."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("config", list(overrides))
+
+
+def plain_of(*overrides: str) -> dict:
+    """The same as a plain dict."""
+    return OmegaConf.to_container(config_of(*overrides), resolve=True)
 
 
 def job_of(folder: Path, *overrides: str) -> jobs.Job:

@@ -11,13 +11,26 @@ from conftest import choices, climbed, job_of
 from omegaconf import OmegaConf
 from PIL import Image
 
-from deepvis import climbers, config, harness, images, jobs, metrics, models, objectives, ops, outcome, views, weights
+from deepvis import (
+    climbers,
+    harness,
+    images,
+    jobs,
+    metrics,
+    models,
+    objectives,
+    ops,
+    outcome,
+    units,
+    views,
+    weights,
+)
 from deepvis import graph as graphs
 from deepvis.tracker import Memory
 
 LAYER = "block2_conv2"
 BLOCKS = [[8], [12, 16]]
-WEIGHTS = weights.seeded(config.shapes(BLOCKS, LAYER))
+WEIGHTS = weights.seeded(units.shapes(BLOCKS, LAYER))
 MEAN = np.array([123.68, 116.779, 103.939])
 TINY = {"name": "tiny", "blocks": BLOCKS, "mean": MEAN, "weights": {"_target_": "deepvis.weights.seeded"}}
 STATES = (0, 1, 5, 19)

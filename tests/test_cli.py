@@ -29,7 +29,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepvis import config, outcome, tracker, weights
+from deepvis import outcome, tracker, units, weights
 
 MODULE = [sys.executable, "-m", "deepvis.run"]
 SCRIPT = [str(Path(sys.executable).with_name("deepvis"))]
@@ -412,7 +412,7 @@ def test_cfg_job_shows_what_would_run_without_tensorflow(really):
     shown = yaml.safe_load(said.out)
     assert (shown["model"]["name"], shown["steps"], shown["reg"]["decay"]) == ("tiny", 2, 1.0)
     # Unquoted, and still one list of three.
-    assert config.filters(shown["layer"]["filters"], 12, "") == [0, 3, 7]
+    assert units.filters(shown["layer"]["filters"], 12, "") == [0, 3, 7]
     assert "hydra" not in shown
 
 

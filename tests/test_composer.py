@@ -10,7 +10,7 @@ from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from deepvis import composer, config
+from deepvis import composer, config, units
 from deepvis.composer import Composer
 
 WHOLE = ["model=tiny", "layer=named", "layer.name=block1_conv1", "hydra.sweep.dir=elsewhere/${now:%f}",
@@ -34,7 +34,7 @@ def hydra(monkeypatch):
     monkeypatch.setenv("DEEPVIS_SWEEP", "20260101-000000-abcd")
     monkeypatch.setenv("DEEPVIS_SWEPT", "reg.decay")
     GlobalHydra.instance().clear()
-    made = Hydra.create_main_hydra2("run", create_config_search_path(str(config.CONF)))
+    made = Hydra.create_main_hydra2("run", create_config_search_path(str(units.CONF)))
     yield made
     GlobalHydra.instance().clear()
 

@@ -11,8 +11,8 @@ from hydra.utils import get_method
 from omegaconf import OmegaConf
 from PIL import Image
 
-from deepvis import checks, climbers, config, jobs, networks, outcome, tracker
-from deepvis.config import CONF, ConfigError
+from deepvis import checks, climbers, jobs, networks, outcome, tracker, units
+from deepvis.units import CONF, ConfigError
 
 # Found by listing, so a new file is tested because it is there.
 FILES = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml"))
@@ -87,7 +87,7 @@ def test_the_listing_finds_the_groups_of_the_readme():
 @pytest.mark.parametrize(("group", "name"), CHOICES, ids=map("/".join, CHOICES))
 def test_every_choice_composes_and_passes_the_checks(group, name, picture):
     cfg = filled(group, name, picture)
-    checks.check(cfg)
+    checks.check(OmegaConf.to_container(cfg, resolve=True))
     OmegaConf.resolve(cfg.copy())
 
 
@@ -114,11 +114,11 @@ def test_all_choices_of_a_group_have_the_same_knobs(group, picture):
 @pytest.mark.parametrize("name", [name for group, name in CHOICES if group == "layer" and name != "named"])
 def test_a_layers_file_names_that_layer(name):
     cfg = composed(f"layer={name}")
-    assert cfg.layer.name == name and name in config.layers(cfg.model.blocks)
+    assert cfg.layer.name == name and name in units.layers(cfg.model.blocks)
 
 
 def test_every_layer_of_vgg16_has_its_file():
-    assert set(config.layers(composed().model.blocks)) == {
+    assert set(units.layers(composed().model.blocks)) == {
         name for group, name in CHOICES if group == "layer" and name != "named"
     }
 
@@ -128,7 +128,7 @@ def test_the_defaults_are_those_of_the_issue():
     assert (cfg.steps, cfg.size, cfg.seed, cfg.model.name, cfg.layer.name) == (
         20, 128, 0, "vgg16", "block5_conv1",
     )  # fmt: skip
-    assert config.filters(cfg.layer.filters, 512, "") == list(range(16))
+    assert units.filters(cfg.layer.filters, 512, "") == list(range(16))
     assert cfg.objective.pre_activation is True and cfg.optimizer.rate == 0.9
     assert cfg.tracker.uri == "sqlite:///mlruns/mlflow.db" and cfg.tracker.artifacts == "mlruns/artifacts"
     assert (cfg.start.low, cfg.start.high) == (0, 20)
@@ -210,7 +210,7 @@ def test_every_experiment_runs_two_steps(name, tmp_path):
     from deepvis import harness
 
     cfg = composed(f"experiment={name}", *TINY)
-    checks.check(cfg)
+    checks.check(OmegaConf.to_container(cfg, resolve=True))
     memory = tracker.memory()
     harness.run([jobs.make(cfg, [f"experiment={name}"], tmp_path)], memory, "sweep")
     (run,) = memory.runs.values()
@@ -248,9 +248,9 @@ def test_every_experiment_runs_two_steps(name, tmp_path):
     ids=str,
 )
 def test_filters_are_those_named_in_that_order(spec, wanted):
-    assert config.filters(spec, 20, "layer") == wanted
+    assert units.filters(spec, 20, "layer") == wanted
     if not isinstance(spec, str | int):
-        assert config.filters(OmegaConf.create(spec), 20, "layer") == wanted
+        assert units.filters(OmegaConf.create(spec), 20, "layer") == wanted
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_filters_are_those_named_in_that_order(spec, wanted):
 )
 def test_filters_beyond_the_layer_are_refused_with_how_many_there_are(spec):
     with pytest.raises(ConfigError) as error:
-        config.filters(spec, 20, "block5_conv1")
+        units.filters(spec, 20, "block5_conv1")
     text = str(error.value)
     assert "layer.filters" in text and "\n" not in text
     if len(str(spec)) < 10:
@@ -268,7 +268,7 @@ def test_filters_beyond_the_layer_are_refused_with_how_many_there_are(spec):
 @pytest.mark.parametrize("spec", ["3,3", [1, 1], "0-3,2", "1-1,1"], ids=str)
 def test_filters_named_twice_are_refused(spec):
     with pytest.raises(ConfigError, match=r"layer\.filters.*each filter once"):
-        config.filters(spec, 20, "layer")
+        units.filters(spec, 20, "layer")
 
 
 @pytest.mark.parametrize(
@@ -279,5 +279,5 @@ def test_filters_named_twice_are_refused(spec):
 )  # fmt: skip
 def test_filters_that_are_junk_are_refused_in_one_line_that_names_the_key(spec):
     with pytest.raises(ConfigError) as error:
-        config.filters(spec, 20, "layer")
+        units.filters(spec, 20, "layer")
     assert str(error.value).startswith("layer.filters=") and "\n" not in str(error.value)

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import climbed, config_of, job_of, parts_of
+from conftest import climbed, config_of, job_of, parts_of, plain_of
 
-from deepvis import ascent, checks, config, devices, graph, jobs
+from deepvis import ascent, checks, devices, graph, jobs, units
 
 TODAY = "9.0, 40000\n7.5, 1000\n"  # two GPUs: capability, free MiB
 
@@ -35,8 +35,8 @@ def machine(monkeypatch, tmp_path):
 
 
 def chosen(*overrides):
-    cfg = devices.settled(config_of(*overrides))
-    return cfg.device, cfg.precision, cfg.batch_size
+    cfg = devices.settled(plain_of(*overrides))
+    return cfg["device"], cfg["precision"], cfg["batch_size"]
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_a_gpus_batch_shrinks_with_its_memory_and_the_image(machine):
 @pytest.mark.parametrize("typed", ["device=gpu", "device=gpu:2", "device=tpu", "device=gpu:-1", "device="])
 def test_a_device_that_is_not_there_is_refused(typed, machine):
     machine("", "9.0, 40000\\n" if typed == "device=gpu:2" else "")
-    with pytest.raises(config.ConfigError) as refused:
-        checks.check(config_of(typed))
+    with pytest.raises(units.ConfigError) as refused:
+        checks.check(plain_of(typed))
     assert str(refused.value).startswith(typed) and "cpu" in str(refused.value)
 
 
@@ -105,7 +105,7 @@ def test_a_gpu_that_tensorflow_cannot_use_is_an_error_with_advice(machine, tmp_p
     machine("", TODAY)
     (pack,) = jobs.packs([job_of(tmp_path, "device=gpu")])
     with pytest.raises(
-        config.ConfigError, match=r"device=gpu:0: TensorFlow sees no GPU .*and-cuda.*device=cpu"
+        units.ConfigError, match=r"device=gpu:0: TensorFlow sees no GPU .*and-cuda.*device=cpu"
     ):
         graph.compiled(pack.skeleton, pack.active)
 
@@ -150,7 +150,8 @@ def test_xla_compiles_the_same_graph(monkeypatch, tmp_path):
 def test_a_graph_is_placed_on_the_device_that_it_was_given():
     def build(hyper):
         return parts_of(
-            lambda image: (tf.reduce_sum(image, axis=[1, 2, 3]),) * 5, lambda grad, memory, step: (grad, memory)
+            lambda image: (tf.reduce_sum(image, axis=[1, 2, 3]),) * 5,
+            lambda grad, memory, step: (grad, memory),
         )
 
     hyper = {"steps": tf.constant([3, 3])}

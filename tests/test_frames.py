@@ -9,7 +9,7 @@ import pytest
 from test_packed import forker, newest
 
 import deepvis
-from deepvis import config, convergence, metrics, outcome, store
+from deepvis import convergence, metrics, outcome, store, units
 
 __all__ = ["forker"]  # the fixture
 TINY = ["model=tiny", "layer=block2_conv1", "size=16", "steps=2", "precision=float32"]
@@ -80,11 +80,11 @@ def test_by_id_and_in_a_folder_of_its_own(place, frame, tmp_path):
 
 
 def test_no_such_sweep_is_one_line(place, tmp_path):
-    with pytest.raises(config.ConfigError, match=r"sweep=2020: no such sweep; the newest are: \d"):
+    with pytest.raises(units.ConfigError, match=r"sweep=2020: no such sweep; the newest are: \d"):
         deepvis.results("2020", folder=place / "outputs")
-    with pytest.raises(config.ConfigError, match="sweep=latest: no such sweep; the newest are: none"):
+    with pytest.raises(units.ConfigError, match="sweep=latest: no such sweep; the newest are: none"):
         deepvis.results(folder=tmp_path)
-    with pytest.raises(config.ConfigError, match=r"sweep=2020: sqlite.* has no finished job"):
+    with pytest.raises(units.ConfigError, match=r"sweep=2020: sqlite.* has no finished job"):
         deepvis.results("2020", uri=f"sqlite:///{place}/mlruns/mlflow.db")
     with pytest.raises(store.TrackerError, match="wanted sqlite:///"):
         deepvis.results(uri="nonsense")

@@ -12,8 +12,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf, open_dict
 
-from deepvis import climbers, config, jobs
-from deepvis.config import CONF
+from deepvis import climbers, config, jobs, units
+from deepvis.units import CONF
 
 TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=0-3", "size=16", "steps=2", "tracker=memory",
         "precision=float32"]  # fmt: skip
@@ -264,7 +264,7 @@ def test_a_skeleton_is_text_that_the_harness_can_read_back():
     (pack,) = jobs.packs([made("reg.decay=0.8", "seed=5")])
     shape = json.loads(pack.skeleton)
     assert shape["layer"] == "block2_conv1" and shape["size"] == 16
-    assert config.layers(shape["model"]["blocks"]) == {
+    assert units.layers(shape["model"]["blocks"]) == {
         "block1_conv1": 8,
         "block2_conv1": 12,
         "block2_conv2": 16,

@@ -18,7 +18,17 @@ from hydra.utils import get_method
 from omegaconf import OmegaConf
 from PIL import Image
 
-from deepvis import ascent, climbers, config, models, objectives, ops, optimizers, regularizers, weights
+from deepvis import (
+    ascent,
+    climbers,
+    models,
+    objectives,
+    ops,
+    optimizers,
+    regularizers,
+    units,
+    weights,
+)
 
 MEAN = (123.68, 116.779, 103.939)
 
@@ -127,7 +137,10 @@ def test_regularizer_equals_the_oracle(case, size):
     image, grad = noise(1, 3, size, size, 3), noise(2, 3, size, size, 3, scale=0.1)
     image[1] += 100  # pixels beyond [0, 255]
     image[2, : size // 2] = 0  # ties at zero, as after a clip
-    blur_before_clip = reg["combine"] == "chain" and {"blur"} < climbers.operators(reg) - {"decay", "clip_pixels"}
+    blur_before_clip = reg["combine"] == "chain" and {"blur"} < climbers.operators(reg) - {
+        "decay",
+        "clip_pixels",
+    }
     if (
         not blur_before_clip
     ):  # a blur breaks ties by rounding, and which pixel is then below is anyone's guess
@@ -775,7 +788,7 @@ def test_a_record_shows_what_a_step_saw_before_it_moved():
         at, _ = climb(decaying(), starts(2), hyper_of(2), t)
         for i in range(2):
             pre, post = reference.forward(
-                at.theta[i], weights.seeded(config.shapes(BLOCKS, LAYER)).layers, LAYER
+                at.theta[i], weights.seeded(units.shapes(BLOCKS, LAYER)).layers, LAYER
             )
             close(record["score"][t, i], np.array(reference.score(pre, FILTERS[i])))
             close(record["activation"][t, i], np.array(reference.score(post, FILTERS[i])))

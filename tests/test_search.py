@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from conftest import config_of
+from conftest import plain_of
 from omegaconf import OmegaConf
 from test_packed import entry_of, forker, newest, states, statuses
 
 import deepvis
-from deepvis import charts, checks, config, outcome, report
+from deepvis import charts, checks, config, outcome, report, units
 
 __all__ = ["forker"]  # the fixture
 SEARCH = ["-m", "hydra/sweeper=optuna", "hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=0",
@@ -106,10 +106,10 @@ def test_a_search_cannot_be_taken_up_again(forker, tmp_path):
 
 def test_a_search_may_be_told_robustness_unless_it_is_left_out():
     wanted = "objective_value=[image/robustness,image/kept_shift]"
-    checks.check(config_of("model=tiny", "layer=block2_conv1", "layer.filters=0-3", wanted))
-    with pytest.raises(config.ConfigError, match="objective_value=image/robustness: valid: filters/"):
+    checks.check(plain_of("model=tiny", "layer=block2_conv1", "layer.filters=0-3", wanted))
+    with pytest.raises(units.ConfigError, match="objective_value=image/robustness: valid: filters/"):
         checks.check(
-            config_of("model=tiny", "layer=block2_conv1", "layer.filters=0-3", wanted, "robustness=false")
+            plain_of("model=tiny", "layer=block2_conv1", "layer.filters=0-3", wanted, "robustness=false")
         )
 
 

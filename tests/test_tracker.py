@@ -24,8 +24,8 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from deepvis import __version__, jobs, ledger, outcome, sweep, tracker
-from deepvis.config import CONF
 from deepvis.store import TrackerError
+from deepvis.units import CONF
 
 SWEEP = "20260102-030405-abcd"
 TINY = ["model=tiny", "layer=block2_conv1", "size=16", "steps=5", "log_every=2", "precision=float32"]

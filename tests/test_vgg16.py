@@ -10,7 +10,7 @@ import tensorflow as tf
 from conftest import climbed, config_of, parts_of
 from omegaconf import OmegaConf
 
-from deepvis import ascent, config, jobs, models, objectives, weights
+from deepvis import ascent, jobs, models, objectives, units, weights
 from deepvis import graph as graphs
 from deepvis.climbers import Climber
 
@@ -89,7 +89,7 @@ def test_each_step_of_an_ascent_equals_the_oracle(reg, tmp_path):
 def test_activations_equal_those_of_keras_applications():
     """Independent of models.py: channel order, the mean's place, padding, pooling, the cut."""
     keras = tf.keras.applications.VGG16(weights=None, include_top=False, input_shape=(96, 96, 3))
-    loaded = weights.load("vgg16", config.shapes(BLOCKS, "block5_conv3")).layers
+    loaded = weights.load("vgg16", units.shapes(BLOCKS, "block5_conv3")).layers
     for layer, (kernel, bias) in loaded.items():
         keras.get_layer(layer).set_weights([kernel, bias])
     pixels = np.random.default_rng(0).uniform(0, 255, (1, 96, 96, 3)).astype(np.float32)
@@ -178,9 +178,7 @@ def test_before_its_relu_no_filter_is_stuck_where_behind_it_many_are(tmp_path):
 
         hyper = {"filter": tf.constant(filters), "steps": tf.fill([len(filters)], steps)}
         made = ascent.compiled(build)
-        state, record = ascent.climb(
-            made, made.begin(tf.constant(start), hyper), [hyper] * (steps + 1)
-        )
+        state, record = ascent.climb(made, made.begin(tf.constant(start), hyper), [hyper] * (steps + 1))
         stuck[pre] = (record.gradient_rms.numpy() == 0).all(axis=0)
         same_place = (state.theta.numpy() == start).all(axis=(1, 2, 3))
         np.testing.assert_array_equal(same_place, stuck[pre])

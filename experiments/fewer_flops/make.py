@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 from scipy import stats
 
-from deepvis import config, graph, images, jobs, models, outcome
+from deepvis import graph, images, jobs, models, outcome, units
 
 HERE = Path(__file__).parent
 SHIFTS = ((2, 0), (0, -2), (-3, 0), (0, 3), (4, 4), (-4, 4), (8, 0), (0, -8))  # px, down and right
@@ -22,7 +22,7 @@ LAYERS = ("block3_conv1", "block5_conv1")
 
 def climbed(layer: str, filters: range, *overrides: str) -> tuple[np.ndarray, np.ndarray]:
     """Final images and final activations: [F, H, W, 3], [F]."""
-    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+    with initialize_config_dir(str(units.CONF), version_base="1.3"):
         typed = [f"layer.filters={filters.start}-{filters.stop - 1}", *overrides]
         cfg = compose("config", ["experiment=fewer_flops", f"layer={layer}", *typed])
     pack = next(jobs.packs([jobs.make(cfg, typed, HERE)]))
@@ -39,7 +39,7 @@ def climbed(layer: str, filters: range, *overrides: str) -> tuple[np.ndarray, np
 
 def robustness(layer: str, filters: range, finals: np.ndarray) -> np.ndarray:
     """Share of its activation that an image keeps under small shifts, borders reflected: [F]."""
-    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+    with initialize_config_dir(str(units.CONF), version_base="1.3"):
         model = compose("config").model
     network = models.vgg(OmegaConf.to_container(model), [layer], len(finals[0]), "bfloat16")
 

@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 from scipy import stats
 
-from deepvis import config, graph, images, jobs, outcome
+from deepvis import graph, images, jobs, outcome, units
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -28,7 +28,7 @@ LOOKS = (1, 3, 5, 10, 20)
 def climbed(*overrides: str) -> tuple[np.ndarray, np.ndarray]:
     """Images after each step, scores before it, of filters and twins: [T, 2, F, H, W, 3], [T, 2, F]."""
     own = [f"layer.filters={FILTERS.start}-{FILTERS.stop - 1}", "twins=1", "log_every=1", "batch_size=32"]
-    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+    with initialize_config_dir(str(units.CONF), version_base="1.3"):
         typed = [*own, "layer=block5_conv1", "size=128", "steps=20", *overrides]
         pack = next(jobs.packs([jobs.make(compose("config", typed), typed, HERE)]))
     (job,), (batch,) = pack.jobs, pack.batches

@@ -11,7 +11,7 @@ from hydra.core.utils import setup_globals
 from hydra.types import RunMode
 from hydra.utils import instantiate
 
-from deepvis import composer, config, graph, harness, jobs
+from deepvis import composer, graph, harness, jobs, units
 from deepvis.climbers import Look
 from deepvis.jobs import Job, Pack
 from deepvis.tracker import Tracker
@@ -70,6 +70,6 @@ def sweep(queue: Sequence[Job], told: Tracker) -> None:
 def compose(whole: Sequence[str], each: Sequence[Sequence[str]]) -> list[composer.Plan]:
     """The configs of a sweep's jobs, as its launcher has them composed."""
     setup_globals()
-    loader = composer.Composer(create_config_search_path(str(config.CONF)))
+    loader = composer.Composer(create_config_search_path(str(units.CONF)))
     master = loader.load_configuration("config", list(whole), RunMode.MULTIRUN)
     return [composer.plan(loader, master, [*whole, *own], number) for number, own in enumerate(each)]

@@ -1,0 +1,50 @@
+"""Limits: (key, value, what is wanted) -> nothing, or a ConfigError that says all three in one line."""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from deepvis.units import ConfigError, nearest
+
+
+def choice(key: str, value: Any, valid: Sequence[str]) -> None:
+    """One of some words."""
+    if value not in valid:
+        raise ConfigError(f"{key}={value}: {nearest(str(value), valid)}")
+
+
+def number(key: str, value: Any, fits: Callable[[float], bool], wanted: str) -> None:
+    """A finite number that fits."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not math.isfinite(value)
+        or not fits(value)
+    ):
+        raise ConfigError(f"{key}={value}: wanted {wanted}")
+
+
+def whole(key: str, value: Any, low: int) -> None:
+    """A whole number of so much or more."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise ConfigError(f"{key}={value}: wanted a whole number of {low} or more")
+
+
+def picture(key: str, value: Any) -> None:
+    """A picture that Pillow reads, whole."""
+    path = Path(str(value)).expanduser()
+    if not path.is_file():
+        raise ConfigError(f"{key}={value}: no such file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as file:
+                file.load()  # the whole of it: verify() would pass half a JPEG
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as err:
+        raise ConfigError(f"{key}={value}: refused as a decompression bomb: {err}") from err
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as err:
+        raise ConfigError(f"{key}={value}: not a whole picture that Pillow can read ({err})") from err
