@@ -1,7 +1,7 @@
 """Starts: first images.
 
-Every function here but `twin` returns one image [size, size, 3] of centred pixels, float32, drawn from
-``numpy.random.default_rng([seed, filter])``: an image depends on nothing but its own seed and filter, so any
+Every function here but `twin` returns one image [size, size, C] of centred pixels, float32, drawn from
+``numpy.random.default_rng([seed, filter])``, with as many channels as the mean has: an image depends on nothing but its own seed and filter, so any
 subset of a job repeats it, and jobs of a sweep share their starts filter by filter.
 """
 
@@ -16,21 +16,44 @@ def noise(size: int, seed: int, index: int, mean: np.ndarray, low: float, high: 
       size: px.
       seed: of the job.
       index: of the filter.
-      mean: RGB mean of the training set; noise is centred already and leaves it alone.
+      mean: of the training set, ``[C]``; noise is centred already and takes its length alone.
       low: of the range, grey levels above the mean.
       high: of the range.
 
     Returns:
       The image. Source: the post, whose 128 + U(0, 20) fed raw is ``low=128, high=148``.
     """
-    del mean
-    return np.random.default_rng([seed, index]).uniform(low, high, (size, size, 3)).astype(np.float32)
+    shape = (size, size, len(mean))
+    return np.random.default_rng([seed, index]).uniform(low, high, shape).astype(np.float32)
 
 
 def gaussian(size: int, seed: int, index: int, mean: np.ndarray, sigma: float) -> np.ndarray:
     """Normal noise around the mean, of standard deviation ``sigma`` grey levels (Yosinski et al. 2015)."""
-    del mean
-    return np.random.default_rng([seed, index]).normal(0.0, sigma, (size, size, 3)).astype(np.float32)
+    shape = (size, size, len(mean))
+    return np.random.default_rng([seed, index]).normal(0.0, sigma, shape).astype(np.float32)
+
+
+def pink(size: int, seed: int, index: int, mean: np.ndarray, sigma: float) -> np.ndarray:
+    r"""Normal noise whose amplitude falls with frequency, as that of natural images does.
+
+    .. math:: x = F^{-1}(a \, F(z)), \quad a \propto 1 / f, \quad a(0) = 0
+
+    Args:
+      size: px.
+      seed: of the job.
+      index: of the filter.
+      mean: of the training set, ``[C]``; noise is centred already and takes its length alone.
+      sigma: standard deviation, grey levels, over many draws.
+
+    Returns:
+      The image, whose channels have a mean of 0.
+    """
+    white = np.random.default_rng([seed, index]).normal(0.0, sigma, (size, size, len(mean)))
+    frequencies = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size))
+    amplitude = np.where(frequencies > 0, 1 / np.maximum(frequencies, 1 / size), 0)
+    amplitude /= max(np.sqrt(np.mean(amplitude**2)), 1e-30)  # all of them together leave the deviation
+    spectrum = np.fft.fft2(white, axes=(0, 1)) * amplitude[:, :, None]
+    return np.fft.ifft2(spectrum, axes=(0, 1)).real.astype(np.float32)
 
 
 def twin(image: np.ndarray, number: int, seed: int, index: int) -> np.ndarray:
@@ -59,13 +82,19 @@ def picture(size: int, seed: int, index: int, mean: np.ndarray, path: str) -> np
       size: px; the largest square about the picture's centre is scaled to it.
       seed: not used: a picture has no chance in it.
       index: not used.
-      mean: RGB mean of the training set, subtracted.
+      mean: of the training set, ``[C]``, subtracted; a single channel is the picture's lightness.
       path: of any file that Pillow reads; its orientation tag is obeyed.
 
     Returns:
       The image.
+
+    Raises:
+      ValueError: the network's input has neither 1 nor 3 channels.
     """
     del seed, index
+    modes = {1: "L", 3: "RGB"}
+    if len(mean) not in modes:
+        raise ValueError(f"start.path: a picture has 1 or 3 channels, this network's input {len(mean)}")
     with Image.open(path) as file:
-        square = ImageOps.fit(ImageOps.exif_transpose(file).convert("RGB"), (size, size))
-    return np.asarray(square, np.float32) - np.asarray(mean, np.float32)
+        square = ImageOps.fit(ImageOps.exif_transpose(file).convert(modes[len(mean)]), (size, size))
+    return np.asarray(square, np.float32).reshape(size, size, -1) - np.asarray(mean, np.float32)
