@@ -246,3 +246,71 @@ def margin(pre, index):
     """To the best of the other channels, in standard deviations over all of them."""
     means = pre.mean(axis=(0, 1), dtype=float)
     return (means[index] - max(np.delete(means, index))) / means.std()
+
+
+# --- Scores: of maps, [h, w, C] ----------------------------------------------------------------------------
+
+
+def neuron(maps, index, row, column):
+    """Of one position of a channel's map; -1 is the centre, the lower right of four."""
+    height, width, _ = maps.shape
+    return maps[height // 2 if row == -1 else row, width // 2 if column == -1 else column, index]
+
+
+def direction(maps, vector, power):
+    """Of a direction: its dot product with each position, less where the angle is wide."""
+    total = 0.0
+    for a in maps.reshape(-1, maps.shape[2]):
+        lengths = np.linalg.norm(a) * np.linalg.norm(vector)
+        cosine = a @ vector / lengths if lengths > 0 else 0.0
+        total += a @ vector * max(0.1, cosine) ** power
+    return total / (maps.shape[0] * maps.shape[1])
+
+
+def dream(maps):
+    """Of a whole layer."""
+    return (maps**2).mean()
+
+
+def gram(maps):
+    """How much each two channels answer together."""
+    positions = maps.reshape(-1, maps.shape[2])
+    return np.array([[(c * d).mean() for d in positions.T] for c in positions.T])
+
+
+def diversity(group, own, index, weight, pre_group):
+    """Of one image of a group: its channel, less its mean likeness to the others.
+
+    Args:
+      group: maps of each image behind the ReLU.
+      own: which of them it is.
+      index: of the channel.
+      weight: of the likeness.
+      pre_group: maps whose mean counts.
+    """
+    likeness = []
+    for other, maps in enumerate(group):
+        if other != own:
+            a, b = gram(group[own]).ravel(), gram(maps).ravel()
+            likeness.append(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+    return score(pre_group[own], index) - weight * (np.mean(likeness) if likeness else 0.0)
+
+
+def inversion(maps, picture):
+    """How far from a picture's maps, in parts of those."""
+    return -(np.linalg.norm(maps - picture) ** 2) / np.linalg.norm(picture) ** 2
+
+
+def style(content_maps, contents, content_weight, style_maps, styles, style_weight):
+    """How far from one picture's maps, and from another's Gram matrices; each argument is a list by layer."""
+    far = sum(((maps - picture) ** 2).mean() for maps, picture in zip(content_maps, contents, strict=True))
+    unlike = sum(
+        ((gram(maps) - gram(picture)) ** 2).mean() for maps, picture in zip(style_maps, styles, strict=True)
+    )
+    return -content_weight * far - style_weight * unlike
+
+
+def guided(maps, guide):
+    """Each position takes the position of the guide with which its dot product is largest."""
+    positions, others = maps.reshape(-1, maps.shape[2]), guide.reshape(-1, guide.shape[2])
+    return np.mean([max(a @ g for g in others) for a in positions])
