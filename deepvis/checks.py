@@ -103,7 +103,9 @@ def _check_reg(reg: Plain) -> None:
     number("reg.decay", reg["decay"], lambda v: 0 < v <= 1, "a factor in (0, 1]; 1 is off")
     number("reg.blur", reg["blur"], lambda v: v >= 0 and (v == 0 or v % 2 == 1),
            "an odd kernel size in px; 0 is off")  # fmt: skip
-    number("reg.blur_sigma", reg["blur_sigma"], lambda v: 0 <= v <= 1000, "a sigma in px of 0 to 1000; 0 is off")
+    number(
+        "reg.blur_sigma", reg["blur_sigma"], lambda v: 0 <= v <= 1000, "a sigma in px of 0 to 1000; 0 is off"
+    )
     if reg["blur"] > 0 and reg["blur_sigma"] > 0:
         raise ConfigError(f"reg.blur={reg['blur']} and reg.blur_sigma={reg['blur_sigma']}: wanted one of them; "
                           "set the other to 0")  # fmt: skip

@@ -15,6 +15,7 @@ Plain = Mapping[str, Any]
 _HOST = {"transform": ("jitter", "scale", "rotate", "noise")}
 # Of conf/objective, what says how the host lays an objective out, and is no parameter of its function.
 _LAYOUT = ("_target_", "each", "together", "pictures", "vectors")
+_INDICES = ("row", "column", "channel", "group")  # the whole numbers of an objective
 
 
 class Climber(NamedTuple):
@@ -116,9 +117,14 @@ def _numbers(climber: Climber) -> dict[str, float]:
         {"filter": climber.index, "unit": unit(climber), "steps": cfg["steps"]}
         | {f"reg.{k}": float(v) if isinstance(v, bool) else v for k, v in scalars.items()}
         | {f"reg.weights.{k}": float(v) if k in on else 0.0 for k, v in reg["weights"].items()}
-        | {f"objective.{k}": -1.0 if v is None else float(v) for k, v in objective.items()}
+        | {f"objective.{k}": _typed(k, v) for k, v in objective.items()}
         | {f"optimizer.{k}": float(v) for k, v in cfg["optimizer"].items() if k != "_target_"}
     )
+
+
+def _typed(key: str, value: float | None) -> float:
+    """An index is whole, and -1 where it is left open; all else is a float, however it was typed."""
+    return (-1 if value is None else int(value)) if key in _INDICES else float(value)
 
 
 def _is_number(value: Any) -> bool:

@@ -87,7 +87,8 @@ def name(overrides: Iterable[str]) -> str:
     short = (
         re.sub(r"(?<==)-?\d*\.\d{10,}(e[-+]?\d+)?$", lambda m: f"{float(m[0]):.4g}", o) for o in own
     )  # a search's
-    return " ".join(re.sub(r"^[\w.]*\.(?=\w+=)", "", o).replace('"', "") for o in short)
+    bare = (re.sub(r"^[\w.]*\.(?=\w+=)", "", o).replace('"', "") for o in short)
+    return " ".join(re.sub(r"(?<==)[^\s=]*/(?=[^/]+$)", "", o) for o in bare)  # of a path the file
 
 
 def job_folder(number: int, overrides: Sequence[str]) -> str:

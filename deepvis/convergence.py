@@ -102,7 +102,8 @@ def curves(history: History) -> dict[str, np.ndarray]:
 
     def over(name, reduce, fill):
         values = reduce(np.where(finite, history[name], fill), axis=1)
-        return np.where(finite.any(axis=1), values, np.nan)
+        known = (finite & ~np.isnan(history[name])).any(axis=1)
+        return np.where(known, values, np.nan)
 
     def mean(name):
         total = over(name, lambda values, axis: values.sum(axis=axis, dtype=float), 0.0)
@@ -135,7 +136,8 @@ def figures(history: History) -> dict[str, float]:
     ended = ends(history)
     found = {f"filters/{end}": float(ended.count(end)) for end in ENDS}
     finite = np.array([end != "diverged" for end in ended])
-    found["filters/top_share"] = float((finite & (history["rank"][-1] == 0)).mean())
+    if not np.isnan(history["rank"]).all():  # an objective that is about no channel has none
+        found["filters/top_share"] = float((finite & (history["rank"][-1] == 0)).mean())
     if finite.any():
         found |= {
             "final/score": float(history["score"][-1, finite].mean(dtype=float)),

@@ -116,7 +116,9 @@ def maco(size: int, mean: Sequence[float], contrast: float, pictures: str | None
     def encode(image):
         phase = tf.math.angle(tf.signal.rfft2d(_unmixed(image, out)))
         # Mirrored exactly: a half turn and its mirror may both come out positive, and their odd part as 0.
-        return tf.where((edge > 0) & (rows > size // 2)[:, None], -tf.gather(phase, -rows % size, axis=2), phase)
+        return tf.where(
+            (edge > 0) & (rows > size // 2)[:, None], -tf.gather(phase, -rows % size, axis=2), phase
+        )
 
     return Param(encode, decode)
 

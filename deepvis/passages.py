@@ -54,7 +54,8 @@ def cells(compared: Comparison) -> list[Mapping[str, Any]]:
                     if name in last
                 ]
                 row = rows.index((member.result.layer, index))
-                own[row] = ", ".join([*said, f"rank {last['rank'][i]:.0f}", member.result.ends[i]])
+                ranked = [] if np.isnan(last["rank"][i]) else [f"rank {last['rank'][i]:.0f}"]
+                own[row] = ", ".join([*said, *ranked, member.result.ends[i]])
         cells.append({"job": member.result.name, "said": own})
     return cells
 

@@ -118,7 +118,7 @@ def summary(results: Sequence[Result], folder: Path) -> None:
             result.name,
             f"{figure('final/score', float('nan')):.4g}",
             f"{figure('final/activation', float('nan')):.4g}",
-            f"{100 * figure('filters/top_share', 0.0):.0f} %",
+            f"{100 * figure('filters/top_share'):.0f} %" if "filters/top_share" in result.figures else "",
             f"{figure('final/steps_to_90', float('nan')):.0f}",
             *(f"{figure(f'filters/{end}', 0):.0f}" for end in ENDS),
         )
