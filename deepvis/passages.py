@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from deepvis import outcome, sheets, verdict
 from deepvis.comparison import Comparison
 from deepvis.findings import Finding
