@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 ACTIVATIONS = {
     "activation", "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardsilu", "hardtanh",
-    "leakyrelu", "logsigmoid", "logsoftmax", "prelu", "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softplus",
-    "softshrink", "softsign", "sparseplus", "sparsemax", "squareplus", "tanh", "tanhshrink", "threshold",
+    "leakyrelu", "logsigmoid", "logsoftmax", "prelu", "relu", "relu6", "selu", "sigmoid", "silu", "softmax",
+    "softplus", "softshrink", "softsign", "sparseplus", "sparsemax", "squareplus", "tanh", "tanhshrink",
+    "threshold",
 }  # fmt: skip
 FUSED = {"BaseConv", "BaseConvTranspose", "BaseDepthwiseConv", "BaseSeparableConv", "Dense", "EinsumDense"}
 
@@ -39,18 +40,18 @@ class Pair(NamedTuple):
     post: int
 
 
-def flat(model: Any) -> Flat | None:
-    """The calls of a model from image to outputs; None for one without a graph."""
+def flat(model: Any) -> Flat:
+    """The calls of a model from image to outputs; it must have a `graph` and one input."""
     calls: list[Call] = []
     slots = itertools.count(1)
 
-    def walk(graph, path, fed):
-        at = dict(zip(map(id, graph.inputs), fed, strict=True))
-        for depth in sorted(graph._nodes_by_depth, reverse=True):
-            for node in graph._nodes_by_depth[depth]:
+    def walk(own, path, fed):
+        at = dict(zip(map(id, own.inputs), fed, strict=True))
+        for depth in sorted(own._nodes_by_depth, reverse=True):
+            for node in own._nodes_by_depth[depth]:
                 if node.is_input:
                     continue
-                name, inner = path + node.operation.name, _graph(node.operation)
+                name, inner = path + node.operation.name, graph(node.operation)
                 came = [at[id(tensor)] for tensor in node.input_tensors]
                 if inner is None:
                     writes = [next(slots) for _ in node.outputs]
@@ -59,10 +60,15 @@ def flat(model: Any) -> Flat | None:
                 else:
                     writes = walk(inner, f"{name}/", came)
                 at |= dict(zip(map(id, node.outputs), writes, strict=True))
-        return [at[id(tensor)] for tensor in graph.outputs]
+        return [at[id(tensor)] for tensor in own.outputs]
 
-    graph = _graph(model)
-    return None if graph is None else Flat(calls, walk(graph, "", [0]))
+    return Flat(calls, walk(graph(model), "", [0]))
+
+
+def graph(layer: Any) -> Any:
+    """A model's graph; a Sequential has it inside. None: a plain layer, or a model that is only code."""
+    found = getattr(layer, "_functional", None) or layer
+    return found if hasattr(found, "_nodes_by_depth") else None
 
 
 def is_activation(layer: Any) -> bool:
@@ -107,9 +113,3 @@ def below(network: Flat, wanted: Collection[int]) -> list[Call]:
             needed |= set(call.reads.values())
             kept.append(call)
     return kept[::-1]
-
-
-def _graph(layer: Any) -> Any:
-    """A model's graph; a Sequential has it inside. None: a plain layer, or a model that is only code."""
-    graph = getattr(layer, "_functional", None) or layer
-    return graph if hasattr(graph, "_nodes_by_depth") else None

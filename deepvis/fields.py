@@ -16,8 +16,8 @@ from deepvis.networks import Layer
 SIDES = 1024  # px; larger images allow whatever this one does
 POINTWISE = {
     "Dense", "EinsumDense", "BatchNormalization", "BaseDropout", "Dropout", "SpatialDropout2D",
-    "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity", "Rescaling", "Normalization",
-    "BaseImagePreprocessingLayer", "LayerScale", "StochasticDepth", "Merge",
+    "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity", "Rescaling",
+    "Normalization", "BaseImagePreprocessingLayer", "LayerScale", "StochasticDepth", "Merge",
 }  # fmt: skip
 CONVOLUTIONS = {"BaseConv", "BaseDepthwiseConv", "BaseSeparableConv"}
 

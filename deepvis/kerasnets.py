@@ -10,6 +10,8 @@ import hashlib
 import inspect
 import json
 import random
+import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -150,7 +152,7 @@ def probed(name: str) -> Preprocess:
     Args:
       name: of a network in keras.applications.
     """
-    home = next(m for m in _modules() if hasattr(m, name))
+    home = sys.modules[_named(name).__module__]
     black = home.preprocess_input(np.zeros((1, 1, 1, 3)))[0, 0, 0]
     white = home.preprocess_input(np.diag([255.0] * 3)[None, None])[0, 0] - black  # [image's, network's]
     order = tuple(int(k) for k in np.abs(white).argmax(axis=0))
@@ -166,8 +168,12 @@ def applications() -> dict[str, Callable[..., keras.Model]]:
     return {name: make for name, make in vars(keras.applications).items() if inspect.isfunction(make)}
 
 
-def _modules() -> list[Any]:
-    return [m for m in vars(keras.applications).values() if hasattr(m, "preprocess_input")]
+def _named(name: str) -> Callable[..., keras.Model]:
+    known = applications()
+    if name not in known:
+        near = units.nearest(name, known)
+        raise ConfigError(f"model.name={name}: no network of keras.applications; {near}")
+    return known[name]
 
 
 def _key(model: Mapping[str, Any]) -> tuple[str, tuple[str, int] | None]:
@@ -210,24 +216,22 @@ def _weighted(what: str, at: Any, given: str | None, given_at: Any) -> Weighted:
 
 
 def _application(name: str, weights: str | None = None) -> keras.Model:
-    known = applications()
-    if name not in known:
-        raise ConfigError(
-            f"model.name={name}: no network of keras.applications; {units.nearest(name, known)}"
-        )
+    make = _named(name)
     try:
         if weights in (None, "imagenet"):
-            return known[name](weights=weights)
-        model = known[name](weights=None)
-        model.load_weights(Path(weights).expanduser())
+            return make(weights=weights)
+        model = make(weights=None)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Skipping nested")  # a file that has not all of the layers
+            model.load_weights(Path(weights).expanduser())
     except Exception as err:  # Keras, h5py and the network each fail in their own way
-        said = next((text.strip() for text in str(err).splitlines() if text.strip()), type(err).__name__)
+        said = " ".join(str(err).split())[:300] or type(err).__name__
         advice = (
             "download it where there is a network and give model.weights=<file>; model.weights=null is random"
             if weights == "imagenet"
             else "wanted the file of a whole network, its top included"
         )
-        raise WeightsError(f"model.weights={weights}: no weights of {name}: {said[:300]}; {advice}") from err
+        raise WeightsError(f"model.weights={weights}: no weights of {name}: {said}; {advice}") from err
     return model
 
 
@@ -256,7 +260,7 @@ def _alone(build: Callable[[], keras.Model]) -> keras.Model:
 
 @contextlib.contextmanager
 def _undrawn() -> Iterator[None]:
-    """Keras seeds its initializers from Python's random numbers: here they repeat, outside nothing is drawn."""
+    """Keras seeds initializers by Python's random numbers: here they repeat, outside nothing is drawn."""
     kept = random.getstate()
     random.seed(0)
     try:
@@ -269,8 +273,7 @@ def _flat(model: keras.Model) -> calls.Flat:
     """A model's calls, refused where it has none to look at or does not take one image."""
     if keras.config.backend() != "tensorflow":
         raise ConfigError(f"Keras runs on {keras.config.backend()} here: set KERAS_BACKEND=tensorflow")
-    network = calls.flat(model)
-    if network is None:
+    if calls.graph(model) is None:
         state = "not built yet" if isinstance(model, keras.Sequential) else "only code (subclassed)"
         raise ConfigError(
             f"{model.name} is {state}, so it has no graph; wanted a functional or sequential model"
@@ -278,7 +281,7 @@ def _flat(model: keras.Model) -> calls.Flat:
     if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4 or model.inputs[0].shape[-1] is None:
         shapes = ", ".join(str(tuple(each.shape)) for each in model.inputs)
         raise ConfigError(f"{model.name} takes {shapes}; wanted one image, (None, H, W, C)")
-    return network
+    return calls.flat(model)
 
 
 def _twin(layer: Any, policy: str, linear: bool) -> Any:

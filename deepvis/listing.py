@@ -16,8 +16,8 @@ HELP = """deepvis layers [model=...]    the layers of a network that can be visu
   deepvis layers model=keras model.name=ResNet50            any network of keras.applications
   deepvis layers model=file model.path=my.keras             a model of yours
 
-A unit sees `field` px of the image, one side; the next unit is `stride` px on; `image` is the smallest that the
-layer can be given, or with = the only one."""
+A unit sees `field` px of the image, along one side; the next unit is `stride` px on; `image` is the smallest
+that will do, or with = the only one."""
 
 
 def main(typed: Sequence[str]) -> int:

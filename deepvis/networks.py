@@ -34,7 +34,9 @@ class Layer(NamedTuple):
 
 
 class Preprocess(NamedTuple):
-    r"""Centred pixels -> the network's input, :math:`x \mapsto (x + centre - mean) / scale`, channels reordered.
+    r"""Centred pixels -> the network's input.
+
+    .. math:: x \mapsto (x + centre - mean) / scale
 
     Every member has one entry per channel of the image.
     """
@@ -109,7 +111,7 @@ def side(model: Mapping[str, Any], name: str, size: int) -> int:
 
 
 def settled(model: Mapping[str, Any]) -> dict[str, Any]:
-    """A model's config with what follows from it written out: its name, and the grey levels that 0 stands for.
+    """A model's config with what follows from it: its name, and the grey levels that 0 stands for.
 
     Args:
       model: its config, plain.
