@@ -1,5 +1,17 @@
 """deepvis: what the filters of a convolutional network look for, tracked and compared."""
 
-__version__ = "0.3.0"
+from typing import Any
 
-from deepvis.frames import results as results
+__version__ = "0.4.0"
+__all__ = ["results", "visualize"]
+
+
+def __getattr__(name: str) -> Any:
+    """Each door is opened when somebody asks for it: `visualize` needs no Hydra, `results` no TensorFlow."""
+    if name == "visualize":
+        from deepvis.notebook import visualize as door
+    elif name == "results":
+        from deepvis.frames import results as door
+    else:
+        raise AttributeError(f"module 'deepvis' has no attribute {name!r}")
+    return door

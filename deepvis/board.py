@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from omegaconf import OmegaConf
@@ -23,7 +23,9 @@ class Board:
         self.began = time.time()
         self.run = ""
         self.waiting = n * (1 + job.cfg.twins)  # images not yet done
-        self.display = _display(job)
+        self.display = functools.partial(
+            images.displayed, display=job.cfg.start.display, mean=job.cfg.model.mean
+        )
         self.final, self.best = [blank] * n, [blank] * n
         self.progress: dict[int, list[np.ndarray]] = {}
         self.history: dict[str, np.ndarray] = {}  # [1 + twins, steps + 1, filters]
@@ -99,9 +101,3 @@ def _medians(values: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Over the filters that have a number; nothing where none has."""
     known = {name: each[np.isfinite(each)] for name, each in values.items()}
     return {name: float(np.median(each)) for name, each in known.items() if len(each)}
-
-
-def _display(job: Job) -> Callable[[np.ndarray], np.ndarray]:
-    if job.cfg.start.display == "natural":
-        return functools.partial(images.natural, mean=job.cfg.model.mean)
-    return images.contrast

@@ -6,6 +6,7 @@ nothing of Keras.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,16 +43,8 @@ def table(network: Flat, shape: tuple[int | None, ...]) -> dict[str, Layer]:
       Layers by name, in the order of their calls.
     """
     side = shape[1] if shape[1] == shape[2] else None
-    sides = np.tile(np.arange(1, max(SIDES, side or 0) + 1), (2, 1))
-    at = {0: Extent(sides, np.ones(2), np.ones(2))}
     found: dict[str, Layer] = {}
-    for call in network.calls:
-        came = [at[slot] for slot in call.reads.values()]
-        out = _through(call, came)
-        if out.fixed:
-            allowed = sides == side if side else np.zeros_like(sides)
-            out = out._replace(sides=np.where(out.sides > 0, out.sides, 1) * allowed)
-        at |= dict.fromkeys(call.writes, out)
+    for call, out in _extents(network, side, SIDES):
         own = tuple(call.node.outputs[0].shape)
         reached = np.flatnonzero(out.sides.min(axis=0))
         if len(own) in (2, 4) and own[-1] is not None and len(reached):
@@ -69,6 +62,26 @@ def table(network: Flat, shape: tuple[int | None, ...]) -> dict[str, Layer]:
                 ),
             )
     return found
+
+
+def side(network: Flat, shape: tuple[int | None, ...], name: str, size: int) -> int:
+    """Positions along the shorter side of a layer's map, of an image of so many px; 1 of a vector."""
+    square = shape[1] if shape[1] == shape[2] else None
+    out = next(out for call, out in _extents(network, square, size) if call.name == name)
+    return int(out.sides[:, size - 1].min()) if out.stride.any() else 1
+
+
+def _extents(network: Flat, side: int | None, most: int) -> Iterator[tuple[Call, Extent]]:
+    """Each call and what comes of it, for images of up to so many px."""
+    sides = np.tile(np.arange(1, max(most, side or 0) + 1), (2, 1))
+    at = {0: Extent(sides, np.ones(2), np.ones(2))}
+    for call in network.calls:
+        out = _through(call, [at[slot] for slot in call.reads.values()])
+        if out.fixed:
+            allowed = sides == side if side else np.zeros_like(sides)
+            out = out._replace(sides=np.where(out.sides > 0, out.sides, 1) * allowed)
+        at |= dict.fromkeys(call.writes, out)
+        yield call, out
 
 
 def _through(call: Call, came: list[Extent]) -> Extent:

@@ -38,6 +38,11 @@ def natural(image: np.ndarray, mean: Sequence[float]) -> np.ndarray:
     return _uint8(_coloured(image + np.asarray(mean, np.float32)))
 
 
+def displayed(image: np.ndarray, display: str, mean: Sequence[float]) -> np.ndarray:
+    """An image by the display that its start asks for: ``natural``, or ``contrast``."""
+    return natural(image, mean) if display == "natural" else contrast(image)
+
+
 def gallery(pictures: Sequence[np.ndarray]) -> np.ndarray:
     """Pictures stitched row by row into the smallest square that holds them, as the post does.
 

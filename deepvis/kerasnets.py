@@ -12,6 +12,7 @@ import json
 import random
 import sys
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -135,6 +136,28 @@ def channels(model: Mapping[str, Any]) -> int:
     return _known(*_key(model))[2]
 
 
+def side(model: Mapping[str, Any], name: str, size: int) -> int:
+    """Positions along one side of a layer's map, of an image of so many px."""
+    made = _made(*_key(model))
+    return fields.side(_flat(made), tuple(made.input_shape), name, size)
+
+
+def held(model: keras.Model, preprocess: Any) -> dict[str, Any]:
+    """The config of a model in hand, as it is now; what is trained on later is another one.
+
+    Args:
+      model: functional or sequential.
+      preprocess: what `networks.read` takes.
+    """
+    token = f"{id(model)} {_digest(model)}"
+    _HELD[token] = model
+    return {"_target_": "deepvis.models.application", "name": model.name, "held": token,
+            "preprocess": preprocess, "mean": None}  # fmt: skip
+
+
+_HELD: weakref.WeakValueDictionary[str, keras.Model] = weakref.WeakValueDictionary()
+
+
 def weighted(model: Mapping[str, Any]) -> Weighted:
     """The network that a config describes, read once in this process.
 
@@ -178,6 +201,8 @@ def _named(name: str) -> Callable[..., keras.Model]:
 
 def _key(model: Mapping[str, Any]) -> tuple[str, tuple[str, int] | None]:
     """What a model's graph follows from, for what is kept in memory."""
+    if "held" in model:
+        return json.dumps({"held": model["held"]}), None
     if "path" not in model:
         return json.dumps({"name": model["name"]}), None
     file = _there("model.path", model["path"])
@@ -201,12 +226,19 @@ def _known(what: str, at: Any) -> tuple[dict[str, Layer], frozenset[str], int]:
 @functools.lru_cache(maxsize=2)
 def _made(what: str, at: Any) -> keras.Model:
     """A file's model, or an application with random weights, the same each time."""
-    return _alone(functools.partial(_load if at else _application, **json.loads(what)))
+    told = json.loads(what)
+    return (
+        _HELD[told["held"]]
+        if "held" in told
+        else _alone(functools.partial(_load if at else _application, **told))
+    )
 
 
 @functools.lru_cache(maxsize=2)
 def _weighted(what: str, at: Any, given: str | None, given_at: Any) -> Weighted:
     told = json.loads(what)
+    if "held" in told:
+        return Weighted(model := _made(what, at), "in hand", _digest(model), False)
     if at:
         return Weighted(model := _made(what, at), "path", _digest(model), False)
     if given is None:

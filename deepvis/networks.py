@@ -105,9 +105,12 @@ def check(model: Mapping[str, Any], name: str) -> Layer:
 
 
 def side(model: Mapping[str, Any], name: str, size: int) -> int:
-    """Positions along one side of a layer's map, of an image of so many px."""
-    layer = check(model, name)
-    return size // layer.stride if layer.stride else 1
+    """Positions along one side of a layer's map, of an image of so many px; 1 of a vector."""
+    if "blocks" in model:
+        return size // check(model, name).stride
+    from deepvis import kerasnets
+
+    return kerasnets.side(model, name, size)
 
 
 def settled(model: Mapping[str, Any]) -> dict[str, Any]:

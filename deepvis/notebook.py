@@ -6,6 +6,7 @@ seen.gallery()
 """
 
 import io
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +14,8 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from deepvis import checks, devices, images, networks, rules
+from deepvis import checks, climbers, convergence, devices, images, networks, rules
+from deepvis.climbers import Climber, Look
 from deepvis.units import CONF, ConfigError, nearest
 
 Choice = str | Mapping[str, Any]  # a file of that group in conf/; or what differs from its default
@@ -91,20 +93,57 @@ def visualize(
       >>> seen.images.shape, seen.history["score"].shape
       ((2, 32, 32, 3), (21, 2))
     """
-    own = _named(model) if isinstance(model, str) else _in_hand(model, preprocess)
+    if isinstance(model, str):
+        own = chosen("model", model)
+    else:
+        from deepvis import kerasnets
+
+        own = kerasnets.held(model, preprocess)
     spec = filters if isinstance(filters, str) else [int(i) for i in np.atleast_1d(filters)]
     groups = {"reg": reg, "objective": objective, "param": param, "transform": transform,
               "optimizer": optimizer, "start": start}  # fmt: skip
     cfg = {group: chosen(group, said) for group, said in groups.items()}
-    cfg |= {"layer": {"name": layer, "filters": spec}, "steps": steps, "size": size, "seed": seed,
+    cfg |= {"model": own, "layer": {"name": layer, "filters": spec}, "steps": steps, "size": size, "seed": seed,
             "precision": precision, "device": device, "batch_size": batch_size, "log_every": steps,
             "twins": 0, "robustness": False}  # fmt: skip
-    with networks.known(own, None if isinstance(model, str) else model) as told:
-        cfg["model"] = told
-        checks.check_climb(cfg)
-        cfg = devices.chosen(cfg)
-        wanted = rules.indices(cfg, networks.check(told, layer))
-        return _climbed(cfg, model, wanted)
+    checks.check_climb(cfg)
+    cfg = devices.settled(cfg) | {"model": networks.settled(own)}
+    return _climbed(cfg, rules.indices(cfg, networks.check(own, layer)))
+
+
+def _climbed(cfg: dict[str, Any], wanted: Sequence[int]) -> Visualization:
+    from deepvis import graph
+
+    made = graph.compiled(json.dumps(climbers.skeleton(cfg)), frozenset(climbers.active(cfg)))
+    width = len(wanted) if cfg["objective"].get("together", False) else min(cfg["batch_size"], len(wanted))
+    parts = []
+    for i in range(0, len(wanted), width):
+        batch = [Climber(cfg, index) for index in wanted[i : i + width]]
+        first = np.stack([graph.start(each, made.network.mean) for each in batch])
+        looks = list(graph.ascend(made, batch, first, width, cfg["steps"]))
+        parts.append([_cut(look, len(batch)) for look in looks])
+    last = [looks[-1] for looks in parts]
+    rows = [[*(look.record for look in looks), looks[-1].came_to] for looks in parts]
+    history = {
+        name: np.concatenate(
+            [np.concatenate([np.atleast_2d(row[name]) for row in own]) for own in rows], axis=1
+        )
+        for name in last[0].record
+    }
+    centred, best = (
+        np.concatenate(each) for each in zip(*((look.image, look.best) for look in last), strict=True)
+    )
+    pictures = np.stack(
+        [images.displayed(image, cfg["start"]["display"], made.network.mean) for image in centred]
+    )
+    return Visualization(wanted, pictures, centred, best, history, convergence.ends(history), cfg)
+
+
+def _cut(look: Look, count: int) -> Look:
+    """Without the padding of a short batch."""
+    record = {name: values[:, :count] for name, values in look.record.items()}
+    came_to = {name: values[:count] for name, values in look.came_to.items()}
+    return look._replace(record=record, came_to=came_to, image=look.image[:count], best=look.best[:count])
 
 
 def chosen(group: str, said: Choice) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import functools
 import hashlib
 import json
 import os
+import pkgutil
 import tempfile
 from collections.abc import Mapping
 from importlib import metadata
@@ -24,7 +25,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import platformdirs
-from hydra.utils import get_method
 
 from deepvis import units
 
@@ -66,7 +66,7 @@ def of(model: Mapping[str, Any], layer: str) -> Weights:
 @functools.lru_cache(maxsize=2)
 def _of(model: str, layer: str) -> Weights:
     source, blocks = json.loads(model).values()
-    return get_method(source.pop("_target_"))(shapes=units.shapes(blocks, layer), **source)
+    return pkgutil.resolve_name(source.pop("_target_"))(shapes=units.shapes(blocks, layer), **source)
 
 
 def load(name: str, shapes: Shapes, path: str | None = None, verify: bool = True) -> Weights:

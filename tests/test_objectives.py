@@ -18,7 +18,7 @@ from hydra.utils import get_method
 from omegaconf import OmegaConf
 
 from deepvis import matching, objectives, terms
-from deepvis.config import CONF
+from deepvis.units import CONF
 from deepvis.objectives import Activation
 
 LAYERS = ("here", "there")
