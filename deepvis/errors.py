@@ -6,7 +6,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from deepvis.store import TrackerError
 from deepvis.units import CONF, ConfigError, nearest
@@ -30,6 +30,9 @@ def line(err: BaseException, typed: Sequence[str] = ()) -> str:
         group, _, choice = str(err.missing_cfg_file).rpartition("/")
         return f"{group}={choice}: no such choice; {nearest(choice, err.options or [])}"
     said = first(err)
+    if isinstance(err, InterpolationToMissingValueError):  # what another option was to be taken from
+        wanted = said.rpartition(": ")[2]
+        return f"{wanted} is not given: add {wanted}=..."
     if isinstance(err, OverrideParseException):
         return f"{err.override}: {said}"
     if said.startswith("Ambiguous value for argument "):

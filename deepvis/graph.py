@@ -23,6 +23,7 @@ from deepvis import (
     starts,
     terms,
     transforms,
+    units,
     views,
 )
 from deepvis.ascent import Ascent, Hyper, Record, State
@@ -56,7 +57,7 @@ def compiled(skeleton: str, active: frozenset[str]) -> Graph:
     shape = json.loads(skeleton)
     device = shape["device"]
     if device != "cpu" and not tf.config.list_physical_devices("GPU"):
-        raise ValueError(
+        raise units.ConfigError(
             f"device={device}: TensorFlow sees no GPU (it needs tensorflow[and-cuda]); take device=cpu"
         )
     layers = _layers(shape)

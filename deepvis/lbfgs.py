@@ -118,8 +118,10 @@ class Searches:
                 grad, record = gradient(tf.constant(theta[None]), own)
                 return record.score.numpy()[0], grad.numpy()[0], record
 
-            low = np.broadcast_to(-np.array(mean, np.float32), start.shape)
-            bounds = (low, low + 255) if hyper["reg.clip_pixels"][b] > 0 else None
+            bounds = None
+            if hyper["reg.clip_pixels"][b] > 0:
+                low = np.broadcast_to(-np.array(mean, np.float32), start.shape)
+                bounds = low, low + 255
             path = iterates(evaluate, start, int(rule.memory[b]), bounds)
             self.points.append((path, *next(path)))
 

@@ -20,7 +20,7 @@ CHOICES = [(str(file.parent), file.name) for file in FILES if file.parent != Pat
 WITH_TARGET = [
     (group, name)
     for group, name in CHOICES
-    if group in ("model", "objective", "optimizer", "start", "tracker")
+    if group in ("model", "objective", "param", "optimizer", "start", "tracker")
 ]
 EXPERIMENTS = [name for group, name in CHOICES if group == "experiment"]
 TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=[0,1]", "size=16", "steps=2", "tracker=memory"]
@@ -70,14 +70,23 @@ def filled(group, name, picture):
         overrides += [f"layer.name={last.name}", f"size={last.exactly or 128}"]
     if not isinstance(layer.filters, str) or layer.filters != "all":
         overrides.append("layer.filters=0-1")
-    if "start.path" in OmegaConf.missing_keys(composed(*overrides)):
-        overrides.append(f"start.path={picture}")
-    return composed(*overrides)
+    return composed(*overrides, *missing(overrides, picture))
+
+
+def missing(overrides, picture):
+    """What a person must still say: pictures, directions, terms."""
+    rows = picture.with_name("rows.npy")
+    np.save(rows, np.eye(512, dtype=np.float32)[:2])
+    for key in sorted(OmegaConf.missing_keys(composed(*overrides))):
+        value = {"objective.vectors": str(rows), "objective.terms": '"channel - 0.5 channel 1"'}.get(key, picture)
+        overrides = [*overrides, f"{key}={value}"]
+        yield overrides[-1]
 
 
 def test_the_listing_finds_the_groups_of_the_readme():
     groups = {group for group, _ in CHOICES}
-    assert groups >= {"model", "layer", "reg", "objective", "optimizer", "start", "tracker", "experiment"}
+    assert groups >= {"model", "layer", "reg", "objective", "param", "transform", "optimizer", "start", "tracker",
+                      "experiment"}  # fmt: skip
     assert {name for group, name in CHOICES if group == "reg"} >= {
         "none", "decay", "blur", "small_norm", "combined", "seed",
         "yosinski_1", "yosinski_2", "yosinski_3", "yosinski_4",
@@ -96,15 +105,16 @@ def test_every_target_is_a_function_of_this_package_that_takes_those_options(gro
     node = filled(group, name, picture)[group]
     assert node["_target_"].startswith("deepvis.")
     taken = get_method(node["_target_"]).__code__
-    names = taken.co_varnames[: taken.co_argcount]
+    names = taken.co_varnames[: taken.co_argcount + taken.co_kwonlyargcount]
     if group == "model":  # one signature for all of them, whose first is the whole group
         assert names == ("model", "layers", "size", "precision")
         return
-    others = {"_target_", "name", "display"}  # read by the config's checks and the harness
+    # Read by the config's checks and the harness.
+    others = {"_target_", "name", "display", "each", "together", "pictures", "octaves", "octave_scale"}
     assert {key for key in node if key not in others} <= set(names)
 
 
-@pytest.mark.parametrize("group", ["layer", "reg", "objective"])
+@pytest.mark.parametrize("group", ["layer", "reg", "transform"])
 def test_all_choices_of_a_group_have_the_same_knobs(group, picture):
     """So a sweep over presets is a sweep over numbers, and no preset forgets a knob that came later."""
     knobs = {name: set(filled(g, name, picture)[group]) for g, name in CHOICES if g == group}
@@ -205,24 +215,35 @@ def test_raw_noise_is_the_posts_and_gaussian_is_yosinskis():
     assert composed("start=gaussian").start.sigma == 10
 
 
+# What of a recipe is too large for sixteen pixels, or for two blocks.
+SMALL = {
+    "maco": ["transform.crop=4"],
+    "neural_style": ["objective.content_layers=[block1_conv1]", "objective.style_layers=[block2_conv2]"],
+}
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_experiment_runs_two_steps(name, tmp_path):
+def test_every_experiment_runs_two_steps(name, picture, tmp_path):
     from deepvis import harness
 
-    cfg = composed(f"experiment={name}", *TINY)
+    typed = [f"experiment={name}", *TINY, *SMALL.get(name, ())]
+    cfg = composed(*typed, *missing(typed, picture))
     checks.check(OmegaConf.to_container(cfg, resolve=True))
     memory = tracker.memory()
     harness.run([jobs.make(cfg, [f"experiment={name}"], tmp_path)], memory, "sweep")
+    about_a_channel = cfg.objective.each == "unit"
     (run,) = memory.runs.values()
     assert run["status"] == "FINISHED" and run["sweep"] == "sweep"
     read = outcome.read(run["folder"])
-    measured = {name: values for name, values in read.history.items() if name != "gradient_rms"}
+    unknown = {"gradient_rms"} | (set() if about_a_channel else {"rank", "margin"})
+    measured = {name: values for name, values in read.history.items() if name not in unknown}
     assert all(len(values) == 3 and np.isfinite(values).all() for values in measured.values())
     assert np.isfinite(read.history["gradient_rms"][:-1]).all()  # none is taken of the last image
     assert read.history["alive"].all()
     # It moved: each filter its own way.
     assert (read.history["image_rms"][0] != read.history["image_rms"][2]).all()
-    assert len(set(read.history["score"][2].tolist())) == 2
+    if about_a_channel:
+        assert len(set(read.history["score"][2].tolist())) == 2
     again = OmegaConf.create(read.config)
     assert jobs.make(again, [], tmp_path).key == read.key
 

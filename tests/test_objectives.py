@@ -18,8 +18,8 @@ from hydra.utils import get_method
 from omegaconf import OmegaConf
 
 from deepvis import matching, objectives, terms
-from deepvis.units import CONF
 from deepvis.objectives import Activation
+from deepvis.units import CONF
 
 LAYERS = ("here", "there")
 TERMS = "channel - 0.5 channel 7 of there + 2 neuron 3 + 0.25 layer of there"
