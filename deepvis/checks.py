@@ -28,9 +28,9 @@ def check(cfg: Plain) -> None:
     Raises:
       ConfigError: with one line; the first mistake found.
     """
-    missing = sorted(_missing(cfg))
-    if missing:
-        raise ConfigError(f"{missing[0]} is not given: add {missing[0]}=...")
+    left = sorted(missing(cfg))
+    if left:
+        raise ConfigError(f"{left[0]} is not given: add {left[0]}=...")
     whole("log_every", cfg["log_every"], 1)
     seen = [*metrics.METRICS, *(views.NAMES if cfg["robustness"] else ())]
     known = [*convergence.FIGURES, *(f"image/{name}" for name in seen)]
@@ -61,11 +61,12 @@ def check_climb(cfg: Plain) -> None:
     _check_start(cfg["start"])
 
 
-def _missing(cfg: Mapping[str, Any], under: str = "") -> list[str]:
+def missing(cfg: Mapping[str, Any], under: str = "") -> list[str]:
+    """The options of a plain config that somebody must still give."""
     found = []
     for key, value in cfg.items():
         if isinstance(value, Mapping):
-            found += _missing(value, f"{under}{key}.")
+            found += missing(value, f"{under}{key}.")
         elif value == "???":
             found.append(f"{under}{key}")
     return found
