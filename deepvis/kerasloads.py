@@ -8,7 +8,6 @@ import functools
 import inspect
 import json
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -152,9 +151,7 @@ def _application(name: str, weights: str | None = None) -> keras.Model:
         if weights in (None, "imagenet"):
             return make(weights=weights)
         model = make(weights=None)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", "Skipping nested")  # a file that has not all of the layers
-            model.load_weights(Path(weights).expanduser())
+        model.load_weights(Path(weights).expanduser())
     except Exception as err:  # Keras, h5py and the network each fail in their own way
         said = " ".join(str(err).split())[:300] or type(err).__name__
         advice = (
