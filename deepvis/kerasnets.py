@@ -1,22 +1,10 @@
-"""Keras networks: the one door to Keras: a model, or the config of one -> `Model`.
-
-What is built here is built in a thread of its own, where Keras counts its names from one and knows no dtype
-policy of the caller's, and the caller's random numbers go on as if nothing had been drawn.
-"""
+"""Keras networks: a Keras model -> `Model`; the model, and Keras' state, stay as they are."""
 
 import contextlib
-import functools
 import hashlib
-import inspect
-import json
 import random
-import sys
-import warnings
-import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,19 +15,9 @@ from deepvis.models import Model
 from deepvis.networks import Layer, Preprocess
 from deepvis.objectives import Activation
 from deepvis.units import ConfigError
-from deepvis.weights import WeightsError
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 EXACT = (keras.layers.Rescaling, keras.layers.Normalization)  # bfloat16 would round the pixels they read
-
-
-class Weighted(NamedTuple):
-    """A model with its weights."""
-
-    model: keras.Model
-    source: str
-    digest: str
-    verified: bool
 
 
 def of(model: keras.Model, preprocess: Any, layers: Sequence[str], size: int, precision: str) -> Model:
@@ -60,7 +38,7 @@ def of(model: keras.Model, preprocess: Any, layers: Sequence[str], size: int, pr
       ConfigError: no such layer, not of that size, not a model that has a graph.
     """
     known = table(model)
-    network = _flat(model)
+    network = flat(model)
     for name in layers:
         if name not in known:
             raise ConfigError(f"{model.name} has no layer {name} with channels; {units.nearest(name, known)}")
@@ -73,18 +51,17 @@ def of(model: keras.Model, preprocess: Any, layers: Sequence[str], size: int, pr
     needed = calls.below(network, {slot for each in pairs.values() for slot in each if slot is not None})
     split = {calls.first(network, name).writes[0]: name for name, each in pairs.items() if each.pre is None}
     fused = {id(call.layer) for call in needed if call.writes[0] in split}
-    with _undrawn():
+    with undrawn():
         twins = {id(c.layer): _twin(c.layer, POLICIES[precision], id(c.layer) in fused) for c in needed}
 
     def activations(image, wanted):
-        values, found = {0: _prepared(image, preprocess)}, {}
+        values, found = {0: prepared(image, preprocess)}, {}
         for call in needed:
             args, kwargs = call.node.arguments.fill_in(
                 {key: values[slot] for key, slot in call.reads.items()}
             )
-            out = twins[id(call.layer)](
-                *args, **kwargs | ({"training": False} if "training" in kwargs else {})
-            )
+            kwargs |= dict.fromkeys({"training"} & kwargs.keys(), False)
+            out = twins[id(call.layer)](*args, **kwargs)
             if id(call.layer) in fused:
                 if call.writes[0] in split:
                     maps = tf.cast(out, tf.float32)
@@ -96,20 +73,8 @@ def of(model: keras.Model, preprocess: Any, layers: Sequence[str], size: int, pr
                 found[name] = Activation(*(_map(tf.cast(values[slot], tf.float32)) for slot in (pre, post)))
         return {name: found[name] for name in wanted}
 
-    tags = {"weights.source": "in hand", "weights.digest": _digest(model), "weights.verified": "no"}
+    tags = {"weights.source": "in hand", "weights.digest": digest(model), "weights.verified": "no"}
     return Model(model.name, preprocess.centre, activations, tags)
-
-
-def built(model: Mapping[str, Any], layers: Sequence[str], size: int, precision: str) -> Model:
-    """The network that a config describes; see `of`."""
-    read = weighted(model)
-    made = of(read.model, networks.preprocess(model), layers, size, precision)
-    tags = {
-        "weights.source": read.source,
-        "weights.digest": read.digest,
-        "weights.verified": "yes" if read.verified else "no",
-    }
-    return made._replace(name=networks.titled(model)["name"], tags=tags)
 
 
 def table(model: keras.Model) -> dict[str, Layer]:
@@ -118,180 +83,11 @@ def table(model: keras.Model) -> dict[str, Layer]:
     Raises:
       ConfigError: it has no graph, or wants more than one image.
     """
-    return fields.table(_flat(model), tuple(model.input_shape))
-
-
-def layers(model: Mapping[str, Any]) -> dict[str, Layer]:
-    """The layers of the network that a config describes; its weights are not read."""
-    return _known(*_key(model))[0]
-
-
-def names(model: Mapping[str, Any]) -> frozenset[str]:
-    """Of all of its layers, those without channels, too."""
-    return _known(*_key(model))[1]
-
-
-def channels(model: Mapping[str, Any]) -> int:
-    """Of its image."""
-    return _known(*_key(model))[2]
-
-
-def side(model: Mapping[str, Any], name: str, size: int) -> int:
-    """Positions along one side of a layer's map, of an image of so many px."""
-    made = _made(*_key(model))
-    return fields.side(_flat(made), tuple(made.input_shape), name, size)
-
-
-def held(model: keras.Model, preprocess: Any) -> dict[str, Any]:
-    """The config of a model in hand, as it is now; what is trained on later is another one.
-
-    Args:
-      model: functional or sequential.
-      preprocess: what `networks.read` takes.
-    """
-    token = f"{id(model)} {_digest(model)}"
-    _HELD[token] = model
-    return {"_target_": "deepvis.models.application", "name": model.name, "held": token,
-            "preprocess": preprocess, "mean": None}  # fmt: skip
-
-
-_HELD: weakref.WeakValueDictionary[str, keras.Model] = weakref.WeakValueDictionary()
-
-
-def weighted(model: Mapping[str, Any]) -> Weighted:
-    """The network that a config describes, read once in this process.
-
-    Raises:
-      WeightsError: its weights cannot be had, or do not fit.
-    """
-    given = model.get("weights")
-    at = networks.stamp(_there("model.weights", given)) if given not in (None, "imagenet") else None
-    return _weighted(*_key(model), given, at)
-
-
-def probed(name: str) -> Preprocess:
-    """What an application's own ``preprocess_input`` does, found by giving it pixels.
-
-    Args:
-      name: of a network in keras.applications.
-    """
-    home = sys.modules[_named(name).__module__]
-    black = home.preprocess_input(np.zeros((1, 1, 1, 3)))[0, 0, 0]
-    white = home.preprocess_input(np.diag([255.0] * 3)[None, None])[0, 0] - black  # [image's, network's]
-    order = tuple(int(k) for k in np.abs(white).argmax(axis=0))
-    place = [order.index(k) for k in range(3)]
-    scale = [255.0 / white[k, i] for k, i in enumerate(place)]
-    mean = [round(float(-black[i] * s), 6) + 0.0 for i, s in zip(place, scale, strict=True)]
-    read = networks.read({"mean": mean, "scale": [round(float(each), 6) for each in scale]}, 3)
-    return read._replace(order=order)
-
-
-def applications() -> dict[str, Callable[..., keras.Model]]:
-    """Every network of keras.applications."""
-    return {name: make for name, make in vars(keras.applications).items() if inspect.isfunction(make)}
-
-
-def _named(name: str) -> Callable[..., keras.Model]:
-    known = applications()
-    if name not in known:
-        near = units.nearest(name, known)
-        raise ConfigError(f"model.name={name}: no network of keras.applications; {near}")
-    return known[name]
-
-
-def _key(model: Mapping[str, Any]) -> tuple[str, tuple[str, int] | None]:
-    """What a model's graph follows from, for what is kept in memory."""
-    if "held" in model:
-        return json.dumps({"held": model["held"]}), None
-    if "path" not in model:
-        return json.dumps({"name": model["name"]}), None
-    file = _there("model.path", model["path"])
-    return json.dumps({"path": str(file), "allow_code": model["allow_code"]}), networks.stamp(file)
-
-
-def _there(key: str, path: Any) -> Path:
-    file = Path(str(path)).expanduser()
-    if not file.is_file():
-        also = "; or imagenet, or null for random weights" if key == "model.weights" else ""
-        raise ConfigError(f"{key}={path}: no such file{also}")
-    return file
-
-
-@functools.lru_cache(maxsize=8)
-def _known(what: str, at: Any) -> tuple[dict[str, Layer], frozenset[str], int]:
-    model = _made(what, at)
-    return table(model), frozenset(call.name for call in _flat(model).calls), model.input_shape[-1]
-
-
-@functools.lru_cache(maxsize=2)
-def _made(what: str, at: Any) -> keras.Model:
-    """A file's model, or an application with random weights, the same each time."""
-    told = json.loads(what)
-    return (
-        _HELD[told["held"]]
-        if "held" in told
-        else _alone(functools.partial(_load if at else _application, **told))
-    )
-
-
-@functools.lru_cache(maxsize=2)
-def _weighted(what: str, at: Any, given: str | None, given_at: Any) -> Weighted:
-    told = json.loads(what)
-    if "held" in told:
-        return Weighted(model := _made(what, at), "in hand", _digest(model), False)
-    if at:
-        return Weighted(model := _made(what, at), "path", _digest(model), False)
-    if given is None:
-        return Weighted(model := _made(what, at), "seeded", _digest(model), True)
-    model = _alone(functools.partial(_application, **told, weights=given))
-    return Weighted(model, "keras imagenet" if given == "imagenet" else "path", _digest(model), False)
-
-
-def _application(name: str, weights: str | None = None) -> keras.Model:
-    make = _named(name)
-    try:
-        if weights in (None, "imagenet"):
-            return make(weights=weights)
-        model = make(weights=None)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", "Skipping nested")  # a file that has not all of the layers
-            model.load_weights(Path(weights).expanduser())
-    except Exception as err:  # Keras, h5py and the network each fail in their own way
-        said = " ".join(str(err).split())[:300] or type(err).__name__
-        advice = (
-            "download it where there is a network and give model.weights=<file>; model.weights=null is random"
-            if weights == "imagenet"
-            else "wanted the file of a whole network, its top included"
-        )
-        raise WeightsError(f"model.weights={weights}: no weights of {name}: {said}; {advice}") from err
-    return model
-
-
-def _load(path: str, allow_code: bool) -> keras.Model:
-    try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=not allow_code)
-    except Exception as err:  # there is no limit to how a file can fail to be a model
-        said = " ".join(str(err).split())
-        if "safe_mode" in said or "unsafe" in said:
-            raise ConfigError(
-                f"model.path={path}: refused, it holds code that would run here (a Lambda layer); "
-                "if you trust it, set model.allow_code=true"
-            ) from err
-        wanted = "wanted a model that Keras 3 saved (.keras, or .h5)"
-        raise ConfigError(
-            f"model.path={path}: not a model that Keras can load ({said[:200]}); {wanted}"
-        ) from err
-    _flat(model)
-    return model
-
-
-def _alone(build: Callable[[], keras.Model]) -> keras.Model:
-    with _undrawn(), ThreadPoolExecutor(1) as room:
-        return room.submit(build).result()
+    return fields.table(flat(model), tuple(model.input_shape))
 
 
 @contextlib.contextmanager
-def _undrawn() -> Iterator[None]:
+def undrawn() -> Iterator[None]:
     """Keras seeds initializers by Python's random numbers: here they repeat, outside nothing is drawn."""
     kept = random.getstate()
     random.seed(0)
@@ -301,7 +97,7 @@ def _undrawn() -> Iterator[None]:
         random.setstate(kept)
 
 
-def _flat(model: keras.Model) -> calls.Flat:
+def flat(model: keras.Model) -> calls.Flat:
     """A model's calls, refused where it has none to look at or does not take one image."""
     if keras.config.backend() != "tensorflow":
         raise ConfigError(f"Keras runs on {keras.config.backend()} here: set KERAS_BACKEND=tensorflow")
@@ -339,7 +135,8 @@ def _twin(layer: Any, policy: str, linear: bool) -> Any:
     return twin
 
 
-def _prepared(image: tf.Tensor, how: Preprocess) -> tf.Tensor:
+def prepared(image: tf.Tensor, how: Preprocess) -> tf.Tensor:
+    """Centred pixels as the network wants them."""
     x = (image + (np.float32(how.centre) - np.float32(how.mean))) / np.float32(how.scale)
     if how.order == tuple(range(len(how.order))):
         return x
@@ -351,7 +148,7 @@ def _map(values: tf.Tensor) -> tf.Tensor:
     return values if values.shape.rank == 4 else values[:, None, None, :]
 
 
-def _digest(model: keras.Model) -> str:
+def digest(model: keras.Model) -> str:
     """12 hex digits of the SHA-256 over the SHA-256 of each array."""
     digest = hashlib.sha256()
     for array in model.get_weights():

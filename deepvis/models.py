@@ -83,9 +83,9 @@ def application(model: Mapping[str, Any], layers: Sequence[str], size: int, prec
     Returns:
       The network.
     """
-    from deepvis import kerasnets
+    from deepvis import kerasloads
 
-    return kerasnets.built(model, layers, size, precision)
+    return kerasloads.built(model, layers, size, precision)
 
 
 def file(model: Mapping[str, Any], layers: Sequence[str], size: int, precision: str) -> Model:

@@ -61,9 +61,9 @@ def layers(model: Mapping[str, Any]) -> dict[str, Layer]:
       Layer(name='block2_conv1', kind='conv', channels=12, stride=2, field=8, smallest=2, exactly=None)
     """
     if "blocks" not in model:
-        from deepvis import kerasnets
+        from deepvis import kerasloads
 
-        return kerasnets.layers(model)
+        return kerasloads.layers(model)
     found, stride, field, blocks = {}, 1, 1, model["blocks"]
     if not (blocks and all(block and all(type(c) is int and c > 0 for c in block) for block in blocks)):
         raise ConfigError(
@@ -89,9 +89,9 @@ def check(model: Mapping[str, Any], name: str) -> Layer:
         return known[name]
     own = titled(model)["name"]
     if "blocks" not in model:
-        from deepvis import kerasnets
+        from deepvis import kerasloads
 
-        if name in kerasnets.names(model):
+        if name in kerasloads.names(model):
             raise ConfigError(
                 f"layer.name={name}: a layer without channels, so nothing to choose from; "
                 f"{units.nearest(name, known)}"
@@ -108,9 +108,9 @@ def side(model: Mapping[str, Any], name: str, size: int) -> int:
     """Positions along one side of a layer's map, of an image of so many px; 1 of a vector."""
     if "blocks" in model:
         return size // check(model, name).stride
-    from deepvis import kerasnets
+    from deepvis import kerasloads
 
-    return kerasnets.side(model, name, size)
+    return kerasloads.side(model, name, size)
 
 
 def settled(model: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,13 +142,13 @@ def preprocess(model: Mapping[str, Any]) -> Preprocess:
     Raises:
       ConfigError: see `read`.
     """
-    from deepvis import kerasnets
+    from deepvis import kerasloads
 
-    channels, said = kerasnets.channels(model), model["preprocess"]
+    channels, said = kerasloads.channels(model), model["preprocess"]
     if said == "auto":
         if "path" in model:
             raise ConfigError(f"model.preprocess=auto: only keras.applications tell; {WANTED}")
-        found = kerasnets.probed(model["name"])
+        found = kerasloads.probed(model["name"])
     else:
         found = read(said, channels)
     if model["mean"] is not None:
@@ -197,9 +197,9 @@ def digest(model: Mapping[str, Any], layer: str) -> str:
     """
     if "blocks" in model:
         return weights.of(model, layer).digest
-    from deepvis import kerasnets
+    from deepvis import kerasloads
 
-    return kerasnets.weighted(model).digest
+    return kerasloads.weighted(model).digest
 
 
 def stamp(path: str | os.PathLike) -> tuple[str, int]:

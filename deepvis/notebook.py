@@ -96,9 +96,9 @@ def visualize(
     if isinstance(model, str):
         own = chosen("model", model)
     else:
-        from deepvis import kerasnets
+        from deepvis import kerasloads
 
-        own = kerasnets.held(model, preprocess)
+        own = kerasloads.hold(model, preprocess)
     spec = filters if isinstance(filters, str) else [int(i) for i in np.atleast_1d(filters)]
     groups = {"reg": reg, "objective": objective, "param": param, "transform": transform,
               "optimizer": optimizer, "start": start}  # fmt: skip

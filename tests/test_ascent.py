@@ -112,7 +112,9 @@ def test_the_first_image_is_the_oracles(tmp_path):
     ):  # fmt: skip
         job = job_of(tmp_path, "seed=5", *overrides)
         for index in (0, 3):
-            np.testing.assert_allclose(graphs.start(climbers.Climber(job.plain, index), MEAN), oracle(index), atol=1e-4)
+            np.testing.assert_allclose(
+                graphs.start(climbers.Climber(job.plain, index), MEAN), oracle(index), atol=1e-4
+            )
 
 
 @pytest.mark.parametrize("layer", ["block1_conv1", "block2_conv1", LAYER])

@@ -78,7 +78,9 @@ def missing(overrides, picture):
     rows = picture.with_name("rows.npy")
     np.save(rows, np.eye(512, dtype=np.float32)[:2])
     for key in sorted(checks.missing(OmegaConf.to_container(composed(*overrides)))):
-        value = {"objective.vectors": str(rows), "objective.terms": '"channel - 0.5 channel 1"'}.get(key, picture)
+        value = {"objective.vectors": str(rows), "objective.terms": '"channel - 0.5 channel 1"'}.get(
+            key, picture
+        )
         overrides = [*overrides, f"{key}={value}"]
         yield overrides[-1]
 

@@ -16,6 +16,7 @@ import deepvis
 ROOM = Path(deepvis.__file__).parent
 MODULES = sorted(path.stem for path in ROOM.glob("*.py") if path.stem not in ("__init__", "__main__"))
 FAMILIES = {"objectives", "regularizers", "params", "optimizers", "starts"}
+KERAS = {"kerasnets", "kerasloads"}
 LIGHT = {
     "run", "config", "errors", "jobs", "outcome", "images", "convergence", "metrics", "stats", "sweep",
     "terminal", "tracker",
@@ -105,15 +106,15 @@ def test_light_modules_load_no_tensorflow_however_indirectly(module):
 def test_one_door_each(module):
     known = packages(everything(module))
     assert "mlflow" not in known or module in ("tracker", "store")
-    assert "keras" not in known or module in ("kerasnets", "weights")
+    assert "keras" not in known or module in (*KERAS, "weights")
     assert "pandas" not in known or module == "frames"
     assert "matplotlib" not in known or module == "charts"
     assert "jinja2" not in known or module == "report"
     assert not known & {"pylab", "torch", "cv2"}
     at_once = packages(imports(module, lazy=False))
-    lazily = {"mlflow", "keras", "h5py", "onnx", "pandas"} - ({"keras"} if module == "kerasnets" else set())
+    lazily = {"mlflow", "keras", "h5py", "onnx", "pandas"} - ({"keras"} if module in KERAS else set())
     assert not at_once & lazily, "these may be imported lazily only"
-    assert "kerasnets" not in siblings(imports(module, lazy=False)), "it imports Keras at once"
+    assert module in KERAS or not KERAS & siblings(imports(module, lazy=False)), "these import Keras at once"
 
 
 @pytest.mark.parametrize("module", sorted(set(MODULES) - {"graph"}))

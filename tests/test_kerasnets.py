@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from conftest import config_of
 
-from deepvis import checks, jobs, kerasnets, models, networks
+from deepvis import checks, jobs, kerasloads, kerasnets, models, networks
 from deepvis.units import ConfigError
 from deepvis.weights import WeightsError
 
@@ -180,8 +180,8 @@ def test_a_model_in_hand_and_the_callers_keras_are_left_as_they_were(trained):
         wanted = random.Random(5).random()
         network = kerasnets.of(model, digits.PREPROCESS, ["stem", "logits"], 8, "bfloat16")
         network.activations(tf.zeros([2, 8, 8, 1]), ["stem"])
-        kerasnets._made.cache_clear()
-        kerasnets.layers({"name": "MobileNet"})
+        kerasloads._made.cache_clear()
+        kerasloads.layers({"name": "MobileNet"})
         assert keras.config.dtype_policy().name == "mixed_float16" and random.random() == wanted
     finally:
         keras.config.set_dtype_policy("float32")
@@ -194,12 +194,12 @@ def test_a_model_in_hand_and_the_callers_keras_are_left_as_they_were(trained):
 def test_random_weights_repeat_and_so_do_names():
     digests, names = set(), set()
     for _ in range(2):
-        kerasnets._made.cache_clear()
-        kerasnets._weighted.cache_clear()
-        kerasnets._known.cache_clear()
-        read = kerasnets.weighted({"name": "MobileNet", "weights": None})
+        kerasloads._made.cache_clear()
+        kerasloads._weighted.cache_clear()
+        kerasloads._known.cache_clear()
+        read = kerasloads.weighted({"name": "MobileNet", "weights": None})
         digests.add((read.digest, read.source))
-        names.add(frozenset(kerasnets.names({"name": "MobileNet"})))
+        names.add(frozenset(kerasloads.names({"name": "MobileNet"})))
         of.Conv2D(1, 1)  # counts on, as a user's own layers do
         random.random()
     assert len(digests) == len(names) == 1
@@ -313,7 +313,7 @@ def test_a_file_becomes_a_job_and_a_network(trained, tmp_path):
     plain = {key: job.cfg.model[key] for key in job.cfg.model} | {"preprocess": digits.PREPROCESS}
     network = models.file(plain, ["logits"], 8, "float32")
     assert network.mean == (80.0,) and network.tags["weights.source"] == "path"
-    assert network.tags["weights.digest"] == networks.digest(plain, "logits") == kerasnets._digest(model)
+    assert network.tags["weights.digest"] == networks.digest(plain, "logits") == kerasnets.digest(model)
     pixels = digits.pictures()[0][:5]
     seen = network.activations(tf.constant(pixels - 80), ["logits"])["logits"].post
     np.testing.assert_allclose(seen[:, 0, 0], model((pixels - 80) / 95), atol=1e-5)
@@ -353,7 +353,7 @@ def test_a_file_with_code_is_loaded_only_if_it_is_allowed(suffix, tmp_path, trai
     keras.config.enable_unsafe_deserialization()  # what the caller allows himself is not allowed here
     try:
         with pytest.raises(ConfigError, match=r"model\.allow_code=true"):
-            kerasnets.layers({"path": path, "allow_code": False})
+            kerasloads.layers({"path": path, "allow_code": False})
     finally:
         keras.src.backend.common.global_state.set_global_attribute("safe_mode_saving", None)
     plain = {"path": str(path), "allow_code": True, "preprocess": "none", "mean": None}
@@ -398,15 +398,15 @@ def test_a_layer_without_channels_is_named_as_such(tmp_path):
 
 
 def test_weights_of_an_application_come_from_a_file_or_are_refused(tmp_path):
-    model = kerasnets.weighted({"name": "MobileNet", "weights": None}).model
+    model = kerasloads.weighted({"name": "MobileNet", "weights": None}).model
     own = keras.models.clone_model(model)
     own.set_weights([np.full_like(w, k) for k, w in enumerate(model.get_weights())])
     own.save_weights(tmp_path / "w.weights.h5")
-    read = kerasnets.weighted({"name": "MobileNet", "weights": str(tmp_path / "w.weights.h5")})
-    assert (read.digest, read.source, read.verified) == (kerasnets._digest(own), "path", False)
-    assert read.digest != kerasnets._digest(model)
+    read = kerasloads.weighted({"name": "MobileNet", "weights": str(tmp_path / "w.weights.h5")})
+    assert (read.digest, read.source, read.verified) == (kerasnets.digest(own), "path", False)
+    assert read.digest != kerasnets.digest(model)
     with pytest.raises(WeightsError, match=r"no weights of MobileNetV2: .*whole network") as error:
-        kerasnets.weighted({"name": "MobileNetV2", "weights": str(tmp_path / "w.weights.h5")})
+        kerasloads.weighted({"name": "MobileNetV2", "weights": str(tmp_path / "w.weights.h5")})
     assert "\n" not in str(error.value)
 
 
@@ -417,7 +417,7 @@ def test_weights_of_an_application_come_from_a_file_or_are_refused(tmp_path):
 def test_applications_give_keras_own_activations(name, layer):
     plain = {"name": name, "weights": None, "preprocess": "auto", "mean": None}
     network = models.application(plain, [layer], 64, "float32")
-    model = kerasnets.weighted(plain).model
+    model = kerasloads.weighted(plain).model
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
     sub = keras.Model(model.inputs, model.get_layer(layer).output)
     free = keras.models.clone_model(sub, input_tensors=[keras.Input((64, 64, 3))])

@@ -9,7 +9,7 @@ import tensorflow as tf
 from conftest import config_of, plain_of
 from omegaconf import OmegaConf
 
-from deepvis import checks, kerasnets, models, networks, units
+from deepvis import checks, kerasloads, kerasnets, models, networks, units
 from deepvis.units import ConfigError
 
 VGG = {"name": "v", "blocks": [[3, 4], [5], [6, 7]], "mean": [0, 0, 0],
@@ -71,7 +71,7 @@ def test_a_vggs_config_is_settled_already():
 def test_a_pixel_becomes_the_input_that_its_words_say(said, channels, pixel, input_):
     how = networks.read(said, channels)
     image = tf.constant(np.array(pixel) - np.array(how.centre), tf.float32)[None, None, None]
-    np.testing.assert_allclose(kerasnets._prepared(image, how)[0, 0, 0], input_, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(kerasnets.prepared(image, how)[0, 0, 0], input_, rtol=1e-5, atol=1e-5)
     assert all(
         centre == (mean if mean > 0 else 127.5) for centre, mean in zip(how.centre, how.mean, strict=True)
     )
@@ -105,8 +105,8 @@ def test_what_probing_finds_is_what_keras_does(name):
         m for m in vars(keras.applications).values() if hasattr(m, name) and hasattr(m, "preprocess_input")
     )
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 3, 4, 3)).astype(np.float32)
-    how = kerasnets.probed(name)
-    ours = kerasnets._prepared(tf.constant(pixels - np.float32(how.centre)), how)
+    how = kerasloads.probed(name)
+    ours = kerasnets.prepared(tf.constant(pixels - np.float32(how.centre)), how)
     np.testing.assert_allclose(ours, home.preprocess_input(pixels.copy()), rtol=1e-4, atol=1e-4)
 
 
@@ -117,7 +117,7 @@ def test_probing_agrees_with_the_words():
         ("ResNet50V2", "tf"),
         ("EfficientNetB0", "none"),
     ):
-        found, wanted = kerasnets.probed(name), networks.read(word, 3)
+        found, wanted = kerasloads.probed(name), networks.read(word, 3)
         assert found.order == wanted.order
         np.testing.assert_allclose(found.mean, wanted.mean, atol=1e-5)
         np.testing.assert_allclose(found.scale, wanted.scale, rtol=1e-5)
@@ -126,11 +126,11 @@ def test_probing_agrees_with_the_words():
 def test_every_network_of_keras_applications_is_found_by_its_name():
     import keras
 
-    known = kerasnets.applications()
+    known = kerasloads.applications()
     assert len(known) >= 38 and {"ResNet50", "MobileNetV2", "EfficientNetB0", "VGG16"} <= known.keys()
     for name, make in known.items():
         assert make is getattr(keras.applications, name)
-        assert len(kerasnets.probed(name).mean) == 3
+        assert len(kerasloads.probed(name).mean) == 3
 
 
 def refused(*overrides):
@@ -161,7 +161,7 @@ def test_mistakes_with_an_application_are_named_in_one_line():
         *MOBILE, "layer=named", "layer.name=conv1", "model.preprocess=rgb"
     )
     with pytest.raises(ConfigError, match=r"model\.weights=/no/such\.h5: no such file"):
-        kerasnets.weighted({"name": "MobileNet", "weights": "/no/such.h5"})
+        kerasloads.weighted({"name": "MobileNet", "weights": "/no/such.h5"})
 
 
 def listed(*typed):
