@@ -119,12 +119,14 @@ def direction(
         maps = activations[layer].maps(pre_activation)
         batch, height, width, channels = maps.shape
         n = height * width
-        # A power is rounded differently at the end of a vector unit's last load, which is an image's own only
-        # if its positions fill whole loads.
-        positions = tf.pad(tf.reshape(maps, [batch, n, channels]), [[0, 0], [0, -n % 16], [0, 0]])
+        padding = -n % 16
+        # A power is rounded otherwise where a vector unit's last load is not full, and, here and there, where
+        # rows of exponents are broadcast; both would depend on the place in the batch.
+        positions = tf.pad(tf.reshape(maps, [batch, n, channels]), [[0, 0], [0, padding], [0, 0]])
         dots = tf.reduce_sum(positions * vectors[:, None], axis=2)
         lengths = _length(positions) * _length(vectors)[:, None]
-        shares = dots * tf.maximum(0.1, dots / lengths) ** cosine_power[:, None]
+        powers = tf.tile(cosine_power[:, None], [1, n + padding])
+        shares = dots * tf.maximum(0.1, dots / lengths) ** powers
         return means(shares[:, :n, None, None])[:, 0]
 
     return objective
