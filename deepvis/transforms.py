@@ -48,9 +48,7 @@ def active(numbers: Mapping[str, float]) -> frozenset[str]:
 GEOMETRIC = frozenset({"jitter", "scale", "rotate", "pad", "crop"})
 
 
-def draw(
-    numbers: Mapping[str, float], size: int, seed: int, index: int, step: int
-) -> dict[str, np.ndarray]:
+def draw(numbers: Mapping[str, float], size: int, seed: int, index: int, step: int) -> dict[str, np.ndarray]:
     """What chance decides for one image and one step.
 
     Every number's own chance is drawn whether it is off or on, so switching one on leaves the others'.
