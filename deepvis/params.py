@@ -54,7 +54,7 @@ def fourier(size: int, mean: Sequence[float], power: float) -> Param:
     """
     centre = np.asarray(mean, np.float32)
     into, out = _colours(len(centre))
-    # In units in which theta of 1 makes a sigmoid's argument of a standard deviation near 2, at any size.
+    # In units in which theta of deviation 1 makes a sigmoid's argument of deviation near 1, at any size.
     scale = np.float32(size / 4 * np.maximum(_frequencies(size), 1 / size) ** -power)
 
     def decode(theta):
@@ -116,9 +116,8 @@ def maco(size: int, mean: Sequence[float], contrast: float, pictures: str | None
     def encode(image):
         phase = tf.math.angle(tf.signal.rfft2d(_unmixed(image, out)))
         # Mirrored exactly: a half turn and its mirror may both come out positive, and their odd part as 0.
-        return tf.where(
-            (edge > 0) & (rows > size // 2)[:, None], -tf.gather(phase, -rows % size, axis=2), phase
-        )
+        lower = (edge > 0) & (rows > size // 2)[:, None]
+        return tf.where(lower, -tf.gather(phase, -rows % size, axis=2), phase)
 
     return Param(encode, decode)
 

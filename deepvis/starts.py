@@ -1,8 +1,9 @@
 """Starts: first images.
 
-Every function here but `twin` returns one image [size, size, C] of centred pixels, float32, drawn from
-``numpy.random.default_rng([seed, filter])``, with as many channels as the mean has: an image depends on nothing but its own seed and filter, so any
-subset of a job repeats it, and jobs of a sweep share their starts filter by filter.
+Every function here but `twin` returns one image [size, size, C] of centred pixels, float32, with as many
+channels as the mean has, drawn from ``numpy.random.default_rng([seed, filter])``: an image depends on nothing
+but its own seed and filter, so any subset of a job repeats it, and jobs of a sweep share their starts filter
+by filter.
 """
 
 import numpy as np

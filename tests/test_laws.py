@@ -495,6 +495,45 @@ def photo(tmp_path) -> Path:
     return tmp_path / "photo.png"
 
 
+def pink(size: int, seed: int, index: int, sigma: float) -> np.ndarray:
+    """White noise whose Fourier coefficients are divided by frequency, and all by one number."""
+    whole = np.abs(np.fft.fftfreq(size))
+    divisor = np.sqrt(whole[:, None] ** 2 + whole[None, :] ** 2)
+    divisor[0, 0] = np.inf
+    divisor *= np.sqrt((divisor**-2.0).mean())
+    white = np.random.default_rng([seed, index]).normal(0.0, 1.0, (size, size, 3))
+    maps = [np.fft.ifft2(np.fft.fft2(white[:, :, c]) / divisor) for c in range(3)]
+    assert max(np.abs(each.imag).max() for each in maps) < 1e-9
+    return sigma * np.stack([each.real for each in maps], axis=2)
+
+
+def test_pink_noise_falls_as_one_over_frequency_and_has_its_deviation():
+    many = np.stack([start("pink", 64, 0, index, np.zeros(3), Path()) for index in range(40)])
+    assert many.std() == pytest.approx(10, rel=0.03)
+    np.testing.assert_allclose(many.mean((1, 2)), 0, atol=1e-5)
+    power = (np.abs(np.fft.fft2(many, axes=(1, 2))) ** 2).mean((0, 3))
+    low, high = power[0, [4, 5, 6]].mean(), power[0, [16, 20, 24]].mean()
+    assert np.sqrt(low / high) == pytest.approx(4, rel=0.15)
+
+
+@pytest.mark.parametrize("channels", [1, 5])
+@pytest.mark.parametrize("name", choices("start"))
+def test_a_start_has_as_many_channels_as_the_mean(name, channels, photo):
+    """And each has a draw of its own; a picture of one is its lightness, one of five is none."""
+    mean = np.linspace(100, 120, channels).astype(np.float32)
+    if name == "picture" and channels == 5:
+        with pytest.raises(ValueError, match="this network's input 5"):
+            start(name, 40, 3, 7, mean, photo)
+        return
+    image = start(name, 40, 3, 7, mean, photo)
+    assert image.shape == (40, 40, channels)
+    if name == "picture":
+        with Image.open(photo) as file:
+            close(image[:, :, 0], np.asarray(file.convert("L"), float)[:, 11:51] - 100, 1e-6)
+    else:
+        assert len(np.unique(image[20, 20])) == channels
+
+
 @pytest.mark.parametrize("size", [40, 17, 96])
 @pytest.mark.parametrize("name", choices("start"))
 def test_start_equals_the_oracle(name, size, photo):
@@ -502,6 +541,7 @@ def test_start_equals_the_oracle(name, size, photo):
         "noise": lambda: reference.noise(size, 3, 7, 0.0, 20.0),
         "raw_noise": lambda: reference.noise(size, 3, 7, 128.0, 148.0),
         "gaussian": lambda: reference.gaussian(size, 3, 7, 10.0),
+        "pink": lambda: pink(size, 3, 7, 10.0),
         "picture": lambda: reference.picture(size, photo, np.array(MEAN)),
     }
     ours = start(name, size, 3, 7, np.array(MEAN, np.float32), photo)
