@@ -18,9 +18,9 @@ from deepvis import (
     lbfgs,
     objectives,
     octaves,
-    ops,
     regularizers,
     starts,
+    supplies,
     terms,
     transforms,
     units,
@@ -29,10 +29,12 @@ from deepvis import (
 from deepvis.ascent import Ascent, Hyper, Record, State
 from deepvis.climbers import Climber, Look
 from deepvis.models import Model
-from deepvis.objectives import Activation
 
 for _gpu in tf.config.list_physical_devices("GPU"):  # others may want to use it, too
     tf.config.experimental.set_memory_growth(_gpu, True)
+
+
+SEEN = frozenset({"geometry", "noise"})  # of what is switched on, that which only the network sees
 
 
 class Graph(NamedTuple):
@@ -123,24 +125,29 @@ def ascend(
         # that are not our own some have such layers, and an image would not be the same in every batch.
         width = max(2, 1 << (width - 1).bit_length())
     missing = width - len(images)
+    whole = functools.partial(supplies.padded, missing=missing)
     numbers = climbers.numbers(images)
     ends, chunk = set(numbers["steps"]), made.shape["log_every"]
     sizes = octaves.sizes(made.shape["param"], made.shape["size"])
     image, done = first, 0
     for octave, size in enumerate(sizes, start=1):
-        hyper = {name: tf.constant(_padded(each, missing)) for name, each in numbers.items()}
+        given = supplies.of(made.network, made.layers, images, size, "blur" in made.active)
+        hyper = whole(numbers | given)
         if "objective.group" in hyper and missing:  # nobody sees the padding
-            alone = -1 - np.arange(missing, dtype=np.float32)
+            alone = -1 - np.arange(missing, dtype=np.int32)
             hyper["objective.group"] = tf.constant(np.concatenate([numbers["objective.group"], alone]))
-        hyper |= {name: _whole(each, missing) for name, each in _arrays_of(made, images, size).items()}
-        before = [octaves.resized(x, size) for x in first] if octave == 1 else [
-            octaves.grown(x, start, size) for x, start in zip(image, first, strict=True)]  # fmt: skip
-        state = made.ascent.begin(tf.constant(_padded(np.stack(before), missing)), hyper)
+        if octave == 1:
+            before = [octaves.resized(x, size) for x in first]
+        else:
+            before = [octaves.grown(x, x0, size) for x, x0 in zip(image, first, strict=True)]
+        state = made.ascent.begin(whole(np.stack(before)), hyper)
         state = state._replace(step=tf.constant(done))
         climb, end = _way(made, state, hyper), total * octave // len(sizes)
         while done < end:
             n = min(chunk, end - done)
-            hypers = [hyper | _drawn(made, images, size, missing, step) for step in range(done, done + n)]
+            hypers = [hyper] * n
+            if made.active & SEEN:
+                hypers = [hyper | whole(supplies.drawn(images, size, t)) for t in range(done, done + n)]
             state, record = climb(state, hypers)
             seen, came_to = made.ascent.show(state.theta, hyper), {}
             if octave == len(sizes) and any(done < each <= done + n for each in ends):
@@ -171,7 +178,7 @@ def start(climber: Climber, mean: Sequence[float]) -> np.ndarray:
 def _transformed(
     image: tf.Tensor, hyper: Hyper, shape: Mapping[str, Any], active: frozenset[str]
 ) -> tf.Tensor:
-    if not active & {"geometry", "noise"}:
+    if not active & SEEN:
         return image
     side = transforms.out_size(shape["transform"], image.shape[1])
     return transforms.build(hyper, side, "geometry" in active, "noise" in active)(image)
@@ -191,52 +198,6 @@ def _way(made: Graph, state: State, hyper: Hyper) -> Callable[[State, list[Hyper
     return lambda state, hypers: ascent.climb(made.ascent, state, hypers)
 
 
-def _arrays_of(made: Graph, images: Sequence[Climber], size: int) -> dict[str, Any]:
-    """What a batch needs beside its numbers: blur matrices, directions, the maps of pictures to match."""
-    found: dict[str, Any] = {}
-    cfgs = [each.cfg for each in images]
-    if "blur" in made.active:
-        found["blur_matrix"] = np.stack([
-            ops.blur_matrix(size, reg["blur_kind"], reg["blur"], reg["blur_sigma"])
-            for reg in (cfg["reg"] for cfg in cfgs)
-        ])  # fmt: skip
-    if "vectors" in cfgs[0]["objective"]:
-        rows = [np.load(each.cfg["objective"]["vectors"])[each.index] for each in images]
-        found["objective.vectors"] = np.stack(rows).astype(np.float32)
-    named = cfgs[0]["objective"].get("pictures", {})
-    if named:
-        found["targets"] = {
-            name: _maps(made, [cfg["objective"]["pictures"][name] for cfg in cfgs], size)
-            for name, path in named.items() if path is not None
-        }  # fmt: skip
-    return found
-
-
-def _maps(made: Graph, paths: Sequence[str], size: int) -> dict[str, Activation]:
-    """Of every image's picture, each layer's maps, [B, h, w, C]."""
-    mean = np.array(made.network.mean, np.float32)
-    each = {}
-    for path in set(paths):
-        picture = starts.picture(size, 0, 0, mean, path)
-        each[path] = made.network.activations(tf.constant(picture[None]), made.layers)
-    return {
-        layer: Activation(
-            *(tf.concat(maps, axis=0) for maps in zip(*(each[p][layer] for p in paths), strict=True))
-        )
-        for layer in made.layers
-    }
-
-
-def _drawn(
-    made: Graph, images: Sequence[Climber], size: int, missing: int, step: int
-) -> dict[str, tf.Tensor]:
-    """What chance has the network see of each image in a step."""
-    if not made.active & {"geometry", "noise"}:
-        return {}
-    each = [transforms.draw(i.cfg["transform"], size, i.cfg["seed"], i.index, step) for i in images]
-    return {name: tf.constant(_padded(np.stack([own[name] for own in each]), missing)) for name in each[0]}
-
-
 def _kept(
     made: Graph, state: State, image: tf.Tensor, hyper: Hyper, score: np.ndarray
 ) -> dict[str, np.ndarray]:
@@ -253,14 +214,6 @@ def _kept(
 def _under(hyper: Hyper, group: str) -> dict[str, tf.Tensor]:
     """What a group of a config has, by its own names."""
     return {k.removeprefix(f"{group}."): v for k, v in hyper.items() if k.startswith(f"{group}.")}
-
-
-def _padded(array: np.ndarray, missing: int) -> np.ndarray:
-    return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])
-
-
-def _whole(values: Any, missing: int) -> Any:
-    return tf.nest.map_structure(lambda array: tf.constant(_padded(np.asarray(array), missing)), values)
 
 
 def _full(images: np.ndarray, size: int) -> np.ndarray:

@@ -6,6 +6,8 @@ but its own seed and filter, so any subset of a job repeats it, and jobs of a sw
 by filter.
 """
 
+from pathlib import Path
+
 import numpy as np
 from PIL import Image, ImageOps
 
@@ -96,6 +98,6 @@ def picture(size: int, seed: int, index: int, mean: np.ndarray, path: str) -> np
     modes = {1: "L", 3: "RGB"}
     if len(mean) not in modes:
         raise ValueError(f"start.path: a picture has 1 or 3 channels, this network's input {len(mean)}")
-    with Image.open(path) as file:
+    with Image.open(Path(path).expanduser()) as file:
         square = ImageOps.fit(ImageOps.exif_transpose(file).convert(modes[len(mean)]), (size, size))
     return np.asarray(square, np.float32).reshape(size, size, -1) - np.asarray(mean, np.float32)

@@ -117,7 +117,7 @@ def test_the_key_is_of_the_config_not_of_how_or_where_it_was_asked_for():
         (["tracker=memory", "tracker.uri=sqlite:///a.b=c", "batch_size=4", "log_every=2"], "block2_conv1"),
         (["hydra.run.dir=/tmp/x", "seed=3"], "seed=3"),
         (["layer.filters=0,3,7", "steps=4"], "filters=0,3,7 steps=4"),
-        (["start.path=a.b/c.d=e.jpg"], "path=a.b/c.d=e.jpg"),
+        (["start.path=a.b/c.d=e.jpg"], "path=c.d=e.jpg"),
     ],
 )
 def test_a_job_is_named_after_what_was_typed(typed, name, monkeypatch):

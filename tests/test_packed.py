@@ -278,7 +278,7 @@ def test_forty_jobs_of_one_skeleton_are_traced_once(batch_size, monkeypatch, tmp
     queue = queue_of(tmp_path, *((*each, "log_every=3", f"batch_size={batch_size}") for each in many))
     lost, into = ran(queue)
     assert lost == {} and {run["status"] for run in into.runs.values()} == {"FINISHED"}
-    assert [each.advance.experimental_get_tracing_count() for each in made.values()] == [1]
+    assert [each.ascent.advance.experimental_get_tracing_count() for each in made.values()] == [1]
 
 
 def test_every_skeleton_is_traced_once_however_its_jobs_are_mixed(monkeypatch, tmp_path):
@@ -286,7 +286,7 @@ def test_every_skeleton_is_traced_once_however_its_jobs_are_mixed(monkeypatch, t
     kinds = [("reg.combine=mix",), ("size=24",), ("optimizer=sgd",), ()]
     queue = queue_of(tmp_path, *((*kinds[i % 4], f"reg.decay={0.8 + i / 100}") for i in range(16)))
     assert ran(queue)[0] == {}
-    assert [each.advance.experimental_get_tracing_count() for each in made.values()] == [1] * 4
+    assert [each.ascent.advance.experimental_get_tracing_count() for each in made.values()] == [1] * 4
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 16])
@@ -341,10 +341,10 @@ outcome.write = write
         """
 from deepvis import harness, graph
 real = graph.start
-def start(job, index, twin):
-    if "decay=0.8" in job.name:
+def start(climber, mean):
+    if climber.cfg["reg"]["decay"] == 0.8:
         raise FileNotFoundError(2, "No such file or directory", "gone.png")
-    return real(job, index, twin)
+    return real(climber, mean)
 graph.start = start
 """,
         "gone.png: No such file or directory",
@@ -452,10 +452,10 @@ def test_a_signal_kills_the_open_runs_keeps_the_finished_and_tells_how_to_go_on(
 import time
 from deepvis import graph
 real = graph.ascend
-def ascend(pack, batch, *given):
-    for look in real(pack, batch, *given):
+def ascend(made, images, *given):
+    for look in real(made, images, *given):
         yield look
-        if any(row.job == 3 for row in batch):
+        if images[0].cfg["steps"] == 3:
             time.sleep(60)
 graph.ascend = ascend
 """
@@ -496,7 +496,7 @@ def test_the_command_that_is_printed_goes_on_with_the_sweep_however_it_was_typed
     """A sweep whose every job fails at first; the printed command is then copied into a shell."""
     change = """
 from deepvis import graph
-def start(job, index, twin):
+def start(climber, mean):
     raise RuntimeError("not yet")
 graph.start = start
 """
