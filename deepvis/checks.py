@@ -108,8 +108,10 @@ def _check_reg(reg: Plain) -> None:
         "reg.blur_sigma", reg["blur_sigma"], lambda v: 0 <= v <= 1000, "a sigma in px of 0 to 1000; 0 is off"
     )
     if reg["blur"] > 0 and reg["blur_sigma"] > 0:
-        raise ConfigError(f"reg.blur={reg['blur']} and reg.blur_sigma={reg['blur_sigma']}: wanted one of them; "
-                          "set the other to 0")  # fmt: skip
+        raise ConfigError(
+            f"reg.blur={reg['blur']} and reg.blur_sigma={reg['blur_sigma']}: wanted one of them; "
+            "set the other to 0"
+        )
     choice("reg.blur_kind", reg["blur_kind"], ("gaussian", "box"))
     if reg["blur_kind"] == "box" and reg["blur_sigma"] > 0:
         raise ConfigError("reg.blur_sigma: a box has no sigma; give reg.blur or reg.blur_kind=gaussian")

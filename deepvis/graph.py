@@ -121,7 +121,7 @@ def ascend(
       What is seen after each chunk; where one of the images has done its steps, what they came to.
     """
     if "blocks" not in made.shape["model"]:
-        # oneDNN takes other kernels, which round otherwise, for one image, for three, for five; of the networks
+        # oneDNN takes other kernels, which round otherwise, for one image, three or five; of the networks
         # that are not our own some have such layers, and an image would not be the same in every batch.
         width = max(2, 1 << (width - 1).bit_length())
     missing = width - len(images)

@@ -31,8 +31,8 @@ def lbfgs(memory: tf.Tensor) -> LineSearch:
 
     .. math:: x \leftarrow x + \alpha H_m g
 
-    with :math:`H_m` the inverse Hessian as the last m steps tell it. A step is an accepted point; it takes one
-    evaluation or a few more.
+    with :math:`H_m` the inverse Hessian as the last m steps tell it. A step is an accepted point; it takes
+    one evaluation or a few more.
 
     Args:
       memory: m, ``[B]``.

@@ -103,7 +103,7 @@ def saturation(image: np.ndarray) -> float:
       image: ``[H, W, C]``.
 
     Returns:
-      In [0, 1]: 0 without colour, 2/3 (of three channels) where the channels know nothing of one another, 1 where their sum is
+      In [0, 1]: 0 without colour, 2/3 where three channels know nothing of one another, 1 where their sum is
       the same everywhere. Photographs lie near 0.1: their channels are correlated (Ruderman et al. 1998).
     """
     channels = image.shape[-1]

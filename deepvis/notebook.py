@@ -76,8 +76,8 @@ def visualize(
       steps: how many.
       size: px, square.
       seed: of the start and of the transform's chance.
-      preprocess: what a model in hand wants of its pixels: ``"caffe"``, ``"torch"``, ``"tf"``, ``"none"`` (0 to
-        255 as they are), or ``{"mean": ..., "scale": ...}`` in grey levels of 255. A named network knows.
+      preprocess: what a model in hand wants of its pixels: ``"caffe"``, ``"torch"``, ``"tf"``, ``"none"``
+        (0 to 255 as they are), or ``{"mean": ..., "scale": ...}`` in grey levels. A named network knows.
       precision: ``auto``, ``float32`` or ``bfloat16``, of the convolutions.
       device: ``auto``, ``cpu``, ``gpu:1``.
       batch_size: images in one graph; 0 chooses.
@@ -103,9 +103,9 @@ def visualize(
     groups = {"reg": reg, "objective": objective, "param": param, "transform": transform,
               "optimizer": optimizer, "start": start}  # fmt: skip
     cfg = {group: chosen(group, said) for group, said in groups.items()}
-    cfg |= {"model": own, "layer": {"name": layer, "filters": spec}, "steps": steps, "size": size, "seed": seed,
-            "precision": precision, "device": device, "batch_size": batch_size, "log_every": steps,
-            "twins": 0, "robustness": False}  # fmt: skip
+    cfg |= {"model": own, "layer": {"name": layer, "filters": spec}, "steps": steps, "size": size,
+            "seed": seed, "precision": precision, "device": device, "batch_size": batch_size,
+            "log_every": steps, "twins": 0, "robustness": False}  # fmt: skip
     checks.check_climb(cfg)
     cfg = devices.settled(cfg) | {"model": networks.settled(own)}
     return _climbed(cfg, rules.indices(cfg, networks.check(own, layer)))

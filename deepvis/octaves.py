@@ -1,6 +1,6 @@
 """Octaves: an image is climbed small first, then ever larger, as deep dream does: sizes, and the way between.
 
-A network has one scale at which it sees; an image that grows while it climbs gets structure at several of them.
+A network sees at one scale; an image that grows while it climbs gets structure at several of them.
 """
 
 from collections.abc import Mapping

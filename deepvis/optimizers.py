@@ -80,7 +80,8 @@ def progress(max_rate: tf.Tensor, desired: tf.Tensor) -> Optimizer:
 def adam(rate: tf.Tensor, beta_1: tf.Tensor, beta_2: tf.Tensor, epsilon: tf.Tensor) -> Optimizer:
     r"""Adam: each value moves by its own mean gradient over its own root mean square.
 
-    .. math:: m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
+    .. math:: m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad
+              v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
               \Delta = \eta \, \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
 
     Args:
@@ -99,7 +100,7 @@ def adam(rate: tf.Tensor, beta_1: tf.Tensor, beta_2: tf.Tensor, epsilon: tf.Tens
         mean = first * mean + (1 - first) * grad
         square = second * square + (1 - second) * tf.square(grad)
         t = tf.cast(step, tf.float32) + 1
-        # Without the maximum the quotient becomes a product with 1 / sqrt, whose last bit depends on the batch.
+        # Without it the quotient becomes a product with 1 / sqrt, whose last bit depends on the batch.
         root = tf.maximum(tf.sqrt(square / (1 - second**t)), 1e-30)
         delta = per_image(rate, grad) * (mean / (1 - first**t)) / (root + per_image(epsilon, grad))
         return delta, (mean, square)

@@ -67,8 +67,10 @@ def check(cfg: Plain) -> None:
     if cfg["optimizer"]["_target_"] == LINE_SEARCH:
         # Bounds are the one thing that a line search can be held to.
         for name in sorted(climbers.active(cfg) - {"clip_pixels"}):
-            raise ConfigError(f"optimizer=lbfgs: a line search needs one score for one image, and {name} would "
-                              "change it between steps; set reg=none transform=none")  # fmt: skip
+            raise ConfigError(
+                f"optimizer=lbfgs: a line search needs one score for one image, and {name} would change it "
+                "between steps; set reg=none transform=none"
+            )
         if cfg["param"].get("octaves", 1) > 1:
             raise ConfigError("optimizer=lbfgs: has no octaves; set param.octaves=1")
 
@@ -82,8 +84,10 @@ def _check_objective(cfg: Plain, layer: Layer) -> None:
         if objective.get(key) is not None:
             whole(f"objective.{key}", objective[key], 0)
             if objective[key] >= side:
-                raise ConfigError(f"objective.{key}={objective[key]}: outside of the map; {layer.name} has "
-                                  f"{side} x {side} positions at size={cfg['size']}, 0 to {side - 1}")  # fmt: skip
+                raise ConfigError(
+                    f"objective.{key}={objective[key]}: outside of the map; {layer.name} has {side} x {side} "
+                    f"positions at size={cfg['size']}, 0 to {side - 1}"
+                )
     if "channel" in objective:
         filters(objective["channel"], layer.channels, layer.name)
     for key, value in objective.items():
@@ -111,8 +115,10 @@ def _directions(path: Any, layer: Layer) -> np.ndarray:
     except (OSError, ValueError) as err:
         raise ConfigError(f"objective.vectors={path}: not a .npy file that can be read ({err})") from err
     if rows.ndim != 2 or rows.shape[1] != layer.channels or rows.dtype.kind not in "fiu":
-        raise ConfigError(f"objective.vectors={path}: came {rows.dtype} {rows.shape}, wanted numbers "
-                          f"(n, {layer.channels}): a row is a direction among {layer.name}'s channels")  # fmt: skip
+        raise ConfigError(
+            f"objective.vectors={path}: came {rows.dtype} {rows.shape}, wanted numbers "
+            f"(n, {layer.channels}): a row is a direction among {layer.name}'s channels"
+        )
     return rows
 
 
@@ -138,8 +144,11 @@ def _check_param(cfg: Plain, layer: Layer) -> None:
         whole("param.octaves", param["octaves"], 1)
     acting = sorted(climbers.operators(cfg["reg"]))
     if acting and param["_target_"] != PIXELS:
-        raise ConfigError(f"reg: {', '.join(acting)} act on pixels, and param has none to act on "
-                          f"({param['_target_'].rpartition('.')[2]}); set reg=none or param=pixel")  # fmt: skip
+        kind = param["_target_"].rpartition(".")[2]
+        raise ConfigError(
+            f"reg: {', '.join(acting)} would act on pixels, and param={kind} has none; "
+            "set reg=none or param=pixel"
+        )
     smallest = octaves.sizes(param, cfg["size"])[0]
     seen = smallest + 2 * cfg["transform"]["pad"] - cfg["transform"]["crop"]
     if seen < layer.smallest:

@@ -87,8 +87,10 @@ def missing(overrides, picture):
 
 def test_the_listing_finds_the_groups_of_the_readme():
     groups = {group for group, _ in CHOICES}
-    assert groups >= {"model", "layer", "reg", "objective", "param", "transform", "optimizer", "start", "tracker",
-                      "experiment"}  # fmt: skip
+    assert groups >= {
+        "model", "layer", "reg", "objective", "param", "transform", "optimizer", "start", "tracker",
+        "experiment",
+    }  # fmt: skip
     assert {name for group, name in CHOICES if group == "reg"} >= {
         "none", "decay", "blur", "small_norm", "combined", "seed",
         "yosinski_1", "yosinski_2", "yosinski_3", "yosinski_4",

@@ -15,7 +15,7 @@ import deepvis
 
 ROOM = Path(deepvis.__file__).parent
 MODULES = sorted(path.stem for path in ROOM.glob("*.py") if path.stem not in ("__init__", "__main__"))
-FAMILIES = {"objectives", "regularizers", "params", "optimizers", "starts"}
+FAMILIES = {"objectives", "regularizers", "params", "transforms", "optimizers", "starts"}
 KERAS = {"kerasnets", "kerasloads"}
 LIGHT = {
     "run", "config", "errors", "jobs", "outcome", "images", "convergence", "metrics", "stats", "sweep",
@@ -23,6 +23,7 @@ LIGHT = {
     "saved_view", "ui", "weights", "board", "checks", "lean", "ledger", "packed", "preflight", "store",
     "notices", "alive", "resume", "frames", "devices", "composer", "staging", "seeds", "views", "comparison",
     "findings", "verdict", "sheets", "passages", "networks", "fields", "calls", "listing",
+    "climbers", "units", "limits", "rules", "octaves", "terms", "notebook",
 }  # fmt: skip
 
 

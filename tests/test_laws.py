@@ -370,8 +370,12 @@ def test_adam_remembers_as_the_paper_says_packed_as_alone_whatever_theta_is():
     """Six steps, images with numbers of their own, theta of two axes and of four."""
     for shape in ((5, 7), (5, 4, 4, 3)):
         grads = [noise(50 + t, *shape, scale=10.0 ** (t - 2)) for t in range(6)]
-        numbers = {"rate": np.float32([1, 0.05, 3, 1, 2]), "beta_1": np.float32([0.9, 0, 0.5, 0.9, 0.99]),
-                   "beta_2": np.float32([0.999, 0.9, 0.5, 0, 0.99]), "epsilon": np.float32([1e-8] * 4 + [1])}  # fmt: skip
+        numbers = {
+            "rate": np.float32([1, 0.05, 3, 1, 2]),
+            "beta_1": np.float32([0.9, 0, 0.5, 0.9, 0.99]),
+            "beta_2": np.float32([0.999, 0.9, 0.5, 0, 0.99]),
+            "epsilon": np.float32([1e-8] * 4 + [1]),
+        }
 
         def walk(rows, grads=grads, numbers=numbers):
             rule = optimizers.adam(**{k: tf.constant(v[rows]) for k, v in numbers.items()})
