@@ -11,6 +11,7 @@ What climbs is theta, of which a parametrization makes the image; of plain pixel
 What an image came to is measured once more, forward only.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -155,13 +156,14 @@ def compiled(build: Callable[[Hyper], Parts], device: str = "cpu:0", xla: bool =
     """
 
     def graph(work):
-        @tf.function(autograph=False, reduce_retracing=False, jit_compile=xla)
         def call(*args):
             *given, hyper = args
             with tf.device(device):
                 return work(*given, build(hyper), hyper["steps"])
 
-        return call
+        # TensorFlow counts traces by the lines of a function, and would warn of many that are each the first.
+        own = functools.partial(call)
+        return tf.function(own, autograph=False, reduce_retracing=False, jit_compile=xla)
 
     return Ascent(
         begin=graph(lambda image, parts, steps: begin(image, parts)),

@@ -40,14 +40,6 @@ def out_size(numbers: Mapping[str, float], size: int) -> int:
     return side
 
 
-def active(numbers: Mapping[str, float]) -> frozenset[str]:
-    """The numbers that are not off."""
-    return frozenset(name for name, number in numbers.items() if number)
-
-
-GEOMETRIC = frozenset({"jitter", "scale", "rotate", "pad", "crop"})
-
-
 def draw(numbers: Mapping[str, float], size: int, seed: int, index: int, step: int) -> dict[str, np.ndarray]:
     """What chance decides for one image and one step.
 

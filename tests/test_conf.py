@@ -77,10 +77,12 @@ def missing(overrides, picture):
     """What a person must still say: pictures, directions, terms."""
     rows = picture.with_name("rows.npy")
     np.save(rows, np.eye(512, dtype=np.float32)[:2])
+    other = picture.with_name("other.png")  # a picture in its own style has nowhere to climb
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(other)
     for key in sorted(checks.missing(OmegaConf.to_container(composed(*overrides)))):
-        value = {"objective.vectors": str(rows), "objective.terms": '"channel - 0.5 channel 1"'}.get(
-            key, picture
-        )
+        said = {"objective.vectors": rows, "objective.terms": '"channel - 0.5 channel 1"',
+                "objective.pictures.style": other}  # fmt: skip
+        value = said.get(key, picture)
         overrides = [*overrides, f"{key}={value}"]
         yield overrides[-1]
 

@@ -203,6 +203,7 @@ def test_every_file_is_held_to_the_laws_here():
 def test_a_file_names_a_function_its_numbers_and_its_units(name):
     given = config(name)
     each, target = given.pop("each"), given.pop("_target_")
+    assert given.pop("together", False) == (name == "diversity")
     assert target.startswith("deepvis.") and each in ("unit", "row", "image")
     function = get_method(target)
     code = function.__code__
@@ -492,7 +493,8 @@ def test_layers_besides_the_jobs_own():
         "c",
     ]
     five = config("style")["style_layers"]
-    assert of("style", "block1_conv1") == five[1:]  # no content, no layer of it
+    alone = {"content": None, "style": "b.png"}
+    assert of("style", "block1_conv1", pictures=alone) == five[1:]  # no content, no layer of it
     pictures = {"content": "a.png", "style": "b.png"}
     assert of("style", "block4_conv2", pictures=pictures) == five
     assert of("style", "elsewhere", pictures=pictures) == ["block4_conv2", *five]
