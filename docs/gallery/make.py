@@ -84,15 +84,15 @@ def guided() -> None:
 
 def style() -> None:
     two = f"objective.pictures.content={PHOTOS}/china.jpg objective.pictures.style={PHOTOS}/flower.jpg"
-    made = deepvis("style", f"-m experiment=neural_style {two} objective.content_weight=10,100,1000 steps=120")
+    made = deepvis("style", f"-m experiment=neural_style {two} objective.content_weight=1000,10000,100000 steps=120")
     sheet("style", [[photo("china.jpg", 256), photo("flower.jpg", 256), *(each for [each] in made)]], [""],
-          ["content", "style", "weight 10", "weight 100", "weight 1000"], px=256)  # fmt: skip
+          ["content", "style", "weight 1,000", "weight 10,000", "weight 100,000"], px=256)  # fmt: skip
 
 
 def inversion() -> None:
     layers = ["block2_conv2", "block3_conv3", "block4_conv3", "block5_conv1"]
     made = deepvis("inversion", f"-m experiment=inversion objective.pictures.picture={PHOTOS}/china.jpg "
-                   f"layer={','.join(layers)} size=192")  # fmt: skip
+                   f"start.display=natural layer={','.join(layers)} size=192")  # fmt: skip
     sheet("inversion", [[photo("china.jpg", 192), *(each for [each] in made)]], [""], ["the photograph", *layers], px=192)
 
 
