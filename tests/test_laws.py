@@ -81,7 +81,8 @@ def build(regs: list[dict], size: int, active=None) -> regularizers.Regularizer:
     active = frozenset().union(*map(climbers.operators, regs)) if active is None else active
     numbers = {
         f"reg.{key}": np.array([reg[key] for reg in regs], np.float32)
-        for key in ("decay", "value_percentile", "norm_percentile", "contribution_percentile", "clip_pixels")
+        for key, number in regs[0].items()
+        if isinstance(number, int | float) and not key.startswith("blur")
     }
     numbers |= {
         f"reg.weights.{name}": np.array(
