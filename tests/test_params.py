@@ -15,7 +15,7 @@ from hydra.utils import get_method
 from PIL import Image
 
 from deepvis import params
-from deepvis.config import CONF
+from deepvis.units import CONF
 
 MEANS = {1: (120.0,), 3: (123.68, 116.779, 103.939), 5: (120.0, 110.0, 100.0, 90.0, 80.0)}
 RGB = np.array([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]])

@@ -8,7 +8,7 @@ from conftest import choices
 from scipy import ndimage
 
 from deepvis import transforms
-from deepvis.config import CONF
+from deepvis.units import CONF
 
 OFF = yaml.safe_load((CONF / "transform/none.yaml").read_text())
 ON = {"jitter": 4, "scale": 0.3, "rotate": 40.0, "noise": 5.0, "pad": 3, "crop": 2}
