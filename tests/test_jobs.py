@@ -254,7 +254,7 @@ def test_each_image_gets_the_numbers_of_its_own_job(batch_size):
         (["reg=seed"], {"decay", "blur", "value"}),
         (["reg=combined"], {"decay", "blur", "norm"}),
     ],
-    ids=str,
+    ids=lambda given: " ".join(sorted(given)),
 )
 def test_a_regularizer_is_active_when_its_number_is_not_neutral(overrides, on):
     assert climbers.operators(composed(*overrides).reg) == on

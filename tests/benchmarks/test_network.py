@@ -68,3 +68,18 @@ def test_ascent_beside_xplique_and_tf_keras_vis(benchmark, tmp_path):
     for (name, precision), bound in zip(itertools.product(theirs, PRECISIONS), bounds, strict=True):
         figure = f"the ascent of {FILTERS} filters / {name}"
         report(benchmark, ratio(figure, precision, bound, spent[precision], spent[name]))
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_fourier_and_transforms_beside_plain_pixels(benchmark, tmp_path, precision):
+    """The ascent of a published recipe beside as many plain steps; neither is looked at on the way."""
+    quiet = [f"steps={STEPS}", f"log_every={STEPS}", "robustness=false"]
+    recipe = ["param=fourier", "transform=robust", "optimizer=adam", "optimizer.rate=0.05", "start=pink"]
+    works = {}
+    for name, more in (("recipe", recipe), ("plain", ())):
+        own = ours.pack([job(tmp_path / name, precision, FILTERS, *quiet, *more)])
+        list(ours.climb(own))
+        works[name] = timed(lambda own=own: list(ours.climb(own)))
+    spent = interleaved(benchmark, works)
+    figure = f"the ascent of {FILTERS} filters, Fourier with jitter, scale and rotation / plain pixels"
+    report(benchmark, ratio(figure, precision, "1.15", spent["recipe"], spent["plain"]))
