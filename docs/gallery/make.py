@@ -103,8 +103,8 @@ def diversity() -> None:
 
 
 def sums() -> None:
-    terms = ["channel 2", "channel 6", "channel 2 + channel 6", "channel 2 - channel 6"]
-    made = deepvis("sums", "-m experiment=distill_2017 objective=sum layer=block5_conv3 layer.filters=0 "
+    terms = ["channel 1", "channel 5", "channel 1 + channel 5", "channel 1 - channel 5"]
+    made = deepvis("sums", "-m experiment=distill_2017 objective=sum layer=block4_conv3 layer.filters=0 "
                    f"""'objective.terms={",".join(terms)}' steps=256""")  # fmt: skip
     sheet("sums", [[each for [each] in made]], [""], terms, px=160)
 
