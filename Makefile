@@ -8,8 +8,9 @@ BENCH := .venv-bench
 demo: .venv/ready
 	$(BIN)/python -m deepvis.run -m reg.decay=0.8,0.9 reg.blur=3,5
 
+# Two files at a time: most of a test is waiting for a process that it started.
 test: .venv/ready lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/ready
 	$(BIN)/ruff check .
