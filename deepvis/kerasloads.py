@@ -6,6 +6,7 @@ policy of the caller's, and the caller's random numbers go on as if nothing had 
 
 import functools
 import inspect
+import itertools
 import json
 import sys
 import weakref
@@ -67,6 +68,7 @@ def side(model: Mapping[str, Any], name: str, size: int) -> int:
 
 
 _held: weakref.WeakValueDictionary[str, keras.Model] = weakref.WeakValueDictionary()
+_numbers = itertools.count(1)
 
 
 def hold(model: keras.Model, preprocess: Any) -> dict[str, Any]:
@@ -75,8 +77,17 @@ def hold(model: keras.Model, preprocess: Any) -> dict[str, Any]:
     Args:
       model: functional or sequential.
       preprocess: what `networks.preprocess` takes.
+
+    Raises:
+      ConfigError: it is no Keras model.
     """
-    token = f"{id(model)} {kerasnets.digest(model)}"
+    if not isinstance(model, keras.Model):
+        raise ConfigError(
+            f"model: came {type(model).__name__}, wanted a Keras model or the name of a network in conf/"
+        )
+    # Numbered, for Python gives an address again once a model is gone, and what was compiled for it stays.
+    known = (token.split()[0] for token, each in _held.items() if each is model)
+    token = f"{next(known, None) or next(_numbers)} {kerasnets.digest(model)}"
     _held[token] = model
     return {"_target_": "deepvis.models.application", "name": model.name, "held": token,
             "preprocess": preprocess, "mean": None}  # fmt: skip

@@ -7,6 +7,7 @@ seen.gallery()
 
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -99,13 +100,15 @@ def visualize(
         from deepvis import kerasloads
 
         own = kerasloads.hold(model, preprocess)
-    spec = filters if isinstance(filters, str) else [int(i) for i in np.atleast_1d(filters)]
+    spec = filters if isinstance(filters, str) else np.atleast_1d(filters).tolist()
     groups = {"reg": reg, "objective": objective, "param": param, "transform": transform,
               "optimizer": optimizer, "start": start}  # fmt: skip
     cfg = {group: chosen(group, said) for group, said in groups.items()}
     cfg |= {"model": own, "layer": {"name": layer, "filters": spec}, "steps": steps, "size": size, "seed": seed,
             "precision": precision, "device": device, "batch_size": batch_size, "log_every": steps,
             "twins": 0, "robustness": False}  # fmt: skip
+    for key in sorted(checks.missing(cfg)):
+        raise ConfigError(f"{key} is not given; it has no default")
     checks.check_climb(cfg)
     cfg = devices.settled(cfg) | {"model": networks.settled(own)}
     return _climbed(cfg, rules.indices(cfg, networks.check(own, layer)))
@@ -160,6 +163,8 @@ def chosen(group: str, said: Choice) -> dict[str, Any]:
       >>> chosen("optimizer", {"preset": "sgd", "rate": 3})
       {'_target_': 'deepvis.optimizers.sgd', 'rate': 3}
     """
+    if not isinstance(said, str | Mapping):
+        raise ConfigError(f"{group}={said}: wanted the name of a choice, or a mapping of its options")
     changes = {} if isinstance(said, str) else {k: v for k, v in said.items() if k != "preset"}
     name = said if isinstance(said, str) else said.get("preset", DEFAULTS[group])
     return _changed(_preset(group, name), changes, group)
@@ -186,5 +191,6 @@ def _changed(whole: dict[str, Any], changes: Mapping[str, Any], group: str) -> d
                 f"{group}: no option {key}; {nearest(key, [k for k in whole if k != '_target_'])}"
             )
         nested = isinstance(whole[key], Mapping) and isinstance(value, Mapping)
+        value = str(value) if isinstance(value, os.PathLike) else value
         whole = whole | {key: _changed(whole[key], value, f"{group}.{key}") if nested else value}
     return whole
