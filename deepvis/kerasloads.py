@@ -6,7 +6,9 @@ policy of the caller's, and the caller's random numbers go on as if nothing had 
 
 import functools
 import inspect
+import itertools
 import json
+import re
 import sys
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -67,6 +69,7 @@ def side(model: Mapping[str, Any], name: str, size: int) -> int:
 
 
 _held: weakref.WeakValueDictionary[str, keras.Model] = weakref.WeakValueDictionary()
+_numbers = itertools.count(1)
 
 
 def hold(model: keras.Model, preprocess: Any) -> dict[str, Any]:
@@ -75,8 +78,17 @@ def hold(model: keras.Model, preprocess: Any) -> dict[str, Any]:
     Args:
       model: functional or sequential.
       preprocess: what `networks.preprocess` takes.
+
+    Raises:
+      ConfigError: it is no Keras model.
     """
-    token = f"{id(model)} {kerasnets.digest(model)}"
+    if not isinstance(model, keras.Model):
+        raise ConfigError(
+            f"model: came {type(model).__name__}, wanted a Keras model or the name of a network in conf/"
+        )
+    # Numbered, for Python gives an address again once a model is gone, and what was compiled for it stays.
+    known = (token.split()[0] for token, each in _held.items() if each is model)
+    token = f"{next(known, None) or next(_numbers)} {kerasnets.digest(model)}"
     _held[token] = model
     return {"_target_": "deepvis.models.application", "name": model.name, "held": token,
             "preprocess": preprocess, "mean": None}  # fmt: skip
@@ -108,6 +120,13 @@ def probed(name: str) -> Preprocess:
     mean = [round(float(-black[i] * s), 6) + 0.0 for i, s in zip(place, scale, strict=True)]
     read = networks.read({"mean": mean, "scale": [round(float(each), 6) for each in scale]}, 3)
     return read._replace(order=order)
+
+
+def resembled(name: str) -> str | None:
+    """The network of keras.applications whose name a model bears, as ``resnet50`` is ResNet50's."""
+    bare = re.sub("[_-]", "", name).lower()
+    fitting = [each for each in applications() if bare.startswith(each.lower())]
+    return max(fitting, key=len, default=None)
 
 
 def applications() -> dict[str, Callable[..., keras.Model]]:

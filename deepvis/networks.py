@@ -148,7 +148,8 @@ def preprocess(model: Mapping[str, Any]) -> Preprocess:
     if said == "auto":
         if "path" in model:
             raise ConfigError(f"model.preprocess=auto: only keras.applications tell; {WANTED}")
-        found = kerasloads.probed(model["name"])
+        like = kerasloads.resembled(model["name"]) if "held" in model and channels == 3 else model["name"]
+        found = kerasloads.probed(like) if like and channels == 3 else read("none", channels)
     else:
         found = read(said, channels)
     if model["mean"] is not None:

@@ -7,7 +7,9 @@ seen.gallery()
 
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,7 +58,7 @@ def visualize(
     steps: int = 20,
     size: int = 128,
     seed: int = 0,
-    preprocess: Any = "none",
+    preprocess: Any = "auto",
     precision: str = "auto",
     device: str = "auto",
     batch_size: int = 0,
@@ -64,7 +66,8 @@ def visualize(
     """What filters of a network look for.
 
     Args:
-      model: a Keras model, or the name of a network of conf/model such as ``vgg16``.
+      model: a Keras model; or a name: ``vgg16``, ``hed``, or any of keras.applications such as ``ResNet50``,
+        with its weights; or a mapping, ``{"preset": "file", "path": "my.keras"}``.
       layer: its name in the model.
       filters: ``"0-15"``, ``"all"``, a number, or numbers.
       reg: regularizers: ``"combined"``, or knobs such as ``{"decay": 0.9, "blur": 3}``.
@@ -77,7 +80,8 @@ def visualize(
       size: px, square.
       seed: of the start and of the transform's chance.
       preprocess: what a model in hand wants of its pixels: ``"caffe"``, ``"torch"``, ``"tf"``, ``"none"``
-        (0 to 255 as they are), or ``{"mean": ..., "scale": ...}`` in grey levels. A named network knows.
+        (0 to 255 as they are), or ``{"mean": ..., "scale": ...}`` in grey levels. ``"auto"`` is Keras' own for a
+        model that has the name of one of keras.applications, and ``"none"`` for others.
       precision: ``auto``, ``float32`` or ``bfloat16``, of the convolutions.
       device: ``auto``, ``cpu``, ``gpu:1``.
       batch_size: images in one graph; 0 chooses.
@@ -93,22 +97,32 @@ def visualize(
       >>> seen.images.shape, seen.history["score"].shape
       ((2, 32, 32, 3), (21, 2))
     """
-    if isinstance(model, str):
-        own = chosen("model", model)
-    else:
-        from deepvis import kerasloads
-
-        own = kerasloads.hold(model, preprocess)
-    spec = filters if isinstance(filters, str) else [int(i) for i in np.atleast_1d(filters)]
+    own = _network(model, preprocess)
+    spec = filters if isinstance(filters, str) else np.atleast_1d(filters).tolist()
     groups = {"reg": reg, "objective": objective, "param": param, "transform": transform,
               "optimizer": optimizer, "start": start}  # fmt: skip
     cfg = {group: chosen(group, said) for group, said in groups.items()}
-    cfg |= {"model": own, "layer": {"name": layer, "filters": spec}, "steps": steps, "size": size,
-            "seed": seed, "precision": precision, "device": device, "batch_size": batch_size,
-            "log_every": steps, "twins": 0, "robustness": False}  # fmt: skip
+    counts = {"steps": steps, "log_every": steps, "size": size, "seed": seed, "batch_size": batch_size}
+    cfg |= {key: _plain(value) for key, value in counts.items()}
+    cfg |= {"model": own, "layer": {"name": layer, "filters": spec}, "precision": precision,
+            "device": device, "twins": 0, "robustness": False}  # fmt: skip
+    for key in sorted(checks.missing(cfg)):
+        raise ConfigError(f"{key} is not given; it has no default")
     checks.check_climb(cfg)
     cfg = devices.settled(cfg) | {"model": networks.settled(own)}
     return _climbed(cfg, rules.indices(cfg, networks.check(own, layer)))
+
+
+def _network(model: Any, preprocess: Any) -> dict[str, Any]:
+    """The config of a network: one of conf/model, one of keras.applications, or a model in hand."""
+    if isinstance(model, Mapping):
+        return chosen("model", model)
+    if not isinstance(model, str):
+        from deepvis import kerasloads
+
+        return kerasloads.hold(model, preprocess)
+    named = {path.stem for path in (CONF / "model").glob("*.yaml")} - {"keras", "file"}
+    return chosen("model", model if model in named else {"preset": "keras", "name": model})
 
 
 def _climbed(cfg: dict[str, Any], wanted: Sequence[int]) -> Visualization:
@@ -160,6 +174,8 @@ def chosen(group: str, said: Choice) -> dict[str, Any]:
       >>> chosen("optimizer", {"preset": "sgd", "rate": 3})
       {'_target_': 'deepvis.optimizers.sgd', 'rate': 3}
     """
+    if not isinstance(said, str | Mapping):
+        raise ConfigError(f"{group}={said}: wanted the name of a choice, or a mapping of its options")
     changes = {} if isinstance(said, str) else {k: v for k, v in said.items() if k != "preset"}
     name = said if isinstance(said, str) else said.get("preset", DEFAULTS[group])
     return _changed(_preset(group, name), changes, group)
@@ -186,5 +202,13 @@ def _changed(whole: dict[str, Any], changes: Mapping[str, Any], group: str) -> d
                 f"{group}: no option {key}; {nearest(key, [k for k in whole if k != '_target_'])}"
             )
         nested = isinstance(whole[key], Mapping) and isinstance(value, Mapping)
-        whole = whole | {key: _changed(whole[key], value, f"{group}.{key}") if nested else value}
+        value = str(value) if isinstance(value, os.PathLike) else value
+        whole = whole | {key: _changed(whole[key], value, f"{group}.{key}") if nested else _plain(value)}
     return whole
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers and arrays as Python's, a path as its text: what a config file could hold."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    return str(value) if isinstance(value, Path) else value

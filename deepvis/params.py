@@ -98,7 +98,7 @@ def maco(size: int, mean: Sequence[float], contrast: float, pictures: str | None
     radius = (
         _law(size, contrast, into)
         if pictures is None
-        else _magnitude(Path(pictures), size, np.asarray(mean), out)
+        else _magnitude(Path(pictures).expanduser(), size, np.asarray(mean), out)
     )
     # The spectrum of a real image is its own mirrored conjugate. In the columns that mirror onto themselves
     # only the odd part of a phase can be had, which is 0 where a frequency is its own mirror.
