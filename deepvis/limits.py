@@ -25,7 +25,8 @@ def number(key: str, value: Any, fits: Callable[[float], bool], wanted: str) -> 
         or not math.isfinite(value)
         or not fits(value)
     ):
-        raise ConfigError(f"{key}={value}: wanted {wanted}")
+        came = ": came text" if isinstance(value, str) else ""
+        raise ConfigError(f"{key}={value}{came}{',' if came else ':'} wanted {wanted}")
 
 
 def whole(key: str, value: Any, low: int) -> None:

@@ -80,8 +80,8 @@ def visualize(
       size: px, square.
       seed: of the start and of the transform's chance.
       preprocess: what a model in hand wants of its pixels: ``"caffe"``, ``"torch"``, ``"tf"``, ``"none"``
-        (0 to 255 as they are), or ``{"mean": ..., "scale": ...}`` in grey levels. ``"auto"`` is Keras' own for a
-        model that has the name of one of keras.applications, and ``"none"`` for others.
+        (0 to 255 as they are), or ``{"mean": ..., "scale": ...}`` in grey levels. ``"auto"`` is Keras' own
+        for a model that has the name of one of keras.applications, and ``"none"`` for others.
       precision: ``auto``, ``float32`` or ``bfloat16``, of the convolutions.
       device: ``auto``, ``cpu``, ``gpu:1``.
       batch_size: images in one graph; 0 chooses.
@@ -104,7 +104,8 @@ def visualize(
     cfg = {group: chosen(group, said) for group, said in groups.items()}
     counts = {"steps": steps, "log_every": steps, "size": size, "seed": seed, "batch_size": batch_size}
     cfg |= {key: _plain(value) for key, value in counts.items()}
-    cfg |= {"model": own, "layer": {"name": layer, "filters": spec}, "precision": precision,
+    name = str(getattr(layer, "name", layer))  # a layer of a Keras model will do
+    cfg |= {"model": own, "layer": {"name": name, "filters": spec}, "precision": precision,
             "device": device, "twins": 0, "robustness": False}  # fmt: skip
     for key in sorted(checks.missing(cfg)):
         raise ConfigError(f"{key} is not given; it has no default")
@@ -177,7 +178,7 @@ def chosen(group: str, said: Choice) -> dict[str, Any]:
     if not isinstance(said, str | Mapping):
         raise ConfigError(f"{group}={said}: wanted the name of a choice, or a mapping of its options")
     changes = {} if isinstance(said, str) else {k: v for k, v in said.items() if k != "preset"}
-    name = said if isinstance(said, str) else said.get("preset", DEFAULTS[group])
+    name = said if isinstance(said, str) else str(said.get("preset", DEFAULTS.get(group)))
     return _changed(_preset(group, name), changes, group)
 
 
