@@ -123,7 +123,14 @@ def _network(model: Any, preprocess: Any) -> dict[str, Any]:
 
         return kerasloads.hold(model, preprocess)
     named = {path.stem for path in (CONF / "model").glob("*.yaml")} - {"keras", "file"}
-    return chosen("model", model if model in named else {"preset": "keras", "name": model})
+    if model in named:
+        return chosen("model", model)
+    from deepvis import kerasloads
+
+    known = kerasloads.applications()
+    if model not in known:
+        raise ConfigError(f"model={model}: no such network; {nearest(model, [*named, *known])}")
+    return chosen("model", {"preset": "keras", "name": model})
 
 
 def _climbed(cfg: dict[str, Any], wanted: Sequence[int]) -> Visualization:

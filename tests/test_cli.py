@@ -397,8 +397,8 @@ def test_help_shows_groups_commands_and_the_config_without_tensorflow(really):
     assert (said.code, said.err, said.imported, said.left) == (0, "", "", [])
     for word in [
         "deepvis -m reg.decay=0.8,0.9 reg.blur=3,5", "deepvis ui", "--cfg job",
-        "model: hed, tiny, vgg16", "optimizer: normalized, progress, sgd", "yosinski_4",
-        "start: gaussian, noise, picture, raw_noise", "steps: 20", "name: block5_conv1",
+        "model: file, hed, keras, tiny, vgg16", "optimizer: adam, lbfgs, normalized, progress, sgd", "yosinski_4",
+        "start: gaussian, noise, picture, pink, raw_noise", "param: fourier, maco", "steps: 20", "name: block5_conv1",
     ]:  # fmt: skip
         assert word in said.out, word
 
