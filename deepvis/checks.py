@@ -58,7 +58,7 @@ def check_climb(cfg: Plain) -> None:
     _check_layer(cfg)
     _check_reg(cfg["reg"])
     rules.check(cfg)
-    _check_start(cfg["start"])
+    _check_start(cfg["start"], cfg["model"])
 
 
 def missing(cfg: Mapping[str, Any], under: str = "") -> list[str]:
@@ -72,7 +72,7 @@ def missing(cfg: Mapping[str, Any], under: str = "") -> list[str]:
     return found
 
 
-def _check_start(start: Plain) -> None:
+def _check_start(start: Plain, model: Plain) -> None:
     for key in {"low", "high", "sigma"} & start.keys():
         number(f"start.{key}", start[key], lambda v: -1000 <= v <= 1000, "grey levels, at most 1000")
     if "low" in start and start["low"] > start["high"]:
@@ -81,6 +81,7 @@ def _check_start(start: Plain) -> None:
         raise ConfigError(f"start.sigma={start['sigma']}: wanted a standard deviation of 0 or more")
     choice("start.display", start["display"], ("contrast", "natural"))
     if "path" in start:
+        rules.of_picture("start.path", start["path"], model)
         picture("start.path", start["path"])
 
 

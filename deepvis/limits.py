@@ -49,3 +49,17 @@ def picture(key: str, value: Any) -> None:
         raise ConfigError(f"{key}={value}: refused as a decompression bomb: {err}") from err
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as err:
         raise ConfigError(f"{key}={value}: not a whole picture that Pillow can read ({err})") from err
+
+
+def pictures(key: str, value: Any) -> None:
+    """A folder with a picture in it."""
+    folder = Path(str(value)).expanduser()
+    if not folder.is_dir():
+        raise ConfigError(f"{key}={value}: no such folder")
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        try:
+            with Image.open(path):
+                return
+        except (UnidentifiedImageError, OSError):
+            continue
+    raise ConfigError(f"{key}={value}: wanted a folder of pictures, and Pillow can read none in it")

@@ -78,8 +78,13 @@ def layers(model: Mapping[str, Any]) -> dict[str, Layer]:
     return found
 
 
-def check(model: Mapping[str, Any], name: str) -> Layer:
+def check(model: Mapping[str, Any], name: str, key: str = "layer.name") -> Layer:
     """The layer of that name.
+
+    Args:
+      model: its config, plain.
+      name: of the layer.
+      key: where it was typed, for the message.
 
     Raises:
       ConfigError: the network has none, or none that can be visualized.
@@ -93,15 +98,24 @@ def check(model: Mapping[str, Any], name: str) -> Layer:
 
         if name in kerasloads.names(model):
             raise ConfigError(
-                f"layer.name={name}: a layer without channels, so nothing to choose from; "
+                f"{key}={name}: a layer without channels, so nothing to choose from; "
                 f"{units.nearest(name, known)}"
             )
         if name == "block5_conv1":  # nobody typed it: it is the default
             raise ConfigError(
-                f"layer.name={name}: {own} has no such layer; choose one with layer.name=..., "
+                f"{key}={name}: {own} has no such layer; choose one with layer.name=..., "
                 "`deepvis layers model=...` lists them"
             )
-    raise ConfigError(f"layer.name={name}: {own} has no such layer; {units.nearest(name, known)}")
+    raise ConfigError(f"{key}={name}: {own} has no such layer; {units.nearest(name, known)}")
+
+
+def channels(model: Mapping[str, Any]) -> int:
+    """Of its image."""
+    if "blocks" in model:
+        return 3
+    from deepvis import kerasloads
+
+    return kerasloads.channels(model)
 
 
 def side(model: Mapping[str, Any], name: str, size: int) -> int:

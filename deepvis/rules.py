@@ -13,7 +13,7 @@ import numpy as np
 
 from deepvis import climbers, networks, octaves, terms
 from deepvis.climbers import Plain
-from deepvis.limits import number, picture, whole
+from deepvis.limits import number, picture, pictures, whole
 from deepvis.networks import Layer
 from deepvis.units import ConfigError, filters
 
@@ -60,7 +60,9 @@ def check(cfg: Plain) -> None:
     _check_transform(cfg["transform"], cfg["size"])
     _check_param(cfg, layer)
     for key, value in cfg["optimizer"].items():
-        if key.startswith("beta"):
+        if key == "memory":
+            whole("optimizer.memory", value, 1)
+        elif key.startswith("beta"):
             number(f"optimizer.{key}", value, lambda v: 0 <= v < 1, "a share in [0, 1)")
         elif key != "_target_":
             number(f"optimizer.{key}", value, lambda v: v > 0, "a number above 0")
@@ -73,6 +75,13 @@ def check(cfg: Plain) -> None:
             )
         if cfg["param"].get("octaves", 1) > 1:
             raise ConfigError("optimizer=lbfgs: has no octaves; set param.octaves=1")
+
+
+def of_picture(key: str, value: Any, model: Mapping[str, Any]) -> None:
+    """Refuse a picture where the network's image could not be one."""
+    channels = networks.channels(model)
+    if channels not in (1, 3):
+        raise ConfigError(f"{key}={value}: a picture has 1 or 3 channels, this network's image {channels}")
 
 
 def _check_objective(cfg: Plain, layer: Layer) -> None:
@@ -89,7 +98,7 @@ def _check_objective(cfg: Plain, layer: Layer) -> None:
                     f"positions at size={cfg['size']}, 0 to {side - 1}"
                 )
     if "channel" in objective:
-        filters(objective["channel"], layer.channels, layer.name)
+        filters(objective["channel"], layer.channels, layer.name, key="objective.channel")
     for key, value in objective.items():
         if key.endswith(("weight", "power")):
             number(f"objective.{key}", value, lambda v: v >= 0, "a number of 0 or more")
@@ -99,14 +108,16 @@ def _check_objective(cfg: Plain, layer: Layer) -> None:
     except ValueError as err:
         raise ConfigError(f"objective.terms: {err}") from err
     for each in read:
-        networks.check(model, each)
+        lists = (key for key in objective if key.endswith("_layers") and each in objective[key])
+        networks.check(model, each, f"objective.{next(lists, 'terms')}")
     for name, path in objective.get("pictures", {}).items():
         if path is not None:
+            of_picture(f"objective.pictures.{name}", path, model)
             picture(f"objective.pictures.{name}", path)
     for term in named:
         if term.index is not None:
             of = networks.check(model, term.layer or layer.name)
-            filters(term.index, of.channels, of.name)
+            filters(term.index, of.channels, of.name, key="objective.terms")
 
 
 def _directions(path: Any, layer: Layer) -> np.ndarray:
@@ -131,7 +142,10 @@ def _check_transform(transform: Mapping[str, Any], size: int) -> None:
         "transform.noise", transform["noise"], lambda v: 0 <= v <= 255, "grey levels of 0 to 255; 0 is off"
     )
     if transform["crop"] >= size + 2 * transform["pad"]:
-        raise ConfigError(f"transform.crop={transform['crop']}: wanted less than the image, {size} px")
+        raise ConfigError(
+            f"transform.crop={transform['crop']}: wanted less than the image and what is laid around it, "
+            f"{size + 2 * transform['pad']} px"
+        )
 
 
 def _check_param(cfg: Plain, layer: Layer) -> None:
@@ -158,6 +172,6 @@ def _check_param(cfg: Plain, layer: Layer) -> None:
     if layer.exactly is not None and (seen != cfg["size"] or param.get("octaves", 1) > 1):
         raise ConfigError(f"{layer.name} takes {layer.exactly} px and no other: set transform.pad=0 "
                           "transform.crop=0 param.octaves=1")  # fmt: skip
-    pictures = param.get("pictures")
-    if pictures is not None and not Path(str(pictures)).expanduser().is_dir():
-        raise ConfigError(f"param.pictures={pictures}: no such folder")
+    if param.get("pictures") is not None:
+        of_picture("param.pictures", param["pictures"], cfg["model"])
+        pictures("param.pictures", param["pictures"])

@@ -50,7 +50,9 @@ def shapes(blocks: Sequence[Sequence[int]], layer: str) -> dict[str, tuple[int, 
     return found
 
 
-def filters(spec: Any, channels: int, layer: str, what: str = "filters") -> list[int]:
+def filters(
+    spec: Any, channels: int, layer: str, what: str = "filters", key: str = "layer.filters"
+) -> list[int]:
     """The filters that ``layer.filters`` names.
 
     Args:
@@ -58,6 +60,7 @@ def filters(spec: Any, channels: int, layer: str, what: str = "filters") -> list
       channels: how many the layer has.
       layer: its name, for the message.
       what: they are, for the message.
+      key: what was typed, for the message.
 
     Returns:
       Filter indices in the order given, each once.
@@ -79,12 +82,12 @@ def filters(spec: Any, channels: int, layer: str, what: str = "filters") -> list
     for part in parts:
         ends = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part)
         if ends is None:
-            raise ConfigError(f"layer.filters={spec}: wanted 0-15, 0,3,7 or all; {part!r} is none of them")
+            raise ConfigError(f"{key}={spec}: wanted 0-15, 0,3,7 or all; {part!r} is none of them")
         first, last = int(ends[1]), int(ends[2] or ends[1])
         if last < first or last >= channels:
             has = f"{layer} has {channels} {what}, 0 to {channels - 1}"
-            raise ConfigError(f"layer.filters={spec}: {part} is out of range; {has}")
+            raise ConfigError(f"{key}={spec}: {part} is out of range; {has}")
         wanted.extend(range(first, last + 1))
     if not wanted or len(set(wanted)) < len(wanted):
-        raise ConfigError(f"layer.filters={spec}: wanted each filter once, and at least one")
+        raise ConfigError(f"{key}={spec}: wanted each filter once, and at least one")
     return wanted

@@ -397,8 +397,9 @@ def test_help_shows_groups_commands_and_the_config_without_tensorflow(really):
     assert (said.code, said.err, said.imported, said.left) == (0, "", "", [])
     for word in [
         "deepvis -m reg.decay=0.8,0.9 reg.blur=3,5", "deepvis ui", "--cfg job",
-        "model: file, hed, keras, tiny, vgg16", "optimizer: adam, lbfgs, normalized, progress, sgd", "yosinski_4",
-        "start: gaussian, noise, picture, pink, raw_noise", "param: fourier, maco", "steps: 20", "name: block5_conv1",
+        "model: file, hed, keras, tiny, vgg16", "yosinski_4", "steps: 20", "name: block5_conv1",
+        "optimizer: adam, lbfgs, normalized, progress, sgd", "param: fourier, maco",
+        "start: gaussian, noise, picture, pink, raw_noise",
     ]:  # fmt: skip
         assert word in said.out, word
 

@@ -1,5 +1,6 @@
 """Laws of `deepvis.visualize`: what a job would be, from Python; a mistake is one line."""
 
+import gc
 import io
 import subprocess
 import sys
@@ -120,6 +121,7 @@ def test_a_model_at_a_dead_ones_address_is_another():
     from deepvis import kerasloads
 
     def tokens(activation):
+        gc.collect()  # or addresses would be free too late
         return kerasloads.hold(network(activation), "none")["held"]
 
     assert len({tokens(each) for each in ["relu", "tanh", "elu"] * 4}) == 12

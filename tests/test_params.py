@@ -21,7 +21,7 @@ MEANS = {1: (120.0,), 3: (123.68, 116.779, 103.939), 5: (120.0, 110.0, 100.0, 90
 RGB = np.array([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]])
 RGB /= np.sqrt(0.26**2 + 0.27**2 + 0.27**2)
 POWER, CONTRAST = 1.0, 40.0  # conf's
-MEMBERS = [name for name in choices("param") if name != "octaves"]  # pixels that grow: test_octaves.py
+MEMBERS = [name for name in choices("param") if name != "octaves"]  # that one is pixels
 SHAPES = [(16, 3), (9, 3), (16, 1), (33, 5)]
 
 
