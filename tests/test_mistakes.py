@@ -60,7 +60,7 @@ MISTAKES = {
     "channel": (["objective=diversity", "objective.channel=16"],
                 ["objective.channel=16", "block2_conv2 has 16 filters, 0 to 15"]),
     "spectrum and reg": (["param=fourier", "reg=combined"],
-                         ["reg: blur, decay, norm would act on pixels", "fourier", "reg=none or param=pixel"]),
+                         ["reg: blur, decay, norm would act on pixels", "fourier", "set reg=none"]),
     "phases and clip": (["param=maco", "reg.clip_pixels=true"], ["clip_pixels", "maco", "param=pixel"]),
     "lbfgs and jitter": (["optimizer=lbfgs", "transform=jitter"],
                          ["optimizer=lbfgs", "geometry", "transform=none"]),

@@ -96,12 +96,12 @@ def style() -> None:
     sweep = f"objective.content_weight={','.join(weights)} steps=120"
     made = deepvis("style", f"-m experiment=neural_style {pictures} {sweep}")
     row = [photo(CHINA, 256), photo(FLOWER, 256), *(each for [each] in made)]
-    sheet("style", [row], [""], ["content", "style", *(f"weight {each}" for each in weights)], px=224)
+    sheet("style", [row], [""], ["content", "style", *(f"weight {int(each):,}" for each in weights)], px=256)
 
 
 def inversion() -> None:
     layers = ["block2_conv2", "block3_conv3", "block4_conv3", "block5_conv1"]
-    of = f"objective.pictures.picture={CHINA} start.display=natural layer={','.join(layers)} size=192"
+    of = f"objective.pictures.picture={CHINA} layer={','.join(layers)} size=192"
     made = deepvis("inversion", f"-m experiment=inversion {of}")
     row = [photo(CHINA, 192), *(each for [each] in made)]
     sheet("inversion", [row], [""], ["the photograph", *layers], px=192)
@@ -121,7 +121,20 @@ def sums() -> None:
     sheet("sums", [[each for [each] in made]], [""], terms, px=160)
 
 
-MADE = {f.__name__: f for f in (pixels, fourier, maco, dream, guided, style, inversion, diversity, sums)}
+def strip() -> None:
+    """The README's, after the others: a filter's spectrum, its phases, a dream, a guided one, a style."""
+    [[spectrum]] = deepvis("strip_fourier", "experiment=distill_2017 layer.filters=0 steps=100")
+    [[phases]] = deepvis("strip_maco", "experiment=maco layer.filters=0 steps=100")
+    row = [Image.fromarray(spectrum), Image.fromarray(phases)]
+    for name, px in (("dream", 384), ("guided", 288), ("style", 256)):
+        page = Image.open(HERE / f"{name}.jpg")
+        row.append(page.crop((page.width - px, page.height - px, page.width, page.height)))
+    fitted = [np.asarray(each.resize((196, 196), Image.Resampling.LANCZOS)) for each in row]
+    Image.fromarray(images.grid([fitted])).save(HERE / "strip.jpg", quality=88)
+
+
+SHEETS = (pixels, fourier, maco, dream, guided, style, inversion, diversity, sums, strip)
+MADE = {make.__name__: make for make in SHEETS}
 
 if __name__ == "__main__":
     for wanted in sys.argv[1:] or MADE:
