@@ -177,4 +177,4 @@ def _pixels(shape: tuple[int | None, ...]) -> tuple[int, int]:
 def _kind(layer: Any) -> str:
     """``DepthwiseConv2D`` -> depthwise conv."""
     words = re.sub(r"\dD$", "", type(layer).__name__)
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", words).lower()
+    return re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", words).lower()

@@ -16,8 +16,8 @@ HELP = """deepvis layers [model=...]    the layers of a network that can be visu
   deepvis layers model=keras model.name=ResNet50            any network of keras.applications
   deepvis layers model=file model.path=my.keras             a model of yours
 
-A unit sees `field` px of the image, along one side; the next unit is `stride` px on; `image` is the smallest
-that will do, or with = the only one."""
+In px of the image, along one side: from one unit to the next (stride), what a unit sees (receptive field), and
+the smallest image that will do, or with = the only one."""
 
 
 def main(typed: Sequence[str]) -> int:
@@ -54,7 +54,7 @@ def _table(layers: Iterable[Layer]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("layer", no_wrap=True)
     table.add_column("kind")
-    for heading in ("channels", "stride", "field", "image"):
+    for heading in ("channels", "stride", "receptive field", "smallest image"):
         table.add_column(heading, justify="right")
     for layer in layers:
         table.add_row(
