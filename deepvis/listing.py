@@ -16,8 +16,8 @@ HELP = """deepvis layers [model=...]    the layers of a network that can be visu
   deepvis layers model=keras model.name=ResNet50            any network of keras.applications
   deepvis layers model=file model.path=my.keras             a model of yours
 
-In px of the image, along one side: from one unit to the next (stride), what a unit sees (receptive field), and
-the smallest image that will do, or with = the only one."""
+In px of the image, along one side: from one unit to the next (stride), what a unit sees (receptive field),
+and the smallest image that will do, or with = the only one."""
 
 
 def main(typed: Sequence[str]) -> int:

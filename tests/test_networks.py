@@ -171,7 +171,7 @@ def listed(*typed):
 
 def test_the_listing_says_what_the_table_says():
     rows = [line.split() for line in listed("model=tiny").stdout.splitlines()]
-    assert rows[0] == "layer kind channels stride receptive field smallest image".split()
+    assert rows[0] == ["layer", "kind", "channels", "stride", "receptive", "field", "smallest", "image"]
     assert rows[1:4] == [
         ["block1_conv1", "conv", "8", "1", "3", "1"],
         ["block2_conv1", "conv", "12", "2", "8", "2"],
