@@ -67,10 +67,10 @@ def compiled(skeleton: str, active: frozenset[str]) -> Graph:
         network = pkgutil.resolve_name(shape["model"]["_target_"])(
             shape["model"], layers, shape["size"], shape["precision"]
         )
-    return around(network, shape, active)
+    return _around(network, shape, active)
 
 
-def around(network: Model, shape: Mapping[str, Any], active: frozenset[str]) -> Graph:
+def _around(network: Model, shape: Mapping[str, Any], active: frozenset[str]) -> Graph:
     """The ascent of a network that is built already."""
     layer, device, layers = shape["layer"], shape["device"], _layers(shape)
     objective, options = shape["objective"], climbers.parameters(shape["objective"])
@@ -101,7 +101,7 @@ def around(network: Model, shape: Mapping[str, Any], active: frozenset[str]) -> 
 
     tags = network.tags | {"device": device, "precision": shape["precision"], "tensorflow": tf.__version__}
     # XLA's convolutions win on a GPU; on a processor oneDNN's are faster than XLA's.
-    made = ascent.compiled(build, "cpu:0" if device == "cpu" else device, xla=device != "cpu")
+    made = ascent.compiled(build, device, xla=device != "cpu")
     return Graph(shape, active, network, layers, made, tags)
 
 
