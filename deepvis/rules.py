@@ -75,6 +75,11 @@ def check(cfg: Plain) -> None:
             )
         if cfg["param"].get("octaves", 1) > 1:
             raise ConfigError("optimizer=lbfgs: has no octaves; set param.octaves=1")
+        if cfg["objective"].get("together", False):
+            raise ConfigError(
+                "optimizer=lbfgs: climbs an image at a time, and those of objective=diversity must see one "
+                "another; take optimizer=adam"
+            )
 
 
 def of_picture(key: str, value: Any, model: Mapping[str, Any]) -> None:

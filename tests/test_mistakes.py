@@ -62,6 +62,8 @@ MISTAKES = {
     "spectrum and reg": (["param=fourier", "reg=combined"],
                          ["reg: blur, decay, norm would act on pixels", "fourier", "set reg=none"]),
     "phases and clip": (["param=maco", "reg.clip_pixels=true"], ["clip_pixels", "maco", "param=pixel"]),
+    "lbfgs and a group": (["optimizer=lbfgs", "objective=diversity"],
+                          ["optimizer=lbfgs", "objective=diversity", "optimizer=adam"]),
     "lbfgs and jitter": (["optimizer=lbfgs", "transform=jitter"],
                          ["optimizer=lbfgs", "geometry", "transform=none"]),
     "lbfgs and noise": (["optimizer=lbfgs", "transform.noise=1"], ["optimizer=lbfgs", "noise"]),
