@@ -1,4 +1,4 @@
-# make demo: a sweep of four jobs on real VGG16.  make test: the whole suite.  make bench: tests/benchmarks.
+# make demo: a sweep of four jobs on real VGG16.  make test: the whole suite.  make bench: benchmarks.
 PYTHON ?= python3
 BIN := .venv/bin
 BENCH := .venv-bench
@@ -18,8 +18,8 @@ lint: .venv/ready
 
 # K=demo selects tests by name and BENCH_QUICK=1 only tries them; docs/benchmarks.md is written by a whole run.
 bench: $(BENCH)/ready
-	$(BENCH)/bin/python -m pytest tests/benchmarks -k "$(K)" --benchmark-quiet --benchmark-json=$(BENCH)/run.json
-	$(BENCH)/bin/python tests/benchmarks/table.py $(BENCH)/run.json $(if $(K)$(BENCH_QUICK),,docs/benchmarks.md)
+	$(BENCH)/bin/python -m pytest benchmarks -k "$(K)" --benchmark-quiet --benchmark-json=$(BENCH)/run.json
+	$(BENCH)/bin/python benchmarks/table.py $(BENCH)/run.json $(if $(K)$(BENCH_QUICK),,docs/benchmarks.md)
 
 # On top of .venv, whose packages it sees and does not change.
 $(BENCH)/ready: .venv/ready requirements-bench.lock

@@ -9,9 +9,9 @@ __all__ = ["results", "visualize"]
 def __getattr__(name: str) -> Any:
     """Each door is opened when somebody asks for it: `visualize` needs no Hydra, `results` no TensorFlow."""
     if name == "visualize":
-        from deepvis.notebook import visualize as door
+        from deepvis.api import visualize as door
     elif name == "results":
-        from deepvis.frames import results as door
+        from deepvis.results.tables import results as door
     else:
         raise AttributeError(f"module 'deepvis' has no attribute {name!r}")
     return door

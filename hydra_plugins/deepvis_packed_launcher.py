@@ -1,4 +1,4 @@
-"""The launcher of a sweep that packs its jobs. Here because Hydra looks for launchers nowhere else."""
+"""The launcher of a sweep that job_groups its jobs. Here because Hydra looks for launchers nowhere else."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ ConfigStore.instance().store("packed", PackedLauncherConf, "hydra/launcher", pro
 
 
 class PackedLauncher(Launcher):
-    """All jobs of a sweep in one process, those with a common skeleton in one graph."""
+    """All jobs of a sweep in one process, those with a common static_config in one graph."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.loader, self.config = hydra_context.config_loader, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from deepvis import packed  # Hydra imports this file for --help too
+        from deepvis.sweeps import launcher
 
-        return packed.launch(self.loader, self.config, job_overrides, initial_job_idx)
+        return launcher.launch(self.loader, self.config, job_overrides, initial_job_idx)

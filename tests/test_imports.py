@@ -23,7 +23,7 @@ LIGHT = {
     "saved_view", "ui", "weights", "board", "checks", "lean", "ledger", "packed", "preflight", "store",
     "notices", "alive", "resume", "frames", "devices", "composer", "staging", "seeds", "views", "comparison",
     "findings", "verdict", "sheets", "passages", "networks", "fields", "calls", "listing",
-    "climbers", "units", "limits", "rules", "octaves", "terms", "notebook",
+    "specs", "units", "limits", "rules", "octaves", "terms", "notebook",
 }  # fmt: skip
 
 

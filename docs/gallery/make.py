@@ -18,7 +18,7 @@ import numpy as np
 import sklearn.datasets
 from PIL import Image, ImageOps
 
-from deepvis import images
+from deepvis.core import images
 
 HERE = Path(__file__).resolve().parent
 PHOTOS = Path(sklearn.datasets.__file__).parent / "images"
@@ -35,7 +35,7 @@ def deepvis(name: str, command: str) -> list[Pictures]:
     """Run a command, and say how long it took; the pictures of each of its jobs."""
     folder = Path("gallery") / name
     where = "hydra.sweep.dir" if command.startswith("-m ") else "hydra.run.dir"
-    argv = [sys.executable, "-m", "deepvis.run", *shlex.split(command), "tracker=memory", f"{where}={folder}"]
+    argv = [sys.executable, "-m", "deepvis.run", *shlex.split(command), "tracker=none", f"{where}={folder}"]
     began = time.monotonic()
     subprocess.run(argv, check=True)
     print(f"deepvis {command}   {time.monotonic() - began:.0f} s", flush=True)

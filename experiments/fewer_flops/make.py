@@ -12,37 +12,42 @@ from omegaconf import OmegaConf
 from PIL import Image
 from scipy import stats
 
-from deepvis import graph, images, jobs, models, outcome, units
+from deepvis.ascent import program
+from deepvis.core import images, names
+from deepvis.core.files import write_csv
+from deepvis.networks import vgg
+from deepvis.results import result_folder
+from deepvis.sweeps import jobs
 
 HERE = Path(__file__).parent
 SHIFTS = ((2, 0), (0, -2), (-3, 0), (0, 3), (4, 4), (-4, 4), (8, 0), (0, -8))  # px, down and right
-TWENTY = ("steps=20", "optimizer.rate=0.9")  # the post's
-TEN = ("steps=10", "optimizer.rate=2.7")  # the preset's
+TWENTY = ("steps=20", "optimizer.learning_rate=0.9")  # the post's
+TEN = ("steps=10", "optimizer.learning_rate=2.7")  # the preset's
 LAYERS = ("block3_conv1", "block5_conv1")
 
 
-def climbed(layer: str, filters: range, *overrides: str) -> tuple[np.ndarray, np.ndarray]:
+def optimized(layer: str, filters: range, *overrides: str) -> tuple[np.ndarray, np.ndarray]:
     """Final images and final activations: [F, H, W, 3], [F]."""
-    with initialize_config_dir(str(units.CONF), version_base="1.3"):
+    with initialize_config_dir(str(names.CONF), version_base="1.3"):
         typed = [f"layer.filters={filters.start}-{filters.stop - 1}", *overrides]
         cfg = compose("config", ["experiment=fewer_flops", f"layer={layer}", *typed])
-    pack = next(jobs.packs([jobs.make(cfg, typed, HERE)]))
-    (job,), made = pack.jobs, graph.compiled(pack.skeleton, pack.active)
+    pack = next(jobs.job_groups([jobs.make(cfg, typed, HERE)]))
+    (job,), made = pack.jobs, program.compiled(pack.static_config, pack.active)
     finals, heights = [], []
     for batch in pack.batches:
-        images = [jobs.climber(pack, row) for row in batch]
-        start = np.stack([graph.start(each, made.network.mean) for each in images])
-        *_, last = graph.ascend(made, images, start, len(pack.batches[0]), job.cfg.steps)
+        images = [jobs.image_spec(pack, row) for row in batch]
+        start = np.stack([program.start(each, made.network.mean) for each in images])
+        *_, last = program.ascend(made, images, start, len(pack.batches[0]), job.cfg.steps)
         finals.append(last.image[: len(batch)])
-        heights.append(last.came_to["activation"][: len(batch)])
+        heights.append(last.final_values["activation"][: len(batch)])
     return np.concatenate(finals), np.concatenate(heights)
 
 
 def robustness(layer: str, filters: range, finals: np.ndarray) -> np.ndarray:
     """Share of its activation that an image keeps under small shifts, borders reflected: [F]."""
-    with initialize_config_dir(str(units.CONF), version_base="1.3"):
+    with initialize_config_dir(str(names.CONF), version_base="1.3"):
         model = compose("config").model
-    network = models.vgg(OmegaConf.to_container(model), [layer], len(finals[0]), "bfloat16")
+    network = vgg.vgg(OmegaConf.to_container(model), [layer], len(finals[0]), "bfloat16")
 
     @tf.function(reduce_retracing=True)
     def activation(image, channel):
@@ -61,14 +66,16 @@ def robustness(layer: str, filters: range, finals: np.ndarray) -> np.ndarray:
 
 def search(filters: range) -> list[dict]:
     """How the preset was found: fewer and longer steps, on 16 filters of one seed."""
-    wanted, reference = climbed("block5_conv1", filters, *TWENTY)
-    table = [{"steps": 20, "rate": 0.9, "activation": 1.0, "higher": "",
+    wanted, reference = optimized("block5_conv1", filters, *TWENTY)
+    table = [{"steps": 20, "learning_rate": 0.9, "activation": 1.0, "higher": "",
               "robustness": np.nanmedian(robustness("block5_conv1", filters, wanted))}]  # fmt: skip
     for steps in (5, 7, 10):
         for rate in (0.9, 1.8, 2.7, 5.4):
-            finals, height = climbed("block5_conv1", filters, f"steps={steps}", f"optimizer.rate={rate}")
+            finals, height = optimized(
+                "block5_conv1", filters, f"steps={steps}", f"optimizer.learning_rate={rate}"
+            )
             table.append({
-                "steps": steps, "rate": rate, "activation": np.median(height / reference),
+                "steps": steps, "learning_rate": rate, "activation": np.median(height / reference),
                 "higher": np.mean(height > reference),
                 "robustness": np.nanmedian(robustness("block5_conv1", filters, finals)),
             })  # fmt: skip
@@ -86,7 +93,7 @@ def confirm(filters: range, seeds: range) -> tuple[list[dict], dict]:
     for layer in LAYERS:
         height, kept = {}, {}
         for name, schedule in (("twenty", TWENTY), ("ten", TEN)):
-            runs = [climbed(layer, filters, *schedule, f"seed={seed}") for seed in seeds]
+            runs = [optimized(layer, filters, *schedule, f"seed={seed}") for seed in seeds]
             height[name] = np.mean([run[1] for run in runs], axis=0)
             kept[name] = np.mean([robustness(layer, filters, run[0]) for run in runs], axis=0)
             shown[layer, name] = runs[0][0]
@@ -105,13 +112,13 @@ def confirm(filters: range, seeds: range) -> tuple[list[dict], dict]:
 
 
 def main() -> None:
-    outcome.table(HERE / "search.csv", search(range(16)), digits=3)
+    write_csv(HERE / "search.csv", search(range(16)), digits=3)
     filters = range(64, 128)
     table, shown = confirm(filters, range(3))
-    outcome.table(HERE / "results.csv", table, digits=3)
+    write_csv(HERE / "results.csv", table, digits=3)
     rows = [(layer, i) for layer in LAYERS for i in range(4)]
     cells = [[images.contrast(shown[layer, name][i]) for name in ("twenty", "ten")] for layer, i in rows]
-    names = [f"{layer[:6]} {outcome.label(filters[i])}" for layer, i in rows]
+    names = [f"{layer[:6]} {result_folder.label(filters[i])}" for layer, i in rows]
     sheet = images.contact_sheet(cells, names, ["20 steps", "10 steps"])
     Image.fromarray(sheet).save(HERE / "pictures.jpg", quality=85)
 

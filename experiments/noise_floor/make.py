@@ -12,7 +12,11 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 from scipy import stats
 
-from deepvis import graph, images, jobs, outcome, units
+from deepvis.ascent import program
+from deepvis.core import images, names
+from deepvis.core.files import write_csv
+from deepvis.results import result_folder
+from deepvis.sweeps import jobs
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -25,19 +29,26 @@ FILTERS = range(16)
 LOOKS = (1, 3, 5, 10, 20)
 
 
-def climbed(*overrides: str) -> tuple[np.ndarray, np.ndarray]:
+def optimized(*overrides: str) -> tuple[np.ndarray, np.ndarray]:
     """Images after each step, scores before it, of filters and twins: [T, 2, F, H, W, 3], [T, 2, F]."""
-    own = [f"layer.filters={FILTERS.start}-{FILTERS.stop - 1}", "twins=1", "log_every=1", "batch_size=32"]
-    with initialize_config_dir(str(units.CONF), version_base="1.3"):
+    own = [
+        f"layer.filters={FILTERS.start}-{FILTERS.stop - 1}",
+        "twins=1",
+        "snapshot_every=1",
+        "batch_size=32",
+    ]
+    with initialize_config_dir(str(names.CONF), version_base="1.3"):
         typed = [*own, "layer=block5_conv1", "size=128", "steps=20", *overrides]
-        pack = next(jobs.packs([jobs.make(compose("config", typed), typed, HERE)]))
+        pack = next(jobs.job_groups([jobs.make(compose("config", typed), typed, HERE)]))
     (job,), (batch,) = pack.jobs, pack.batches
-    made = graph.compiled(pack.skeleton, pack.active)
-    images = [jobs.climber(pack, row) for row in batch]
-    start = np.stack([graph.start(each, made.network.mean) for each in images])
-    looks = list(graph.ascend(made, images, start, len(batch), job.cfg.steps))
+    made = program.compiled(pack.static_config, pack.active)
+    images = [jobs.image_spec(pack, row) for row in batch]
+    start = np.stack([program.start(each, made.network.mean) for each in images])
+    looks = list(program.ascend(made, images, start, len(batch), job.cfg.steps))
     seen = np.stack([start, *(look.image for look in looks)])
-    scores = np.concatenate([*(look.record["score"] for look in looks), looks[-1].came_to["score"][None]])
+    scores = np.concatenate(
+        [*(look.record["score"] for look in looks), looks[-1].final_values["score"][None]]
+    )
     shape = 2, len(FILTERS)
     return seen.reshape(len(seen), *shape, *seen.shape[2:]), scores.reshape(len(scores), *shape)
 
@@ -51,7 +62,7 @@ def distance(seen: np.ndarray) -> np.ndarray:
 def main() -> None:
     table, curves, shown = [], {}, {}
     for start, reg, precision in itertools.product(STARTS, REGS, PRECISIONS):
-        seen, scores = climbed(f"start={STARTS[start]}", f"reg={reg}", f"precision={precision}")
+        seen, scores = optimized(f"start={STARTS[start]}", f"reg={reg}", f"precision={precision}")
         apart = distance(seen)
         curves[start, reg, precision] = apart
         if (start, precision) == ("raw", "float32"):
@@ -64,12 +75,12 @@ def main() -> None:
             "score_moved_percent": 100 * float(np.median(moved)),
             "worst_score_moved_percent": 100 * float(moved.max()),
         })  # fmt: skip
-    outcome.table(HERE / "results.csv", table, digits=3)
+    write_csv(HERE / "results.csv", table, digits=3)
     pairs(curves)
     plot(curves)
     cells = [[images.contrast(shown[reg][twin, i]) for reg in REGS for twin in (0, 1)] for i in range(4)]
     names = [name for reg in REGS for name in (reg, "its twin")]
-    sheet = images.contact_sheet(cells, [outcome.label(i) for i in FILTERS[:4]], names)
+    sheet = images.contact_sheet(cells, [result_folder.label(i) for i in FILTERS[:4]], names)
     Image.fromarray(sheet).save(HERE / "pictures.jpg", quality=85)
 
 
@@ -83,7 +94,7 @@ def pairs(curves: dict) -> None:
             "filters_closer": int((ratio < 1).sum()),
             "wilcoxon_p": float(stats.wilcoxon(np.log(ratio)).pvalue),
         })  # fmt: skip
-    outcome.table(HERE / "regularizers.csv", table, digits=3)
+    write_csv(HERE / "regularizers.csv", table, digits=3)
 
 
 def plot(curves: dict) -> None:

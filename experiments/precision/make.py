@@ -13,7 +13,10 @@ from omegaconf import OmegaConf
 from PIL import Image
 from scipy import stats
 
-from deepvis import convergence, images, outcome
+from deepvis.core import images
+from deepvis.core.files import write_csv
+from deepvis.metrics import convergence
+from deepvis.results import result_folder
 
 HERE = Path(__file__).parent
 # What is compared with what: (precision, twin) of both.
@@ -36,8 +39,8 @@ class Climb(NamedTuple):
 def read(sweep: Path) -> dict[tuple, Climb]:
     """By layer, seed, and (precision, twin)."""
     found = {}
-    for place in outcome.finished(sweep):
-        cfg, result = OmegaConf.load(place / "config.yaml"), outcome.read(place)
+    for place in result_folder.finished(sweep):
+        cfg, result = OmegaConf.load(place / "config.yaml"), result_folder.read(place)
         twin = {name: values[0] for name, values in result.twins.items()}
         for number, history, pictures in ((0, result.history, "filters"), (1, twin, "twins/1")):
             found[cfg.layer.name, cfg.seed, (cfg.precision, number)] = Climb(
@@ -47,7 +50,7 @@ def read(sweep: Path) -> dict[tuple, Climb]:
 
 
 def picture(place: Path, index: int) -> np.ndarray:
-    return np.asarray(Image.open(place / f"{outcome.label(index)}.png"))
+    return np.asarray(Image.open(place / f"{result_folder.label(index)}.png"))
 
 
 def rows(found: dict) -> list[dict]:
@@ -94,14 +97,14 @@ def summary(table: list[dict]) -> list[dict]:
 def main(sweep: Path) -> None:
     found = read(sweep)
     table = rows(found)
-    outcome.table(HERE / "filters.csv", table, digits=4)
-    outcome.table(HERE / "results.csv", summary(table), digits=4)
+    write_csv(HERE / "filters.csv", table, digits=4)
+    write_csv(HERE / "results.csv", summary(table), digits=4)
     kinds = [("float32", 0), ("float32", 1), ("bfloat16", 0), ("bfloat16", 1)]
     cells = [
         [picture(found["block5_conv1", 0, kind].pictures, index) for kind in kinds] for index in range(6)
     ]
     names = ["float32", "its twin", "bfloat16", "its twin"]
-    sheet = images.contact_sheet(cells, [outcome.label(i) for i in range(6)], names)
+    sheet = images.contact_sheet(cells, [result_folder.label(i) for i in range(6)], names)
     Image.fromarray(sheet).save(HERE / "pictures.jpg", quality=85)
 
 

@@ -12,19 +12,22 @@ import tensorflow as tf
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-from deepvis import images, models, outcome, weights
+from deepvis.core import images
+from deepvis.core.files import write_csv
+from deepvis.networks import vgg, weights
+from deepvis.results import result_folder
 
 HERE = Path(__file__).parent
 COUNTS = ("filters", "stuck", "silent_at_start", "silent_at_end", "mean_below_zero_at_end")
 SHOWN = 6  # filters in the picture
 
 
-def finished(sweep: Path) -> Iterator[tuple[Path, outcome.Result, DictConfig]]:
-    for place in outcome.finished(sweep):
-        yield place, outcome.read(place), OmegaConf.load(place / "config.yaml")
+def finished(sweep: Path) -> Iterator[tuple[Path, result_folder.Result, DictConfig]]:
+    for place in result_folder.finished(sweep):
+        yield place, result_folder.read(place), OmegaConf.load(place / "config.yaml")
 
 
-def on_at(result: outcome.Result) -> np.ndarray:
+def on_at(result: result_folder.Result) -> np.ndarray:
     """The step after which each filter's map is first above zero somewhere; -1: never."""
     on = result.history["activation"] > 0
     return np.where(on.any(axis=0), on.argmax(axis=0), -1)
@@ -52,7 +55,7 @@ def flat(cfg: DictConfig, layer: str, index: int) -> dict[str, float]:
     """What a filter makes of black, of the training set's mean and of white, before its ReLU."""
     model = OmegaConf.to_container(cfg.model)
     parts, mean = weights.of(model, layer), np.array(cfg.model.mean, np.float32)
-    network = models.vgg(model, [layer], 64, "float32")
+    network = vgg.vgg(model, [layer], 64, "float32")
     found = {"kernel_norm": float(np.linalg.norm(parts.layers[layer][0][..., index])),
              "bias": float(parts.layers[layer][1][index])}  # fmt: skip
     for name, colour in (("black", -mean), ("mean", 0 * mean), ("white", 255 - mean)):
@@ -63,7 +66,7 @@ def flat(cfg: DictConfig, layer: str, index: int) -> dict[str, float]:
 
 
 def main(starts: Path, defaults: Path, last: Path) -> None:
-    outcome.table(HERE / "results.csv", counted("starts", starts) + counted("defaults", defaults))
+    write_csv(HERE / "results.csv", counted("starts", starts) + counted("defaults", defaults))
     silent, latest = [], []
     for place, result, cfg in finished(defaults):
         layer, at, final = cfg.layer.name, on_at(result), result.history["activation"][-1]
@@ -75,7 +78,7 @@ def main(starts: Path, defaults: Path, last: Path) -> None:
         ]  # fmt: skip
         worst = int(np.argmax(np.where(at < 0, 99, at)))
         latest.append((99 if at[worst] < 0 else at[worst], layer, worst, place))
-    outcome.table(HERE / "filters.csv", silent, digits=4)
+    write_csv(HERE / "filters.csv", silent, digits=4)
     table = []
     for _, result, cfg in finished(last):
         layer, start = cfg.layer.name, result.params.get("start", "noise")
@@ -85,7 +88,7 @@ def main(starts: Path, defaults: Path, last: Path) -> None:
             row |= {"first_score": float(score[0]), "on_after_steps": int(on_at(result)[column])}
             row |= {"score": float(score[-1]), "activation": float(activation[-1])}
             table.append(row | flat(cfg, layer, index))
-    outcome.table(HERE / "resisting.csv", table, digits=4)
+    write_csv(HERE / "resisting.csv", table, digits=4)
     draw(starts, sorted(latest, key=lambda each: -each[0])[:SHOWN])
 
 
@@ -95,10 +98,10 @@ def draw(starts: Path, latest: list) -> None:
               for place, result, cfg in finished(starts) if result.params["start"] == "noise"}  # fmt: skip
     cells, names = [], []
     for _, layer, index, place in latest:
-        seen = [Image.open(p / "filters" / f"{outcome.label(index)}.png")
+        seen = [Image.open(p / "filters" / f"{result_folder.label(index)}.png")
                 for p in (places[layer, False], places[layer, True], place)]  # fmt: skip
         cells.append([np.asarray(each.resize((128, 128), Image.Resampling.NEAREST)) for each in seen])
-        names.append(f"{layer} {outcome.label(index)}")
+        names.append(f"{layer} {result_folder.label(index)}")
     titles = ["behind the ReLU: stuck", "before it, 1 step", "before it, 10 steps"]
     Image.fromarray(images.contact_sheet(cells, names, titles)).save(HERE / "pictures.jpg", quality=85)
 

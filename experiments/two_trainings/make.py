@@ -12,7 +12,12 @@ import tensorflow as tf
 from omegaconf import OmegaConf
 from PIL import Image
 
-from deepvis import images, models, outcome, starts, stats, weights
+from deepvis.ascent import starts
+from deepvis.core import images
+from deepvis.core.files import write_csv
+from deepvis.metrics import statistics
+from deepvis.networks import vgg, weights
+from deepvis.results import result_folder
 
 HERE = Path(__file__).parent
 NETWORKS = ("vgg16", "hed")
@@ -23,8 +28,8 @@ LIKE = ("pixels", "pixels_beyond_start", "features")
 def read(sweep: Path) -> tuple[dict, dict, dict, dict]:
     """Pictures by layer and (network, seed, twin), their starts, metrics by layer and network, networks."""
     seen, starting, metrics, configs = {}, {}, {}, {}
-    for place in outcome.finished(sweep):
-        result, cfg = outcome.read(place), OmegaConf.load(place / "config.yaml")
+    for place in result_folder.finished(sweep):
+        result, cfg = result_folder.read(place), OmegaConf.load(place / "config.yaml")
         name, layer, numbers = cfg.model.name, cfg.layer.name, (cfg.start.low, cfg.start.high)
         configs[name] = OmegaConf.to_container(cfg.model)
         own = [starts.noise(cfg.size, cfg.seed, i, 0, *numbers) for i in result.filters]
@@ -40,7 +45,7 @@ def read(sweep: Path) -> tuple[dict, dict, dict, dict]:
 def means(config: dict, layer: str, seen: dict) -> dict:
     """Mean of each of the layer's maps behind its ReLU, of each picture: [filters, channels]."""
     size = len(next(iter(seen.values()))[0])
-    network = models.vgg(config, [layer], size, "float32")
+    network = vgg.vgg(config, [layer], size, "float32")
     maps = {key: network.activations(tf.constant(each - 128), [layer])[layer] for key, each in seen.items()}
     return {key: each.post.numpy().mean(axis=(1, 2)) for key, each in maps.items()}
 
@@ -91,17 +96,17 @@ def main(sweep: Path) -> None:
         pairs = {key: [found[f"{key}_{name}"] for name in NETWORKS] for key in METRICS}
         pairs["log_activation"] = np.log(pairs.pop("activation"))
         pairs |= {key: [found[f"{key}_seeds"], found[f"{key}_trainings"]] for key in LIKE[1:]}
-        tests += [({"layer": layer, "of": k}, stats.effect(b - a)) for k, (a, b) in pairs.items()]
-    adjusted = stats.holm([each.p for _, each in tests])
-    outcome.table(HERE / "filters.csv", table, digits=3)
-    outcome.table(HERE / "layers.csv", layers, digits=4)
+        tests += [({"layer": layer, "of": k}, statistics.effect(b - a)) for k, (a, b) in pairs.items()]
+    adjusted = statistics.holm([each.p for _, each in tests])
+    write_csv(HERE / "filters.csv", table, digits=3)
+    write_csv(HERE / "layers.csv", layers, digits=4)
     rows = [row | each._asdict() | {"p_holm": p} for (row, each), p in zip(tests, adjusted, strict=True)]
-    outcome.table(HERE / "results.csv", rows, digits=4)
+    write_csv(HERE / "results.csv", rows, digits=4)
     order = {"vgg16 seed 0": ("vgg16", 0, 0), "its twin": ("vgg16", 0, 1), "vgg16 seed 1": ("vgg16", 1, 0)}
     order |= {"hed seed 0": ("hed", 0, 0), "hed seed 1": ("hed", 1, 0)}
     every = [*seen][1::2]  # second layer
     cells = [[seen[n][key][i].astype(np.uint8) for i in (0, 1) for key in order.values()] for n in every]
-    names = [f"{outcome.label(i)} {name}" for i in (0, 1) for name in order]
+    names = [f"{result_folder.label(i)} {name}" for i in (0, 1) for name in order]
     Image.fromarray(images.contact_sheet(cells, every, names)).save(HERE / "pictures.jpg", quality=75)
 
 

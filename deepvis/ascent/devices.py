@@ -1,0 +1,95 @@
+"""Devices: what this machine computes with, known without TensorFlow: (config) -> a config without ``auto``.
+
+GPUs were never seen by these authors: what is here for them is untested until someone runs it.
+"""
+
+import functools
+import subprocess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from deepvis import networks
+from deepvis.ascent.specs import Plain
+from deepvis.core.errors import ConfigError
+
+BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # flags of processors that multiply in it
+AMPERE = 8.0  # compute capability of the first GPUs that do
+BATCH = 16  # on a processor more is hardly faster
+
+
+class Gpu(NamedTuple):
+    """What its driver says of a GPU."""
+
+    capability: float
+    free: int  # bytes
+
+
+def resolved(cfg: Plain) -> dict[str, Any]:
+    """A config whose ``auto`` has become a choice, for this machine.
+
+    Args:
+      cfg: plain.
+
+    Returns:
+      A copy with ``device`` (``cpu`` or ``gpu:n``), ``precision`` and ``batch_size`` said outright.
+
+    Raises:
+      ConfigError: a GPU is asked for that is not there.
+    """
+    own = dict(cfg)
+    own["device"] = named(cfg["device"])
+    gpu = gpus()[int(own["device"][4:])] if own["device"] != "cpu" else None
+    if cfg["precision"] == "auto":
+        fast = gpu.capability >= AMPERE if gpu else bool(BFLOAT16 & flags())
+        own["precision"] = "bfloat16" if fast else "float32"
+    if cfg["batch_size"] == 0:
+        own["batch_size"] = _batch(own, gpu.free) if gpu else BATCH
+    return own
+
+
+def named(asked: str) -> str:
+    """The device that ``device=`` means here: ``cpu`` or ``gpu:n``.
+
+    Raises:
+      ConfigError: a GPU is asked for that is not there.
+    """
+    if asked == "cpu" or (asked == "auto" and not gpus()):
+        return "cpu"
+    number = int(asked.partition(":")[2] or 0)
+    if number >= len(gpus()):
+        raise ConfigError(f"device={asked}: nvidia-smi lists {len(gpus())} GPUs here; take device=cpu")
+    return f"gpu:{number}"
+
+
+def _batch(cfg: Plain, free: int) -> int:
+    """As many images as half of the free memory holds with the maps kept for the gradient, a power of two."""
+    values = 0
+    for layer in networks.layers(cfg["model"]).values():
+        side = cfg["size"] // layer.stride if layer.stride else 1
+        values += 3 * side * side * layer.channels  # before the ReLU, behind it, and a gradient
+        if layer.name == cfg["layer"]["name"]:
+            break
+    fitting = free // 2 // (values * (2 if cfg["precision"] == "bfloat16" else 4))
+    return max(1, min(512, 2 ** (int(fitting).bit_length() - 1)))
+
+
+@functools.cache
+def flags() -> frozenset[str]:
+    """What the processor can, in Linux's words; elsewhere nobody says, and float32 is safe."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line for line in lines if line.startswith("flags")), "").split())
+
+
+@functools.cache
+def gpus() -> tuple[Gpu, ...]:
+    """NVIDIA's GPUs, in its order; none where there is no driver."""
+    ask = ["nvidia-smi", "--query-gpu=compute_cap,memory.free", "--format=csv,noheader,nounits"]
+    try:
+        told = subprocess.run(ask, capture_output=True, text=True, check=True, timeout=20).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    rows = [line.split(",") for line in told.strip().splitlines()]
+    return tuple(Gpu(float(capability), int(free) * 2**20) for capability, free in rows)

@@ -1,0 +1,145 @@
+"""L-BFGS: SciPy's, one image at a time, turned inside out.
+
+    (evaluate: theta -> (score, gradient, record), start) -> iterator of (theta, record)
+
+SciPy calls the function that it minimizes and keeps the reins; an ascent wants to look between its steps. So
+each image has a thread in which SciPy runs until the next point is asked for: never two of them at once.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from scipy import optimize
+
+from deepvis.ascent.gradient_ascent import Hyper, Record, State, stacked
+
+Evaluate = Callable[[np.ndarray], tuple[float, np.ndarray, Any]]
+
+
+class LineSearch(NamedTuple):
+    """A step rule that chooses its own points, on the host: it gets whole scores and not only gradients."""
+
+    memory: tf.Tensor  # pairs of steps and gradients that it remembers, [B]
+
+
+def lbfgs(memory: tf.Tensor) -> LineSearch:
+    r"""L-BFGS: a quasi-Newton step and a line search that the score cannot fall in.
+
+    .. math:: x \leftarrow x + \alpha H_m g
+
+    with :math:`H_m` the inverse Hessian as the last m steps tell it. A step is an accepted point; it takes
+    one evaluation or a few more.
+
+    Args:
+      memory: m, ``[B]``.
+
+    Returns:
+      The rule. Source: Liu and Nocedal 1989; SciPy's L-BFGS-B; Gatys et al. 2016 use it for style.
+    """
+    return LineSearch(memory)
+
+
+def iterates(
+    evaluate: Evaluate, start: np.ndarray, memory: int, bounds: tuple[np.ndarray, np.ndarray] | None = None
+) -> Iterator[tuple[np.ndarray, Any]]:
+    """The points that L-BFGS accepts, the start first, as they are asked for.
+
+    Args:
+      evaluate: theta -> its score, the score's gradient, and anything else that is to be known of it.
+      start: theta of the first point.
+      memory: pairs that it remembers.
+      bounds: the lowest and the highest value of each of theta's numbers.
+
+    Yields:
+      Accepted points and what `evaluate` told of them; it ends where no step raises the score any more.
+    """
+    asked: queue.Queue[bool] = queue.Queue()
+    told: queue.Queue[tuple[np.ndarray, Any] | BaseException | None] = queue.Queue()
+    seen: dict[bytes, Any] = {}  # of the line search at hand
+
+    def negative(flat):
+        theta = flat.reshape(start.shape).astype(np.float32)
+        score, gradient, record = evaluate(theta)
+        seen[flat.tobytes()] = theta, record
+        return -float(score), -np.asarray(gradient, np.float64).ravel()
+
+    def accepted(flat):
+        told.put(seen[flat.tobytes()])
+        seen.clear()
+        if not asked.get():
+            raise StopIteration
+
+    def search():
+        try:
+            if not asked.get():
+                return
+            first = np.asarray(start, np.float64).ravel()
+            negative(first)
+            accepted(first)
+            options = {"maxcor": memory, "maxiter": 10**9, "maxfun": 10**9, "ftol": 0.0, "gtol": 0.0}
+            within = None if bounds is None else optimize.Bounds(*(np.ravel(each) for each in bounds))
+            optimize.minimize(negative, first, jac=True, method="L-BFGS-B", bounds=within,
+                              callback=accepted, options=options)  # fmt: skip
+            told.put(None)
+        except StopIteration:
+            pass
+        except BaseException as err:  # handed over to whoever asks
+            told.put(err)
+
+    threading.Thread(target=search, daemon=True, name="lbfgs").start()
+    try:
+        while True:
+            asked.put(True)
+            point = told.get()
+            if isinstance(point, BaseException):
+                raise point
+            if point is None:
+                return
+            yield point
+    finally:
+        asked.put(False)
+
+
+class Searches:
+    """The line searches of a batch, an image each."""
+
+    def __init__(self, gradient: Callable[..., tuple[tf.Tensor, Record]], state: State, hyper: Hyper,
+                 rule: LineSearch, mean: Sequence[float]) -> None:  # fmt: skip
+        self.steps = hyper["steps"].numpy()
+        self.points = []  # of each image: the paths, and the point at which it stands
+        for b, start in enumerate(state.theta.numpy()):
+            own = tf.nest.map_structure(lambda array, b=b: array[b : b + 1], dict(hyper))
+
+            def evaluate(theta, own=own):
+                grad, record = gradient(tf.constant(theta[None]), own)
+                return record.score.numpy()[0], grad.numpy()[0], record
+
+            bounds = None
+            if hyper["reg.clip_pixels"][b] > 0:
+                low = np.broadcast_to(-np.array(mean, np.float32), start.shape)
+                bounds = low, low + 255
+            path = iterates(evaluate, start, int(rule.memory[b]), bounds)
+            self.points.append((path, *next(path)))
+
+    def climb(self, state: State, n: int) -> tuple[State, Record]:
+        """Several steps of every image, as `deepvis.ascent.climb` has them."""
+        records, best, scores = [], state.best_theta.numpy().copy(), state.best_score.numpy().copy()
+        alive = state.alive.numpy().copy()
+        for step in range(int(state.step), int(state.step) + n):
+            seen = []
+            for b, (path, theta, record) in enumerate(self.points):
+                alive[b] &= bool(record.alive[0])
+                seen.append(record._replace(alive=tf.constant(alive[b : b + 1])))
+                if step < self.steps[b] and alive[b]:
+                    if record.score[0] > scores[b]:
+                        best[b], scores[b] = theta, record.score[0]
+                    self.points[b] = path, *next(path, (theta, record))  # at the top it stays
+            records.append(Record(*(tf.concat(each, axis=0) for each in zip(*seen, strict=True))))
+        theta = np.stack([theta for _, theta, _ in self.points])
+        moved = {"theta": theta, "best_theta": best, "best_score": scores, "alive": alive}
+        state = state._replace(step=state.step + n, **{k: tf.constant(v) for k, v in moved.items()})
+        return state, stacked(records)

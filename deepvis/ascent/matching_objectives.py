@@ -1,0 +1,213 @@
+"""Objectives that compare: an image with a picture, or images with one another.
+
+Every function here takes its parameters and returns
+
+    {layer: Activation} -> score [B]
+
+as in `deepvis.ascent.objectives`. A picture is known by its activations, ``targets[name][layer]``, one picture per
+image; no image sees another but in `diversity`, and there only those of its group.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+
+from deepvis.ascent.objectives import Objective, mean_square, means
+from deepvis.ascent.objectives import channel as mean_of_channel
+from deepvis.ascent.ops import choose, per_image
+from deepvis.networks.base import Activation
+
+Targets = Mapping[str, Mapping[str, Activation]]
+
+TINY = 1e-30  # smaller than any square that counts
+
+
+def inversion(layer: str, filters: tf.Tensor, *, targets: Targets, pre_activation: bool = True) -> Objective:
+    r"""What a layer kept of a picture: the image with the same activations.
+
+    .. math:: s_b = - \lVert \Phi(x_b) - \Phi_b \rVert^2 / \lVert \Phi_b \rVert^2
+
+    Args:
+      layer: :math:`\Phi`, name.
+      filters: numbers of the images; not used.
+      targets: :math:`\Phi_b`, the maps of ``picture``, of the image's size.
+      pre_activation: take the maps before their ReLU, which lets pass less.
+
+    Returns:
+      An objective, at most 0. Source: Mahendran and Vedaldi 2015, "Understanding Deep Image
+      Representations by Inverting Them", section 2.
+    """
+    del filters
+    target = targets["picture"][layer].maps(pre_activation)
+
+    def objective(activations):
+        difference = activations[layer].maps(pre_activation) - target
+        return -mean_square(difference) / tf.maximum(mean_square(target), TINY)
+
+    return objective
+
+
+def style(
+    layer: str,
+    filters: tf.Tensor,
+    *,
+    targets: Targets,
+    content_layers: Sequence[str],
+    style_layers: Sequence[str],
+    content_weight: tf.Tensor,
+    style_weight: tf.Tensor,
+    pre_activation: bool = False,
+) -> Objective:
+    r"""One picture's content in another's style; without a content, a texture.
+
+    .. math:: s_b = - \alpha_b \sum_l \operatorname{mean}_{ijc} (a^l_b - c^l_b)^2
+                    - \beta_b \sum_l \operatorname{mean}_{cd} (G(a^l_b) - G(t^l_b))^2, \quad
+              G(a) = \frac{1}{hw} F^\top F
+
+    with :math:`F` the maps as ``[hw, C]``. A style layer's mean is 4 times the :math:`E_l` of Gatys et al.
+    and just that of Johnson et al. 2016; a style of another size may be compared. Gatys et al. weight each
+    style layer by a fifth, and half the sum, not the mean, of a content layer of :math:`n` values: their
+    :math:`\alpha / \beta` is :math:`10 \, n \, \alpha / \beta` here.
+
+    Args:
+      layer: not used: the lists name the layers.
+      filters: numbers of the images; not used.
+      targets: :math:`c` of ``content``, of the image's size, and :math:`t` of ``style``. Without a
+        ``content`` its term is left out.
+      content_layers: names.
+      style_layers: names.
+      content_weight: :math:`\alpha_b`, ``[B]``; 0 is off.
+      style_weight: :math:`\beta_b`, ``[B]``; 0 is off.
+      pre_activation: take the maps before their ReLU; the papers take them behind it.
+
+    Returns:
+      An objective, at most 0. Source: Gatys et al. 2016, "Image Style Transfer Using Convolutional Neural
+      Networks", section 2; without a content, Gatys et al. 2015, "Texture Synthesis Using Convolutional
+      Neural Networks".
+    """
+    del layer, filters
+
+    def maps(activations, name):
+        return activations[name].maps(pre_activation)
+
+    def objective(activations):
+        score = tf.zeros_like(style_weight)
+        for name in content_layers if "content" in targets else ():
+            score -= content_weight * mean_square(maps(activations, name) - maps(targets["content"], name))
+        for name in style_layers:
+            difference = gram(maps(activations, name)) - gram(maps(targets["style"], name))
+            score -= style_weight * (_sum(tf.square(difference)) / difference.shape[1] ** 2)
+        return score
+
+    return objective
+
+
+def guided(layer: str, filters: tf.Tensor, *, targets: Targets, pre_activation: bool = False) -> Objective:
+    r"""A dream guided by a picture: each position goes after the best position of the guide.
+
+    .. math:: s_b = \frac{1}{hw} \sum_{ij} \max_g \, a_{b,ij} \cdot t_{b,g}
+
+    Each image holds a dot product for every pair of positions, ``[h w, h' w']``: 4 MB at 32 x 32, and 1 GB at
+    128 x 128, the first layers of a network.
+
+    Args:
+      layer: name.
+      filters: numbers of the images; not used.
+      targets: :math:`t_b`, the maps of ``guide``, of any size.
+      pre_activation: take the maps before their ReLU.
+
+    Returns:
+      An objective. Source: Mordvintsev et al. 2015, the notebook of "Inceptionism", ``objective_guide``.
+    """
+    del filters
+    guides = tf.unstack(_positions(targets["guide"][layer].maps(pre_activation)))
+
+    def objective(activations):
+        maps = activations[layer].maps(pre_activation)
+        best = []  # image by image, as in `gram`
+        for own, guide in zip(tf.unstack(_positions(tf.stop_gradient(maps))), guides, strict=True):
+            best.append(tf.gather(guide, tf.argmax(tf.matmul(own, guide, transpose_b=True), axis=1)))
+        return tf.reduce_sum(means(maps * tf.reshape(tf.stack(best), tf.shape(maps))), axis=1)
+
+    return objective
+
+
+def diversity(
+    layer: str,
+    filters: tf.Tensor,
+    *,
+    channel: tf.Tensor,
+    weight: tf.Tensor,
+    group: tf.Tensor,
+    pre_activation: bool = True,
+) -> Objective:
+    r"""Several images of one channel that differ from one another.
+
+    .. math:: s_b = \frac{1}{hw} \sum_{ij} a_{b,ij,k_b}
+              - \frac{w_b}{|N_b|} \sum_{m \in N_b} \cos(G(a_b), G(a_m))
+
+    where :math:`N_b` are the others of its group. Each climbs the sum of the group's scores: it moves away
+    from the others, and takes into account that they are compared with it.
+
+    Args:
+      layer: name.
+      filters: numbers of the images; not used.
+      channel: :math:`k_b`, ``[B]`` int32.
+      weight: :math:`w_b`, in units of the mean, ``[B]``; 0 is off.
+      group: ``[B]`` int32; images of the same number are one group, and a group of one is off.
+      pre_activation: take the channel's mean before the ReLU. Gram matrices are taken behind it, as in the
+        paper.
+
+    Returns:
+      An objective. Source: Olah et al. 2017, "Feature Visualization", section "Diversity"; Wei et al. 2015,
+      "Understanding Intra-Class Knowledge Inside CNN".
+    """
+    del filters
+    mean = mean_of_channel(layer, channel, pre_activation)
+
+    def objective(activations):
+        grams = gram(activations[layer].post)
+        norms = tf.maximum(tf.sqrt(tf.maximum(_sum(tf.square(grams)), TINY)), TINY)
+        units = grams / per_image(norms)[:, 0]
+        alike = tf.cast(group[:, None] == group, tf.float32)
+        n = tf.maximum(tf.reduce_sum(alike, axis=1) - 1, 1)
+        return mean(activations) - weight * (_sum(units * _others(units, group)) / n)
+
+    return objective
+
+
+@tf.custom_gradient
+def _others(x: tf.Tensor, group: tf.Tensor) -> tf.Tensor:
+    """Of each image, the sum of the others of its group: [B, C, C], [B] -> [B, C, C]."""
+    batch = x.shape[0]
+
+    # One after the other, and those of other groups not at all: their places would show in the bits.
+    def added(x):
+        total = tf.zeros_like(x)
+        for j in range(batch):
+            joins = (group == group[j]) & (tf.range(batch) != j)
+            total = choose(joins, total + x[j], total)
+        return total
+
+    # Who is whose other is mutual, so the sum is its own transpose.
+    return added(x), lambda upstream: (added(upstream), None)
+
+
+def gram(maps: tf.Tensor) -> tf.Tensor:
+    r"""Which channels answer together, :math:`F^\top F / hw`: [B, h, w, C] -> [B, C, C]."""
+    # One product an image: a batch of one is split between threads otherwise than a larger one, and sums end
+    # in other bits.
+    products = [tf.matmul(each, each, transpose_a=True) for each in tf.unstack(_positions(maps))]
+    return tf.stack(products) / (maps.shape[1] * maps.shape[2])
+
+
+def _positions(maps: tf.Tensor) -> tf.Tensor:
+    """[B, h, w, C] -> [B, h w, C]."""
+    batch, height, width, channels = maps.shape
+    return tf.reshape(maps, [batch, height * width, channels])
+
+
+def _sum(matrices: tf.Tensor) -> tf.Tensor:
+    """[B, C, C] -> [B]."""
+    # In two steps, rows first: all at once, those of a single image might be split between threads.
+    return tf.reduce_sum(tf.reduce_sum(matrices, axis=2), axis=1)

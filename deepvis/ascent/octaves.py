@@ -1,0 +1,52 @@
+"""Octaves: an image is optimized small first, then ever larger, as deep dream does: sizes, and the way between.
+
+A network sees at one scale; an image that grows while it climbs gets structure at several of them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+
+def sizes(param: Mapping[str, Any], size: int) -> list[int]:
+    r"""Sides of the image, octave by octave, the last one the whole size.
+
+    .. math:: n_k = \lfloor n \, r^{k - K + 1} \rceil, \quad k = 0 \dots K - 1
+
+    Args:
+      param: of a config; ``octaves`` is K and ``octave_scale`` r, where it has them.
+      size: n, px.
+
+    Example:
+      >>> sizes({"octaves": 3, "octave_scale": 1.4}, 100)
+      [51, 71, 100]
+    """
+    count = param.get("octaves", 1)
+    return [round(size / param["octave_scale"] ** k) for k in range(count - 1, 0, -1)] + [size]
+
+
+def resized(image: np.ndarray, size: int) -> np.ndarray:
+    """An image scaled to another side, bicubic, without aliasing: ``[H, W, C]`` -> ``[size, size, C]``."""
+    if len(image) == size:
+        return image
+    planes = [Image.fromarray(plane).resize((size, size), Image.Resampling.BICUBIC)
+              for plane in np.moveaxis(np.asarray(image, np.float32), -1, 0)]  # fmt: skip
+    return np.stack([np.asarray(plane) for plane in planes], axis=-1)
+
+
+def grown(image: np.ndarray, start: np.ndarray, size: int) -> np.ndarray:
+    r"""An octave's image as the start of the next: what was optimized is kept, the start's detail comes back.
+
+    .. math:: x' = R(x - R(x_0)) + R(x_0)
+
+    Args:
+      image: x, at the end of an octave, ``[n, n, C]``.
+      start: :math:`x_0`, the first image at its whole size.
+      size: of the next octave.
+
+    Returns:
+      ``[size, size, C]``. Source: Mordvintsev et al. 2015, "DeepDream - a code example".
+    """
+    return resized(image - resized(start, len(image)), size) + resized(start, size)

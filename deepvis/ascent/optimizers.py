@@ -1,0 +1,110 @@
+"""Optimizers: step rules.
+
+Every function here takes numbers, one per image, and returns an `Optimizer`, whose
+
+    update(grad [B, ...], memory, step []) -> (delta [B, ...], memory)
+
+gives what the ascent adds to theta, whatever theta is of: pixels, a spectrum, phases.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from deepvis.ascent.ops import per_image, rms
+
+
+class Optimizer(NamedTuple):
+    """A step rule, and what it remembers from step to step."""
+
+    slots: int  # tensors like theta that it remembers, zeros at first
+    update: Callable[..., tuple[tf.Tensor, tuple[tf.Tensor, ...]]]
+
+
+def _forgetful(rule: Callable[[tf.Tensor], tf.Tensor]) -> Optimizer:
+    return Optimizer(0, lambda grad, memory, step: (rule(grad), memory))
+
+
+def normalized(learning_rate: tf.Tensor) -> Optimizer:
+    r"""The gradient over its root mean square: every image moves as far in a step.
+
+    .. math:: \Delta = \eta \, g / (\mathrm{rms}(g) + 10^{-5})
+
+    Args:
+      learning_rate: :math:`\eta`, units of theta a step (of pixels: grey levels), ``[B]``.
+
+    Returns:
+      An optimizer. Source: the Keras blog, "How convolutional neural networks see the world"; rate 0.9 is
+      the post's.
+
+    Example:
+      >>> g = tf.fill([1, 2, 2, 3], 4.0)
+      >>> delta, _ = normalized(tf.constant([0.9])).update(g, (), tf.constant(0))
+      >>> round(float(delta[0, 0, 0, 0]), 4)
+      0.9
+    """
+    return _forgetful(
+        lambda grad: per_image(learning_rate, grad) * (grad / per_image(rms(grad) + 1e-5, grad))
+    )
+
+
+def sgd(learning_rate: tf.Tensor) -> Optimizer:
+    r"""Plain gradient ascent, :math:`\Delta = \eta g`.
+
+    Args:
+      learning_rate: :math:`\eta`, ``[B]``.
+    """
+    return _forgetful(lambda grad: per_image(learning_rate, grad) * grad)
+
+
+def progress(max_learning_rate: tf.Tensor, target_gain: tf.Tensor) -> Optimizer:
+    r"""The rate that promises the target_gain rise of the score, to first order.
+
+    .. math:: \Delta = \min(\eta_{max}, \; p / \lVert g \rVert_2^2) \, g
+
+    Args:
+      max_learning_rate: :math:`\eta_{max}`, ``[B]``; also the rate where the gradient is zero.
+      target_gain: :math:`p`, in units of the score, ``[B]``.
+
+    Returns:
+      An optimizer. Source: Yosinski et al. 2015, their toolbox's lr_policy ``progress``.
+    """
+
+    def rule(grad):
+        squared = tf.reduce_sum(tf.square(grad), axis=list(range(1, grad.shape.rank)))
+        rate = tf.where(squared > 0, tf.minimum(max_learning_rate, target_gain / squared), max_learning_rate)
+        return per_image(rate, grad) * grad
+
+    return _forgetful(rule)
+
+
+def adam(learning_rate: tf.Tensor, beta_1: tf.Tensor, beta_2: tf.Tensor, epsilon: tf.Tensor) -> Optimizer:
+    r"""Adam: each value moves by its own mean gradient over its own root mean square.
+
+    .. math:: m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad
+              v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
+              \Delta = \eta \, \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
+
+    Args:
+      learning_rate: :math:`\eta`, units of theta a step, ``[B]``.
+      beta_1: of the mean, in [0, 1), ``[B]``.
+      beta_2: of the mean square, in [0, 1), ``[B]``.
+      epsilon: keeps a zero gradient from dividing by zero, ``[B]``.
+
+    Returns:
+      An optimizer. Source: Kingma and Ba 2015, arXiv:1412.6980, algorithm 1.
+    """
+
+    def update(grad, memory, step):
+        mean, square = memory
+        first, second = per_image(beta_1, grad), per_image(beta_2, grad)
+        mean = first * mean + (1 - first) * grad
+        square = second * square + (1 - second) * tf.square(grad)
+        t = tf.cast(step, tf.float32) + 1
+        # Without it the quotient becomes a product with 1 / sqrt, whose last bit depends on the batch.
+        root = tf.maximum(tf.sqrt(square / (1 - second**t)), 1e-30)
+        delta = per_image(learning_rate, grad) * (mean / (1 - first**t)) / (root + per_image(epsilon, grad))
+        return delta, (mean, square)
+
+    return Optimizer(2, update)

@@ -1,0 +1,187 @@
+"""Parametrizations: what is optimized in place of the pixels, and how it becomes an image.
+
+    (size, mean, options) -> Param: encode(image [B, H, W, C]) -> theta [B, ...], decode(theta) -> image
+
+Images are centred pixels. An optimizer that steps in theta steps elsewhere in the image: evenly over
+frequencies and over colours that vary independently of one another, where pixels vary together.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+
+class Param(NamedTuple):
+    """A parametrization: two functions, inverse to one another as far as it reaches every image."""
+
+    encode: Callable[[tf.Tensor], tf.Tensor]  # image -> theta, one tensor whose first axis is the batch
+    decode: Callable[[tf.Tensor], tf.Tensor]  # theta -> image, differentiable
+
+
+EDGE = 0.01  # grey levels that a pixel to be encoded stays away from 0 and 255, which no sigmoid reaches
+
+# Square root of the covariance of natural images' colours (lucid, optvis/param/color.py): from three
+# decorrelated colours, lightness, blue against red, and green against both, to RGB.
+_COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
+
+
+def pixel(size: int, mean: Sequence[float]) -> Param:
+    """The image itself: theta is ``[B, H, W, C]``, centred pixels. Both arguments are as for the others."""
+    del size, mean
+    return Param(encode=lambda image: image, decode=lambda theta: theta)
+
+
+def fourier(size: int, mean: Sequence[float], power: float) -> Param:
+    r"""The spectrum of decorrelated colours, behind a sigmoid.
+
+    .. math:: x = 255 \, \sigma(M \, F^{-1}(s \, \theta)) - \mu, \quad
+              s = \frac{n}{4} \max(f, 1/n)^{-p}
+
+    Args:
+      size: :math:`n`, px.
+      mean: :math:`\mu`, of the training set, grey levels, one per channel. :math:`M` mixes the colours of
+        three channels; of other counts each channel stands for itself.
+      power: :math:`p`; 1 gives all frequencies of a natural image about the same theta.
+
+    Returns:
+      The parametrization, whose theta is ``[B, 2, C, n, n // 2 + 1]``: real and imaginary parts. Source: Olah
+      et al. 2017, "Feature visualization", section "Preconditioning and parameterization"; the factor n / 4
+      is lucid's, so that rates for one carry over.
+    """
+    centre = np.asarray(mean, np.float32)
+    into, out = _colours(len(centre))
+    # In units in which theta of deviation 1 makes a sigmoid's argument of deviation near 1, at any size.
+    scale = np.float32(size / 4 * np.maximum(_frequencies(size), 1 / size) ** -power)
+
+    def decode(theta):
+        real, imaginary = tf.unstack(theta * scale, axis=1)  # whose gradient takes a sixth of two slices'
+        maps = tf.signal.irfft2d(tf.complex(real, imaginary), [size, size])
+        return 255.0 * _steady(tf.sigmoid, _mixed(maps, into)) - centre
+
+    def encode(image):
+        pixels = tf.clip_by_value(image + centre, EDGE, 255 - EDGE)
+        spectrum = tf.signal.rfft2d(_unmixed(_steady(tf.math.log, pixels / (255.0 - pixels)), out))
+        return tf.stack([tf.math.real(spectrum), tf.math.imag(spectrum)], axis=1) / scale
+
+    return Param(encode, decode)
+
+
+def maco(size: int, mean: Sequence[float], contrast: float, pictures: str | None = None) -> Param:
+    r"""The phase alone: the magnitude of every frequency stays that of natural images.
+
+    .. math:: x = M \, F^{-1}(r \, e^{i \theta})
+
+    Args:
+      size: px.
+      mean: of the training set, grey levels, one per channel; subtracted from the pictures.
+      contrast: standard deviation of the image over random phases, grey levels, where :math:`r \propto 1/f`,
+        and 0 at :math:`f = 0`. Pictures have one of their own.
+      pictures: a folder; :math:`r` is then the mean magnitude of all the pictures in it that Pillow reads,
+        each cropped to a square about its centre and scaled.
+
+    Returns:
+      The parametrization, whose theta is ``[B, C, n, n // 2 + 1]``, radians. The few frequencies that are
+      their own conjugates are real: a cosine of theta below 0 is a minus, and they have no gradient.
+
+    Raises:
+      ValueError: the folder holds no picture, or the network's input is no picture.
+
+    Source: Fel et al. 2023, "Unlocking feature visualization for deeper networks with MAgnitude Constrained
+    Optimization", section 3; without its sigmoid and standardization, which would change the magnitude.
+    """
+    channels = len(mean)
+    into, out = _colours(channels)
+    radius = (
+        _law(size, contrast, into)
+        if pictures is None
+        else _magnitude(Path(pictures).expanduser(), size, np.asarray(mean), out)
+    )
+    # The spectrum of a real image is its own mirrored conjugate. In the columns that mirror onto themselves
+    # only the odd part of a phase can be had, which is 0 where a frequency is its own mirror.
+    edge = np.zeros([size, size // 2 + 1], np.float32)
+    edge[:, [0, size // 2] if size % 2 == 0 else [0]] = 0.5
+    rows = np.arange(size)
+    real = (edge > 0) & (rows == -rows % size)[:, None]
+
+    def decode(theta):
+        phase = theta * (1 - edge) - tf.gather(theta, -rows % size, axis=2) * edge
+        cosine, sine = _steady(tf.cos, phase), _steady(tf.sin, phase)
+        sign = tf.where(real & (_steady(tf.cos, tf.stop_gradient(theta)) < 0), -radius, radius)
+        return _mixed(tf.signal.irfft2d(tf.complex(sign * cosine, sign * sine), [size, size]), into)
+
+    def encode(image):
+        phase = tf.math.angle(tf.signal.rfft2d(_unmixed(image, out)))
+        # Mirrored exactly: a half turn and its mirror may both come out positive, and their odd part as 0.
+        lower = (edge > 0) & (rows > size // 2)[:, None]
+        return tf.where(lower, -tf.gather(phase, -rows % size, axis=2), phase)
+
+    return Param(encode, decode)
+
+
+def _frequencies(size: int) -> np.ndarray:
+    """Of the half spectrum, cycles per px: [n, n // 2 + 1]."""
+    return np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size))
+
+
+def _law(size: int, contrast: float, into: np.ndarray) -> np.ndarray:
+    """Magnitudes that fall as 1/f, of an image of that contrast: [n, n // 2 + 1]."""
+    frequencies = _frequencies(size)
+    radius = np.where(frequencies > 0, 1 / np.maximum(frequencies, 1 / size), 0)
+    twice = np.where((np.arange(size // 2 + 1) * 2) % size == 0, 1, 2)  # a column and its mirror
+    deviation = np.sqrt((twice * radius**2).sum()) / size**2  # of a channel, by Parseval
+    mixed = deviation * np.sqrt((into**2).sum() / len(into))
+    return np.float32(radius * (contrast / mixed if mixed > 0 else 0))
+
+
+def _magnitude(folder: Path, size: int, mean: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Mean magnitude of the pictures of a folder, in decorrelated colours: [C, n, n // 2 + 1]."""
+    if len(mean) not in (1, 3):
+        raise ValueError(f"param.pictures: pictures have 1 or 3 channels, this network's input {len(mean)}")
+    found = []
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        try:
+            with Image.open(path) as file:
+                upright = ImageOps.exif_transpose(file).convert("L" if len(mean) == 1 else "RGB")
+        except UnidentifiedImageError:
+            continue  # a folder of pictures holds other files, too
+        square = np.asarray(ImageOps.fit(upright, (size, size)), float).reshape(size, size, -1)
+        found.append(np.abs(np.fft.rfft2((square - mean) @ out.T, axes=(0, 1))))
+    if not found:
+        raise ValueError(f"param.pictures={folder}: no picture in it")
+    return np.float32(np.mean(found, axis=0).transpose(2, 0, 1))
+
+
+def _colours(channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """From decorrelated colours to the image's, and back: [C, C] each."""
+    into = _COLOURS / np.linalg.norm(_COLOURS, axis=0).max() if channels == 3 else np.eye(channels)
+    return np.float32(into), np.float32(np.linalg.inv(into))
+
+
+def _mixed(maps: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
+    """Colours mixed, channels last: [B, C, n, n] -> [B, n, n, C]."""
+    batch, channels, size, _ = maps.shape
+    mixed = tf.matmul(tf.reshape(maps, [batch, channels, size * size]), matrix.T, transpose_a=True)
+    return tf.reshape(mixed, [batch, size, size, channels])
+
+
+def _unmixed(image: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
+    """Colours mixed, channels first: [B, n, n, C] -> [B, C, n, n]."""
+    batch, size, _, channels = image.shape
+    mixed = tf.matmul(matrix, tf.reshape(image, [batch, size * size, channels]), transpose_b=True)
+    return tf.reshape(mixed, [batch, channels, size, size])
+
+
+def _steady(function: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> tf.Tensor:
+    """A function of each value whose last bit does not depend on the place in the batch.
+
+    Eigen computes vectors of up to 16 values one way and what is left over another.
+    """
+    flat = tf.reshape(x, [x.shape[0], -1])
+    values = flat.shape[1]
+    if values % 16:
+        flat = tf.pad(flat, [[0, 0], [0, -values % 16]], constant_values=1.0)  # the log of 0 has no gradient
+    return tf.reshape(function(flat)[:, :values], x.shape)

@@ -1,0 +1,170 @@
+"""Transforms: what the network sees of an image in a step.
+
+    build(draws) -> (image [B, H, W, C] -> image [B, H', W', C])
+
+A transform leaves the image itself alone; what climbs under it must please the network moved, turned and
+scaled a little. The draws of one image and step are made on the host, from ``(seed, filter, step)`` alone.
+Numbers, one per image, 0 is off: ``jitter`` (px, whole, each axis in [-j, j]), ``scale`` (factor in
+[1 - s, 1 + s], s below 1), ``rotate`` (degrees, in [-r, r]), ``noise`` (standard deviation, grey levels).
+Of all images of a batch alike: ``pad`` (px of grey laid around) and ``crop`` (px by which the window that
+is seen is smaller than that; it lies anywhere).
+
+Reference: Olah et al. 2017, "Feature visualization", section "Transformation robustness".
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from deepvis.ascent.ops import choose, per_image
+
+Transform = Callable[[tf.Tensor], tf.Tensor]
+
+_OWN = 7_368_816  # keeps these draws apart from all others of the same seed, filter and step
+
+
+def out_size(numbers: Mapping[str, float], size: int) -> int:
+    """Side of what the network sees, px.
+
+    Raises:
+      ValueError: nothing is left of the image.
+
+    Example:
+      >>> out_size({"pad": 6, "crop": 2}, 128)
+      138
+    """
+    side = size + 2 * int(numbers["pad"]) - int(numbers["crop"])
+    if side < 1:
+        raise ValueError(f"transform.crop={numbers['crop']}: nothing is left of {size} px")
+    return side
+
+
+def draw(numbers: Mapping[str, float], size: int, seed: int, index: int, step: int) -> dict[str, np.ndarray]:
+    """What chance decides for one image and one step.
+
+    Every number's own chance is drawn whether it is off or on, so switching one on leaves the others'.
+
+    Args:
+      numbers: of the config, by name.
+      size: px, of the image.
+      seed: of the job.
+      index: of the filter.
+      step: steps done before.
+
+    Returns:
+      ``transform.matrix`` ``[2, 3]`` float32, from an output pixel (y, x, 1) to the place in the image, px,
+      that it shows; ``transform.noise`` ``[]`` float32, grey levels; ``transform.seed`` ``[2]`` int32, of it.
+    """
+    rng = np.random.default_rng([seed, index, step, _OWN])
+    shift, place, (factor, turn) = rng.random(2), rng.random(2), 2 * rng.random(2) - 1
+    noise_seed = rng.integers(0, 2**31, 2)
+
+    jitter, pad, crop = (int(numbers[name]) for name in ("jitter", "pad", "crop"))
+    corner = np.floor(place * (crop + 1))  # of the window, in the padded image
+    moved = np.floor(shift * (2 * jitter + 1)) - jitter
+    angle = np.deg2rad(numbers["rotate"] * turn)
+    cos, sin = np.cos(angle), np.sin(angle)
+    linear = np.array([[cos, -sin], [sin, cos]]) / (1 + numbers["scale"] * factor)
+    centre = (size + 2 * pad - 1) / 2
+    offset = centre + linear @ (corner - centre) - moved - pad
+    return {
+        "transform.matrix": np.float32(np.column_stack([linear, offset])),
+        "transform.noise": np.float32(numbers["noise"]),
+        "transform.seed": np.int32(noise_seed),
+    }
+
+
+def build(draws: Mapping[str, tf.Tensor], size_out: int, geometric: bool, noisy: bool) -> Transform:
+    r"""The transform of a step.
+
+    .. math:: y_q = \sum_p x_p \, \Lambda(A q - p) + \sigma z_q, \quad
+              \Lambda(d) = \max(0, 1 - |d_1|) \max(0, 1 - |d_2|)
+
+    that is bilinear in between and grey, 0, outside.
+
+    Args:
+      draws: of `draw`, stacked: ``transform.matrix`` ``[B, 2, 3]``, ``transform.noise`` ``[B]``,
+        ``transform.seed`` ``[B, 2]``.
+      size_out: side of what comes out, px.
+      geometric: whether any image is moved, turned, scaled, padded or cropped.
+      noisy: whether any has noise laid over it.
+
+    Returns:
+      The transform. An image whose matrix is the identity and whose noise is 0 comes out as it went in,
+      bitwise; one that is moved by whole pixels has just these.
+    """
+
+    def transform(image):
+        if geometric:
+            matrix = draws["transform.matrix"]
+            moved = _sample(image, matrix, size_out)
+            if image.shape[1] == size_out:
+                still = tf.reduce_all(matrix == tf.eye(2, 3), axis=[1, 2])
+                moved = choose(still, image, moved)
+            image = moved
+        if noisy:
+            sigma, seeds = draws["transform.noise"], draws["transform.seed"]
+            z = [tf.random.stateless_normal(image.shape[1:], seeds[b]) for b in range(image.shape[0])]
+            image = choose(sigma > 0, image + per_image(sigma) * tf.stack(z), image)
+        return image
+
+    return transform
+
+
+def _sample(image: tf.Tensor, matrix: tf.Tensor, side: int) -> tf.Tensor:
+    """Bilinear, with its exact gradient. TensorFlow's own projective transform has an approximate one, which
+    samples the gradient by the inverse matrix."""
+
+    @tf.custom_gradient
+    def sample(image):
+        return _gathered(image, matrix, side), lambda grad: _scattered(grad, matrix, image.shape[1])
+
+    return sample(image)
+
+
+# Compiled by XLA, which makes one loop of them: a third of the time that they take one operation at a time.
+@tf.function(autograph=False, jit_compile=True)
+def _gathered(image: tf.Tensor, matrix: tf.Tensor, side: int) -> tf.Tensor:
+    batch, size, _, channels = image.shape
+    first, down, right = _places(matrix, side, size)
+    grid = tf.reshape(tf.pad(image, [[0, 0], [2, 2], [2, 2], [0, 0]]), [-1, channels])
+    width = size + 4
+    corners = [tf.gather(grid, first + step) for step in (0, 1, width, width + 1)]
+    above = corners[0] + right * (corners[1] - corners[0])
+    below = corners[2] + right * (corners[3] - corners[2])
+    return tf.reshape(above + down * (below - above), [batch, side, side, channels])
+
+
+@tf.function(autograph=False, jit_compile=True)
+def _scattered(grad: tf.Tensor, matrix: tf.Tensor, size: int) -> tf.Tensor:
+    """The adjoint of `_gathered`."""
+    batch, side, _, channels = grad.shape
+    first, down, right = _places(matrix, side, size)
+    width = size + 4
+    below = down * tf.reshape(grad, [-1, channels])
+    above = tf.reshape(grad, [-1, channels]) - below
+    corners = [above - right * above, right * above, below - right * below, right * below]
+    cells = tf.math.unsorted_segment_sum(tf.concat(corners, axis=1), first, batch * width * width)
+    cells = tf.reshape(cells, [batch, width, width, 4, channels])
+    n = slice(2, -2), slice(1, -3)  # rows and columns of the image, and the same, one earlier
+    return sum(cells[:, n[y], n[x], 2 * y + x] for y in (0, 1) for x in (0, 1))
+
+
+def _places(matrix: tf.Tensor, side: int, size: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Where each output pixel lies in a grid of all images, each with a border of two zeros.
+
+    Returns:
+      The grid point above and to the left of it, ``[B side side]`` int32; how far below and to the right of
+      that it is, in [0, 1), each ``[B side side, 1]``.
+    """
+    y, x = tf.range(side, dtype=tf.float32)[:, None], tf.range(side, dtype=tf.float32)
+    entry = matrix[:, :, :, None, None]
+    place = entry[:, :, 0] * y + (entry[:, :, 1] * x + entry[:, :, 2])  # [B, 2, side, side]
+    corner = tf.floor(place)
+    rest = tf.reshape(tf.transpose(place - corner, [1, 0, 2, 3]), [2, -1, 1])
+    cell = tf.cast(tf.clip_by_value(corner, -2.0, float(size)), tf.int32) + 2
+    width = size + 4
+    image = tf.range(matrix.shape[0])[:, None, None]
+    first = (image * width + cell[:, 0]) * width + cell[:, 1]
+    return tf.reshape(first, [-1]), rest[0], rest[1]

@@ -1,0 +1,71 @@
+"""``deepvis layers``: what can be visualized in a network."""
+
+from collections.abc import Iterable, Sequence
+
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from rich.table import Table
+
+from deepvis import networks
+from deepvis.cli import messages
+from deepvis.core import terminal
+from deepvis.core.errors import ConfigError
+from deepvis.core.names import CONF
+from deepvis.networks.base import Layer
+
+HELP = """deepvis layers [model=...]    the layers of a network that can be visualized
+
+  deepvis layers                                            those of VGG16
+  deepvis layers model=keras model.name=ResNet50            any network of keras.applications
+  deepvis layers model=file model.path=my.keras             a model of yours
+
+In px of the image, along one side: from one unit to the next (stride), what a unit sees (receptive field),
+and the smallest image that will do, or with = the only one."""
+
+
+def main(typed: Sequence[str]) -> int:
+    """The command.
+
+    Args:
+      typed: overrides, such as ``model=keras model.name=ResNet50``.
+
+    Returns:
+      Exit code.
+    """
+    if {"-h", "--help"} & set(typed):
+        print(HELP)
+        return 0
+    terminal.take()
+    try:
+        with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+            model = compose("config", list(typed)).model
+        missing = sorted(OmegaConf.missing_keys(model))
+        if missing:
+            raise ConfigError(f"model.{missing[0]} is not given: add model.{missing[0]}=...")
+        plain = OmegaConf.to_container(model, resolve=True)
+        found, name = networks.layers(plain), networks.named(plain)["name"]
+    except Exception as err:
+        terminal.error(messages.line(err, typed))
+        return 1
+    out = terminal.console()
+    out.print(_table(found.values()))
+    out.print(f"{len(found)} layers of {name}; look into one with layer.name=...", soft_wrap=True)
+    return 0
+
+
+def _table(layers: Iterable[Layer]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("layer", no_wrap=True)
+    table.add_column("kind")
+    for heading in ("channels", "stride", "receptive field", "smallest image"):
+        table.add_column(heading, justify="right")
+    for layer in layers:
+        table.add_row(
+            layer.name,
+            layer.kind,
+            str(layer.channels),
+            "" if layer.stride is None else str(layer.stride),
+            "all" if layer.field is None else str(layer.field),
+            str(layer.smallest) if layer.exactly is None else f"= {layer.exactly}",
+        )
+    return table

@@ -1,0 +1,81 @@
+"""``deepvis ui``: MLflow's UI on this store, opened on the newest sweep."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+
+from hydra import compose, initialize_config_dir
+
+from deepvis.cli import messages
+from deepvis.core import terminal
+from deepvis.core.names import CONF
+from deepvis.tracking import mlflow
+
+HOST = "127.0.0.1"  # whoever may read the store may also change it, so it is not offered to the network
+
+
+def main(typed: Sequence[str]) -> int:
+    """Serve the UI until interrupted.
+
+    Args:
+      typed: overrides, such as ``tracker.uri=sqlite:///elsewhere/mlflow.db``.
+
+    Returns:
+      Exit code.
+    """
+    terminal.take()
+    try:
+        with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+            cfg = compose("config", list(typed)).tracker
+        store = mlflow.mlflow(cfg.uri, cfg.artifacts, cfg.experiment)
+    except Exception as err:
+        terminal.error(messages.line(err, typed))
+        return 1
+    if cfg.uri.startswith("http"):
+        terminal.console().print(store.address(cfg.uri.rstrip("/")), soft_wrap=True)
+        return 0
+    port = _free(int(mlflow.UI.rpartition(":")[2]))
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", cfg.uri, "--host", HOST,
+         "--port", str(port), "--workers", "1"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
+    )  # fmt: skip
+    base = f"http://{HOST}:{port}"
+    try:
+        while not _answers(base):
+            if server.poll() is not None:
+                terminal.error(f"mlflow ui ended with code {server.returncode}; see: mlflow ui "
+                               f"--backend-store-uri {cfg.uri}")  # fmt: skip
+                return 1
+            time.sleep(0.2)
+        terminal.console().print(f"the newest sweep  {store.address(base)}", soft_wrap=True)
+        terminal.console().print("Ctrl-C ends the server")
+        return server.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _free(first: int) -> int:
+    """The first port from here on that nobody listens on."""
+    for port in range(first, first + 100):
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)) != 0:
+                return port
+    raise OSError(f"no free port in {first} to {first + 99}")
+
+
+def _answers(base: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{base}/health", timeout=2) as answer:
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,45 @@
+"""Errors: what deepvis refuses or cannot do, each with a message of one line.
+
+A message says what came, what was expected, where, and what to do.
+"""
+
+
+class DeepvisError(Exception):
+    """Whatever deepvis refuses or cannot do; the message is one line."""
+
+
+class ConfigError(DeepvisError, ValueError):
+    """A config that cannot be run; the message is one line for the person who typed it."""
+
+
+class WeightsError(DeepvisError):
+    """Weights that cannot be had or are not the right ones."""
+
+
+class TrackingError(DeepvisError):
+    """A tracking store that cannot be used."""
+
+
+class ReportedError(DeepvisError):
+    """A job failed and the terminal has said so."""
+
+
+def first_line(err: BaseException) -> str:
+    """The first line of an error's text that says something; its class where there is none."""
+    return next((text.strip() for text in str(err).splitlines() if text.strip()), type(err).__name__)
+
+
+def one_line(err: BaseException) -> str:
+    """Any error as one line for a person.
+
+    Args:
+      err: what was raised; the message of a `DeepvisError` is that line already.
+    """
+    if isinstance(err, DeepvisError):
+        return str(err)
+    if isinstance(err, OSError):
+        return (
+            f"{err.filename or 'output folder'}: {err.strerror or err}; make room there, or write elsewhere "
+            "with hydra.run.dir=... (hydra.sweep.dir=... for -m)"
+        )
+    return f"{type(err).__name__}: {first_line(err)}"

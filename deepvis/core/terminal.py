@@ -1,0 +1,127 @@
+"""The terminal: deepvis alone speaks there; everything else that is printed goes to a log file.
+
+TensorFlow, oneDNN, absl, Alembic and MLflow write to the file descriptors 1 and 2, some of them from C++.
+So `take` keeps copies of the two for deepvis and points the originals at the log.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from deepvis.metrics.convergence import ENDS
+from deepvis.results.result_folder import Result
+
+_copies: dict[int, TextIO] = {}  # file descriptor -> our copy of the terminal's
+_early: list[int] = []  # file of what is printed before there is a log
+
+# (steps just done, images in the batch, mean score, stuck) -> None
+Update = Callable[[int, int, float, int], None]
+
+
+def take(log: Path | None = None) -> None:
+    """Point the process's output at a log file; deepvis keeps the terminal.
+
+    Args:
+      log: appended to; what was printed since the last call without one goes to its top. None: there is
+        no log yet.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for fd in (1, 2):
+        if fd not in _copies:
+            _copies[fd] = os.fdopen(os.dup(fd), "w", buffering=1)
+    with tempfile.TemporaryFile(buffering=0) if log is None else log.open("ab", buffering=0) as target:
+        if log is not None and _early:
+            target.write(os.pread(_early.pop(), 1 << 20, 0))
+        for fd in (1, 2):
+            os.dup2(target.fileno(), fd)
+        if log is None:
+            _early.append(os.dup(target.fileno()))
+
+
+def console() -> Console:
+    """What deepvis writes on."""
+    file = _copies.get(1, sys.stdout)
+    # In a file or a pipe a line may be as long as it is.
+    return Console(file=file, highlight=False, width=None if file.isatty() else 200)
+
+
+def error(message: str) -> None:
+    """One line on standard error."""
+    print(f"deepvis: {message}", file=_copies.get(2, sys.stderr), flush=True)
+
+
+@contextmanager
+def progress(name: str, total: int) -> Iterator[Update]:
+    """A bar, or plain lines where there is no terminal.
+
+    Args:
+      name: of what is computed.
+      total: steps, of all its batches.
+
+    Yields:
+      To be called after each chunk.
+    """
+    out, began = console(), time.perf_counter()
+    steps_done = images_done = 0
+
+    def count(steps, images):
+        nonlocal steps_done, images_done
+        steps_done, images_done = steps_done + steps, images_done + steps * images
+        return images_done / (time.perf_counter() - began)
+
+    if not out.is_terminal:
+
+        def line(steps, images, score, stuck):
+            speed = count(steps, images)
+            left = (total - steps_done) * (time.perf_counter() - began) / steps_done
+            out.print(
+                f"{name}  step {steps_done}/{total}  {speed:.1f} images x steps/s  {left:.0f} s left  "
+                f"score {score:.4g}  stuck {stuck}"
+            )
+
+        yield line
+        return
+    columns = (
+        TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
+        TextColumn("[cyan]{task.fields[speed]:.1f}[/] images x steps/s"), TimeRemainingColumn(),
+        TextColumn("score [bold]{task.fields[score]:.4g}[/]  stuck {task.fields[stuck]}"),
+    )  # fmt: skip
+    with Progress(*columns, console=out) as bar:
+        short = name if len(name) <= 40 else f"{name[:39]}…"
+        task = bar.add_task(short, total=total, speed=0.0, score=float("nan"), stuck=0)
+
+        def redraw(steps, images, score, stuck):
+            bar.update(task, advance=steps, speed=count(steps, images), score=score, stuck=stuck)
+
+        yield redraw
+
+
+def summary(results: Sequence[Result], folder: Path) -> None:
+    """A table of a sweep's jobs, and where their pictures are."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("job")
+    for heading in ("score", "activation", "top of layer", "steps to 90 %", *ENDS):
+        table.add_column(heading, justify="right")
+    for result in results:
+        figure = result.figures.get
+        table.add_row(
+            result.name,
+            f"{figure('final/score', float('nan')):.4g}",
+            f"{figure('final/activation', float('nan')):.4g}",
+            f"{100 * figure('filters/top_share'):.0f} %" if "filters/top_share" in result.figures else "",
+            f"{figure('final/steps_to_90', float('nan')):.0f}",
+            *(f"{figure(f'filters/{end}', 0):.0f}" for end in ENDS),
+        )
+    out = console()
+    out.print(table)
+    out.print(f"pictures  {folder}")

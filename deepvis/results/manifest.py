@@ -1,0 +1,242 @@
+"""The ledger: a sweep's identity, its jobs and their states, in ``sweep.json`` in its folder.
+
+It is written whole or not at all, by the process that was started on the command line. Which jobs are
+finished is the tracker's word, not this file's: a process that was killed could not write it.
+"""
+
+import json
+import os
+import platform
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from filelock import FileLock
+
+from deepvis import __version__
+from deepvis.core.errors import ConfigError
+from deepvis.core.files import write_text
+from deepvis.results import result_folder
+
+FILE = "sweep.json"
+FOLDER_KEYS = ("hydra.sweep.dir", "hydra.run.dir")  # with which a person chooses a sweep's folder
+OWN = "that hydra.sweep.dir=... (hydra.run.dir=... without -m)"
+PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "hydra-core", "mlflow")
+
+
+class JobState(NamedTuple):
+    """How far a job is."""
+
+    status: str  # MLflow's word: RUNNING, FINISHED, FAILED or KILLED
+    reason: str  # of a failure
+
+
+def identity(sweep: str, typed: Sequence[str], jobs: Sequence[Mapping[str, str]],
+             weights: Mapping[str, str]) -> dict[str, Any]:  # fmt: skip
+    """What a sweep is.
+
+    Args:
+      sweep: its id.
+      typed: overrides as typed.
+      jobs: ``name``, ``key`` and ``folder`` of each, in order.
+      weights: digest by network and layer.
+
+    Returns:
+      What `write` writes; ``start`` is now.
+    """
+    return {
+        "id": sweep,
+        "overrides": list(typed),
+        "git": _git(),
+        "versions": {"deepvis": __version__, "python": platform.python_version()}
+        | {name: _version(name) for name in PACKAGES},
+        "machine": {"host": socket.gethostname(), "system": platform.platform(), "cores": os.cpu_count()},
+        "weights": dict(weights),
+        "start": _now(),
+        "end": None,
+        "jobs": _pending(jobs),
+    }
+
+
+def _pending(jobs: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
+    return [dict(job, state="PENDING", reason="") for job in jobs]
+
+
+def write(folder: Path, entry: Mapping[str, Any]) -> None:
+    """Write a sweep's ledger whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / FILE, json.dumps(entry, indent=1))
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """A sweep's ledger.
+
+    Raises:
+      ConfigError: there is none.
+    """
+    try:
+        return json.loads((folder / FILE).read_text())
+    except FileNotFoundError as err:
+        raise ConfigError(f"resume: {folder} has no {FILE}, so there is no sweep to go on with") from err
+
+
+def of_job(folder: Path) -> Path:
+    """The sweep's folder, of a job's; what the door says counts, where its word has come to this process."""
+    return Path(os.environ.get("DEEPVIS_FOLDER", folder.parent))
+
+
+def add_jobs(folder: Path, jobs: Sequence[Mapping[str, str]]) -> None:
+    """Add the jobs that a search has thought up since; the others are there already.
+
+    Args:
+      folder: of the sweep.
+      jobs: as in `identity`.
+    """
+
+    def missing(entry):
+        known = {job["folder"] for job in entry["jobs"]}
+        return _pending(job for job in jobs if job["folder"] not in known)
+
+    if missing(read(folder)):
+        with FileLock(folder / f".{FILE}.lock"):  # its jobs may be in several processes
+            entry = read(folder)
+            entry["jobs"] += missing(entry)
+            write(folder, entry)
+
+
+def close(folder: Path, states: Mapping[str, JobState]) -> dict[str, Any]:
+    """Write down how a sweep's jobs ended.
+
+    Args:
+      folder: of the sweep.
+      states: by job folder; a job that has none keeps its state.
+    """
+    entry = read(folder)
+    for job in entry["jobs"]:
+        if job["folder"] in states:
+            job["state"], job["reason"] = states[job["folder"]]
+        elif (told := folder / job["folder"] / result_folder.FAILED).is_file():
+            job["state"], job["reason"] = "FAILED", told.read_text()
+    entry["end"] = _now()
+    write(folder, entry)
+    return entry
+
+
+def find(word: str, folders: Sequence[Path], key: str = "resume", own: str = OWN) -> str:
+    """The sweep that ``resume=`` means.
+
+    Args:
+      word: ``latest`` or an id.
+      folders: that may be a sweep's.
+      key: what the word was given to.
+      own: what it takes to find a sweep in a folder of its own.
+
+    Raises:
+      ConfigError: no such sweep.
+    """
+    known = [read(folder) for folder in folders if (folder / FILE).is_file()]
+    ids = [entry["id"] for entry in sorted(known, key=lambda entry: entry["start"])]
+    if word == "latest" and ids:
+        return ids[-1]
+    if word in ids:
+        return word
+    raise ConfigError(
+        f"{key}={word}: no such sweep; the newest are: {', '.join(ids[-5:]) or 'none'}; "
+        f"one in a folder of its own needs {own}"
+    )
+
+
+def locate(word: str, folder: Path, key: str) -> Path:
+    """A sweep's folder, in a folder of sweeps or being that folder.
+
+    Args:
+      word: ``latest`` or an id.
+      folder: where to look.
+      key: what the word was given to.
+
+    Raises:
+      ConfigError: no such sweep.
+    """
+    folders = [place for place in (folder, *folder.glob("*")) if (place / FILE).is_file()]
+    wanted = find(word, folders, key, own="folder=...")
+    return next(place for place in folders if read(place)["id"] == wanted)
+
+
+def check(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Refuse to go on with a sweep that would not be the same.
+
+    Raises:
+      ConfigError: names the first difference.
+    """
+    what = f"resume={old['id']}"
+    for name in ("deepvis", "tensorflow"):
+        was, now = old["versions"][name], new["versions"][name]
+        if was != now:
+            raise ConfigError(f"{what}: it ran with {name} {was}, this is {now}; start a new sweep")
+    if old["weights"] != new["weights"]:
+        was, now = (", ".join(f"{k} {v}" for k, v in entry["weights"].items()) for entry in (old, new))
+        raise ConfigError(f"{what}: it ran on the weights {was}, these are {now}; start a new sweep")
+    was, now = ([(job["folder"], job["key"]) for job in entry["jobs"]] for entry in (old, new))
+    if was != now:
+        typed, this = (shlex.join(each["overrides"]) for each in (old, new))
+        raise ConfigError(f"{what}: its jobs are others; it was started with: {typed}; this is: {this}")
+
+
+def tags(entry: Mapping[str, Any]) -> dict[str, str]:
+    """A sweep's identity as tags of its run; the whole of it is an artifact there."""
+    git = entry["git"] or {"commit": "none", "dirty": False}
+    return {
+        "overrides": shlex.join(entry["overrides"]),
+        "git": git["commit"] + (" and changes" if git["dirty"] else ""),
+        "start": entry["start"],
+        "end": entry["end"],
+        "machine": f"{entry['machine']['system']}, {entry['machine']['cores']} cores",
+        **{f"version.{name}": str(number) for name, number in entry["versions"].items()},
+    }
+
+
+def command(entry: Mapping[str, Any], folder: Path) -> str:
+    """What to type to go on with a sweep.
+
+    Args:
+      entry: of the sweep.
+      folder: of the sweep; ``hydra.sweep.dir=outputs/${now:%H}`` would be another by now.
+    """
+    moved = {f"{key}=": f"{key}={folder}" for key in FOLDER_KEYS}
+    asked = [moved.get(o[: o.find("=") + 1], o) if "${" in o else o for o in entry["overrides"]]
+    door = "python -m deepvis.run" if Path(sys.argv[0]).name == "run.py" else "deepvis"
+    return f"{door} {typed(entry | {'overrides': asked})} resume={entry['id']}".replace("  ", " ")
+
+
+def typed(entry: Mapping[str, Any]) -> str:
+    """What was typed to start a sweep, behind the name of the command."""
+    flag = "-m " if len(entry["jobs"]) != 1 else ""
+    return flag + shlex.join(o for o in entry["overrides"] if not o.startswith("resume="))
+
+
+def _git() -> dict[str, Any] | None:
+    def git(*args: str) -> str:
+        return subprocess.run(["git", *args], capture_output=True, text=True, check=True, timeout=10).stdout
+
+    try:
+        dirty = bool(git("status", "--porcelain", "--untracked-files=no").strip())
+        return {"commit": git("rev-parse", "HEAD").strip(), "dirty": dirty}
+    except (OSError, subprocess.SubprocessError):  # no git, or not a checkout
+        return None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -1,0 +1,139 @@
+"""Jobs: (config, overrides) -> Job, and jobs -> job_groups. No tensors.
+
+A job is a config with a name and a key. Jobs that differ only in numbers that are per image share a
+static_config, and with it a batch and a compiled graph.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+
+from deepvis import networks
+from deepvis.ascent import compatibility, devices, specs
+from deepvis.ascent.specs import ImageSpec
+from deepvis.config import schema
+
+# Where the results go and how they are batched and watched; everything else is part of a job's identity.
+NOT_IDENTITY = ("tracker", "batch_size", "snapshot_every", "resume", "device", "objective_value")
+
+
+class Job(NamedTuple):
+    """A config, ready to run."""
+
+    name: str  # what a person calls it: its overrides, without their groups
+    cfg: DictConfig
+    plain: Mapping[str, Any]  # the same, resolved
+    key: str  # hash of everything in the config that changes the result
+    filters: tuple[int, ...]
+    overrides: tuple[str, ...]  # as typed
+    folder: Path  # where its results go
+
+
+class Row(NamedTuple):
+    """One image of a pack: a filter of a job."""
+
+    job: int  # index in the pack
+    column: int  # index in that job's filters
+    twin: int = 0  # number of its start; 0 is the job's own, the others give the noise floor
+
+
+class JobGroup(NamedTuple):
+    """Jobs that share a graph."""
+
+    jobs: tuple[Job, ...]
+    static_config: str  # JSON of what the graph is made of
+    active: frozenset[str]  # regularizers and transforms that any of the jobs uses
+    batches: tuple[tuple[Row, ...], ...]
+
+
+def make(cfg: DictConfig, overrides: Sequence[str], folder: Path) -> Job:
+    """A job of a checked config.
+
+    Args:
+      cfg: composed and checked; what it leaves to the machine is chosen here.
+      overrides: as typed, ``reg.decay=0.8`` ...
+      folder: of its output.
+    """
+    plain = devices.resolved(OmegaConf.to_container(cfg, resolve=True))
+    plain["model"] = networks.resolved(plain["model"])
+    cfg = OmegaConf.create(plain)
+    filters = tuple(compatibility.indices(plain, networks.check(plain["model"], cfg.layer.name)))
+    identity = {k: v for k, v in plain.items() if k not in NOT_IDENTITY}
+    identity["layer"] = plain["layer"] | {"filters": filters}
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+    return Job(schema.name(overrides) or cfg.layer.name, cfg, plain, key, filters, tuple(overrides), folder)
+
+
+def params(job: Job) -> dict[str, Any]:
+    """The handful of numbers that tell a job from its neighbours: what was typed, and what names it."""
+    cfg = job.cfg
+    shown = (
+        o.lstrip("+").replace('"', "")
+        for o in job.overrides
+        if not o.startswith(("hydra", "tracker", "resume"))
+    )
+    typed = dict(each.split("=", 1) for each in shown)
+    named = {
+        "model": cfg.model.name,
+        "layer": cfg.layer.name,
+        "layer.filters": str(cfg.layer.filters).strip("[]").replace(" ", ""),
+        "steps": cfg.steps,
+        "size": cfg.size,
+        "seed": cfg.seed,
+        "precision": cfg.precision,
+    }
+    return named | typed
+
+
+def listed(job: Job) -> dict[str, str]:
+    """What a sweep's ledger has of a job."""
+    return {"name": job.name, "key": job.key, "folder": job.folder.name}
+
+
+def job_groups(jobs: Sequence[Job]) -> Iterator[JobGroup]:
+    """Group jobs by static_config, and their images into batches of ``batch_size``.
+
+    Args:
+      jobs: in any order; a pack keeps theirs.
+    """
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        static_config = json.dumps(specs.static_config(job.plain), sort_keys=True)
+        groups.setdefault(static_config, []).append(job)
+    for static_config, group in groups.items():
+        rows = [
+            Row(i, j, twin)
+            for i, job in enumerate(group)
+            for twin in range(1 + job.cfg.twins)
+            for j in range(len(job.filters))
+        ]
+        # Those with as many steps climb together: an image that is done still takes its place in the graph.
+        rows.sort(key=lambda row: group[row.job].cfg.steps)
+        yield JobGroup(
+            jobs=tuple(group),
+            static_config=static_config,
+            active=frozenset().union(*(specs.active(job.plain) for job in group)),
+            batches=tuple(_batches(rows, group[0].plain)),
+        )
+
+
+def image_spec(pack: JobGroup, row: Row) -> ImageSpec:
+    """One image of a pack, by itself."""
+    job = pack.jobs[row.job]
+    group = row.job * (1 + job.cfg.twins) + row.twin
+    return ImageSpec(job.plain, job.filters[row.column], row.twin, group)
+
+
+def _batches(rows: Sequence[Row], cfg: Mapping[str, Any]) -> Iterator[tuple[Row, ...]]:
+    """By number; where the images of a job see one another, a batch for each job and twin."""
+    if cfg["objective"].get("together", False):
+        for key in dict.fromkeys((row.job, row.twin) for row in rows):
+            yield tuple(row for row in rows if (row.job, row.twin) == key)
+        return
+    size = min(cfg["batch_size"], len(rows))
+    for i in range(0, len(rows), size):
+        yield tuple(rows[i : i + size])

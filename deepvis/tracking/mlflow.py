@@ -1,0 +1,150 @@
+"""Trackers: where jobs are compared. The only door to MLflow.
+
+A tracker opens a run for a job, fills it from the job's result folder, and closes a sweep with one more
+run and a saved view. Several runs are open at once, so everything goes by run id; nothing is logged
+asynchronously, because a killed process would lose it.
+"""
+
+import getpass
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepvis import __version__
+from deepvis.metrics import convergence
+from deepvis.results import result_folder
+from deepvis.results.manifest import JobState
+from deepvis.tracking import saved_view, store, ui_images
+from deepvis.tracking.base import furthest
+
+BATCH = 1000  # metrics in one request; MLflow's own limit
+# Of a sweep's jobs in its charts, told apart by colour-blind readers too (Okabe and Ito 2008); the UI's own
+# are drawn by chance and may be three blues.
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#999933", "#444444")
+UI = "http://127.0.0.1:5000"  # where `deepvis ui` serves a local store
+
+
+@dataclass
+class Mlflow:
+    """An MLflow store or server: one flat run a job, one for the sweep, and a view of it in the UI."""
+
+    client: Any
+    experiment_id: str
+    base: str  # of the UI's address
+
+    def start(self, sweep, name, params, tags):
+        from mlflow.entities import Param
+
+        number = tags.get("job", "").partition("_")[0]
+        colour = COLOURS[int(number) % len(COLOURS) if number.isdecimal() else 0]
+        run = self._create(
+            sweep, "job", name, {"mlflow.runColor": colour, "mlflow.loggedImages": "True"} | dict(tags)
+        )
+        self.client.log_batch(run, params=[Param(k, str(v)[:6000]) for k, v in params.items()])
+        return run
+
+    def finish(self, run, folder, failure):
+        from mlflow.entities import Metric
+
+        result, now = result_folder.read(folder), int(time.time() * 1000)
+        steps = len(result.history["score"]) - 1
+        logged = [Metric(k, v, now, steps) for k, v in result.figures.items() if np.isfinite(v)]
+        for name, curve in convergence.curves(result.history).items():
+            logged += [Metric(name, float(v), now, t) for t, v in enumerate(curve) if np.isfinite(v)]
+        for i in range(0, len(logged), BATCH):
+            self.client.log_batch(run, metrics=logged[i : i + BATCH])
+        with ui_images.staged(folder, steps) as place:
+            self.client.log_artifacts(run, place)
+        if failure:
+            self.client.set_tag(run, "reason", failure[:5000])
+        self.client.set_terminated(run, "FAILED" if failure else "FINISHED")
+
+    def end(self, run, status, reason):
+        self.client.set_tag(run, "reason", reason[:5000])
+        self.client.set_terminated(run, status)
+
+    def states(self, sweep):
+        runs = self._runs(sweep, "tags.kind = 'job'")
+        return furthest(
+            (run.data.tags["job"], JobState(run.info.status, run.data.tags.get("reason", ""))) for run in runs
+        )
+
+    def mend(self, sweep, alive):
+        for run in self._runs(sweep, "attributes.status = 'RUNNING'"):
+            if not alive(run.data.tags["process"]):
+                self.end(run.info.run_id, "KILLED", "its process was gone when the sweep was resumed")
+
+    def close(self, sweep, folders, files, tags):
+        done = [result_folder.read(folder) for folder in folders]
+        run = next((run.info.run_id for run in self._runs(sweep, "tags.kind = 'sweep'")), None)
+        run = run or self._create(sweep, "sweep", f"sweep {sweep}", {})
+        for key, value in tags.items():
+            self.client.set_tag(run, key, value[:5000])
+        for file in files:
+            self.client.log_artifact(run, file)
+        self.client.log_metric(run, "jobs/finished", len(done))
+        self.client.set_terminated(run, "FINISHED")
+        named = {index for result in done for index in result.filters}
+        params = {key for result in done for key in result.params}
+        swept = sorted(key for key in params if len({str(result.params.get(key)) for result in done}) > 1)
+        view = saved_view.state(
+            sweep,
+            image_keys=[f"final/{result_folder.label(index)}" for index in sorted(named)],
+            curves=["score/mean", "activation/mean", "gradient_rms/mean"],
+            params=swept,
+            others=[*convergence.curves(done[0].history), *done[0].figures, "progress/"],
+            runs=len(done),
+        )
+        key, value = saved_view.tag(sweep, f"sweep {sweep}", view)
+        self.client.set_experiment_tag(self.experiment_id, key, value)
+        return saved_view.link(self.base, self.experiment_id, sweep)
+
+    def newest(self) -> str | None:
+        """The newest sweep's id, where there is one."""
+        found = self.client.search_runs([self.experiment_id], "tags.kind = 'sweep'",
+                                        max_results=1, order_by=["attributes.start_time DESC"])  # fmt: skip
+        return found[0].data.tags["sweep"] if found else None
+
+    def address(self, base: str) -> str:
+        """Of the newest sweep's view, or of the experiment in a store without one."""
+        sweep = self.newest()
+        if sweep is None:
+            return f"{base}/#/experiments/{self.experiment_id}"
+        return saved_view.link(base, self.experiment_id, sweep)
+
+    def fetch(self, sweep: str, place: Path) -> list[Path]:
+        """Copies of the results of a sweep's jobs, without their pictures: result folders, in their order."""
+        for run in self._runs(sweep, "tags.kind = 'job'"):
+            if any(file.path == "result.json" for file in self.client.list_artifacts(run.info.run_id)):
+                copy = place / run.data.tags["job"] / "result"
+                copy.mkdir(parents=True, exist_ok=True)
+                for name in result_folder.TEXTS:
+                    self.client.download_artifacts(run.info.run_id, name, str(copy))
+        return result_folder.finished(place)
+
+    def _runs(self, sweep, condition):
+        token, where = None, f"tags.sweep = '{sweep}' and {condition}"
+        while True:
+            page = self.client.search_runs([self.experiment_id], where, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _create(self, sweep, kind, name, tags):
+        place = {"pid": str(os.getpid()), "host": socket.gethostname(), "mlflow.user": getpass.getuser()}
+        named = {"sweep": sweep, "kind": kind, "deepvis": __version__}
+        return self.client.create_run(
+            self.experiment_id, tags=place | named | dict(tags), run_name=name
+        ).info.run_id
+
+
+def mlflow(uri: str, artifacts: str | None, experiment: str) -> Mlflow:
+    """An MLflow store or server, made where it does not exist if artifacts are given; see `store.connect`."""
+    client, experiment_id = store.connect(uri, artifacts, experiment)
+    return Mlflow(client, experiment_id, uri if uri.startswith("http") else UI)

@@ -1,0 +1,132 @@
+"""A saved view: the state that makes MLflow's UI open straight on a sweep's comparison.
+
+MLflow's UI keeps a view in a tag of the experiment. Its format is undocumented: it was read from
+the UI's bundle and tried in a browser with MLflow 3.17.2 (tests/test_browser.py). Another version
+may ignore the view and show its defaults; nothing else depends on it.
+
+The one type this module deals in is a plain dict, the UI's state: what `state` makes, `tag` job_groups
+and `link` opens. A sweep's id is the view's key too, so it must be a valid MLflow tag key without
+quotes.
+"""
+
+import base64
+import json
+import time
+import zlib
+from collections.abc import Sequence
+from urllib.parse import quote
+
+PREFIX = "mlflow.sharedViewState."
+LIMIT = 8000
+
+# The UI has no setting for the size of images: the columns share the page's width, and an image is
+# as high as its column is wide. A card's height is fixed, so it can fit one width only: a window of
+# 1600 pixels leaves 780 to the images. In a wider one the card scrolls inside.
+WIDTH = 780
+SMALLEST = 150
+
+
+def state(
+    sweep: str,
+    image_keys: Sequence[str],
+    curves: Sequence[str],
+    params: Sequence[str],
+    *,
+    others: Sequence[str] = (),
+    runs: int = 4,
+) -> dict:
+    """The view of one sweep: curves above, below them the images, a row a key and a column a run.
+
+    `others` are names of further metrics and images, whose generated charts are to stay closed.
+
+    The UI shows the images of ten runs at most: the last ten that started. `runs` only sets the
+    height of the page.
+    """
+    row = max(SMALLEST, WIDTH // max(runs, 1))
+    lines = [
+        {
+            "uuid": f"line-{index}",
+            "type": "LINE",
+            "metricSectionId": "Curves",
+            "metricKey": curve,
+            "displayName": curve,
+            "xAxisKey": "step",
+            # Without this the UI draws smoothed curves.
+            "lineSmoothness": 0,
+        }
+        for index, curve in enumerate(curves)
+    ]
+    grid = {
+        "uuid": "grid",
+        "type": "IMAGE",
+        "metricSectionId": "Images",
+        "imageKeys": list(image_keys),
+        "step": 0,
+        "showRunParams": False,
+    }
+    return {
+        "searchFilter": f"tags.sweep = '{sweep}' and tags.kind = 'job'",
+        # The grid's columns run against the list, so the newest run comes first in the list.
+        "orderByKey": "attributes.start_time",
+        "orderByAsc": False,
+        "selectedColumns": [f"params.`{name}`" for name in params] + [f"metrics.`{name}`" for name in curves],
+        "runsHiddenMode": "SHOW_ALL",
+        "compareRunCharts": [*lines, grid],
+        "compareRunSections": [
+            _section("Curves", columns=min(len(curves), 3), height=360),
+            _section("Images", columns=1, height=160 + row * len(image_keys)),
+            *_generated([*image_keys, *curves, *others]),
+        ],
+        # Without this the UI sorts the sections by name.
+        "isAccordionReordered": True,
+    }
+
+
+def tag(sweep: str, name: str, view: dict) -> tuple[str, str]:
+    """The experiment's tag, key and value, that holds the view under a name people read.
+
+    The value stays under 8,000 characters: image keys that do not fit are dropped from the end.
+    """
+    value = _pack(name, view)
+    while len(value) >= LIMIT and any(chart.get("imageKeys") for chart in view["compareRunCharts"]):
+        charts = [
+            {**chart, "imageKeys": chart["imageKeys"][:-1]} if "imageKeys" in chart else chart
+            for chart in view["compareRunCharts"]
+        ]
+        view = {**view, "compareRunCharts": charts}
+        value = _pack(name, view)
+    return PREFIX + sweep, value
+
+
+def link(base: str, experiment_id: str, sweep: str) -> str:
+    """The address that opens the view.
+
+    The UI ignores the view when the address holds a filter or an order as well. It adds both itself
+    once it has opened the view, so pass this link on and not the one in the address bar.
+    """
+    return (
+        f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs"
+        f"?viewStateShareKey={quote(sweep, safe='')}"
+        "&compareRunsMode=CHART&workflowType=machine_learning"
+    )
+
+
+def _section(name: str, columns: int, height: int) -> dict:
+    size = {"columns": columns, "cardHeight": height}
+    return {"uuid": name, "name": name, "display": True, **size}
+
+
+def _generated(keys: Sequence[str]) -> list[dict]:
+    """Closed sections for the charts that the UI makes of every image and metric, by prefix."""
+    prefixes = {key.rpartition("/")[0] for key in keys} - {""}
+    return [
+        {"uuid": name, "name": name, "display": False}
+        for name in [*sorted(prefixes), "Model metrics", "System metrics"]
+    ]
+
+
+def _pack(name: str, view: dict) -> str:
+    packed = zlib.compress(json.dumps(view, separators=(",", ":")).encode(), 9)
+    text = "deflate;" + base64.b64encode(packed).decode()
+    now = int(time.time() * 1000)
+    return json.dumps({"name": name, "createdAt": now, "updatedAt": now, "state": text})

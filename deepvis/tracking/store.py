@@ -1,0 +1,102 @@
+"""A store: where MLflow keeps its runs, opened once, safely, or refused in one line."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from deepvis.core.errors import TrackingError
+
+
+def connect(uri: str, artifacts: str | None, experiment: str) -> tuple[Any, str]:
+    """Open an MLflow store, making it where it does not exist.
+
+    Args:
+      uri: ``sqlite:///folder/file.db`` or ``http://host:port``.
+      artifacts: folder for images and files; a server decides for itself. None: the store is only read.
+      experiment: name of the MLflow experiment.
+
+    Returns:
+      An ``MlflowClient``, and the experiment's id.
+
+    Raises:
+      TrackingError: the store cannot be opened; what was made on the way is gone again.
+    """
+    # Before the import, which reads them: no word to the network, no word to the terminal.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    try:
+        is_server = uri.startswith(("http://", "https://"))
+        if not is_server and not uri.startswith("sqlite:///"):
+            raise TrackingError("wanted sqlite:///folder/file.db or http://host:port")
+        if artifacts is None:
+            return _existing(uri, experiment)
+        if is_server:
+            return _client(uri, experiment, None)
+        return _local(uri, Path(uri.removeprefix("sqlite:///")), Path(artifacts), experiment)
+    except TrackingError as err:
+        raise TrackingError(f"tracker.uri={uri}: {err}") from err
+    except Exception as err:  # MLflow, SQLAlchemy, the disk and the network each fail in their own way
+        reason = str(err).strip().partition("\n")[0]
+        raise TrackingError(
+            f"tracker.uri={uri}: cannot open this tracking store ({reason}); "
+            "check the path, or take tracker=none"
+        ) from err
+
+
+def _local(uri: str, file: Path, artifacts: Path, experiment: str) -> tuple[Any, str]:
+    if file.exists() and not _is_sqlite(file):
+        raise TrackingError(f"{file} is not an SQLite database; move it away or choose another file")
+    lock = file.with_name(f".{file.name}.lock")
+    new = [p for p in (lock, file, *(q for q in (file.parent, *file.parent.parents))) if not p.exists()]
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Processes that create one store at once crash each other in its migrations.
+        with FileLock(lock):
+            opened = _client(uri, experiment, artifacts.resolve().as_uri())
+        artifacts.mkdir(parents=True, exist_ok=True)
+        return opened
+    except BaseException:
+        for path in new:
+            with suppress(OSError):  # not there, or another process has put something in it
+                path.rmdir() if path.is_dir() else path.unlink()
+        raise
+
+
+def _existing(uri: str, experiment: str) -> tuple[Any, str]:
+    if uri.startswith("sqlite:///") and not _is_sqlite(Path(uri.removeprefix("sqlite:///"))):
+        raise TrackingError("there is no such SQLite database")
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        raise TrackingError(f"it has no experiment {experiment!r}")
+    return client, found.experiment_id
+
+
+def _client(uri: str, experiment: str, artifacts: str | None) -> tuple[Any, str]:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    client = MlflowClient(tracking_uri=uri)
+    if client.get_experiment_by_name(experiment) is None:
+        with suppress(MlflowException):  # another process was faster
+            client.create_experiment(experiment, artifact_location=artifacts)
+    found = client.get_experiment_by_name(experiment)
+    if found.lifecycle_stage != "active":
+        raise TrackingError(
+            f"its experiment {experiment!r} was deleted; restore it in the UI, or name another with "
+            "tracker.experiment=..."
+        )
+    return client, found.experiment_id
+
+
+def _is_sqlite(file: Path) -> bool:
+    if not file.is_file():
+        return False
+    with file.open("rb") as stream:
+        return stream.read(16) in (b"SQLite format 3\0", b"")

@@ -1,0 +1,111 @@
+"""Laws of the engines that are not ours: the same sweep in other processes, with the same results.
+
+Real sweeps on real engines. No machine but this one is asked for anything.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from helpers.processes import TINY, entry_of, newest, pixels, runs_of, same, states, statuses
+
+from deepvis.results import result_folder
+from deepvis.sweeps import process_locks
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = str(Path(sys.executable).with_name("deepvis"))
+SWEPT = ["reg.decay=0.7,0.9", "reg.blur=0,3"]
+ENGINES = {
+    "joblib": ["hydra.launcher.n_jobs=4"],
+    "submitit_local": ["hydra.launcher.timeout_min=5"],
+    "ray": ["+hydra.launcher.ray.init.num_cpus=2"],
+}
+
+
+def needs(engine: str) -> None:
+    plugin = f"hydra_plugins.hydra_{engine.partition('_')[0]}_launcher"
+    if find_spec(plugin) is None:
+        pytest.skip(f"{plugin} is not installed: pip install deepvis[{engine.partition('_')[0]}]")
+
+
+def run_in(folder: Path, *typed: str) -> subprocess.CompletedProcess:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DEEPVIS", "HYDRA", "TF_", "MLFLOW"))}
+    # No network: whoever asks for a proxy or a name is told at once.
+    kept |= {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
+    kept |= {"NO_PROXY": f"127.0.0.1,localhost,{socket.gethostname()}"}
+    folder.mkdir(exist_ok=True)
+    return subprocess.run(
+        [SCRIPT, "-m", *typed], cwd=folder, env=kept, stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, timeout=240,
+    )  # fmt: skip
+
+
+def children_of(word: str) -> list[str]:
+    """Command lines of the processes that have this word in them or in their environment."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (place / "cmdline").read_bytes() + (place / "environ").read_bytes()
+        except OSError:
+            continue
+        if word.encode() in line and place.name != str(os.getpid()):
+            found.append((place / "cmdline").read_text().replace("\0", " "))
+    return found
+
+
+@pytest.fixture(scope="module")
+def packed(forker, tmp_path_factory):
+    """What the packed launcher makes of the same sweep."""
+    cwd = tmp_path_factory.mktemp("packed")
+    assert forker.run(cwd, "-m", *TINY, "tracker=none", *SWEPT).code == 0
+    return pixels(newest(cwd))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_another_engine_makes_the_store_once_loses_nothing_and_gives_the_same(engine, packed, tmp_path):
+    """Into a store that does not exist yet, which four processes must not make at once."""
+    needs(engine)
+    said = run_in(tmp_path, *TINY, *SWEPT, f"hydra/launcher={engine}", *ENGINES[engine])
+    assert (said.returncode, said.stderr) == (0, "")
+    folder = newest(tmp_path)
+    assert f"pictures  outputs/{folder.name}" in said.stdout
+    assert set(states(folder).values()) == {"FINISHED"}
+    assert statuses(tmp_path, folder.name) == sorted((name, "FINISHED") for name in states(folder))
+    same(pixels(folder), packed)
+    keys = {job["folder"]: job["key"] for job in entry_of(folder)["jobs"]}
+    assert {p.parent.name: result_folder.read(p).key for p in result_folder.finished(folder)} == keys
+    # Several processes of the engine ran them.
+    assert len({run.data.tags["pid"] for run in runs_of(tmp_path, folder.name)}) >= 2
+    # Nothing is left running: a cluster that was started for this sweep ends with it.
+    deadline = time.monotonic() + 20
+    while children_of(folder.name) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert children_of(folder.name) == []
+    # A worker may outlive the summary by a moment, and its lock with it; nobody is taken to be alive now.
+    assert not [p.name for p in (folder / ".alive").glob("*") if process_locks.holds(folder, p.name)]
+
+
+@pytest.mark.parametrize("engine", ["joblib"])
+def test_a_job_that_fails_in_another_process_is_listed_and_goes_into_the_exit_code(engine, forker, tmp_path):
+    needs(engine)
+    typed = [*TINY, "optimizer=sgd", "optimizer.learning_rate=100,3e38,50,2e38"]
+    said = run_in(tmp_path, *typed, f"hydra/launcher={engine}", *ENGINES[engine])
+    assert said.returncode == 1
+    folder = newest(tmp_path)
+    listed = [line for line in said.stdout.splitlines() if line.startswith("FAILED")]
+    broken = [name for name, state in states(folder).items() if state == "FAILED"]
+    assert len(broken) == len(listed) == 2
+    for name in broken:
+        assert any(name in line and "not finite: f000 at step" in line for line in listed)
+    assert (
+        sorted(status for _, status in statuses(tmp_path, folder.name)) == ["FAILED"] * 2 + ["FINISHED"] * 2
+    )
+    alone = tmp_path / "alone"
+    assert forker.run(alone, "-m", *typed, "tracker=none").code == 1
+    same(pixels(folder), pixels(newest(alone)))

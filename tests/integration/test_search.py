@@ -1,0 +1,132 @@
+"""A search by Optuna: its trials are ordinary jobs of a sweep, and it is told what they came to."""
+
+import numpy as np
+import pytest
+from helpers.configs import plain_of
+from helpers.processes import entry_of, newest, states, statuses
+from omegaconf import OmegaConf
+
+import deepvis
+from deepvis.ascent import validation
+from deepvis.config import schema
+from deepvis.core.errors import ConfigError
+from deepvis.report import figures, page
+from deepvis.results import result_folder
+
+SEARCH = ["-m", "hydra/sweeper=optuna", "hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=0",
+          "hydra.sweeper.n_trials=6", "hydra.sweeper.n_jobs=4"]  # fmt: skip
+TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=0-1", "size=16", "steps=2", "precision=float32"]
+DRAWN = ["reg.decay=interval(0.7,1.0)", "reg.blur=choice(0,3,5)"]
+TWO = ["objective_value=[final/activation,image/high_frequency]",
+       "hydra.sweeper.direction=[maximize,minimize]"]  # fmt: skip
+
+
+def figures_of(folder):
+    return [result_folder.read(place).figures for place in result_folder.finished(folder)]
+
+
+@pytest.mark.parametrize("launcher", ["packed", "basic"])
+def test_trials_are_jobs_of_a_sweep_and_the_best_is_the_best(launcher, forker, tmp_path):
+    said = forker.run(
+        tmp_path, *SEARCH, "hydra.sweeper.direction=maximize", f"hydra/launcher={launcher}", *TINY, *DRAWN
+    )
+    assert (said.code, said.err) == (0, "")
+    folder = newest(tmp_path)
+    assert len(states(folder)) == 6 and set(states(folder).values()) == {"FINISHED"}
+    assert statuses(tmp_path, folder.name) == sorted((name, "FINISHED") for name in states(folder))
+    keys = {job["folder"]: job["key"] for job in entry_of(folder)["jobs"]}
+    assert {p.parent.name: result_folder.read(p).key for p in result_folder.finished(folder)} == keys
+
+    told = OmegaConf.load(folder / "optimization_results.yaml")
+    heights = [figures["final/activation"] for figures in figures_of(folder)]
+    assert len(set(heights)) > 3 and told.best_value == max(heights)
+    frame = deepvis.results(folder=tmp_path / "outputs")
+    best = frame[frame["reg.decay"] == told.best_params["reg.decay"]]
+    assert len(best) == 2 and best["activation"].mean() == pytest.approx(told.best_value)
+    # A number that a search draws is long; a name is for reading.
+    assert all(len(name) < 30 and "decay=0." in name for name in states(folder))
+
+
+def test_of_two_values_the_front_is_told(forker, monkeypatch, tmp_path):
+    assert forker.run(tmp_path, *SEARCH, *TWO, *TINY, *DRAWN).code == 0
+    folder = newest(tmp_path)
+    found = np.array(
+        [[each["final/activation"], each["image/high_frequency"]] for each in figures_of(folder)]
+    )
+    on_front = [
+        not any(o[0] >= own[0] and o[1] <= own[1] and (o != own).any() for o in found) for own in found
+    ]
+    told = OmegaConf.load(folder / "optimization_results.yaml")
+    assert sorted(tuple(each["values"]) for each in told.solutions) == sorted(map(tuple, found[on_front]))
+    assert 0 < sum(on_front) < len(found)
+    assert "image/high_frequency against final/activation" in (folder / "report.html").read_text()
+    drawn = []
+    monkeypatch.setattr(figures, "tradeoff", lambda *given: drawn.append(given) or "")
+    page.make([folder], tmp_path)
+    points, names, axes, diamonds = drawn[0]
+    np.testing.assert_array_equal(points, found)
+    assert list(diamonds) == on_front and axes == ("final/activation", "image/high_frequency")
+    assert names == [result_folder.read(place).name for place in result_folder.finished(folder)]
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_a_trial_that_fails_is_reported_and_ends_the_search_unless_it_may(rate, forker, tmp_path):
+    typed = [
+        "optimizer=sgd",
+        "optimizer.learning_rate=choice(10.0,3e38)",
+        f"hydra.sweeper.max_failure_rate={rate}",
+    ]
+    said = forker.run(tmp_path, *SEARCH, "hydra.sweeper.direction=maximize", *TINY, *typed)
+    assert said.code == (0 if rate else 1)
+    ended = list(states(newest(tmp_path)).items())
+    assert len({state for _, state in ended}) == 2
+    for name, state in ended:
+        assert (state == "FAILED") == ("3e+38" in name or "3e38" in name)
+        assert (f"{name}: not finite" in said.err) == (state == "FAILED")
+    if rate:
+        told = OmegaConf.load(newest(tmp_path) / "optimization_results.yaml")
+        assert told.best_params["optimizer.learning_rate"] == 10
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        (["objective_value=final/activatoin"], "did you mean final/activation?"),
+        (["objective_value=[final/activation,sharpness]"], "objective_value=sharpness: valid: "),
+        (["resume=latest"], "no such sweep"),
+    ],
+)
+def test_a_mistake_is_one_line_before_anything_is_computed(typed, wanted, forker, tmp_path):
+    said = forker.run(tmp_path, "-m", *TINY, "reg.decay=0.8,0.9", *typed)
+    assert said.code == 1 and wanted in said.err and said.err.count("\n") == 1
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_search_cannot_be_taken_up_again(forker, tmp_path):
+    typed = [*SEARCH, "hydra.sweeper.direction=maximize", *TINY, *DRAWN]
+    assert forker.run(tmp_path, *typed).code == 0
+    was = entry_of(newest(tmp_path))
+    said = forker.run(tmp_path, *typed, "resume=latest")
+    assert said.code == 1 and "a search thinks up its jobs as it goes and cannot be taken up" in said.err
+    assert entry_of(newest(tmp_path)) == was
+
+
+def test_a_search_may_be_told_robustness_unless_it_is_left_out():
+    wanted = "objective_value=[image/robustness,image/retained_translation]"
+    validation.check(plain_of("model=tiny", "layer=block2_conv1", "layer.filters=0-3", wanted))
+    with pytest.raises(ConfigError, match="objective_value=image/robustness: valid: filters/"):
+        validation.check(
+            plain_of("model=tiny", "layer=block2_conv1", "layer.filters=0-3", wanted, "robustness=false")
+        )
+
+
+def test_a_figure_that_no_filter_has_is_told_as_nan(tmp_path):
+    (tmp_path / "result.json").write_text('{"figures": {"final/activation": 2.0}}')
+    assert result_folder.value(tmp_path, "final/activation") == 2.0
+    one, other = result_folder.value(tmp_path, ["image/robustness", "final/activation"])
+    assert np.isnan(one) and other == 2.0
+
+
+@pytest.mark.parametrize("typed", ["3.077402031400422e-09", "0.30774020314004"])
+def test_a_name_has_few_digits_of_a_number_that_was_drawn(typed):
+    assert schema.name([f"optimizer.learning_rate={typed}"]) == f"rate={float(typed):.4g}"

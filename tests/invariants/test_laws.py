@@ -1,0 +1,844 @@
+"""Laws that every member of a family keeps: regularizers, optimizers, objectives, starts; and the ascent.
+
+Members are found by listing conf/, so a new file is held to the laws without being named here. Everything is
+compared with `reference`, which is float64 and sees one image at a time.
+"""
+
+import functools
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import reference
+from helpers.configs import choices, config_of, parts_of
+from hydra.utils import get_method
+from omegaconf import OmegaConf
+from PIL import Image
+
+from deepvis.ascent import gradient_ascent, objectives, ops, optimizers, regularizers, specs
+from deepvis.core import names
+from deepvis.networks import vgg, weights
+
+MEAN = (123.68, 116.779, 103.939)
+
+# --- Regularizers ------------------------------------------------------------------------------------------
+
+# One way of switching each operator on; a new operator without a row here fails a test below.
+ON = {
+    "decay": ["reg.decay=0.8"],
+    "blur": ["reg.blur=3"],
+    "value": ["reg.value_percentile=33.3"],
+    "norm": ["reg.norm_percentile=30"],
+    "contribution": ["reg.contribution_percentile=60"],
+    "clip_pixels": ["reg.clip_pixels=true"],
+}
+EVERY = [override for overrides in ON.values() for override in overrides]
+CASES = {f"preset {name}": (f"reg={name}",) for name in choices("reg")}
+CASES |= {f"only {name}": tuple(overrides) for name, overrides in ON.items()}
+CASES |= {
+    "kernel of 1": ("reg.blur=1",),
+    "kernel of 5": ("reg.blur=5",),
+    "kernel larger than the image": ("reg.blur=41",),
+    "sigma 0.5": ("reg.blur_sigma=0.5",),
+    "sigma larger than the image": ("reg.blur_sigma=20",),
+    "box of 5": ("reg.blur=5", "reg.blur_kind=box"),
+    "box larger than the image": ("reg.blur=41", "reg.blur_kind=box"),
+    "blur every 3": ("reg.blur=3", "reg.blur_every=3"),
+    "percentile 99.9": ("reg.norm_percentile=99.9",),
+    "chain of all": tuple(EVERY),
+    "mix of all": (*EVERY, "reg.combine=mix"),
+    "weighted mix of all": (*EVERY, "reg.combine=mix", "reg.weights.decay=3", "reg.weights.blur=2.5",
+                            "reg.weights.value=0.5", "reg.weights.norm=0", "reg.blur_every=2"),
+    "mix of nothing": ("reg.combine=mix",),
+    "mix of weight 0": ("reg.combine=mix", "reg.decay=0.8", "reg.weights.decay=0"),
+}  # fmt: skip
+SIZES = (9, 16, 33)
+STEPS = (0, 1, 3, 4)
+
+
+def reg_of(case: str) -> dict:
+    return OmegaConf.to_container(config_of("model=tiny", "layer=block2_conv1", *CASES[case]).reg)
+
+
+def same_combine(case: str) -> list[str]:
+    """The cases that may share a batch with this one."""
+    return [name for name in CASES if reg_of(name)["combine"] == reg_of(case)["combine"]]
+
+
+def build(regs: list[dict], size: int, active=None) -> regularizers.Regularizer:
+    """A regularizer for a batch, each image with numbers of its own."""
+    active = frozenset().union(*map(specs.operators, regs)) if active is None else active
+    numbers = {
+        f"reg.{key}": np.array([reg[key] for reg in regs], np.float32)
+        for key, number in regs[0].items()
+        if isinstance(number, int | float) and not key.startswith("blur")
+    }
+    numbers |= {
+        f"reg.weights.{name}": np.array(
+            [reg["weights"][name] if name in specs.operators(reg) else 0 for reg in regs], np.float32
+        )
+        for name in regs[0]["weights"]
+    }
+    numbers["reg.blur_every"] = np.array([reg["blur_every"] for reg in regs], np.int32)
+    numbers["blur_matrix"] = np.stack(
+        [ops.blur_matrix(size, reg["blur_kind"], reg["blur"], reg["blur_sigma"]) for reg in regs]
+    )
+    return regularizers.build(
+        {k: tf.constant(v) for k, v in numbers.items()}, regs[0]["combine"], active, MEAN
+    )
+
+
+def applied(regs, image, grad, step, active=None) -> np.ndarray:
+    regularize = build(regs, image.shape[1], active)
+    return regularize(tf.constant(image), tf.constant(grad), tf.constant(step)).numpy()
+
+
+def noise(seed: int, *shape: int, scale: float = 60.0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, scale, shape).astype(np.float32)
+
+
+def ties(seed: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """An image and a gradient of four colours each: whole crowds of pixels tie, equal in every bit."""
+    which = np.random.default_rng(seed).integers(0, 4, (size, size))
+    return noise(seed, 4, 3)[which], noise(seed + 1, 4, 3)[which]
+
+
+def close(ours: np.ndarray, oracle: np.ndarray, relative: float = 1e-4) -> None:
+    """Within a part of the oracle's own scale, everywhere."""
+    assert ours.shape == oracle.shape
+    scale = np.abs(oracle).max() if oracle.size else 0.0
+    np.testing.assert_allclose(ours, oracle, rtol=0, atol=relative * scale)
+
+
+def bitwise(ours: np.ndarray, other: np.ndarray) -> None:
+    """Equal in every bit but the sign of a zero, which no pixel and no score can show."""
+    assert ours.dtype == other.dtype
+    np.testing.assert_array_equal(ours, other)
+
+
+def test_every_operator_has_a_case_here():
+    assert set(ON) == set(regularizers.OPERATORS) | {"clip_pixels"}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("case", CASES)
+def test_regularizer_equals_the_oracle(case, size):
+    reg = reg_of(case)
+    image, grad = noise(1, 3, size, size, 3), noise(2, 3, size, size, 3, scale=0.1)
+    image[1] += 100  # pixels beyond [0, 255]
+    image[2, : size // 2] = 0  # ties at zero, as after a clip
+    blur_before_clip = reg["combine"] == "chain" and {"blur"} < specs.operators(reg) - {
+        "decay",
+        "clip_pixels",
+    }
+    if (
+        not blur_before_clip
+    ):  # a blur breaks ties by rounding, and which pixel is then below is anyone's guess
+        tied = ties(3, size)
+        constant = np.full((size, size, 3), 7.25, np.float32)
+        image, grad = (
+            np.stack([*a, *b]) for a, b in ((image, (tied[0], constant)), (grad, (tied[1], constant)))
+        )
+    for step in STEPS:
+        ours = applied([reg] * len(image), image, grad, step)
+        for i in range(len(image)):
+            oracle = reference.regularize(
+                image[i].astype(float), grad[i].astype(float), step, reg, np.array(MEAN)
+            )
+            close(ours[i], oracle)
+
+
+@pytest.mark.parametrize("combine", ["chain", "mix"])
+@pytest.mark.parametrize("name", ON)
+def test_a_neutral_number_is_the_identity(name, combine):
+    """Even where a neighbour uses the operator: image 0 has every knob off, image 1 this one on."""
+    off, on = reg_of("preset none"), reg_of(f"only {name}")
+    image, grad = noise(4, 2, 17, 17, 3, scale=200), noise(5, 2, 17, 17, 3)
+    for step in STEPS:
+        found = applied([off | {"combine": combine}, on | {"combine": combine}], image, grad, step)
+        assert found[0].tobytes() == image[0].tobytes()
+        assert (found[1] != image[1]).any()
+
+
+def test_all_operators_at_their_neutral_numbers_are_the_identity():
+    image, grad = noise(6, 2, 12, 12, 3, scale=200), noise(7, 2, 12, 12, 3)
+    for combine in ("chain", "mix"):
+        off = reg_of("preset none") | {"combine": combine}
+        assert applied([off, off], image, grad, 0, frozenset(ON)).tobytes() == image.tobytes()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_regularizer_packed_equals_alone(case):
+    """Beside images with other numbers, whose operators its own config leaves out of the graph."""
+    names = same_combine(case)
+    regs = [reg_of(name) for name in names]
+    i = names.index(case)
+    for size in (16, 33):
+        image = noise(8, len(regs), size, size, 3)
+        grad = noise(9, len(regs), size, size, 3, scale=0.1)
+        for step in (0, 1):
+            packed = applied(regs, image, grad, step)
+            alone = applied(regs[i : i + 1], image[i : i + 1], grad[i : i + 1], step)
+            bitwise(packed[i], alone[0])
+
+
+@pytest.mark.parametrize("case", ["preset none", "mix of all"])
+def test_permuting_the_batch_permutes_the_regularized_images(case):
+    regs = [reg_of(name) for name in same_combine(case)]
+    image, grad = noise(10, len(regs), 17, 17, 3), noise(11, len(regs), 17, 17, 3)
+    order = np.random.default_rng(0).permutation(len(regs))
+    whole = applied(regs, image, grad, 0)
+    bitwise(applied([regs[i] for i in order], image[order], grad[order], 0), whole[order])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("case", CASES)
+def test_a_regularizer_keeps_nan_to_its_own_image(case, value):
+    reg = reg_of(case)
+    image, grad = noise(12, 3, 13, 13, 3), noise(13, 3, 13, 13, 3)
+    clean = applied([reg] * 3, image, grad, 0)
+    image[1, 2:9, ::2], grad[1, 5] = value, np.nan
+    bitwise(applied([reg] * 3, image, grad, 0)[[0, 2]], clean[[0, 2]])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_regularizer_mutates_no_argument(case):
+    image, grad = tf.Variable(noise(14, 2, 12, 12, 3)), tf.Variable(noise(15, 2, 12, 12, 3))
+    before = image.numpy().copy(), grad.numpy().copy()
+    build([reg_of(case)] * 2, 12)(image, grad, tf.constant(0))
+    bitwise(image.numpy(), before[0])
+    bitwise(grad.numpy(), before[1])
+
+
+def test_the_chain_goes_in_the_order_of_yosinski():
+    """Each pair of neighbours in the chain does not commute on these images, so the order can be seen."""
+    order = ["decay", "blur", "value", "norm", "contribution", "clip_pixels"]
+    assert [*regularizers.OPERATORS, "clip_pixels"] == order
+    image, grad = noise(16, 1, 16, 16, 3, scale=150), noise(17, 1, 16, 16, 3)
+    every = {"decay": 0.5, "blur": 5, "value_percentile": 40, "norm_percentile": 50,
+             "contribution_percentile": 60, "clip_pixels": True}  # fmt: skip
+    reg = reg_of("preset none") | every
+    oracle = reference.regularize(image[0].astype(float), grad[0].astype(float), 0, reg, np.array(MEAN))
+    close(applied([reg], image, grad, 0)[0], oracle)
+
+
+# --- Percentiles -------------------------------------------------------------------------------------------
+
+
+def values_of(kind: str, n: int) -> np.ndarray:
+    rng = np.random.default_rng(n)
+    if kind == "ties":
+        return rng.integers(0, 6, n).astype(np.float32)
+    return np.abs(rng.normal(0, 30, n)).astype(np.float32)
+
+
+def below(values: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Every percentile of one set of values at once: [n], [Q] -> [Q, n]."""
+    return (
+        1
+        - ops.from_percentile(
+            tf.constant(np.tile(values, (len(q), 1))), tf.constant(q.astype(np.float32))
+        ).numpy()
+    )
+
+
+@pytest.mark.parametrize("kind", ["distinct", "ties"])
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 64, 100, 507, 1000, 1024, 3072])
+def test_from_percentile_is_numpys(n, kind):
+    """Every whole q, and fractions; none of these n has a rank that is whole only in exact arithmetic."""
+    values = values_of(kind, n)
+    q = np.concatenate([np.arange(100), np.random.default_rng(0).uniform(0, 100, 40)]).astype(np.float32)
+    # In float64, where NumPy's interpolation between two values cannot round onto one of them.
+    wanted = np.stack([values < np.percentile(values.astype(np.float64), float(each)) for each in q])
+    np.testing.assert_array_equal(below(values, q), wanted)
+
+
+@pytest.mark.parametrize("kind", ["distinct", "ties"])
+@pytest.mark.parametrize("n", [2, 11, 26, 51, 101, 201, 301, 2601, 10201])
+def test_from_percentile_takes_a_whole_rank_as_whole(n, kind):
+    """q (n - 1) / 100 is whole for many q here, 28 x 50 / 100 say: rounding upwards would clip one pixel
+    too many. Images of 51 px and 101 px have 2601 and 10201 pixels."""
+    values = values_of(kind, n)
+    q = np.arange(100)
+    ranks = [math.ceil(Fraction(int(each) * (n - 1), 100)) for each in q]
+    np.testing.assert_array_equal(below(values, q), values < np.sort(values)[ranks][:, None])
+
+
+def test_from_percentile_selects_nothing_at_zero():
+    for n in (1, 5, 999):
+        assert not below(values_of("ties", n), np.zeros(3)).any()
+
+
+# --- Blur matrix -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 16, 33])
+@pytest.mark.parametrize("size", [1, 3, 5, 7, 31, 101])
+def test_blur_matrix_is_scipys_blur_of_a_line(n, size):
+    line = np.random.default_rng(n).normal(0, 50, (n, 1, 1))
+    line = np.repeat(line, 3, axis=1)  # constant across: only rows blur
+    for kind, oracle in (("gaussian", reference.blur_by_size), ("box", reference.box)):
+        close(ops.blur_matrix(n, kind, size, 0) @ line[:, 0, 0], oracle(line, size)[:, 1, 0], 1e-6)
+    close(
+        ops.blur_matrix(n, "gaussian", 0, size / 7) @ line[:, 0, 0],
+        reference.blur_by_sigma(line, size / 7)[:, 1, 0],
+        1e-6,
+    )
+
+
+RULES = [name for name in choices("optimizer") if name != "lbfgs"]  # a line search has no single step
+
+# --- Optimizers --------------------------------------------------------------------------------------------
+
+
+def rule_of(name: str) -> dict[str, float]:
+    """A step rule's numbers in conf/optimizer."""
+    numbers = OmegaConf.to_container(
+        config_of("model=tiny", "layer=block2_conv1", f"optimizer={name}").optimizer
+    )
+    return {k: float(v) for k, v in numbers.items() if k != "_target_"}
+
+
+def update(name: str, numbers: dict[str, np.ndarray], grad: np.ndarray) -> np.ndarray:
+    target = config_of("model=tiny", "layer=block2_conv1", f"optimizer={name}").optimizer["_target_"]
+    rule = get_method(target)(**{k: tf.constant(v, tf.float32) for k, v in numbers.items()})
+    return _once(rule, tf.constant(grad)).numpy()
+
+
+def _once(rule, grad):
+    """Its first step."""
+    return rule.update(grad, (tf.zeros_like(grad),) * rule.slots, tf.constant(0))[0]
+
+
+def rule_batch(name: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Six images with numbers and gradients of their own, one of them zero, one tiny, one huge."""
+    grad = noise(20, 6, 15, 15, 3, scale=1.0)
+    grad *= np.array([1e-4, 0.02, 1.0, 0.0, 1e-7, 1e4], np.float32)[:, None, None, None]
+    factors = np.array([1.0, 0.5, 2.0, 1.0, 3.0, 0.1])
+    return {k: (v * factors).astype(np.float32) for k, v in rule_of(name).items()}, grad
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_step_rule_equals_the_oracle(name):
+    numbers, grad = rule_batch(name)
+    for i, ours in enumerate(update(name, numbers, grad)):
+        own = {k: float(v[i]) for k, v in numbers.items()}
+        close(ours, reference.STEP_RULES[name](grad[i].astype(float), **own))
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_step_rule_packed_equals_alone_in_any_order(name):
+    numbers, grad = rule_batch(name)
+    packed = update(name, numbers, grad)
+    order = np.array([3, 5, 0, 4, 1, 2])
+    bitwise(update(name, {k: v[order] for k, v in numbers.items()}, grad[order]), packed[order])
+    for i in range(len(grad)):
+        own = {k: v[i : i + 1] for k, v in numbers.items()}
+        bitwise(update(name, own, grad[i : i + 1]), packed[i : i + 1])
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_step_rule_keeps_nan_to_its_own_image(name):
+    numbers, grad = rule_batch(name)
+    clean = update(name, numbers, grad)
+    broken = grad.copy()
+    broken[2, 3, 3, 1] = np.nan
+    found = update(name, numbers, broken)
+    assert np.isnan(found[2]).any()
+    bitwise(np.delete(found, 2, 0), np.delete(clean, 2, 0))
+    assert np.isfinite(clean).all()
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_step_rule_of_rate_zero_stands_still(name):
+    numbers, grad = rule_batch(name)
+    still = {k: np.zeros_like(v) for k, v in numbers.items()}
+    assert not update(name, still, grad).any()
+
+
+def test_adam_remembers_as_the_paper_says_packed_as_alone_whatever_theta_is():
+    """Six steps, images with numbers of their own, theta of two axes and of four."""
+    for shape in ((5, 7), (5, 4, 4, 3)):
+        grads = [noise(50 + t, *shape, scale=10.0 ** (t - 2)) for t in range(6)]
+        numbers = {
+            "learning_rate": np.float32([1, 0.05, 3, 1, 2]),
+            "beta_1": np.float32([0.9, 0, 0.5, 0.9, 0.99]),
+            "beta_2": np.float32([0.999, 0.9, 0.5, 0, 0.99]),
+            "epsilon": np.float32([1e-8] * 4 + [1]),
+        }
+
+        def walk(rows, grads=grads, numbers=numbers):
+            rule = optimizers.adam(**{k: tf.constant(v[rows]) for k, v in numbers.items()})
+            memory, deltas = (tf.zeros_like(grads[0][rows]),) * rule.slots, []
+            for t, grad in enumerate(grads):
+                delta, memory = rule.update(tf.constant(grad[rows]), memory, tf.constant(t))
+                deltas.append(delta.numpy())
+            return np.stack(deltas, axis=1)
+
+        packed = walk(np.arange(5))
+        for i in range(5):
+            own = {k: float(v[i]) for k, v in numbers.items()}
+            oracle = reference.adam_steps([grad[i].astype(float) for grad in grads], **own)
+            close(packed[i], np.stack(oracle), 1e-3)
+            bitwise(walk(np.array([i]))[0], packed[i])
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_step_rule_mutates_no_argument(name):
+    numbers, grad = rule_batch(name)
+    variables = {k: tf.Variable(v) for k, v in numbers.items()}
+    held = tf.Variable(grad)
+    target = config_of("model=tiny", "layer=block2_conv1", f"optimizer={name}").optimizer["_target_"]
+    _once(get_method(target)(**variables), held)
+    bitwise(held.numpy(), grad)
+    for k, v in numbers.items():
+        bitwise(variables[k].numpy(), v)
+
+
+# --- Objectives --------------------------------------------------------------------------------------------
+
+OBJECTIVES = [(name, pre) for name in ("channel",) for pre in (True, False)]
+
+
+def goal(name: str, layer: str, filters, pre: bool) -> objectives.Objective:
+    target = config_of("model=tiny", "layer=block2_conv1", f"objective={name}").objective["_target_"]
+    return get_method(target)(layer, tf.cast(filters, tf.int32), pre_activation=pre)
+
+
+def maps(batch: int, channels: int = 16) -> dict[str, objectives.Activation]:
+    pre = noise(30, batch, 5, 7, channels, scale=3.0)
+    return {"it": objectives.Activation(tf.constant(pre), tf.nn.relu(pre)),
+            "other": objectives.Activation(tf.constant(pre + 100), tf.constant(pre + 100))}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "pre"), OBJECTIVES)
+def test_score_equals_the_oracle(name, pre):
+    filters = [0, 10, 3, 3]
+    seen = maps(4)
+    ours = goal(name, "it", filters, pre)(seen).numpy()
+    chosen = (seen["it"].pre if pre else seen["it"].post).numpy().astype(float)
+    close(ours, np.array([reference.score(chosen[i], k) for i, k in enumerate(filters)]))
+
+
+def test_reading_equals_the_oracle_and_ties_share_a_rank():
+    filters = [0, 10, 3, 3, 4]
+    seen = maps(5)
+    pre = seen["it"].pre.numpy()
+    pre[4, :, :, 4:8] = pre[4, :, :, 4:5]  # four channels tie: none is above another
+    seen = {"it": objectives.Activation(tf.constant(pre), tf.nn.relu(pre))}
+    read = objectives.reading("it", tf.constant(filters))(seen)
+    post = np.maximum(pre, 0).astype(float)
+    close(read.activation.numpy(), np.array([reference.score(post[i], k) for i, k in enumerate(filters)]))
+    bitwise(read.rank.numpy(), np.float32([reference.rank(pre[i], k) for i, k in enumerate(filters)]))
+    wanted = np.array([reference.margin(pre[i], k) for i, k in enumerate(filters)])
+    np.testing.assert_allclose(read.margin.numpy(), wanted, rtol=1e-3, atol=1e-4)
+    assert ((read.margin.numpy() > 0) <= (read.rank.numpy() == 0)).all()
+    tops = objectives.reading("it", tf.constant(pre.mean((1, 2)).argmax(1).astype(np.int32)))(seen)
+    assert not tops.rank.numpy().any()
+
+
+@pytest.mark.parametrize("channels", [8, 11, 12, 16, 64])
+@pytest.mark.parametrize(("name", "pre"), OBJECTIVES)
+def test_an_objective_packed_equals_alone_in_any_order(name, pre, channels):
+    """However many channels: a sum whose order depends on an image's place in memory would tell."""
+    filters, order = np.array([4, 0, 7, 4, 6]), np.array([4, 2, 0, 1, 3])
+    seen = maps(5, channels)
+
+    def some(rows):
+        picked = {k: objectives.Activation(*(tf.gather(m, rows) for m in v)) for k, v in seen.items()}
+        return goal(name, "it", filters[rows], pre)(picked).numpy()
+
+    packed = some(np.arange(5))
+    bitwise(some(order), packed[order])
+    for i in range(5):
+        bitwise(some(np.array([i])), packed[i : i + 1])
+
+
+@pytest.mark.parametrize(("name", "pre"), OBJECTIVES)
+def test_an_objective_keeps_nan_to_its_own_image(name, pre):
+    seen = maps(3)
+    clean = goal(name, "it", [1, 2, 3], pre)(seen).numpy()
+    broken = seen["it"].pre.numpy()
+    broken[1] = np.nan
+    found = goal(name, "it", [1, 2, 3], pre)(
+        {"it": objectives.Activation(broken, broken * (broken > 0))}
+    ).numpy()
+    assert np.isnan(found[1])
+    bitwise(found[[0, 2]], clean[[0, 2]])
+
+
+# --- Starts ------------------------------------------------------------------------------------------------
+
+
+def start(name: str, size: int, seed: int, index: int, mean: np.ndarray, path: Path) -> np.ndarray:
+    given = OmegaConf.to_container(
+        config_of("model=tiny", "layer=block2_conv1", f"start={name}", *_path(name, path)).start
+    )
+    numbers = {k: v for k, v in given.items() if k not in ("_target_", "display")}
+    return get_method(given["_target_"])(size, seed, index, mean, **numbers)
+
+
+def _path(name: str, path: Path) -> list[str]:
+    return [f"start.path='{path}'"] if name == "picture" else []
+
+
+@pytest.fixture
+def photo(tmp_path) -> Path:
+    pixels = np.random.default_rng(3).integers(0, 256, (40, 62, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def pink(size: int, seed: int, index: int, sigma: float) -> np.ndarray:
+    """White noise whose Fourier coefficients are divided by frequency, and all by one number."""
+    whole = np.abs(np.fft.fftfreq(size))
+    divisor = np.sqrt(whole[:, None] ** 2 + whole[None, :] ** 2)
+    divisor[0, 0] = np.inf
+    divisor *= np.sqrt((divisor**-2.0).mean())
+    white = np.random.default_rng([seed, index]).normal(0.0, 1.0, (size, size, 3))
+    maps = [np.fft.ifft2(np.fft.fft2(white[:, :, c]) / divisor) for c in range(3)]
+    assert max(np.abs(each.imag).max() for each in maps) < 1e-9
+    return sigma * np.stack([each.real for each in maps], axis=2)
+
+
+def test_pink_noise_falls_as_one_over_frequency_and_has_its_deviation():
+    many = np.stack([start("pink", 64, 0, index, np.zeros(3), Path()) for index in range(40)])
+    assert many.std() == pytest.approx(10, rel=0.03)
+    np.testing.assert_allclose(many.mean((1, 2)), 0, atol=1e-5)
+    power = (np.abs(np.fft.fft2(many, axes=(1, 2))) ** 2).mean((0, 3))
+    low, high = power[0, [4, 5, 6]].mean(), power[0, [16, 20, 24]].mean()
+    assert np.sqrt(low / high) == pytest.approx(4, rel=0.15)
+
+
+@pytest.mark.parametrize("channels", [1, 5])
+@pytest.mark.parametrize("name", choices("start"))
+def test_a_start_has_as_many_channels_as_the_mean(name, channels, photo):
+    """And each has a draw of its own; a picture of one is its lightness, one of five is none."""
+    mean = np.linspace(100, 120, channels).astype(np.float32)
+    if name == "picture" and channels == 5:
+        with pytest.raises(ValueError, match="this network's input 5"):
+            start(name, 40, 3, 7, mean, photo)
+        return
+    image = start(name, 40, 3, 7, mean, photo)
+    assert image.shape == (40, 40, channels)
+    if name == "picture":
+        with Image.open(photo) as file:
+            close(image[:, :, 0], np.asarray(file.convert("L"), float)[:, 11:51] - 100, 1e-6)
+    else:
+        assert len(np.unique(image[20, 20])) == channels
+
+
+@pytest.mark.parametrize("size", [40, 17, 96])
+@pytest.mark.parametrize("name", choices("start"))
+def test_start_equals_the_oracle(name, size, photo):
+    oracles = {
+        "noise": lambda: reference.noise(size, 3, 7, 0.0, 20.0),
+        "raw_noise": lambda: reference.noise(size, 3, 7, 128.0, 148.0),
+        "gaussian": lambda: reference.gaussian(size, 3, 7, 10.0),
+        "pink": lambda: pink(size, 3, 7, 10.0),
+        "picture": lambda: reference.picture(size, photo, np.array(MEAN)),
+    }
+    ours = start(name, size, 3, 7, np.array(MEAN, np.float32), photo)
+    assert ours.dtype == np.float32
+    # Pillow scales a crop with a look at the pixels around it, which the oracle has cut off.
+    inner = slice(6, -6) if name == "picture" and size != 40 else slice(None)
+    close(ours[inner, inner], oracles[name]()[inner, inner], 1e-6)
+
+
+@pytest.mark.parametrize("name", choices("start"))
+def test_a_start_depends_on_its_seed_and_filter_alone_and_mutates_nothing(name, photo):
+    mean = np.array(MEAN, np.float32)
+    first = start(name, 12, 1, 2, mean, photo)
+    start(name, 12, 9, 9, mean, photo)
+    np.random.seed(0)  # the global generator is nobody's
+    bitwise(start(name, 12, 1, 2, mean, photo), first)
+    bitwise(mean, np.array(MEAN, np.float32))
+    for seed, index in ((1, 3), (2, 2), (2, 1)):
+        other = start(name, 12, seed, index, mean, photo)
+        assert (other == first).all() if name == "picture" else (other != first).mean() > 0.9
+
+
+def test_a_picture_is_turned_as_its_camera_says(tmp_path):
+    pixels = np.random.default_rng(3).integers(0, 256, (20, 30, 3)).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
+    Image.fromarray(np.rot90(pixels, -1)).save(tmp_path / "upright.png")
+    mean = np.array(MEAN, np.float32)
+    turned, upright = (start("picture", 20, 0, 0, mean, tmp_path / f"{n}.png") for n in ("turned", "upright"))
+    bitwise(turned, upright)
+
+
+# --- The ascent --------------------------------------------------------------------------------------------
+
+BLOCKS = [[8], [12, 16]]
+LAYER = "block2_conv2"
+TINY = {
+    "name": "tiny",
+    "blocks": BLOCKS,
+    "mean": MEAN,
+    "weights": {"_target_": "deepvis.networks.weights.seeded"},
+}
+FILTERS = np.array([0, 5, 9, 15, 2], np.int32)
+
+
+@functools.cache
+def tiny() -> vgg.Model:
+    with tf.init_scope():  # whichever test, and whichever trace, asks first
+        return vgg.vgg(TINY, [LAYER], 16, "float32")
+
+
+def parts(
+    hyper, pre: bool = True, optimizer: str = "normalized", active=frozenset(), combine="chain"
+) -> gradient_ascent.Parts:
+    own = goal("channel", LAYER, hyper["filter"], pre)
+    read = objectives.reading(LAYER, hyper["filter"])
+
+    def measure(image):
+        seen = tiny().activations(image, [LAYER])
+        return own(seen), *read(seen)
+
+    rule = get_method(f"deepvis.ascent.optimizers.{optimizer}")
+    numbers = {k.removeprefix("optimizer."): v for k, v in hyper.items() if k.startswith("optimizer.")}
+    made = rule(**numbers)
+
+    def same(image):
+        return image
+
+    def remember(theta):
+        return (tf.zeros_like(theta),) * made.slots
+
+    regularize = regularizers.build(hyper, combine, active, MEAN)
+    return gradient_ascent.Parts(same, same, same, measure, remember, made.update, regularize)
+
+
+def hyper_of(n: int, **changes) -> dict[str, np.ndarray]:
+    base = {"filter": FILTERS[:n], "steps": np.full(n, 12, np.int32)}
+    base |= {
+        "optimizer.learning_rate": np.full(n, 0.9, np.float32),
+        "reg.decay": np.full(n, 0.97, np.float32),
+    }
+    return {k: tf.constant(v) for k, v in (base | changes).items()}
+
+
+def climb(made, image, hyper, *chunks: int) -> tuple[gradient_ascent.State, dict[str, np.ndarray]]:
+    """The state at the end of 12 steps, or of these chunks, and everything recorded."""
+    state, records = made.begin(tf.constant(image), hyper), []
+    for n in chunks or (12,):
+        if n:
+            state, record = gradient_ascent.climb(made, state, [hyper] * n)
+            records.append(record)
+    state, last, _ = made.finish(state, made.show(state.theta, hyper), hyper)
+    records.append(gradient_ascent.Record(*(values[None] for values in last)))
+    stacked = {
+        name: np.concatenate([getattr(r, name) for r in records]) for name in gradient_ascent.Record._fields
+    }
+    return tf.nest.map_structure(lambda each: each.numpy(), state), stacked
+
+
+def same_row(one, i, other, j) -> None:
+    """Image i of one ascent is image j of another: in its state and in all that was recorded."""
+    for name in ("theta", "best_score", "best_theta", "alive"):
+        bitwise(getattr(one[0], name)[i], getattr(other[0], name)[j])
+    for name, values in one[1].items():
+        n = min(len(values), len(other[1][name]))
+        n -= len(values) != len(other[1][name])  # the shorter one's last row was measured without a gradient
+        bitwise(values[:n, i], other[1][name][:n, j])
+
+
+@functools.cache
+def decaying() -> object:
+    return gradient_ascent.compiled(functools.partial(parts, active=frozenset({"decay"})))
+
+
+def starts(n: int) -> np.ndarray:
+    return np.random.default_rng(40).uniform(0, 20, (n, 24, 24, 3)).astype(np.float32)
+
+
+def test_no_gradient_leaks_between_images():
+    image = tf.constant(starts(3))
+    for pre in (True, False):
+        own = goal("channel", LAYER, [0, 5, 9], pre)
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(image)
+            score = own(tiny().activations(image, [LAYER]))
+            each = [score[i] for i in range(3)]
+        for i in range(3):
+            grad = tape.gradient(each[i], image).numpy()
+            assert grad[i].any()
+            assert not np.delete(grad, i, 0).any()
+
+
+def test_changed_numbers_and_other_chunks_do_not_retrace():
+    made = gradient_ascent.compiled(functools.partial(parts, active=frozenset({"decay"})))
+    state = made.begin(tf.constant(starts(3)), hyper_of(3))
+    changes = [
+        {},
+        {"reg.decay": np.float32([0.5, 1, 0.9])},
+        {"optimizer.learning_rate": np.float32([1, 2, 3])},
+        {"filter": np.int32([7, 7, 1])},
+        {"steps": np.int32([1, 99, 3])},
+    ]
+    for n, change in enumerate(changes, start=1):
+        state, record = gradient_ascent.climb(made, state, [hyper_of(3, **change)] * n)
+        assert len(record.score) == n
+        made.finish(state, made.show(state.theta, hyper_of(3)), hyper_of(3, **change))
+    assert int(state.step) == sum(range(1, len(changes) + 1))
+    traced = (made.begin, made.advance, made.show, made.finish)
+    assert [each.experimental_get_tracing_count() for each in traced] == [1] * 4
+
+
+def test_any_chunks_make_the_same_ascent():
+    whole = climb(decaying(), starts(2), hyper_of(2))
+    parted = climb(decaying(), starts(2), hyper_of(2), 1, 5, 4, 2)
+    for i in range(2):
+        same_row(whole, i, parted, i)
+
+
+def test_an_ascent_packed_equals_alone_in_any_order():
+    changes = {
+        "steps": np.int32([12, 3, 12, 7, 1]),
+        "reg.decay": np.float32([1, 0.8, 0.95, 0.9, 0.99]),
+        "optimizer.learning_rate": np.float32([0.9, 2, 0.3, 0.9, 5]),
+    }
+    numbers = hyper_of(5, **changes)
+    packed = climb(decaying(), starts(5), numbers)
+    order = np.array([3, 0, 4, 2, 1])
+    permuted = climb(decaying(), starts(5)[order], {k: tf.gather(v, order) for k, v in numbers.items()})
+    for i in range(5):
+        same_row(permuted, list(order).index(i), packed, i)
+        row = slice(i, i + 1)
+        steps = int(changes["steps"][i])
+        # Alone it ends right after its own last step: what it did beside longer neighbours is nothing more.
+        alone = climb(decaying(), starts(5)[row], {k: v[row] for k, v in numbers.items()}, steps)
+        same_row(alone, 0, packed, i)
+
+
+def test_an_image_that_is_done_stands_still_and_is_measured_on():
+    numbers = hyper_of(3, steps=np.int32([4, 12, 0]))
+    state, record = climb(decaying(), starts(3), numbers)
+    early, _ = climb(decaying(), starts(3), numbers, 4)
+    bitwise(state.theta[0], early.theta[0])
+    bitwise(state.theta[2], starts(3)[2])
+    assert (state.theta[1] != early.theta[1]).any()
+    for values in record.values():
+        assert (values[4:-1, 0] == values[4, 0]).all() and (values[:-1, 2] == values[0, 2]).all()
+    assert len(np.unique(record["score"][:, 1])) == 13
+
+
+@pytest.mark.parametrize("rate", [1e30, 3e37, 3e38])
+def test_an_image_that_explodes_freezes_alone_at_its_last_finite_state(rate):
+    made = gradient_ascent.compiled(functools.partial(parts, optimizer="sgd"))
+    rates = np.float32([50, rate, 100])
+    image = starts(3)
+    exploding = climb(made, image, hyper_of(3, **{"optimizer.learning_rate": rates}))
+    calm = climb(made, image, hyper_of(3, **{"optimizer.learning_rate": np.float32([50, 50, 100])}))
+    for i in (0, 2):
+        same_row(exploding, i, calm, i)
+    state, record = exploding
+    assert np.isfinite(state.theta).all()
+    assert state.alive[[0, 2]].all() and state.alive[1] == record["alive"][-1, 1]
+    if rate > 1e37:
+        assert not state.alive[1]
+        dead = int((~record["alive"][:, 1]).argmax())
+        assert not record["alive"][dead:, 1].any()  # there is no way back
+        before, _ = climb(made, image, hyper_of(3, **{"optimizer.learning_rate": rates}), dead)
+        bitwise(state.theta[1], before.theta[1])
+
+
+def test_an_image_whose_score_is_no_number_freezes_alone():
+    """Pixels fall below zero, where the score is not defined: it is NaN while the image is still finite."""
+
+    def falling(hyper):
+        def measure(image):
+            score = -tf.reduce_mean(tf.where(image < 0, np.nan, image), axis=[1, 2, 3])
+            return score, score, score, score, score
+
+        rate = tf.reshape(hyper["optimizer.learning_rate"], [-1, 1, 1, 1])
+        return parts_of(measure, lambda grad, memory, step: (rate * grad, memory))
+
+    made = gradient_ascent.compiled(falling)
+    image = np.random.default_rng(0).uniform(4, 9, (3, 2, 2, 3)).astype(np.float32)
+    mixed = climb(made, image, hyper_of(3, **{"optimizer.learning_rate": np.float32([1, 30, 2])}))
+    alone = climb(made, image[[0, 2]], hyper_of(2, **{"optimizer.learning_rate": np.float32([1, 2])}))
+    for i, j in ((0, 0), (2, 1)):
+        same_row(mixed, i, alone, j)
+    state, record = mixed
+    dead = int((~record["alive"][:, 1]).argmax())
+    assert (
+        0 < dead < 12 and np.isnan(record["score"][dead, 1]) and np.isfinite(record["score"][:dead, 1]).all()
+    )
+    assert (
+        np.isfinite(state.theta[1]).all()
+        and (record["image_rms"][dead:, 1] == record["image_rms"][dead, 1]).all()
+    )
+    assert state.best_score[1] == record["score"][:dead, 1].max()
+
+
+def test_a_start_that_is_no_number_stays_and_harms_nobody():
+    image = starts(3)
+    clean = climb(decaying(), image, hyper_of(3))
+    broken = image.copy()
+    broken[1, 4, 4, 0] = np.nan
+    found = climb(decaying(), broken, hyper_of(3))
+    for i in (0, 2):
+        same_row(found, i, clean, i)
+    bitwise(found[0].theta[1], broken[1])
+    assert not found[1]["alive"][:, 1].any()
+
+
+def test_the_best_image_is_that_of_the_highest_score_in_the_history():
+    """Decay pulls some scores down again, so that the best is neither always the last nor the first."""
+    numbers = hyper_of(5, **{"reg.decay": np.float32([1, 0.7, 0.9, 0.3, 0.8]),
+                             "optimizer.learning_rate": np.float32([0.9, 0.9, 5, 0.01, 2])})  # fmt: skip
+    state, record = climb(decaying(), starts(5), numbers)
+    when = record["score"].argmax(axis=0)
+    assert len(set(when)) > 1 and (when < 12).any() and (when > 0).any()
+    bitwise(state.best_score, record["score"].max(axis=0))
+    for i, t in enumerate(when):
+        at, _ = climb(decaying(), starts(5), numbers, int(t))
+        bitwise(state.best_theta[i], at.theta[i])
+
+
+def test_only_its_own_last_measurement_counts_for_the_best_image():
+    """Else an image packed with longer ones might keep another than alone, by the last bit of a score."""
+    made = decaying()
+    numbers = hyper_of(3, steps=np.int32([0, 4, 9]))
+    image = tf.constant(starts(3))
+    start = made.begin(image, numbers)._replace(step=tf.constant(4))
+    early, _, _ = made.finish(start, image, numbers)
+    np.testing.assert_array_equal(np.isfinite(early.best_score), [True, True, False])
+    on, _ = made.advance(start, numbers)
+    np.testing.assert_array_equal(np.isfinite(on.best_score), [False, False, True])
+
+
+@pytest.mark.parametrize("pre", [True, False])
+@pytest.mark.parametrize("optimizer", RULES)
+def test_the_score_rises(optimizer, pre):
+    made = gradient_ascent.compiled(functools.partial(parts, optimizer=optimizer, pre=pre))
+    numbers = {f"optimizer.{k}": np.full(5, v, np.float32) for k, v in rule_of(optimizer).items()}
+    hyper = hyper_of(5)
+    del hyper["optimizer.learning_rate"]
+    _, record = climb(made, starts(5), hyper | {k: tf.constant(v) for k, v in numbers.items()})
+    score, moves = record["score"], record["gradient_rms"][0] > 0
+    assert moves.sum() >= 4  # behind the ReLU a filter may be silent
+    assert (score[-1] > score[0])[moves].all()
+    assert (np.diff(score[:, moves], axis=0) > 0).mean() > 0.8
+
+
+def test_a_record_shows_what_a_step_saw_before_it_moved():
+    state, record = climb(decaying(), starts(2), hyper_of(2))
+    for t in (0, 6, 12):
+        at, _ = climb(decaying(), starts(2), hyper_of(2), t)
+        for i in range(2):
+            pre, post = reference.forward(
+                at.theta[i], weights.seeded(names.shapes(BLOCKS, LAYER)).layers, LAYER
+            )
+            close(record["score"][t, i], np.array(reference.score(pre, FILTERS[i])))
+            close(record["activation"][t, i], np.array(reference.score(post, FILTERS[i])))
+            close(record["image_rms"][t, i], np.sqrt(np.mean(at.theta[i].astype(float) ** 2)))
+            assert record["rank"][t, i] == reference.rank(pre, FILTERS[i])
+    assert state.step == 12

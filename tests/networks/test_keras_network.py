@@ -1,0 +1,430 @@
+"""Laws of Keras networks: their activations are Keras' own; the model is left as it was."""
+
+import random
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import digits
+from helpers.configs import config_of
+
+from deepvis import networks
+from deepvis.ascent import validation
+from deepvis.core.errors import ConfigError, WeightsError
+from deepvis.networks import keras_models, keras_network, vgg
+from deepvis.sweeps import jobs
+
+of = keras.layers
+SAME = {"mean": 0, "scale": 1}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return digits.make_digits(tmp_path_factory.mktemp("digits"))
+
+
+def centred(pixels, how):
+    return tf.constant(pixels - np.float32(how.centre))
+
+
+def theirs(model, pixels, *names):
+    """Outputs of layers as Keras computes them: an inference of its own sub-model."""
+    sub = keras.Model(model.inputs, [model.get_layer(name).output for name in names])
+    return [np.asarray(each) for each in sub(pixels, training=False)]
+
+
+def close(ours, wanted):
+    wanted = np.asarray(wanted)
+    wanted = wanted if wanted.ndim == 4 else wanted[:, None, None]
+    assert np.shape(ours) == wanted.shape and ours.dtype == tf.float32
+    np.testing.assert_allclose(ours, wanted, rtol=1e-5, atol=1e-5 * np.abs(wanted).max())
+
+
+def seen_in(model, name, pixels, precision="float32"):
+    """A layer's activation for inputs as they are."""
+    network = keras_network.of(model, SAME, [name], pixels.shape[1], precision)
+    return network.activations(tf.constant(pixels - np.float32(127.5)), [name])[name]
+
+
+# --- activations --------------------------------------------------------------------------------------------
+
+
+def test_activations_of_a_trained_network_are_keras_own(trained):
+    _, model = trained
+    how = networks.read(digits.PREPROCESS, 1)
+    pixels = digits.pictures()[0][:7]
+    layers = ["stem", "stem_bn", "a", "a_relu", "b", "add", "out", "down", "top", "logits"]
+    ours = keras_network.of(model, how, layers, 8, "float32").activations(centred(pixels, how), layers)
+    assert list(ours) == layers
+    seen = dict(zip(layers, theirs(model, (pixels - 80) / 95, *layers), strict=True))
+    behind = {"a": "a_relu", "add": "out"}  # what each is before the nonlinearity that alone reads it
+    for name in layers:
+        close(ours[name].post, seen[behind.get(name, name)])
+    for before, after in behind.items():
+        for name in (before, after):
+            close(ours[name].pre, seen[before])
+            assert (np.minimum(ours[name].pre, 0) < 0).any()
+    for name in ("stem_bn", "b", "down"):  # read by two, by a sum, by a convolution: no nonlinearity
+        close(ours[name].pre, seen[name])
+    for name, fed in (("stem", (pixels - 80) / 95), ("top", seen["down"])):
+        kernel, bias = model.get_layer(name).get_weights()
+        padding = model.get_layer(name).padding.upper()
+        close(ours[name].pre, tf.nn.conv2d(fed, kernel, 1, padding) + bias)
+
+
+def test_the_pre_activation_of_a_softmax_is_the_logit(trained):
+    _, model = trained
+    how = networks.read(digits.PREPROCESS, 1)
+    pixels, target = digits.pictures()
+    network = keras_network.of(model, how, ["logits"], 8, "float32")
+    pre, post = network.activations(centred(pixels[:300], how), ["logits"])["logits"]
+    kernel, bias = model.get_layer("logits").get_weights()
+    flat = theirs(model, (pixels[:300] - 80) / 95, "flat", "top")[0]
+    close(pre, flat @ kernel + bias)
+    close(post, model((pixels[:300] - 80) / 95))
+    assert (np.argmax(pre[:, 0, 0], axis=1) == target[:300]).mean() > 0.9
+
+
+def test_a_network_is_cut_and_never_computes_what_lies_above():
+    image = keras.Input((8, 8, 1))
+    x = of.Conv2D(4, 3, name="low")(image)
+    x = of.Flatten()(of.Conv2D(4, 3, strides=8, name="high")(x))
+    model = keras.Model(image, of.Dense(2)(x))
+    network = keras_network.of(model, SAME, ["low"], 3, "float32")
+    assert network.activations(tf.zeros([1, 3, 3, 1]), ["low"])["low"].pre.shape == (1, 1, 1, 4)
+
+
+def test_any_size_takes_the_same_weights():
+    model = keras.Sequential([keras.Input((16, 16, 3)), of.Conv2D(5, 3, activation="tanh", name="c")])
+    pixels = np.random.default_rng(0).normal(size=(2, 23, 23, 3)).astype(np.float32)
+    kernel, bias = model.get_layer("c").get_weights()
+    seen = keras_network.of(model, SAME, ["c"], 23, "float32").activations(
+        tf.constant(pixels - 127.5), ["c"]
+    )["c"]
+    wanted = tf.nn.conv2d(pixels, kernel, 1, "VALID") + bias
+    np.testing.assert_allclose(seen.pre, wanted, atol=1e-4)
+    np.testing.assert_allclose(seen.post, np.tanh(wanted), atol=1e-4)
+
+
+def test_nested_models_shared_layers_and_operations_are_followed():
+    inner_image = keras.Input((None, None, 3))
+    inner = keras.Model(inner_image, of.Conv2D(4, 3, activation="relu", name="c")(inner_image), name="inner")
+    image = keras.Input((9, 9, 3))
+    shared = of.Conv2D(4, 1, name="shared")
+    x = inner(image, training=False)
+    x = keras.ops.relu(shared(x) + shared(2 * x))
+    head = keras.Sequential([of.GlobalAveragePooling2D(name="gap"), of.Dense(3, name="d")], name="head")
+    model = keras.Model(image, head(x))
+    assert {"inner/c", "shared", "head/gap", "head/d"} <= keras_network.table(model).keys()
+    pixels = np.random.default_rng(1).uniform(0, 255, (2, 9, 9, 3)).astype(np.float32)
+    names = ["inner/c", "shared", "head/d"]
+    ours = keras_network.of(model, SAME, names, 9, "float32").activations(tf.constant(pixels - 127.5), names)
+    close(ours["head/d"].pre, model(pixels))
+    close(ours["inner/c"].post, inner(pixels))
+    close(ours["shared"].pre, shared(inner(pixels)))  # where it is called first
+    (relu,) = [n for n, layer in keras_network.table(model).items() if layer.kind == "relu"]
+    both = keras_network.of(model, SAME, [relu], 9, "float32").activations(
+        tf.constant(pixels - 127.5), [relu]
+    )[relu]
+    close(both.pre, shared(inner(pixels)) + shared(2 * inner(pixels)))
+
+
+def test_dropout_is_off_and_batch_norm_uses_what_it_has_learnt():
+    image = keras.Input((4, 4, 2))
+    x = of.BatchNormalization(name="bn")(of.Dropout(0.9, name="drop")(image), training=True)
+    model = keras.Model(image, x)
+    model.get_layer("bn").set_weights(
+        [np.array([2.0, 3]), np.array([1.0, 0]), np.array([5.0, 0]), np.array([4.0, 1])]
+    )
+    pixels = np.random.default_rng(2).normal(size=(3, 4, 4, 2)).astype(np.float32)
+    seen = keras_network.of(model, SAME, ["bn"], 4, "float32").activations(
+        tf.constant(pixels - 127.5), ["bn"]
+    )["bn"]
+    wanted = np.array([2.0, 3]) * (pixels - [5, 0]) / np.sqrt(np.array([4.0, 1]) + 1e-3) + [1, 0]
+    np.testing.assert_allclose(seen.pre, wanted, atol=1e-3)
+
+
+def test_bfloat16_comes_near_and_comes_out_as_float32(trained):
+    _, model = trained
+    how = networks.read(digits.PREPROCESS, 1)
+    image = centred(digits.pictures()[0][:5], how)
+    exact, rough = (
+        keras_network.of(model, how, ["logits"], 8, p).activations(image, ["logits"])["logits"].pre
+        for p in ("float32", "bfloat16")
+    )
+    assert rough.dtype == tf.float32
+    off = np.abs(rough - exact).max() / np.abs(exact).max()
+    assert 1e-6 < off < 0.03
+
+
+def test_pixels_are_scaled_before_they_are_rounded():
+    """A Rescaling inside the network stays exact: bfloat16 has no 129.25."""
+    image = keras.Input((2, 2, 1))
+    model = keras.Model(image, of.Rescaling(1.0, offset=-129.0, name="r")(image))
+    seen = keras_network.of(model, SAME, ["r"], 2, "bfloat16").activations(
+        tf.fill([1, 2, 2, 1], 1.75), ["r"]
+    )["r"]
+    assert float(seen.pre[0, 0, 0, 0]) == 0.25
+
+
+# --- nothing is changed -------------------------------------------------------------------------------------
+
+
+def test_a_model_in_hand_and_the_callers_keras_are_left_as_they_were(trained):
+    _, model = trained
+    before = model.get_weights()
+    nodes = [len(layer._inbound_nodes) for layer in model.layers]
+    activations = [getattr(layer, "activation", None) for layer in model.layers]
+    keras.config.set_dtype_policy("mixed_float16")
+    random.seed(5)
+    try:
+        wanted = random.Random(5).random()
+        network = keras_network.of(model, digits.PREPROCESS, ["stem", "logits"], 8, "bfloat16")
+        network.activations(tf.zeros([2, 8, 8, 1]), ["stem"])
+        keras_models._made.cache_clear()
+        keras_models.layers({"name": "MobileNet"})
+        assert keras.config.dtype_policy().name == "mixed_float16" and random.random() == wanted
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert [len(layer._inbound_nodes) for layer in model.layers] == nodes
+    assert [getattr(layer, "activation", None) for layer in model.layers] == activations
+    for ours, theirs_ in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs_)
+
+
+def test_random_weights_repeat_and_so_do_names():
+    digests, names = set(), set()
+    for _ in range(2):
+        keras_models._made.cache_clear()
+        keras_models._weighted.cache_clear()
+        keras_models._known.cache_clear()
+        read = keras_models.weighted({"name": "MobileNet", "weights": None})
+        digests.add((read.digest, read.source))
+        names.add(frozenset(keras_models.names({"name": "MobileNet"})))
+        of.Conv2D(1, 1)  # counts on, as a user's own layers do
+        random.random()
+    assert len(digests) == len(names) == 1
+
+
+# --- the table ----------------------------------------------------------------------------------------------
+
+
+def zoo():
+    """Networks with every kind of geometry, their image free in size."""
+    image = keras.Input((None, None, 2))
+    x = of.Conv2D(3, 5, strides=2, padding="same", name="a")(image)
+    x = of.ZeroPadding2D(((1, 2), (2, 1)), name="pad")(x)
+    x = of.DepthwiseConv2D(3, strides=2, name="b")(x)
+    y = of.SeparableConv2D(4, (1, 3), padding="same", dilation_rate=2, name="c")(x)
+    z = of.Conv2D(4, 1, name="d")(x)
+    x = of.Concatenate(name="cat")([y, z, of.Add(name="sum")([y, z])])
+    x = of.MaxPooling2D(3, 2, name="pool")(x)
+    yield keras.Model(image, of.AveragePooling2D(2, 1, padding="same", name="avg")(x))
+    x = of.Conv2DTranspose(3, 4, strides=2, padding="same", name="up")(
+        of.Conv2D(4, 2, strides=2, name="a")(image)
+    )
+    x = of.Conv2DTranspose(3, 3, strides=2, name="up2")(x)
+    x = of.UpSampling2D((2, 3), name="up3")(of.Cropping2D(1, name="crop")(x))
+    yield keras.Model(image, of.Conv2DTranspose(2, 3, strides=2, output_padding=1, name="up4")(x))
+    gate = of.Reshape((1, 1, 2))(of.Dense(2)(of.GlobalAveragePooling2D(name="gap")(image)))
+    yield keras.Model(image, of.Conv2D(3, 3, name="last")(of.Multiply(name="gated")([image, gate])))
+
+
+@pytest.mark.parametrize("model", zoo(), ids=lambda model: model.layers[-1].name)
+def test_sides_and_smallest_images_are_those_of_keras_static_shapes(model):
+    """By asking Keras at each size: the smallest is where it first gives every map below a pixel."""
+    from deepvis.networks import keras_graph, receptive_fields
+
+    network = keras_graph.flat(model)
+    for call in network.calls:
+        smallest = keras_network.table(model)[call.name].smallest
+        for size in range(1, 40):
+            at, whole = {0: (1, size, size, 2)}, True
+            try:
+                for below in keras_graph.below(network, call.writes):
+                    came = [at[slot] for slot in below.reads.values()]
+                    out = below.layer.compute_output_shape(came if len(came) > 1 else came[0])
+                    at[below.writes[0]] = tuple(out)
+                    whole = whole and min(out[1:3]) > 0
+            except ValueError:  # Keras refuses a map without a pixel
+                whole = False
+            assert whole == (size >= smallest), (call.name, size)
+            if whole and len(out) == 4:
+                extents = {0: receptive_fields.Extent(np.full((2, 1), size), np.ones(2), np.ones(2))}
+                for below in keras_graph.below(network, call.writes):
+                    one = receptive_fields._through(below, [extents[slot] for slot in below.reads.values()])
+                    extents[below.writes[0]] = one
+                assert tuple(one.sides[:, 0]) == tuple(out[1:3]), (call.name, size)
+
+
+def test_receptive_fields_are_as_wide_as_gradients_reach():
+    """All weights positive, so no two paths cancel; in the middle, so no border cuts."""
+    image = keras.Input((None, None, 1))
+    x = y = of.Conv2D(2, 3, strides=2, name="a")(image)
+    x = of.Conv2D(2, 3, padding="same", dilation_rate=2, name="b")(x)
+    x = of.Add(name="sum")([x, of.Conv2D(2, 1, name="short")(y)])
+    x = of.AveragePooling2D(2, name="pool")(x)
+    x = of.DepthwiseConv2D((1, 5), padding="same", name="wide")(x)
+    x = of.Conv2DTranspose(2, 4, strides=2, padding="same", name="up")(x)
+    model = keras.Model(image, of.UpSampling2D(2, name="near")(x))
+    for layer in model.layers:
+        layer.set_weights([np.ones_like(w) for w in layer.get_weights()])
+    known = keras_network.table(model)
+    assert list(known) == ["a", "b", "short", "sum", "pool", "wide", "up", "near"]
+    network = keras_network.of(model, SAME, list(known), 96, "float32")
+    for name, layer in known.items():
+        reached = []
+        for place in (20, 21, 22, 23):  # an upsampled unit's neighbours may see less
+            x = tf.zeros([1, 96, 96, 1])
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                maps = network.activations(x, [name])[name].pre
+                unit = tf.reduce_sum(maps[:, place * maps.shape[1] // 48, maps.shape[2] * place // 48])
+            grad = tape.gradient(unit, x)[0, ..., 0].numpy() != 0
+            reached += [np.ptp(np.flatnonzero(grad.any(axis=axis))) + 1 for axis in (0, 1)]
+        assert max(reached) == layer.field, name
+
+
+def test_what_lies_behind_a_flattening_takes_one_size(trained):
+    known = keras_network.table(trained[1])
+    assert (known["top"].exactly, known["top"].smallest) == (None, 6)
+    assert (known["logits"].exactly, known["logits"].smallest, known["logits"].field) == (8, 8, None)
+    pooled = keras.Sequential(
+        [keras.Input((8, 8, 1)), of.Conv2D(4, 3), of.GlobalMaxPooling2D(), of.Dense(3, name="d")]
+    )
+    assert keras_network.table(pooled)["d"][3:] == (None, None, 3, None)
+
+
+# --- configs ------------------------------------------------------------------------------------------------
+
+
+def of_file(path, *overrides):
+    typed = ("model=file", f"model.path={path}", "layer=named", "precision=float32", *overrides)
+    return config_of(*typed)
+
+
+def test_a_file_becomes_a_job_and_a_network(trained, tmp_path):
+    path, model = trained
+    preprocess = "model.preprocess={mean: 80, scale: 95}"
+    cfg = of_file(path, "layer.name=logits", "layer.filters=all", "size=8", preprocess)
+    validation.check(cfg)
+    job = jobs.make(cfg, [], tmp_path)
+    assert (job.cfg.model.name, list(job.cfg.model.mean), job.filters) == ("digits", [80.0], tuple(range(10)))
+    assert jobs.make(job.cfg, [], tmp_path).key == job.key  # resolved once is resolved
+    plain = {key: job.cfg.model[key] for key in job.cfg.model} | {"preprocess": digits.PREPROCESS}
+    network = vgg.file(plain, ["logits"], 8, "float32")
+    assert network.mean == (80.0,) and network.tags["weights.source"] == "path"
+    assert network.tags["weights.digest"] == networks.digest(plain, "logits") == keras_network.digest(model)
+    pixels = digits.pictures()[0][:5]
+    seen = network.activations(tf.constant(pixels - 80), ["logits"])["logits"].post
+    np.testing.assert_allclose(seen[:, 0, 0], model((pixels - 80) / 95), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["layer.name=logits", "size=8", "layer.filters=10"], "logits has 10 units"),
+        (["layer.name=logits", "size=16"], "size=16: .*8 px and no other; set size=8"),
+        (["layer.name=top", "size=5"], "too small for top, .*wanted 6 px"),
+        (["layer.name=tpo", "size=8"], "has no such layer; did you mean top"),
+        (["layer.name=block5_conv1", "size=8"], "choose one with layer.name"),
+        (["layer.name=top", "size=8", "model.preprocess=torch"], "3 channels, this network has 1"),
+        (["layer.name=top", "size=8", "model.preprocess=auto"], "only keras.applications tell"),
+        (["layer.name=top", "size=8", "model.mean=[1,2]"], "model.mean="),
+    ],
+    ids=lambda each: each[0] if isinstance(each, list) else "",
+)  # fmt: skip
+def test_mistakes_with_a_file_are_named_in_one_line(trained, overrides, says):
+    cfg = of_file(trained[0], "layer.filters=0", *overrides)
+    with pytest.raises(ConfigError, match=says) as error:
+        validation.check(cfg)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_a_file_with_code_is_loaded_only_if_it_is_allowed(suffix, tmp_path, trained):
+    image = keras.Input((4, 4, 3))
+    model = keras.Model(image, of.Lambda(lambda x: 2 * x, name="twice")(of.Conv2D(2, 1, name="c")(image)))
+    path = tmp_path / f"code.{suffix}"
+    model.save(path)
+    cfg = of_file(path, "layer.name=twice", "layer.filters=0", "size=4")
+    with pytest.raises(ConfigError, match=r"model\.allow_code=true") as error:
+        validation.check(cfg)
+    assert "\n" not in str(error.value)
+    keras.config.enable_unsafe_deserialization()  # what the caller allows himself is not allowed here
+    try:
+        with pytest.raises(ConfigError, match=r"model\.allow_code=true"):
+            keras_models.layers({"path": path, "allow_code": False})
+    finally:
+        keras.src.backend.common.global_state.set_global_attribute("safe_mode_saving", None)
+    plain = {"path": str(path), "allow_code": True, "preprocess": "none", "mean": None}
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, 4, 4, 3)).astype(np.float32)
+    seen = vgg.file(plain, ["twice"], 4, "float32").activations(tf.constant(pixels - 127.5), ["twice"])
+    close(seen["twice"].pre, 2 * model.get_layer("c")(pixels))
+
+
+def test_files_that_are_no_model_are_refused_in_one_line(tmp_path):
+    (tmp_path / "text.keras").write_text("hello")
+    (tmp_path / "text.h5").write_text("hello")
+    (tmp_path / "text.txt").write_text("hello")
+    for name, says in (("text.keras", "not a model"), ("text.h5", "not a model"), ("text.txt", "not a model"),
+                       ("none.keras", "no such file"), ("", "no such file")):  # fmt: skip
+        with pytest.raises(ConfigError, match=says) as error:
+            validation.check(of_file(tmp_path / name, "layer.name=x", "layer.filters=0"))
+        assert "\n" not in str(error.value) and str(error.value).startswith("model.path=")
+
+
+def test_models_without_a_graph_or_with_two_images_are_refused():
+    class Code(keras.Model):
+        def call(self, x):
+            return x
+
+    one = keras.Input((4, 4, 3))
+    for model, says in (
+        (Code(), "only code"),
+        (keras.Sequential([of.Conv2D(1, 1)]), "not built yet"),
+        (keras.Model([one, keras.Input((4, 4, 3), name="two")], of.Conv2D(1, 1)(one)), "wanted one image"),
+        (keras.Sequential([keras.Input((3,)), of.Dense(1)]), "wanted one image"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            keras_network.table(model)
+
+
+def test_a_layer_without_channels_is_named_as_such(tmp_path):
+    image = keras.Input((4, 4, 3))
+    model = keras.Model(image, of.Dense(2)(of.Flatten()(of.Reshape((16, 3), name="rows")(image))))
+    model.save(tmp_path / "rows.keras")
+    with pytest.raises(ConfigError, match="rows: a layer without channels"):
+        validation.check(of_file(tmp_path / "rows.keras", "layer.name=rows", "layer.filters=0", "size=4"))
+
+
+def test_weights_of_an_application_come_from_a_file_or_are_refused(tmp_path):
+    model = keras_models.weighted({"name": "MobileNet", "weights": None}).model
+    own = keras.models.clone_model(model)
+    own.set_weights([np.full_like(w, k) for k, w in enumerate(model.get_weights())])
+    own.save_weights(tmp_path / "w.weights.h5")
+    read = keras_models.weighted({"name": "MobileNet", "weights": str(tmp_path / "w.weights.h5")})
+    assert (read.digest, read.source, read.verified) == (keras_network.digest(own), "path", False)
+    assert read.digest != keras_network.digest(model)
+    with pytest.raises(WeightsError, match=r"no weights of MobileNetV2: .*whole network") as error:
+        keras_models.weighted({"name": "MobileNetV2", "weights": str(tmp_path / "w.weights.h5")})
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"), [("MobileNetV2", "block_5_add"), ("ResNet50V2", "conv2_block1_out"),
+                        pytest.param("ResNet50", "conv3_block1_out", marks=pytest.mark.slow)]
+)  # fmt: skip
+def test_applications_give_keras_own_activations(name, layer):
+    plain = {"name": name, "weights": None, "preprocess": "auto", "mean": None}
+    network = vgg.application(plain, [layer], 64, "float32")
+    model = keras_models.weighted(plain).model
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
+    sub = keras.Model(model.inputs, model.get_layer(layer).output)
+    free = keras.models.clone_model(sub, input_tensors=[keras.Input((64, 64, 3))])
+    free.set_weights(sub.get_weights())
+    home = {"MobileNetV2": "mobilenet_v2", "ResNet50V2": "resnet_v2", "ResNet50": "resnet"}[name]
+    wanted = free(getattr(keras.applications, home).preprocess_input(pixels.copy()), training=False)
+    seen = network.activations(tf.constant(pixels - np.float32(network.mean)), [layer])[layer]
+    np.testing.assert_allclose(seen.post, wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max())

@@ -1,0 +1,218 @@
+"""Laws of deepvis.results.result_folder: what was written is what is read, and a folder is whole or not there."""
+
+import errno
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deepvis.core import images
+from deepvis.core.files import write_csv
+from deepvis.results import result_folder
+from deepvis.results.result_folder import Pictures, Result
+
+FILTERS = (3, 0, 512)
+STEPS = 4
+
+
+def example(seed=0):
+    rng = np.random.default_rng(seed)
+    history = {name: rng.normal(0, 1, (STEPS + 1, 3)).astype(np.float32) for name in ("score", "rank")}
+    history["score"][2, 1] = np.nan
+    history["alive"] = rng.random((STEPS + 1, 3)) > 0.3
+    result = Result(
+        name="decay=0.8 blur=3", key="0123456789ab", layer="block5_conv1", filters=FILTERS,
+        ends=("converged", "stuck", "diverged"), params={"reg.decay": "0.8", "steps": STEPS, "seed": seed},
+        tags={"weights.digest": "abc", "ü": "ø"}, figures={"final/score": 1.25}, history=history,
+        features={"post": np.ones((3, 16))},
+        twins={"score": rng.normal(0, 1, (2, STEPS + 1, 3)), "sparsity": np.ones((2, 3))},
+        metrics={"sparsity": np.array([0.25, np.nan, 1.0]), "saturation": np.zeros(3)},
+        config=f"seed: {seed}\nname: é\n",
+    )  # fmt: skip
+
+    def three():
+        return [rng.integers(0, 256, (6, 6, 3), dtype=np.uint8) for _ in FILTERS]
+
+    return result, Pictures(
+        final=three(), best=three(), progress={2: three(), 4: three()}, twins=[three(), three()]
+    )
+
+
+def same(read, wrote):
+    assert tuple(read.filters) == tuple(wrote.filters) and tuple(read.ends) == tuple(wrote.ends)
+    for field in ("name", "key", "layer", "config", "params", "tags", "figures"):
+        assert getattr(read, field) == getattr(wrote, field), field
+    for ours, theirs in ((getattr(read, kind), getattr(wrote, kind)) for kind in result_folder.ARRAYS):
+        assert ours.keys() == theirs.keys()
+        for name, values in theirs.items():
+            assert ours[name].dtype == values.dtype
+            np.testing.assert_array_equal(ours[name], values)
+
+
+def tree(folder):
+    """Every file below a folder, and what is in it."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def pixels(path):
+    with Image.open(path) as file:
+        return np.asarray(file)
+
+
+def test_what_was_written_is_what_is_read(tmp_path):
+    result, pictures = example()
+    folder = result_folder.write(tmp_path / "0_job", result, pictures)
+    same(result_folder.read(folder), result)
+
+
+def test_every_picture_is_where_the_layout_says_and_nothing_else_is(tmp_path):
+    result, pictures = example()
+    folder = result_folder.write(tmp_path / "0_job", result, pictures)
+    assert folder == tmp_path / "0_job" / "result"
+    wanted = {"gallery.png": images.gallery(pictures.final), "best.png": images.gallery(pictures.best)}
+    for place, seen in {
+        "filters": pictures.final,
+        "best": pictures.best,
+        "progress/step_00002": pictures.progress[2],
+        "progress/step_00004": pictures.progress[4],
+        "twins/1": pictures.twins[0],
+        "twins/2": pictures.twins[1],
+    }.items():
+        wanted |= {
+            f"{place}/f003.png": seen[0],
+            f"{place}/f000.png": seen[1],
+            f"{place}/f512.png": seen[2],
+        }
+    for place, picture in wanted.items():
+        np.testing.assert_array_equal(pixels(folder / place), picture, err_msg=place)
+    assert set(tree(tmp_path / "0_job")) == {f"result/{name}" for name in [*wanted, *result_folder.TEXTS]}
+    json.loads((folder / "result.json").read_text(), parse_constant=pytest.fail)
+
+
+def test_the_documented_layout_is_the_real_one(tmp_path):
+    """The header of outcome.py is what a person reads: a line a file, and a file a line."""
+    result, pictures = example()
+    folder = result_folder.write(tmp_path, result, pictures)
+    heads = [
+        line.split("   ")[0].split() for line in result_folder.__doc__.splitlines() if line.startswith("  ")
+    ]
+    told = {Path(place).parts[0] for head in heads for place in head}
+    assert told == {path.name for path in folder.iterdir()}
+
+
+def fail_at(monkeypatch, owner, name, k, failure):
+    """Make the k-th call of a function fail, after it has done half its work where that is writing."""
+    own, calls = getattr(owner, name), []
+
+    def fails(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == k:
+            raise failure
+        return own(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, fails)
+    return calls
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+STAGES = (
+    # 2 galleries, then 3 pictures of 6 kinds: each is a call of images.save
+    [(images, "save", k) for k in range(1, 21)]
+    + [(np, "savez_compressed", k) for k in range(1, 5)]
+    + [(json, "dumps", 1)]
+    + [(Path, "write_text", 1), (Path, "write_text", 2)]
+    + [(Path, "mkdir", k) for k in range(1, 4)]
+)
+NAMES = [f"{owner.__name__}.{name}-{k}" for owner, name, k in STAGES]
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["first", "again"])
+@pytest.mark.parametrize(("owner", "name", "k"), STAGES, ids=NAMES)
+def test_a_failure_anywhere_leaves_what_was_there(tmp_path, monkeypatch, owner, name, k, before):
+    old, pictures = example(1)
+    if before:
+        result_folder.write(tmp_path, old, pictures)
+    was = tree(tmp_path)
+    calls = fail_at(monkeypatch, owner, name, k, FULL)
+    with pytest.raises(OSError, match="No space left"):
+        result_folder.write(tmp_path, *example(2))
+    monkeypatch.undo()
+    assert len(calls) >= k
+    assert tree(tmp_path) == was
+    assert [p.name for p in tmp_path.iterdir()] == (["result"] if before else [])
+    # And the disk having room again, it works.
+    same(result_folder.read(result_folder.write(tmp_path, *example(2))), example(2)[0])
+
+
+def test_the_stages_above_are_all_there_are(tmp_path, monkeypatch):
+    calls = fail_at(monkeypatch, images, "save", 0, FULL)
+    result_folder.write(tmp_path, *example())
+    assert len(calls) == len([1 for owner, *_ in STAGES if owner is images])
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_a_rename_that_fails_leaves_the_old_result(tmp_path, monkeypatch, k):
+    """Replacing a result takes two renames: the old one must not be lost between them."""
+    old, pictures = example(1)
+    result_folder.write(tmp_path, old, pictures)
+    was, own, calls = tree(tmp_path), Path.replace, []
+
+    def fails(self, target):
+        if self.suffix != ".png" and self.parent == tmp_path:  # not the renames of single pictures
+            calls.append(self)
+            if len(calls) == k:
+                raise OSError(errno.EIO, "Input/output error")
+        return own(self, target)
+
+    monkeypatch.setattr(Path, "replace", fails)
+    with pytest.raises(OSError, match="Input/output"):
+        result_folder.write(tmp_path, *example(2))
+    monkeypatch.undo()
+    assert len(calls) >= k
+    assert tree(tmp_path) == was
+
+
+def test_an_interrupt_leaves_nothing_half_written(tmp_path, monkeypatch):
+    fail_at(monkeypatch, images, "save", 5, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        result_folder.write(tmp_path, *example())
+    assert tree(tmp_path) == {}
+
+
+def test_the_remains_of_a_killed_process_are_no_result_and_not_in_the_way(tmp_path):
+    """kill -9 cannot be cleaned up after, so its half must not be taken for a whole."""
+    job = tmp_path / "0_job"
+    shutil.move(result_folder.write(job, *example(1)), job / ".result.999999")
+    assert list(result_folder.finished(tmp_path)) == []
+    same(result_folder.read(result_folder.write(job, *example(2))), example(2)[0])
+    assert list(result_folder.finished(tmp_path)) == [job / "result"]
+
+
+def test_as_many_names_as_pictures_or_nothing(tmp_path):
+    result, pictures = example()
+    with pytest.raises(ValueError, match="zip"):
+        result_folder.write(tmp_path, result, pictures._replace(final=pictures.final[:2]))
+    assert tree(tmp_path) == {}
+
+
+def test_a_sweep_lists_its_finished_jobs_in_the_order_of_their_numbers(tmp_path):
+    for number in (10, 2, 0, 33):
+        result_folder.write(tmp_path / f"{number}_decay=0.8_x", *example(number))
+    (tmp_path / "1_failed" / ".result.77").mkdir(parents=True)
+    (tmp_path / "3_running").mkdir()
+    found = [result_folder.read(folder).params["seed"] for folder in result_folder.finished(tmp_path)]
+    assert found == [0, 2, 10, 33]
+
+
+@pytest.mark.parametrize(("index", "name"), [(0, "f000"), (12, "f012"), (511, "f511"), (4095, "f4095")])
+def test_labels_sort_as_their_filters_within_a_layer(index, name):
+    assert result_folder.label(index) == name
+
+
+def test_a_table_has_every_key_and_so_many_digits(tmp_path):
+    write_csv(tmp_path / "t.csv", [{"a": 1 / 3, "b": "x, y"}, {"c": 12345678, "a": float("nan")}], digits=3)
+    assert (tmp_path / "t.csv").read_text() == 'a,b,c\n0.333,"x, y",\nnan,,12345678\n'
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]

@@ -1,0 +1,173 @@
+"""Laws of `deepvis.visualize`: what a job would be, from Python; a mistake is one line."""
+
+import gc
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from helpers.configs import job_of
+from PIL import Image
+
+import deepvis
+from deepvis.core import images
+from deepvis.core.errors import ConfigError
+from deepvis.results import result_folder
+from deepvis.sweeps import runner
+from deepvis.tracking.none import NoTracker
+
+TINY = {"size": 16, "steps": 3, "precision": "float32", "optimizer": {"learning_rate": 3}}
+LAYER = "block2_conv2"
+
+
+def seen(filters=(0, 5), **changed):
+    return deepvis.visualize("tiny", LAYER, filters, **(TINY | changed))
+
+
+def network(activation="relu"):
+    import keras
+
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input((16, 16, 3)), keras.layers.Conv2D(4, 3, activation=activation, name="c")]
+    return keras.Sequential(layers, name="own")
+
+
+def test_neither_hydra_nor_mlflow_is_imported():
+    code = (
+        "import sys, deepvis\n"
+        f"deepvis.visualize('tiny', {LAYER!r}, 0, size=8, reg='combined', transform={{'jitter': 1}})\n"
+        "found = {'hydra', 'mlflow', 'omegaconf'} & sys.modules.keys()\n"
+        "sys.exit(f'loaded {sorted(found)}' if found else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "typed"),
+    [
+        ({}, []),
+        ({"reg": "combined", "transform": {"jitter": 2}}, ["reg=combined", "transform.jitter=2"]),
+        ({"objective": {"preset": "neuron", "row": 1}, "seed": 4},
+         ["objective=neuron", "objective.row=1", "seed=4"]),
+        ({"param": "fourier", "optimizer": {"preset": "adam", "learning_rate": 0.1}, "start": "gaussian"},
+         ["param=fourier", "optimizer=adam", "optimizer.learning_rate=0.1", "start=gaussian"]),
+    ],
+    ids=["default", "combined", "neuron", "fourier"],
+)  # fmt: skip
+def test_it_is_what_the_same_job_leaves_bitwise(said, typed, tmp_path):
+    rate = [] if "optimizer=adam" in typed else ["optimizer.learning_rate=3"]
+    job = job_of(tmp_path, "size=16", "steps=3", "layer.filters=0-4", "robustness=false", *rate, *typed)
+    assert runner.run([job], NoTracker(), "sweep") == {}
+    left = result_folder.read(tmp_path / "result")
+    found = seen("0-4", batch_size=2, **said)  # whose last batch is short
+    assert found.filters == list(job.filters) and list(found.ends) == list(left.ends)
+    assert found.history.keys() == left.history.keys()
+    for name, values in left.history.items():
+        assert found.history[name].tobytes() == values.tobytes(), name
+    for index, image, best in zip(job.filters, found.images, found.best, strict=True):
+        for folder, own in (("filters", image), ("best", images.contrast(best))):
+            with Image.open(tmp_path / "result" / folder / f"{result_folder.label(index)}.png") as file:
+                np.testing.assert_array_equal(own, np.asarray(file))
+    mine = {
+        key: found.config[key] for key in ("reg", "objective", "param", "transform", "optimizer", "start")
+    }
+    assert mine == {key: job.plain[key] for key in mine}
+
+
+@pytest.mark.parametrize("filters", [3, "3", [3], (3,), np.array([3]), np.int64(3), range(3, 4)], ids=repr)
+def test_filters_are_said_in_many_ways(filters):
+    assert seen(filters).filters == [3]
+
+
+def test_a_name_is_the_mapping_of_its_preset(tmp_path):
+    plain, other = seen(reg="decay"), seen(reg={"decay": 0.8})
+    assert plain.centred.tobytes() == other.centred.tobytes() != seen().centred.tobytes()
+    assert seen(reg={"preset": "decay"}).centred.tobytes() == plain.centred.tobytes()
+    assert seen(reg={"weights": {"blur": 2}}).config["reg"]["weights"]["decay"] == 1.0
+
+
+def test_a_path_may_be_a_path(tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(
+        tmp_path / "p.png"
+    )
+    one, other = (
+        seen(start={"preset": "picture", "path": form(tmp_path / "p.png")},
+             param={"preset": "maco", "pictures": form(tmp_path)}, optimizer={"learning_rate": 0.1})
+        for form in (str, lambda path: path)
+    )  # fmt: skip
+    assert one.centred.tobytes() == other.centred.tobytes()
+
+
+def test_a_notebook_shows_the_gallery():
+    found = seen([0, 3, 7])
+    with Image.open(io.BytesIO(found._repr_png_())) as shown:
+        assert shown.format == "PNG"
+        np.testing.assert_array_equal(np.asarray(shown), images.gallery(list(found.images)))
+    np.testing.assert_array_equal(np.asarray(found.gallery()), images.gallery(list(found.images)))
+
+
+def test_a_model_trained_further_gives_other_pictures():
+    model = network()
+    common = {"size": 16, "steps": 2, "precision": "float32"}
+    before = deepvis.visualize(model, "c", 0, **common)
+    again = deepvis.visualize(model, "c", 0, **common)
+    kernel, bias = model.get_layer("c").get_weights()
+    model.get_layer("c").set_weights([kernel[::-1], bias])
+    after = deepvis.visualize(model, "c", 0, **common)
+    assert before.centred.tobytes() == again.centred.tobytes() != after.centred.tobytes()
+
+
+def test_a_model_at_a_dead_ones_address_is_another():
+    from deepvis.networks import keras_models
+
+    def tokens(activation):
+        gc.collect()  # or addresses would be free too late
+        return keras_models.hold(network(activation), "none")["held"]
+
+    assert len({tokens(each) for each in ["relu", "tanh", "elu"] * 4}) == 12
+    model = network()
+    assert keras_models.hold(model, "none") == keras_models.hold(model, "none")
+
+
+MISTAKES = [
+    ({"reg": {"decai": 0.9}}, "reg: no option decai; did you mean decay?"),
+    ({"reg": {"weights": {"blurr": 1}}}, "reg.weights: no option blurr; did you mean blur?"),
+    ({"reg": "combind"}, "reg=combind: no such choice; did you mean combined?"),
+    ({"objective": {"preset": "nuron"}}, "objective=nuron: no such choice; did you mean neuron?"),
+    ({"reg": 3}, "reg=3: wanted the name of a choice"),
+    ({"objective": "direction"}, "objective.vectors is not given"),
+    ({"start": "picture"}, "start.path is not given"),
+    ({"layer": "block2_conv9"}, "layer.name=block2_conv9: tiny has no such layer; did you mean block2_conv"),
+    ({"filters": [0, 16]}, "layer.filters=[0, 16]: 16 is out of range; block2_conv2 has 16 filters, 0 to 15"),
+    ({"filters": 1.5}, "layer.filters=[1.5]: wanted 0-15, 0,3,7 or all; '1.5' is none of them"),
+    ({"objective": {"preset": "neuron", "row": 8}}, "objective.row=8: outside of the map"),
+    ({"size": 1}, "size=1: too small for block2_conv2"),
+    ({"steps": 0}, "steps=0: wanted a whole number of 1 or more"),
+    ({"precision": "float16"}, "precision=float16: did you mean bfloat16? (auto, float32, bfloat16)"),
+    ({"model": "vgg61"}, "model=vgg61: no such network; the nearest of "),
+    ({"model": 7}, "model: came int, wanted a Keras model or the name of a network"),
+    ({"model": None}, "model: came NoneType, wanted a Keras model"),
+]
+
+
+@pytest.mark.parametrize(("changed", "says"), MISTAKES, ids=[says[:40] for _, says in MISTAKES])
+def test_a_mistake_is_one_line(changed, says):
+    said = {"model": "tiny", "layer": LAYER, "filters": [0], "size": 16, "steps": 1} | changed
+    with pytest.raises(ConfigError) as error:
+        deepvis.visualize(**said)
+    assert str(error.value).startswith(says) and "\n" not in str(error.value)
+
+
+def test_models_without_a_graph_are_refused_in_one_line():
+    import keras
+
+    class Coded(keras.Model):
+        def call(self, x):
+            return x
+
+    for model in (Coded(), keras.Sequential([keras.layers.Conv2D(2, 3)])):
+        with pytest.raises(ConfigError, match="wanted a functional or sequential model") as error:
+            deepvis.visualize(model, "c")
+        assert "\n" not in str(error.value)

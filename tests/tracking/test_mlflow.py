@@ -1,0 +1,446 @@
+"""Laws of deepvis.tracking.mlflow: what MLflow gives back is what the jobs left in their folders.
+
+A real SQLite store, real jobs on `tiny`, read back with MLflow's own client.
+"""
+
+import base64
+import errno
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import warnings
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from PIL import Image
+
+from deepvis import __version__
+from deepvis.core.errors import TrackingError
+from deepvis.core.names import CONF
+from deepvis.results import manifest, result_folder
+from deepvis.sweeps import finalize, jobs
+from deepvis.tracking import mlflow, none
+
+SWEEP = "20260102-030405-abcd"
+TINY = ["model=tiny", "layer=block2_conv1", "size=16", "steps=5", "snapshot_every=2", "precision=float32"]
+TYPED = {
+    "0_decay=0.8": ["reg.decay=0.8", "layer.filters=0-2"],
+    "1_decay=0.8000001": ["reg.decay=0.8000001", "layer.filters=0-2"],  # all but the same job
+    "2_sgd": [
+        "optimizer=sgd",
+        "optimizer.learning_rate=1e38",
+        "layer.filters=[4,7]",
+    ],  # leaves the finite numbers
+}
+
+
+def made(folder, *typed):
+    folder.mkdir(parents=True)
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        return jobs.make(compose("config", [*TINY, *typed]), typed, folder)
+
+
+def harness():
+
+    return harness
+
+
+def opened(folder):
+    return mlflow.mlflow(f"sqlite:///{folder}/mlruns/mlflow.db", f"{folder}/mlruns/artifacts", "deepvis")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("project")
+
+
+@pytest.fixture(scope="module")
+def store(place):
+    return opened(place)
+
+
+@pytest.fixture(scope="module")
+def swept(place, store):
+    """A sweep of three jobs, run and closed: its folder."""
+    folder = place / "outputs" / SWEEP
+    queue = [made(folder / name, *typed) for name, typed in TYPED.items()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of infinite scores: test_metrics asks for silence
+        harness().run(queue, store, SWEEP)
+    manifest.write(folder, manifest.identity(folder.name, [], [], {}))
+    finalize.close(SWEEP, folder, store)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(store, swept):
+    """The runs of the sweep's jobs, in the order of the jobs."""
+    found = store.client.search_runs([store.experiment_id], f"tags.sweep = '{SWEEP}' and tags.kind = 'job'")
+    return sorted(found, key=lambda run: run.info.start_time)
+
+
+@pytest.fixture(params=range(len(TYPED)), ids=TYPED)
+def pair(request, runs, swept):
+    """A job's run, and its result folder."""
+    return runs[request.param], list(result_folder.finished(swept))[request.param]
+
+
+def pixels(path):
+    with Image.open(path) as file:
+        return np.asarray(file.convert("RGB"))
+
+
+def artifacts(store, run, folder=None):
+    return {entry.path for entry in store.client.list_artifacts(run.info.run_id, folder)}
+
+
+def images_of(store, run, tmp_path):
+    """(key, step) -> pixels, of what MLflow keeps as logged images."""
+    found = {}
+    for path in artifacts(store, run, "images"):
+        if path.endswith(".png"):
+            key, _, step, *_ = Path(path).name.split("+")
+            assert (key, int(step)) not in found, "logged twice"
+            found[key.replace("~", "/"), int(step)] = pixels(
+                store.client.download_artifacts(run.info.run_id, path, str(tmp_path))
+            )
+    return found
+
+
+def test_a_run_a_job_flat_and_ended(store, runs, swept):
+    """The one whose images are not finite has failed, and keeps them nevertheless."""
+    assert len(runs) == 3
+    for run in runs:
+        assert run.info.status == ("FAILED" if "sgd" in run.info.run_name else "FINISHED")
+        assert "mlflow.parentRunId" not in run.data.tags
+    everything = store.client.search_runs([store.experiment_id], f"tags.sweep = '{SWEEP}'")
+    assert len(everything) == 4
+
+
+def test_tags_say_what_is_needed_to_trust_and_to_find_a_run(pair):
+    run, folder = pair
+    tags, result = run.data.tags, result_folder.read(folder)
+    assert run.info.run_name == result.name
+    wanted = {
+        "sweep": SWEEP, "kind": "job", "job_key": result.key, "deepvis": __version__, "precision": "float32",
+        "pid": str(os.getpid()), "host": socket.gethostname(), "weights.source": "seeded",
+        "weights.verified": "yes",
+    }  # fmt: skip
+    assert {key: tags.get(key) for key in wanted} == wanted
+    assert tags["device"] in ("cpu", "gpu")
+    assert len(tags["weights.digest"]) == 12 and int(tags["weights.digest"], 16) >= 0
+
+
+def test_jobs_that_nearly_are_the_same_are_told_apart(runs):
+    first, second, _ = runs
+    assert first.data.tags["job_key"] != second.data.tags["job_key"]
+    assert first.data.params["reg.decay"] == "0.8" and second.data.params["reg.decay"] == "0.8000001"
+    assert first.info.run_name != second.info.run_name
+
+
+def test_params_are_the_swept_ones_and_the_handful_that_name_a_job(pair):
+    run, folder = pair
+    typed = dict(each.split("=") for each in TYPED[folder.parent.name])
+    handful = {"model", "layer", "layer.filters", "steps", "size", "seed", "precision"}
+    assert set(run.data.params) == handful | set(typed)
+    assert {key: run.data.params[key] for key in typed} == typed
+    assert len(run.data.params) <= 10
+
+
+def curves_by_hand(history):
+    """What the chart should show, one step and one filter at a time."""
+    found = {}
+    for step in range(len(history["score"])):
+        alive = [
+            f
+            for f in range(history["score"].shape[1])
+            if history["alive"][step, f] and np.isfinite(history["score"][step, f])
+        ]
+        if not alive:
+            continue
+        for name in ("score", "activation", "gradient_rms", "image_rms", "rank", "margin"):
+            values = [float(history[name][step, f]) for f in alive]
+            found[f"{name}/mean", step] = sum(values) / len(values)
+            if name == "score":
+                found["score/min", step], found["score/max", step] = min(values), max(values)
+        tops = [f for f in alive if history["rank"][step, f] == 0]
+        found["rank/top_share", step] = len(tops) / history["score"].shape[1]
+    # MLflow would show an infinite value as 1.8e308; it is not logged.
+    return {at: value for at, value in found.items() if np.isfinite(value)}
+
+
+def test_metrics_by_step_are_the_curves_of_the_history(pair, store):
+    run, folder = pair
+    with np.load(folder / "history.npz") as file:
+        wanted = curves_by_hand(dict(file))
+    names = {name for name, _ in wanted}
+    logged = {
+        (name, metric.step): metric.value
+        for name in run.data.metrics
+        if name in names
+        for metric in store.client.get_metric_history(run.info.run_id, name)
+    }
+    assert logged.keys() == wanted.keys()
+    for at, value in wanted.items():
+        assert logged[at] == pytest.approx(value, rel=1e-5, abs=1e-7), at
+    assert {step for name, step in logged if name == "score/mean"} >= {0}
+
+
+def test_every_metric_is_a_number_that_mlflow_did_not_bend(pair):
+    run, _ = pair
+    for name, value in run.data.metrics.items():
+        assert np.isfinite(value) and abs(value) < 1e300, name
+
+
+def test_ends_are_counted_once_a_filter(pair):
+    run, folder = pair
+    result = result_folder.read(folder)
+    counted = {
+        name.partition("/")[2]: v for name, v in run.data.metrics.items() if name.startswith("filters/")
+    }
+    share = counted.pop("top_share")
+    assert counted.keys() == {"converged", "rising", "stuck", "diverged"}
+    assert sum(counted.values()) == len(result.filters)
+    assert all(counted[end] == list(result.ends).count(end) for end in counted)
+    assert 0 <= share <= 1
+    # The third job was made to diverge, the others were not.
+    assert (counted["diverged"] > 0) == ("sgd" in folder.parent.name)
+
+
+def test_finals_and_progress_are_there_by_key_and_step_pixel_by_pixel(pair, store, tmp_path):
+    run, folder = pair
+    wanted = {(f"final/{path.stem}", 5): pixels(path) for path in folder.glob("filters/*.png")}
+    for path in folder.glob("progress/*/*.png"):
+        wanted[f"progress/{path.stem}", int(path.parent.name.removeprefix("step_"))] = pixels(path)
+    filters = len(list(folder.glob("filters/*.png")))
+    assert len(wanted) == filters * (1 + 3)  # looks after 2, 4 and 5 steps
+    logged = images_of(store, run, tmp_path)
+    assert logged.keys() == wanted.keys()
+    for key, picture in wanted.items():
+        np.testing.assert_array_equal(logged[key], picture, err_msg=str(key))
+
+
+def test_the_gallery_the_history_and_the_config_are_artifacts_byte_by_byte(pair, store, tmp_path):
+    run, folder = pair
+    assert artifacts(store, run) >= {"gallery.png", "history.npz", "config.yaml"}
+    for name in ("gallery.png", "history.npz", "config.yaml"):
+        kept = store.client.download_artifacts(run.info.run_id, name, str(tmp_path))
+        assert Path(kept).read_bytes() == (folder / name).read_bytes(), name
+    assert "tracker:" in (folder / "config.yaml").read_text()  # the whole config, not a selection
+
+
+def test_artifacts_are_below_the_folder_that_was_asked_for(pair, place):
+    run, _ = pair
+    assert run.info.artifact_uri.startswith((place / "mlruns/artifacts").as_uri())
+
+
+def test_the_sweep_has_a_run_of_its_own_with_its_summary(store, swept, tmp_path):
+    (run,) = store.client.search_runs(
+        [store.experiment_id], f"tags.sweep = '{SWEEP}' and tags.kind = 'sweep'"
+    )
+    assert run.info.status == "FINISHED" and "mlflow.parentRunId" not in run.data.tags
+    assert run.data.metrics["jobs/finished"] == 3
+    assert run.data.tags["version.deepvis"] == __version__ and "overrides" in run.data.tags
+    for name in ("summary.csv", "contact.png"):
+        kept = store.client.download_artifacts(run.info.run_id, name, str(tmp_path))
+        assert Path(kept).read_bytes() == (swept / name).read_bytes(), name
+
+
+def test_the_saved_view_shows_this_sweeps_filters_by_jobs(store, swept):
+    tags = store.client.get_experiment(store.experiment_id).tags
+    saved = json.loads(tags[f"mlflow.sharedViewState.{SWEEP}"])
+    kind, _, packed = saved["state"].partition(";")
+    assert kind == "deflate"
+    view = json.loads(zlib.decompress(base64.b64decode(packed)))
+    (grid,) = [chart for chart in view["compareRunCharts"] if chart["type"] == "IMAGE"]
+    assert grid["imageKeys"] == ["final/f000", "final/f001", "final/f002", "final/f004", "final/f007"]
+    assert SWEEP in view["searchFilter"]
+    lines = {chart["metricKey"] for chart in view["compareRunCharts"] if chart["type"] == "LINE"}
+    logged = set(result_folder.read(result_folder.finished(swept)[0]).figures) | {name for name, _ in curves_by_hand(
+        result_folder.read(result_folder.finished(swept)[0]).history)}  # fmt: skip
+    assert lines and lines <= logged
+    shown = [column for column in view["selectedColumns"] if column.startswith("params.")]
+    assert "params.`reg.decay`" in shown and "params.`seed`" not in shown  # what differs, only
+
+
+def test_the_newest_sweep_is_the_last_one_closed(store, swept, place):
+    assert SWEEP in store.address("http://127.0.0.1:5000")
+    other = "20260102-030406-ffff"
+    folder = place / "outputs" / other
+    harness().run([made(folder / "0_x", "layer.filters=1", "tracker.experiment=x")], store, other)
+    manifest.write(folder, manifest.identity(folder.name, [], [], {}))
+    finalize.close(other, folder, store)
+    newest = store.address("http://127.0.0.1:5000")
+    assert other in newest and newest.startswith("http://127.0.0.1:5000/#/experiments/")
+
+
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "FAILED"),
+        (RuntimeError("first line\nsecond line " + "x" * 9000), "FAILED"),
+        (KeyboardInterrupt(), "KILLED"),
+        (SystemExit(143), "KILLED"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_job_that_raises_ends_its_run_with_the_reason(store, place, tmp_path, monkeypatch, failure, status):
+    def fails(*args):
+        raise failure
+
+    own = f"failing-{status}-{type(failure).__name__}"
+    queue = [made(tmp_path / str(i), "layer.filters=0", f"seed={i}") for i in range(2)]
+    monkeypatch.setattr(result_folder, "write", fails)
+    if status == "FAILED":
+        assert set(harness().run(queue, store, own)) == {job.folder for job in queue}
+        said = str(failure).splitlines()[0].rpartition("] ")[2]
+    else:
+        with pytest.raises(type(failure)):
+            harness().run(queue, store, own)
+        said = type(failure).__name__
+    found = store.client.search_runs([store.experiment_id], f"tags.sweep = '{own}'")
+    assert {run.info.status for run in found} == {status}
+    for run in found:
+        assert said in run.data.tags["reason"] and "\n" not in run.data.tags["reason"]
+        assert run.info.end_time is not None
+
+
+def test_a_store_that_fails_while_a_run_is_filled_ends_it_as_failed(store, tmp_path, monkeypatch):
+    """Half its images are there: it must not look finished."""
+    own = store.client.log_artifacts
+
+    def fails(run, place):
+        for half in sorted(place.glob("images/*"))[::2]:
+            half.unlink()
+        own(run, place)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store.client, "log_artifacts", fails)
+    lost = harness().run([made(tmp_path / "0", "layer.filters=0-2")], store, "half")
+    assert "computed, but not logged" in lost[tmp_path / "0"] and "No space" in lost[tmp_path / "0"]
+    (run,) = store.client.search_runs([store.experiment_id], "tags.sweep = 'half'")
+    assert run.info.status == "FAILED"
+    assert (tmp_path / "0/result/result.json").is_file()  # the folder came first, and is whole
+
+
+def test_memory_keeps_what_it_is_told(tmp_path):
+    memory = none.none()
+    harness().run([made(tmp_path / "0", "layer.filters=3", "reg.decay=0.9")], memory, "s")
+    (run,) = memory.runs.values()
+    assert (run["sweep"], run["status"], run["params"]["reg.decay"]) == ("s", "FINISHED", "0.9")
+    assert run["folder"] == tmp_path / "0/result"
+    assert memory.close("s", [run["folder"]], [], {}) is None
+
+
+OPEN = """
+import sys
+from deepvis.tracking import mlflow
+store = mlflow.mlflow("sqlite:///deep/er/mlflow.db", "arti/facts", "deepvis")
+run = store.start("s", sys.argv[1], {"seed": 1}, {})
+store.end(run, "FAILED", "none")
+print(store.experiment_id, len(store.client.search_experiments()))
+"""
+
+
+def test_four_processes_may_make_one_store_at_once_and_only_one_migrates(tmp_path):
+    """MLflow's own processes crash each other here; and who opens a store later finds nothing to do."""
+    env = os.environ | {"MLFLOW_LOGGING_LEVEL": "INFO"}
+    processes = [
+        subprocess.Popen([sys.executable, "-c", OPEN, str(i)], cwd=tmp_path, env=env, text=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for i in range(4)
+    ]  # fmt: skip
+    said = [process.communicate(timeout=200) for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, said
+    assert len({out for out, _ in said}) == 1
+    migrated = [err for _, err in said if "database tables" in err or "alembic" in err.lower()]
+    assert len(migrated) == 1
+    store = mlflow.mlflow(f"sqlite:///{tmp_path}/deep/er/mlflow.db", "unused", "deepvis")
+    names = {run.info.run_name for run in store.client.search_runs([store.experiment_id])}
+    assert names == {"0", "1", "2", "3"}
+    where = store.client.get_experiment(store.experiment_id).artifact_location
+    assert where == (tmp_path / "arti/facts").as_uri()
+
+
+@pytest.mark.parametrize(
+    ("uri", "says"),
+    [
+        ("mlruns", "sqlite:///folder/file.db"),
+        ("file:///tmp/x", "sqlite:///folder/file.db"),
+        ("sqlite:///text.db", "not an SQLite database"),
+        ("sqlite:///text.db/below/a.db", "text.db"),
+        ("http://127.0.0.1:9", "tracker=none"),
+    ],
+)
+def test_a_store_that_cannot_be_opened_is_one_line_and_leaves_nothing(uri, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.db").write_text("no database\n" * 100)
+    with pytest.raises(TrackingError) as error:
+        mlflow.mlflow(uri, "arti/facts", "deepvis")
+    text = str(error.value)
+    assert text.startswith(f"tracker.uri={uri}: ") and says in text and "\n" not in text
+    assert [path.name for path in tmp_path.iterdir()] == ["text.db"]
+    assert (tmp_path / "text.db").read_text() == "no database\n" * 100
+
+
+def test_an_experiment_deleted_in_the_ui_is_refused_before_a_job_runs(tmp_path, place, store):
+    """MLflow finds it by name, but takes no runs for it: that must not come out after the first job."""
+    gone = mlflow.mlflow(f"sqlite:///{place}/mlruns/mlflow.db", f"{tmp_path}/artifacts", "gone")
+    gone.client.delete_experiment(gone.experiment_id)
+    with pytest.raises(TrackingError, match="gone"):
+        mlflow.mlflow(f"sqlite:///{place}/mlruns/mlflow.db", f"{tmp_path}/artifacts", "gone")
+
+
+@pytest.mark.slow
+def test_a_real_server_takes_a_job(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    base = f"http://127.0.0.1:{port}"
+    with (tmp_path / "server.log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
+             "--workers", "1", "--backend-store-uri", f"sqlite:///{tmp_path}/server.db",
+             "--artifacts-destination", str(tmp_path / "served")],
+            cwd=tmp_path, stdout=log, stderr=log, start_new_session=True,
+            env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            with suppress(OSError), urllib.request.urlopen(f"{base}/health", timeout=5):
+                break
+            assert server.poll() is None and time.monotonic() < deadline, (
+                tmp_path / "server.log"
+            ).read_text()
+            time.sleep(0.5)
+        store = mlflow.mlflow(base, "not used", "deepvis")
+        folder = tmp_path / "outputs/s"
+        harness().run([made(folder / "0_x", "layer.filters=0-1", f"tracker.uri={base}")], store, "s")
+        manifest.write(folder, manifest.identity(folder.name, [], [], {}))
+        finalize.close("s", folder, store)
+        (run,) = store.client.search_runs([store.experiment_id], "tags.kind = 'job'")
+        result = result_folder.read(folder / "0_x/result")
+        assert run.info.status == "FINISHED" and run.data.tags["job_key"] == result.key
+        assert run.data.metrics["score/mean"] == pytest.approx(result.history["score"][-1].mean(), rel=1e-5)
+        logged = images_of(store, run, tmp_path)
+        for path in (folder / "0_x/result/filters").glob("*.png"):
+            np.testing.assert_array_equal(logged[f"final/{path.stem}", 5], pixels(path))
+        assert store.address(base).startswith(f"{base}/#/experiments/{store.experiment_id}/runs?")
+        assert not (tmp_path / "not used").exists()
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        try:
+            server.wait(20)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)
