@@ -1,0 +1,1 @@
+"""The command line: subcommands, Hydra's main and its plugins, and errors as one line."""

@@ -1,0 +1,1 @@
+"""Config: what a job may say, its types and knobs, and how it is composed."""

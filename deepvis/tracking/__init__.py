@@ -1,0 +1,1 @@
+"""Tracking: where jobs are compared; MLflow is imported here alone."""
