@@ -1,1 +1,23 @@
-"""Ascent: gradient ascent on images, one compiled step for a batch, and the families that a step is made of."""
+"""Ascent: gradient ascent on images, one compiled step for a batch, and the families that a step is made of.
+
+Importing the package declares the components of every family; none of them imports TensorFlow.
+"""
+
+from deepvis.ascent import (
+    lbfgs,
+    matching_objectives,
+    objectives,
+    optimizers,
+    parametrizations,
+    regularizers,
+    starts,
+    transforms,
+)
+from deepvis.config import schema
+
+schema.store()
+
+__all__ = [
+    "lbfgs", "matching_objectives", "objectives", "optimizers", "parametrizations", "regularizers", "starts",
+    "transforms",
+]  # fmt: skip

@@ -1,18 +1,45 @@
-"""Lean: TensorFlow without Keras, which is half of the time that its import takes and which no graph uses."""
+"""TensorFlow, imported when it is first used, and without Keras.
+
+Declarations of knobs stand beside functions on tensors; configuration errors, `--help` and the config itself
+must not wait four seconds for TensorFlow.
+"""
 
 import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 
 def load() -> None:
     """Import TensorFlow alone; `keras` and `tf.keras` are loaded by whoever asks for them later.
 
-    TensorFlow's last act is to import Keras's optimizers, for the sake of saved models; where there is no
-    Keras it goes on without them (TensorFlow 2.21, ``tensorflow/__init__.py``).
+    TensorFlow's last act is to import Keras's optimizers, for the sake of saved models: half of the time that
+    its import takes. Where there is no Keras it goes on without them (TensorFlow 2.21,
+    ``tensorflow/__init__.py``); a test fails where that is no longer so.
     """
-    if "keras" in sys.modules:
+    if "tensorflow" in sys.modules:
         return
-    sys.modules["keras"] = None  # Python's own way to say: there is none
+    if "keras" in sys.modules:
+        import_module("tensorflow")
+        return
+    sys.modules["keras"] = None  # type: ignore[assignment]  # Python's own way to say: there is none
     try:
-        import tensorflow  # noqa: F401
+        import_module("tensorflow")
     finally:
         del sys.modules["keras"]
+
+
+class _Lazy(ModuleType):
+    """A module that is imported when one of its names is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        load()
+        value = getattr(sys.modules["tensorflow"], name)
+        setattr(self, name, value)  # the next look-up costs nothing
+        return value
+
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+else:
+    tf = _Lazy("tensorflow")

@@ -5,11 +5,12 @@ GPUs were never seen by these authors: what is here for them is untested until s
 
 import functools
 import subprocess
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from deepvis import networks
-from deepvis.ascent.specs import Plain
+from deepvis.config.schema import Config, plain
 from deepvis.core.errors import ConfigError
 
 BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # flags of processors that multiply in it
@@ -24,11 +25,8 @@ class Gpu(NamedTuple):
     free: int  # bytes
 
 
-def resolved(cfg: Plain) -> dict[str, Any]:
+def resolved(cfg: Config) -> Config:
     """A config whose ``auto`` has become a choice, for this machine.
-
-    Args:
-      cfg: plain.
 
     Returns:
       A copy with ``device`` (``cpu`` or ``gpu:n``), ``precision`` and ``batch_size`` said outright.
@@ -36,15 +34,15 @@ def resolved(cfg: Plain) -> dict[str, Any]:
     Raises:
       ConfigError: a GPU is asked for that is not there.
     """
-    own = dict(cfg)
-    own["device"] = named(cfg["device"])
-    gpu = gpus()[int(own["device"][4:])] if own["device"] != "cpu" else None
-    if cfg["precision"] == "auto":
+    device, precision, batch_size = named(cfg.device), cfg.precision, cfg.batch_size
+    gpu = gpus()[int(device[4:])] if device != "cpu" else None
+    if precision == "auto":
         fast = gpu.capability >= AMPERE if gpu else bool(BFLOAT16 & flags())
-        own["precision"] = "bfloat16" if fast else "float32"
-    if cfg["batch_size"] == 0:
-        own["batch_size"] = _batch(own, gpu.free) if gpu else BATCH
-    return own
+        precision = "bfloat16" if fast else "float32"
+    cfg = replace(cfg, device=device, precision=precision)
+    if batch_size == 0:
+        batch_size = _batch(cfg, gpu.free) if gpu else BATCH
+    return replace(cfg, batch_size=batch_size)
 
 
 def named(asked: str) -> str:
@@ -61,15 +59,15 @@ def named(asked: str) -> str:
     return f"gpu:{number}"
 
 
-def _batch(cfg: Plain, free: int) -> int:
+def _batch(cfg: Config, free: int) -> int:
     """As many images as half of the free memory holds with the maps kept for the gradient, a power of two."""
     values = 0
-    for layer in networks.layers(cfg["model"]).values():
-        side = cfg["size"] // layer.stride if layer.stride else 1
+    for layer in networks.layers(plain(cfg.model)).values():
+        side = cfg.size // layer.stride if layer.stride else 1
         values += 3 * side * side * layer.channels  # before the ReLU, behind it, and a gradient
-        if layer.name == cfg["layer"]["name"]:
+        if layer.name == cfg.layer.name:
             break
-    fitting = free // 2 // (values * (2 if cfg["precision"] == "bfloat16" else 4))
+    fitting = free // 2 // (values * (2 if cfg.precision == "bfloat16" else 4))
     return max(1, min(512, 2 ** (int(fitting).bit_length() - 1)))
 
 

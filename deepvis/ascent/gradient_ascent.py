@@ -11,15 +11,16 @@ What climbs is theta, of which a parametrization makes the image; of plain pixel
 What an image came to is measured once more, forward only.
 """
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-import tensorflow as tf
-
+from deepvis.ascent.backend import tf
 from deepvis.ascent.ops import choose, rms
 
-Hyper = Mapping[str, tf.Tensor]  # one number per image, [B], under each name; "steps" is read here
+Hyper = Mapping[str, "tf.Tensor"]  # one number per image, [B], under each name; "steps" is read here
 
 
 class Parts(NamedTuple):

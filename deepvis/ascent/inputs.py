@@ -2,55 +2,65 @@
 pictures, and what chance decides in a step: (network, specs) -> {name: [B, ...]}
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from deepvis.ascent import ops, starts, transforms
+from deepvis.ascent import starts, transforms
+from deepvis.ascent.backend import tf
 from deepvis.ascent.specs import ImageSpec
+from deepvis.config.knobs import Component
+from deepvis.config.schema import Settings, plain
 from deepvis.networks.base import Activation, Model
 
 
 def of(
-    network: Model, layers: Sequence[str], images: Sequence[ImageSpec], size: int, blurred: bool
+    network: Model,
+    layers: Sequence[str],
+    images: Sequence[ImageSpec],
+    size: int,
+    enabled: Sequence[Component],
 ) -> dict[str, Any]:
     """Everything that stays the same from step to step.
 
     Args:
       network: whose maps of a picture are to be matched.
       layers: that the objective reads.
-      images: the specs; of one static_config.
+      images: the specs; of one static config.
       size: px of the image.
-      blurred: whether any of them is.
+      enabled: regularizers that any of them uses.
 
     Returns:
-      ``blur_matrix``, ``objective.vectors`` and ``targets``, as far as they are asked for.
+      ``prepared.<regularizer>.<name>``, ``objective.vectors`` and ``targets``, as far as they are asked for.
     """
     found: dict[str, Any] = {}
     cfgs = [each.cfg for each in images]
-    if blurred:
-        found["blur_matrix"] = np.stack([
-            ops.blur_matrix(size, reg["blur_kind"], reg["blur"], reg["blur_sigma"])
-            for reg in (cfg["reg"] for cfg in cfgs)
-        ])  # fmt: skip
-    if "vectors" in cfgs[0]["objective"]:
-        rows = [np.load(Path(each.cfg["objective"]["vectors"]).expanduser())[each.index] for each in images]
+    for component in enabled:
+        prepare = component.traits.get("prepare")
+        if prepare is not None:
+            each = [prepare(cfg.reg, size) for cfg in cfgs]
+            found |= {
+                f"prepared.{component.name}.{key}": np.stack([own[key] for own in each]) for key in each[0]
+            }
+    if hasattr(cfgs[0].objective, "vectors"):
+        rows = [np.load(Path(i.cfg.objective.vectors).expanduser())[i.index] for i in images]
         found["objective.vectors"] = np.stack(rows).astype(np.float32)
-    named = cfgs[0]["objective"].get("pictures", {})
-    if named:
+    named = [plain(getattr(cfg.objective, "pictures", Settings())) for cfg in cfgs]
+    if named[0]:
         found["targets"] = {
-            name: _maps(network, layers, [cfg["objective"]["pictures"][name] for cfg in cfgs], size)
-            for name, path in named.items() if path is not None
+            name: _maps(network, layers, [own[name] for own in named], size)
+            for name, path in named[0].items() if path is not None
         }  # fmt: skip
     return found
 
 
-def drawn(images: Sequence[ImageSpec], size: int, step: int) -> dict[str, np.ndarray]:
+def sampled_transforms(images: Sequence[ImageSpec], size: int, step: int) -> dict[str, np.ndarray]:
     """What chance has the network see of each image in a step; see `deepvis.ascent.transforms.draw`."""
-    each = [transforms.draw(i.cfg["transform"], size, i.cfg["seed"], i.index, step) for i in images]
+    each = [transforms.draw(i.cfg.transform, size, i.cfg.seed, i.index, step) for i in images]
     return {name: np.stack([own[name] for own in each]) for name in each[0]}
 
 

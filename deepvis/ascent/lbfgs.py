@@ -6,16 +6,19 @@ SciPy calls the function that it minimizes and keeps the reins; an ascent wants 
 each image has a thread in which SciPy runs until the next point is asked for: never two of them at once.
 """
 
+from __future__ import annotations
+
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from scipy import optimize
 
+from deepvis.ascent.backend import tf
 from deepvis.ascent.gradient_ascent import Hyper, Record, State, stacked
+from deepvis.config.knobs import REQUIRED, Knob, declare
 
 Evaluate = Callable[[np.ndarray], tuple[float, np.ndarray, Any]]
 
@@ -26,6 +29,12 @@ class LineSearch(NamedTuple):
     memory: tf.Tensor  # pairs of steps and gradients that it remembers, [B]
 
 
+@declare(
+    "optimizer",
+    None,
+    {"memory": Knob(REQUIRED, "pairs of steps and gradients kept", low=1, kind=int)},
+    line_search=True,
+)
 def lbfgs(memory: tf.Tensor) -> LineSearch:
     r"""L-BFGS: a quasi-Newton step and a line search that the score cannot fall in.
 

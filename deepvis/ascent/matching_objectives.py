@@ -8,13 +8,15 @@ as in `deepvis.ascent.objectives`. A picture is known by its activations, ``targ
 image; no image sees another but in `diversity`, and there only those of its group.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 
-import tensorflow as tf
-
-from deepvis.ascent.objectives import Objective, mean_square, means
+from deepvis.ascent.backend import tf
+from deepvis.ascent.objectives import Objective, mean_square, means, objective
 from deepvis.ascent.objectives import channel as mean_of_channel
 from deepvis.ascent.ops import choose, per_image
+from deepvis.config.knobs import REQUIRED, Knob
 from deepvis.networks.base import Activation
 
 Targets = Mapping[str, Mapping[str, Activation]]
@@ -22,6 +24,11 @@ Targets = Mapping[str, Mapping[str, Activation]]
 TINY = 1e-30  # smaller than any square that counts
 
 
+@objective(
+    each="image",
+    pictures=("picture",),
+    pre_activation=Knob(REQUIRED, "the maps before their nonlinearity", kind=bool, static=True),
+)
 def inversion(layer: str, filters: tf.Tensor, *, targets: Targets, pre_activation: bool = True) -> Objective:
     r"""What a layer kept of a picture: the image with the same activations.
 
@@ -47,6 +54,15 @@ def inversion(layer: str, filters: tf.Tensor, *, targets: Targets, pre_activatio
     return objective
 
 
+@objective(
+    each="image",
+    pictures=("content", "style"),
+    content_layers=Knob(REQUIRED, "layers compared with the content", kind=tuple, static=True),
+    style_layers=Knob(REQUIRED, "layers compared with the style", kind=tuple, static=True),
+    content_weight=Knob(REQUIRED, "weight of the content", low=0),
+    style_weight=Knob(REQUIRED, "weight of the style", low=0),
+    pre_activation=Knob(REQUIRED, "the maps before their nonlinearity", kind=bool, static=True),
+)
 def style(
     layer: str,
     filters: tf.Tensor,
@@ -102,6 +118,11 @@ def style(
     return objective
 
 
+@objective(
+    each="image",
+    pictures=("guide",),
+    pre_activation=Knob(REQUIRED, "the maps before their nonlinearity", kind=bool, static=True),
+)
 def guided(layer: str, filters: tf.Tensor, *, targets: Targets, pre_activation: bool = False) -> Objective:
     r"""A dream guided by a picture: each position goes after the best position of the guide.
 
@@ -132,6 +153,13 @@ def guided(layer: str, filters: tf.Tensor, *, targets: Targets, pre_activation: 
     return objective
 
 
+@objective(
+    each="image",
+    together=True,
+    channel=Knob(REQUIRED, "channel of the layer", low=0, kind=int),
+    weight=Knob(REQUIRED, "weight of the similarity, in units of the mean", low=0),
+    pre_activation=Knob(REQUIRED, "the maps before their nonlinearity", kind=bool, static=True),
+)
 def diversity(
     layer: str,
     filters: tf.Tensor,
@@ -176,7 +204,6 @@ def diversity(
     return objective
 
 
-@tf.custom_gradient
 def _others(x: tf.Tensor, group: tf.Tensor) -> tf.Tensor:
     """Of each image, the sum of the others of its group: [B, C, C], [B] -> [B, C, C]."""
     batch = x.shape[0]
@@ -189,8 +216,12 @@ def _others(x: tf.Tensor, group: tf.Tensor) -> tf.Tensor:
             total = choose(joins, total + x[j], total)
         return total
 
-    # Who is whose other is mutual, so the sum is its own transpose.
-    return added(x), lambda upstream: (added(upstream), None)
+    @tf.custom_gradient
+    def summed(x):
+        # Who is whose other is mutual, so the sum is its own transpose.
+        return added(x), added
+
+    return summed(x)
 
 
 def gram(maps: tf.Tensor) -> tf.Tensor:

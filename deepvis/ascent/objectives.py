@@ -8,16 +8,34 @@ where up is better and no image sees another. A number is one per image, ``[B]``
 in `deepvis.ascent.matching_objectives`; `reading` returns what is recorded beside the score.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
+from deepvis.ascent.backend import tf
 from deepvis.config.expressions import parse
+from deepvis.config.knobs import REQUIRED, Function, Knob, declare
 from deepvis.networks.base import Activation
 
-Objective = Callable[[Mapping[str, Activation]], tf.Tensor]
+Objective = Callable[[Mapping[str, Activation]], "tf.Tensor"]
+
+
+def objective(
+    *, each: str = "unit", together: bool = False, pictures: tuple[str, ...] = (), **knobs: Knob
+) -> Callable[[Function], Function]:
+    """Declare a function as an objective, ``(layer, filters, **options) -> Objective``.
+
+    Args:
+      each: what an entry of ``layer.filters`` is: a ``unit`` of the layer, a ``row`` of a file of directions, or
+        the number of an ``image``.
+      together: whether all images of a job share a batch and see one another.
+      pictures: names of the pictures that it compares with, paths under ``objective.pictures``.
+      knobs: its options by their key under ``objective``.
+    """
+    return declare("objective", None, knobs, each=each, together=together, pictures=pictures)
 
 
 class Reading(NamedTuple):
@@ -29,6 +47,7 @@ class Reading(NamedTuple):
     features: tf.Tensor  # mean of each of the layer's maps behind its ReLU, [B, C]
 
 
+@objective(pre_activation=Knob(REQUIRED, "the maps before their nonlinearity", kind=bool, static=True))
 def channel(layer: str, filters: tf.Tensor, pre_activation: bool = True) -> Objective:
     r"""The mean of one channel's map.
 
@@ -50,6 +69,11 @@ def channel(layer: str, filters: tf.Tensor, pre_activation: bool = True) -> Obje
     return objective
 
 
+@objective(
+    row=Knob(None, "position from the top of the map; none is the centre", low=0, kind=int),
+    column=Knob(None, "position from its left; none is the centre", low=0, kind=int),
+    pre_activation=Knob(REQUIRED, "the maps before their nonlinearity", kind=bool, static=True),
+)
 def neuron(
     layer: str, filters: tf.Tensor, *, row: tf.Tensor, column: tf.Tensor, pre_activation: bool = True
 ) -> Objective:
@@ -79,6 +103,12 @@ def neuron(
     return objective
 
 
+@objective(
+    each="row",
+    vectors=Knob(REQUIRED, "an .npy file of directions, [n, C]", kind=str),
+    cosine_power=Knob(REQUIRED, "how much the angle counts", low=0),
+    pre_activation=Knob(REQUIRED, "the maps before their nonlinearity", kind=bool, static=True),
+)
 def direction(
     layer: str,
     filters: tf.Tensor,
@@ -121,6 +151,9 @@ def direction(
     return objective
 
 
+@objective(
+    each="image", pre_activation=Knob(REQUIRED, "the maps before their nonlinearity", kind=bool, static=True)
+)
 def layer(layer: str, filters: tf.Tensor, pre_activation: bool = False) -> Objective:
     r"""All of a layer at once: deep dream.
 
@@ -138,6 +171,10 @@ def layer(layer: str, filters: tf.Tensor, pre_activation: bool = False) -> Objec
     return lambda activations: mean_square(activations[layer].maps(pre_activation))
 
 
+@objective(
+    terms=Knob(REQUIRED, "the sum, such as channel - 0.5 channel 7", kind=str, static=True),
+    pre_activation=Knob(REQUIRED, "the maps before their nonlinearity", kind=bool, static=True),
+)
 def sum(layer: str, filters: tf.Tensor, *, terms: str, pre_activation: bool = True) -> Objective:
     r"""Other objectives added up, each with its weight and its sign.
 

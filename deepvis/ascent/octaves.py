@@ -3,28 +3,25 @@
 A network sees at one scale; an image that grows while it climbs gets structure at several of them.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from PIL import Image
 
 
-def sizes(param: Mapping[str, Any], size: int) -> list[int]:
+def sizes(octaves: int, octave_scale: float, size: int) -> list[int]:
     r"""Sides of the image, octave by octave, the last one the whole size.
 
     .. math:: n_k = \lfloor n \, r^{k - K + 1} \rceil, \quad k = 0 \dots K - 1
 
     Args:
-      param: of a config; ``octaves`` is K and ``octave_scale`` r, where it has them.
+      octaves: K, how many.
+      octave_scale: r, from one side to the next.
       size: n, px.
 
     Example:
-      >>> sizes({"octaves": 3, "octave_scale": 1.4}, 100)
+      >>> sizes(3, 1.4, 100)
       [51, 71, 100]
     """
-    count = param.get("octaves", 1)
-    return [round(size / param["octave_scale"] ** k) for k in range(count - 1, 0, -1)] + [size]
+    return [round(size / octave_scale**k) for k in range(octaves - 1, 0, -1)] + [size]
 
 
 def resized(image: np.ndarray, size: int) -> np.ndarray:

@@ -3,9 +3,12 @@
 Shapes: B images of H x W pixels with C channels; a hyperparameter is one number per image, [B].
 """
 
+from __future__ import annotations
+
 import numpy as np
-import tensorflow as tf
 from scipy import ndimage
+
+from deepvis.ascent.backend import tf
 
 
 def per_image(x: tf.Tensor, batch: tf.Tensor | None = None) -> tf.Tensor:

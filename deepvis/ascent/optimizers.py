@@ -7,12 +7,14 @@ Every function here takes numbers, one per image, and returns an `Optimizer`, wh
 gives what the ascent adds to theta, whatever theta is of: pixels, a spectrum, phases.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import NamedTuple
 
-import tensorflow as tf
-
+from deepvis.ascent.backend import tf
 from deepvis.ascent.ops import per_image, rms
+from deepvis.config.knobs import REQUIRED, Function, Knob, declare
 
 
 class Optimizer(NamedTuple):
@@ -22,10 +24,16 @@ class Optimizer(NamedTuple):
     update: Callable[..., tuple[tf.Tensor, tuple[tf.Tensor, ...]]]
 
 
+def optimizer(**knobs: Knob) -> Callable[[Function], Function]:
+    """Declare a function as an optimizer: its parameters are its knobs, one number per image, ``[B]``."""
+    return declare("optimizer", None, knobs)
+
+
 def _forgetful(rule: Callable[[tf.Tensor], tf.Tensor]) -> Optimizer:
     return Optimizer(0, lambda grad, memory, step: (rule(grad), memory))
 
 
+@optimizer(learning_rate=Knob(REQUIRED, "units of theta a step", above=0))
 def normalized(learning_rate: tf.Tensor) -> Optimizer:
     r"""The gradient over its root mean square: every image moves as far in a step.
 
@@ -49,6 +57,7 @@ def normalized(learning_rate: tf.Tensor) -> Optimizer:
     )
 
 
+@optimizer(learning_rate=Knob(REQUIRED, "factor on the gradient", above=0))
 def sgd(learning_rate: tf.Tensor) -> Optimizer:
     r"""Plain gradient ascent, :math:`\Delta = \eta g`.
 
@@ -58,6 +67,10 @@ def sgd(learning_rate: tf.Tensor) -> Optimizer:
     return _forgetful(lambda grad: per_image(learning_rate, grad) * grad)
 
 
+@optimizer(
+    max_learning_rate=Knob(REQUIRED, "largest factor on the gradient", above=0),
+    target_gain=Knob(REQUIRED, "rise of the score that a step aims at", above=0),
+)
 def progress(max_learning_rate: tf.Tensor, target_gain: tf.Tensor) -> Optimizer:
     r"""The rate that promises the target_gain rise of the score, to first order.
 
@@ -79,6 +92,12 @@ def progress(max_learning_rate: tf.Tensor, target_gain: tf.Tensor) -> Optimizer:
     return _forgetful(rule)
 
 
+@optimizer(
+    learning_rate=Knob(REQUIRED, "units of theta a step", above=0),
+    beta_1=Knob(REQUIRED, "decay of the mean gradient", low=0, below=1, unit="share"),
+    beta_2=Knob(REQUIRED, "decay of the mean square", low=0, below=1, unit="share"),
+    epsilon=Knob(REQUIRED, "added to the root of the mean square", above=0),
+)
 def adam(learning_rate: tf.Tensor, beta_1: tf.Tensor, beta_2: tf.Tensor, epsilon: tf.Tensor) -> Optimizer:
     r"""Adam: each value moves by its own mean gradient over its own root mean square.
 

@@ -6,13 +6,17 @@ Images are centred pixels. An optimizer that steps in theta steps elsewhere in t
 frequencies and over colours that vary independently of one another, where pixels vary together.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from deepvis.ascent.backend import tf
+from deepvis.config.knobs import REQUIRED, Function, Knob, declare
 
 
 class Param(NamedTuple):
@@ -22,6 +26,11 @@ class Param(NamedTuple):
     decode: Callable[[tf.Tensor], tf.Tensor]  # theta -> image, differentiable
 
 
+def parametrization(**knobs: Knob) -> Callable[[Function], Function]:
+    """Declare a function as a parametrization, ``(size, mean, **options) -> Param``; its options are knobs."""
+    return declare("param", None, knobs)
+
+
 EDGE = 0.01  # grey levels that a pixel to be encoded stays away from 0 and 255, which no sigmoid reaches
 
 # Square root of the covariance of natural images' colours (lucid, optvis/param/color.py): from three
@@ -29,12 +38,19 @@ EDGE = 0.01  # grey levels that a pixel to be encoded stays away from 0 and 255,
 _COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
 
 
-def pixel(size: int, mean: Sequence[float]) -> Param:
+@parametrization(
+    octaves=Knob(1, "sizes at which the image is optimized, one after the other", low=1, static=True),
+    octave_scale=Knob(1.4, "from one octave's side to the next", above=1, high=255, static=True),
+)
+def pixel(size: int, mean: Sequence[float], octaves: int = 1, octave_scale: float = 1.4) -> Param:
     """The image itself: theta is ``[B, H, W, C]``, centred pixels. Both arguments are as for the others."""
-    del size, mean
+    del size, mean, octaves, octave_scale
     return Param(encode=lambda image: image, decode=lambda theta: theta)
 
 
+@parametrization(
+    power=Knob(REQUIRED, "theta is divided by frequency to this power", above=0, high=255, static=True)
+)
 def fourier(size: int, mean: Sequence[float], power: float) -> Param:
     r"""The spectrum of decorrelated colours, behind a sigmoid.
 
@@ -70,6 +86,10 @@ def fourier(size: int, mean: Sequence[float], power: float) -> Param:
     return Param(encode, decode)
 
 
+@parametrization(
+    contrast=Knob(REQUIRED, "standard deviation of the image in grey levels", above=0, high=255, static=True),
+    pictures=Knob(None, "a folder whose mean magnitude is taken", kind=str, static=True),
+)
 def maco(size: int, mean: Sequence[float], contrast: float, pictures: str | None = None) -> Param:
     r"""The phase alone: the magnitude of every frequency stays that of natural images.
 

@@ -1,16 +1,16 @@
-"""Graphs: (static_config, what is switched on) -> a compiled ascent, and a batch's climb in it.
+"""Programs: (static config, what is enabled) -> one compiled step, and a batch optimized by it.
 
-The one place where plain configs become tensors.
+The one place where configs become tensors.
 """
 
+from __future__ import annotations
+
 import functools
-import json
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
 
 from deepvis.ascent import (
     gradient_ascent,
@@ -23,115 +23,139 @@ from deepvis.ascent import (
     starts,
     transforms,
 )
+from deepvis.ascent.backend import tf
 from deepvis.ascent.gradient_ascent import Ascent, Hyper, Record, State
-from deepvis.ascent.specs import ImageSpec, Snapshot
-from deepvis.config import expressions
+from deepvis.ascent.specs import ImageSpec, Snapshot, StaticConfig
+from deepvis.config import expressions, knobs, schema
+from deepvis.config.knobs import Component
 from deepvis.core.errors import ConfigError
 from deepvis.metrics import robustness
 from deepvis.networks.base import Model
 
-for _gpu in tf.config.list_physical_devices("GPU"):  # others may want to use it, too
-    tf.config.experimental.set_memory_growth(_gpu, True)
 
+@dataclass(frozen=True)
+class Program:
+    """A static config, compiled."""
 
-SEEN = frozenset({"geometry", "noise"})  # of what is switched on, that which only the network sees
-
-
-class Graph(NamedTuple):
-    """A static_config, compiled."""
-
-    shape: Mapping[str, Any]  # the static_config
-    active: frozenset[str]
+    static: StaticConfig
+    regularizers: tuple[Component, ...]
+    transforms: tuple[Component, ...]  # of the user's
+    geometric: bool
+    noisy: bool
     network: Model
     layers: Sequence[str]  # that its objective reads
     ascent: Ascent
     tags: Mapping[str, str]  # what is known of its weights and its device
 
 
-@functools.lru_cache(maxsize=8)
-def compiled(static_config: str, active: frozenset[str]) -> Graph:
-    """Build and compile what a static_config says; a second call with the same one costs nothing.
+def compiled(static: StaticConfig, enabled: frozenset[str]) -> Program:
+    """Build and compile what a static config says; a second call with the same one costs nothing.
 
     Args:
-      static_config: of a pack, as JSON.
-      active: regularizers and transforms that any of its jobs uses.
+      static: of a group of jobs.
+      enabled: regularizers and transforms that any of its jobs uses, as ``reg.decay`` ...
     """
-    shape = json.loads(static_config)
-    device = shape["device"]
+    return _compiled(static, *(
+        tuple(each for name, each in knobs.components(group).items() if f"{group}.{name}" in enabled)
+        for group in schema.SETS
+    ))  # fmt: skip
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(
+    static: StaticConfig, used: tuple[Component, ...], transforming: tuple[Component, ...]
+) -> Program:
+    device = static.device
     if device != "cpu" and not tf.config.list_physical_devices("GPU"):
         raise ConfigError(
             f"device={device}: TensorFlow sees no GPU (it needs tensorflow[and-cuda]); take device=cpu"
         )
-    layers = _layers(shape)
+    for gpu in tf.config.list_physical_devices("GPU"):  # others may want to use it, too
+        tf.config.experimental.set_memory_growth(gpu, True)
+    layers = _layers(static)
+    model = schema.plain(static.model)
     with tf.device(device):
-        network = pkgutil.resolve_name(shape["model"]["_target_"])(
-            shape["model"], layers, shape["size"], shape["precision"]
-        )
-    return _around(network, shape, active)
+        network = pkgutil.resolve_name(model["_target_"])(model, layers, static.size, static.precision)
+    return _around(network, static, used, transforming)
 
 
-def _around(network: Model, shape: Mapping[str, Any], active: frozenset[str]) -> Graph:
+def _around(
+    network: Model, static: StaticConfig, used: tuple[Component, ...], transforming: tuple[Component, ...]
+) -> Program:
     """The ascent of a network that is built already."""
-    layer, device, layers = shape["layer"], shape["device"], _layers(shape)
-    objective, options = shape["objective"], specs.parameters(shape["objective"])
-    make_objective = pkgutil.resolve_name(objective["_target_"])
-    make_optimizer = pkgutil.resolve_name(shape["optimizer"])
-    own = {k: v for k, v in shape["param"].items() if k not in ("_target_", "octaves", "octave_scale")}
-    param = pkgutil.resolve_name(shape["param"]["_target_"])(shape["size"], network.mean, **own)
+    layers = _layers(static)
+    make_objective, options = static.objective
+    make_param, param_options = static.param
+    param = make_param(static.size, network.mean, **dict(param_options))
+    names = {each.name for each in transforming}
+    own = tuple(each for each in transforming if each.name not in specs.TRANSFORMS)
+    geometric, noisy = "geometry" in names, "noise" in names
 
     def build(hyper: Hyper) -> gradient_ascent.Parts:
         targets = {"targets": hyper["targets"]} if "targets" in hyper else {}
-        goal = make_objective(layer, hyper["filter"], **_under(hyper, "objective"), **options, **targets)
-        read = objectives.reading(layer, hyper["unit"])
-        rule = make_optimizer(**_under(hyper, "optimizer"))
+        goal = make_objective(
+            static.layer, hyper["filter"], **_under(hyper, "objective"), **dict(options), **targets
+        )
+        read = objectives.reading(static.layer, hyper["unit"])
+        rule = static.optimizer(**_under(hyper, "optimizer"))
 
         def measure(image):
             activations = network.activations(image, layers)
             return goal(activations), *read(activations)
 
+        def transform(image):
+            if geometric or noisy:
+                side = transforms.out_size(*static.window, image.shape[1])
+                image = transforms.build(hyper, side, geometric, noisy)(image)
+            for each in own:
+                image = each.function(**{key: hyper[f"transform.{key}"] for key in each.knobs})(image)
+            return image
+
         return gradient_ascent.Parts(
             encode=param.encode,
             decode=param.decode,
-            transform=lambda image: _transformed(image, hyper, shape, active),
+            transform=transform,
             measure=measure,
             remember=lambda theta: (tf.zeros_like(theta),) * getattr(rule, "slots", 0),
             update=getattr(rule, "update", None),  # a line search goes its own way
-            regularize=regularizers.build(hyper, shape["combine"], active, network.mean),
+            regularize=regularizers.build(used, hyper, static.combine, network.mean),
         )
 
-    tags = network.tags | {"device": device, "precision": shape["precision"], "tensorflow": tf.__version__}
+    tags = network.tags | {
+        "device": static.device, "precision": static.precision, "tensorflow": tf.__version__
+    }  # fmt: skip
     # XLA's convolutions win on a GPU; on a processor oneDNN's are faster than XLA's.
-    made = gradient_ascent.compiled(build, device, xla=device != "cpu")
-    return Graph(shape, active, network, layers, made, tags)
+    made = gradient_ascent.compiled(build, static.device, xla=static.device != "cpu")
+    return Program(static, used, own, geometric, noisy, network, layers, made, tags)
 
 
-def ascend(
-    made: Graph, images: Sequence[ImageSpec], first: np.ndarray, width: int, total: int
+def snapshots(
+    made: Program, images: Sequence[ImageSpec], first: np.ndarray, width: int, total: int
 ) -> Iterator[Snapshot]:
-    """Climb a batch in chunks.
+    """Optimize a batch in chunks.
 
     Args:
-      made: its graph.
+      made: its program.
       images: the specs.
       first: where they start, ``[images, H, W, C]``.
-      width: images in a batch; a short one repeats its last image, so that one static_config traces once.
-      total: steps of the longest climb.
+      width: images in a batch; a short one repeats its last image, so that one program traces once.
+      total: steps of the image that takes most.
 
     Yields:
       What is seen after each chunk; where one of the images has done its steps, what they came to.
     """
-    if "blocks" not in made.shape["model"]:
+    if not hasattr(made.static.model, "blocks"):
         # oneDNN takes other kernels, which round otherwise, for one image, three or five; of the networks
         # that are not our own some have such layers, and an image would not be the same in every batch.
         width = max(2, 1 << (width - 1).bit_length())
     missing = width - len(images)
     whole = functools.partial(inputs.padded, missing=missing)
     numbers = specs.numbers(images)
-    ends, chunk = set(numbers["steps"]), made.shape["snapshot_every"]
-    sizes = octaves.sizes(made.shape["param"], made.shape["size"])
+    ends, chunk = set(numbers["steps"]), made.static.snapshot_every
+    sizes = octaves.sizes(*made.static.octaves, made.static.size)
     image, done = first, 0
     for octave, size in enumerate(sizes, start=1):
-        given = inputs.of(made.network, made.layers, images, size, "blur" in made.active)
+        given = inputs.of(made.network, made.layers, images, size, made.regularizers)
         hyper = whole(numbers | given)
         if "objective.group" in hyper and missing:  # nobody sees the padding
             alone = -1 - np.arange(missing, dtype=np.int32)
@@ -142,18 +166,18 @@ def ascend(
             before = [octaves.grown(x, x0, size) for x, x0 in zip(image, first, strict=True)]
         state = made.ascent.begin(whole(np.stack(before)), hyper)
         state = state._replace(step=tf.constant(done))
-        climb, end = _way(made, state, hyper), total * octave // len(sizes)
+        advance, end = _way(made, state, hyper), total * octave // len(sizes)
         while done < end:
             n = min(chunk, end - done)
             hypers = [hyper] * n
-            if made.active & SEEN:
-                hypers = [hyper | whole(inputs.drawn(images, size, t)) for t in range(done, done + n)]
-            state, record = climb(state, hypers)
+            if made.geometric or made.noisy:
+                hypers = [hyper | whole(inputs.sampled_transforms(images, size, t)) for t in range(done, done + n)]
+            state, record = advance(state, hypers)
             seen, final_values = made.ascent.show(state.theta, hyper), {}
             if octave == len(sizes) and any(done < each <= done + n for each in ends):
                 state, last, features = made.ascent.finish(state, seen, hyper)
                 final_values = _arrays(last) | {"features": features.numpy()}
-                if made.shape["robustness"]:
+                if made.static.robustness:
                     final_values |= _kept(made, state, seen, hyper, final_values["score"])
             best = made.ascent.show(state.best_theta, hyper)
             image = seen.numpy()
@@ -164,34 +188,27 @@ def ascend(
         image = image[: len(images)]
 
 
-def start(image_spec: ImageSpec, mean: Sequence[float]) -> np.ndarray:
-    """The first image of a image_spec; pixels that are to stay in [0, 255] start there too."""
-    cfg, mean = image_spec.cfg, np.array(mean, np.float32)
-    options = {k: v for k, v in cfg["start"].items() if k not in ("_target_", "display")}
-    make = pkgutil.resolve_name(cfg["start"]["_target_"])
-    image = make(cfg["size"], cfg["seed"], image_spec.index, mean, **options)
-    if cfg["reg"]["clip_pixels"]:
-        image = np.clip(image, -mean, 255 - mean)
-    return starts.twin(image, image_spec.twin, cfg["seed"], image_spec.index) if image_spec.twin else image
+def start(image: ImageSpec, mean: Sequence[float]) -> np.ndarray:
+    """The first image of a spec; pixels that are to stay in [0, 255] start there too."""
+    cfg, centre = image.cfg, np.array(mean, np.float32)
+    component = schema.component("start", cfg.start)
+    options = {key: getattr(cfg.start, key) for key in component.knobs if key != "display"}
+    first = component.function(cfg.size, cfg.seed, image.index, centre, **options)
+    if cfg.reg.clip_pixels:
+        first = np.clip(first, -centre, 255 - centre)
+    return starts.twin(first, image.twin, cfg.seed, image.index) if image.twin else first
 
 
-def _transformed(
-    image: tf.Tensor, hyper: Hyper, shape: Mapping[str, Any], active: frozenset[str]
-) -> tf.Tensor:
-    if not active & SEEN:
-        return image
-    side = transforms.out_size(shape["transform"], image.shape[1])
-    return transforms.build(hyper, side, "geometry" in active, "noise" in active)(image)
-
-
-def _layers(shape: Mapping[str, Any]) -> list[str]:
+def _layers(static: StaticConfig) -> list[str]:
     """The layer that is looked at, and all others that the objective reads."""
-    return sorted({shape["layer"], *expressions.layers_of(shape["objective"], shape["layer"])})
+    _, options = static.objective
+    given = dict(static.pictures)
+    return sorted({static.layer, *expressions.layers_of(dict(options), given, static.layer)})
 
 
-def _way(made: Graph, state: State, hyper: Hyper) -> Callable[[State, list[Hyper]], tuple[State, Record]]:
+def _way(made: Program, state: State, hyper: Hyper) -> Callable[[State, list[Hyper]], tuple[State, Record]]:
     """How a chunk of steps is done: by a step rule on the device, or by line searches on the host."""
-    rule = pkgutil.resolve_name(made.shape["optimizer"])(**_under(hyper, "optimizer"))
+    rule = made.static.optimizer(**_under(hyper, "optimizer"))
     if isinstance(rule, lbfgs.LineSearch):
         search = lbfgs.Searches(made.ascent.gradient, state, hyper, rule, made.network.mean)
         return lambda state, hypers: search.climb(state, len(hypers))
@@ -199,7 +216,7 @@ def _way(made: Graph, state: State, hyper: Hyper) -> Callable[[State, list[Hyper
 
 
 def _kept(
-    made: Graph, state: State, image: tf.Tensor, hyper: Hyper, score: np.ndarray
+    made: Program, state: State, image: tf.Tensor, hyper: Hyper, score: np.ndarray
 ) -> dict[str, np.ndarray]:
     """What each image keeps of its score under each view, [B]."""
     indices = hyper["filter"].numpy()

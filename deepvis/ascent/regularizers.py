@@ -8,28 +8,65 @@ applied after each ascent step. Images are centred pixels: 0 is the mean of the 
 decay and clipping pull towards grey. A neutral number switches an operator off for that image, bitwise, so
 jobs with and without it share one batch.
 
-Reference: Yosinski et al., 2015, https://arxiv.org/abs/1506.06579, section 3; the order of `OPERATORS` and
+Reference: Yosinski et al., 2015, https://arxiv.org/abs/1506.06579, section 3; their order in this module and
 the meaning of each number are those of their toolbox's optimizer.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from deepvis.ascent.ops import choose, from_percentile, per_image
+from deepvis.ascent.backend import tf
+from deepvis.ascent.ops import blur_matrix, choose, from_percentile, per_image
+from deepvis.config.knobs import Component, Function, Knob, declare
 
-Regularizer = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
-Hyper = Mapping[str, tf.Tensor]
+Regularizer = Callable[["tf.Tensor", "tf.Tensor", "tf.Tensor"], "tf.Tensor"]
+Prepare = Callable[[Any, int], Mapping[str, np.ndarray]]
+Hyper = Mapping[str, "tf.Tensor"]
 
 
-def decay(factor: tf.Tensor) -> Regularizer:
+def regularizer(
+    name: str | None = None, *, prepare: Prepare | None = None, last: bool = False, **knobs: Knob
+) -> Callable[[Function], Function]:
+    """Declare a function as a regularizer: its parameters are its knobs, one number per image, ``[B]``.
+
+    Args:
+      name: of it, in a mix's weights; by default the function's.
+      prepare: (settings of ``reg``, side of the image in px) -> arrays that the host makes once per image; the
+        function takes them, stacked, as parameters of those names.
+      last: comes after all others and outside of a mix, as a projection does.
+      knobs: by their key under ``reg``; their defaults are off.
+
+    Returns:
+      A decorator. A parameter ``mean`` of the function is the mean of the training set.
+
+    Example:
+      >>> from deepvis.config.knobs import components
+      >>> components("reg")["decay"].knobs["decay"].default
+      1.0
+    """
+    return declare("reg", name, knobs, prepare=prepare, last=last)
+
+
+def _percentile(help: str) -> Knob:
+    return Knob(0.0, help, low=0, below=100, unit="percentile")
+
+
+def _blur_matrix(reg: Any, size: int) -> dict[str, np.ndarray]:
+    return {"matrix": blur_matrix(size, reg.blur_kind, reg.blur, reg.blur_sigma)}
+
+
+@regularizer(decay=Knob(1.0, "multiplies the image after each step", above=0, high=1, unit="factor"))
+def decay(decay: tf.Tensor) -> Regularizer:
     r"""L2 decay: shrink the image towards grey.
 
     .. math:: x \leftarrow d \, x
 
     Args:
-      factor: in (0, 1], ``[B]``; 1 is off. Yosinski's :math:`\theta_{decay}` is 1 minus it.
+      decay: :math:`d` in (0, 1], ``[B]``; 1 is off. Yosinski's :math:`\theta_{decay}` is 1 minus it.
 
     Returns:
       A regularizer.
@@ -39,17 +76,28 @@ def decay(factor: tf.Tensor) -> Regularizer:
       >>> decay(tf.constant([0.5]))(x, x, tf.constant(0)).numpy().ravel().tolist()
       [5.0, 5.0, 5.0]
     """
-    return lambda image, grad, step: image * per_image(factor)
+    return lambda image, grad, step: image * per_image(decay)
 
 
-def blur(matrix: tf.Tensor, every: tf.Tensor) -> Regularizer:
+@regularizer(
+    prepare=_blur_matrix,
+    blur=Knob(0, "kernel size", low=0, odd=True, unit="odd kernel size in px"),
+    blur_sigma=Knob(
+        0.0, "standard deviation of the kernel, in place of its size", low=0, high=1000, unit="sigma in px"
+    ),
+    blur_kind=Knob("gaussian", "form of the kernel", choices=("gaussian", "box"), switch=False),
+    blur_every=Knob(
+        1, "blurs where step % blur_every == 0", low=1, unit="whole number of steps", switch=False
+    ),
+)
+def blur(matrix: tf.Tensor, blur_every: tf.Tensor) -> Regularizer:
     r"""Blur rows and columns, every so many steps.
 
     .. math:: x_c \leftarrow M x_c M^\top \quad \text{where} \quad t \bmod k = 0
 
     Args:
       matrix: ``[B, H, H]`` from `deepvis.ascent.ops.blur_matrix`; the identity is off, bitwise.
-      every: steps between two blurs, ``[B]`` int32; the first is at step 0.
+      blur_every: steps between two blurs, ``[B]`` int32; the first is at step 0.
 
     Returns:
       A regularizer for square images.
@@ -61,7 +109,7 @@ def blur(matrix: tf.Tensor, every: tf.Tensor) -> Regularizer:
     """
 
     def regularize(image, grad, step):
-        due = (step % every == 0) & tf.reduce_any(matrix != tf.eye(tf.shape(matrix)[1]), axis=[1, 2])
+        due = (step % blur_every == 0) & tf.reduce_any(matrix != tf.eye(tf.shape(matrix)[1]), axis=[1, 2])
         blurred = image
         for _ in ("columns", "rows"):
             lines = tf.reshape(blurred, [image.shape[0], image.shape[1], -1])
@@ -71,28 +119,34 @@ def blur(matrix: tf.Tensor, every: tf.Tensor) -> Regularizer:
     return regularize
 
 
-def clip_small_value(q: tf.Tensor) -> Regularizer:
+@regularizer(
+    "value", value_percentile=_percentile("values whose magnitude is below this percentile become 0")
+)
+def clip_small_value(value_percentile: tf.Tensor) -> Regularizer:
     r"""Set to zero the values of small magnitude; the post's clip.
 
     .. math:: x_{ijc} \leftarrow 0 \quad \text{where} \quad |x_{ijc}| < \mathrm{pct}_q(|x|)
 
     Args:
-      q: percentile in [0, 100), ``[B]``; 0 is off.
+      value_percentile: :math:`q`, percentile in [0, 100), ``[B]``; 0 is off.
 
     Returns:
       A regularizer.
     """
-    return lambda image, grad, step: image * from_percentile(tf.abs(image), q)
+    return lambda image, grad, step: image * from_percentile(tf.abs(image), value_percentile)
 
 
-def clip_small_norm(q: tf.Tensor) -> Regularizer:
+@regularizer(
+    "norm", norm_percentile=_percentile("pixels whose norm over colour is below this percentile become 0")
+)
+def clip_small_norm(norm_percentile: tf.Tensor) -> Regularizer:
     r"""Set to zero the pixels whose norm over colour is small.
 
     .. math:: x_{ij} \leftarrow 0 \quad \text{where} \quad
               \lVert x_{ij} \rVert_2 < \mathrm{pct}_q(\lVert x \rVert_2)
 
     Args:
-      q: percentile in [0, 100), ``[B]``; 0 is off (the paper's :math:`\theta_{n\_pct}`).
+      norm_percentile: :math:`q`, percentile in [0, 100), ``[B]``; 0 is off (the paper's :math:`\theta_{n\_pct}`).
 
     Returns:
       A regularizer.
@@ -105,19 +159,25 @@ def clip_small_norm(q: tf.Tensor) -> Regularizer:
 
     def regularize(image, grad, step):
         norm = tf.norm(image, axis=-1, keepdims=True)  # [B, H, W, 1]
-        return image * from_percentile(norm, q)
+        return image * from_percentile(norm, norm_percentile)
 
     return regularize
 
 
-def clip_small_contribution(q: tf.Tensor) -> Regularizer:
+@regularizer(
+    "contribution",
+    contribution_percentile=_percentile(
+        "pixels whose contribution to the score is below this percentile become 0"
+    ),
+)
+def clip_small_contribution(contribution_percentile: tf.Tensor) -> Regularizer:
     r"""Set to zero the pixels that contribute little, to first order, either way.
 
     .. math:: x_{ij} \leftarrow 0 \quad \text{where} \quad
               |g_{ij} \cdot x_{ij}| < \mathrm{pct}_q(|g \cdot x|)
 
     Args:
-      q: percentile in [0, 100), ``[B]``; 0 is off (the paper's :math:`\theta_{c\_pct}`).
+      contribution_percentile: :math:`q`, percentile in [0, 100), ``[B]``; 0 is off (the paper's :math:`\theta_{c\_pct}`).
 
     Returns:
       A regularizer.
@@ -125,24 +185,25 @@ def clip_small_contribution(q: tf.Tensor) -> Regularizer:
 
     def regularize(image, grad, step):
         contribution = tf.abs(tf.reduce_sum(grad * image, axis=-1, keepdims=True))  # [B, H, W, 1]
-        return image * from_percentile(contribution, q)
+        return image * from_percentile(contribution, contribution_percentile)
 
     return regularize
 
 
-def clip_pixels(on: tf.Tensor, mean: Sequence[float]) -> Regularizer:
+@regularizer(last=True, clip_pixels=Knob(False, "keeps pixels in [0, 255]"))
+def clip_pixels(clip_pixels: tf.Tensor, mean: Sequence[float]) -> Regularizer:
     r"""Keep pixels displayable: the projection onto [0, 255].
 
     .. math:: x \leftarrow \mathrm{clip}(x + \mu, 0, 255) - \mu
 
     Args:
-      on: 1 or 0, ``[B]``; 0 is off.
+      clip_pixels: 1 or 0, ``[B]``; 0 is off.
       mean: RGB mean of the training set, grey levels.
 
     Returns:
       A regularizer.
     """
-    is_on = tf.reshape(on, [-1, 1, 1]) > 0
+    is_on = tf.reshape(clip_pixels, [-1, 1, 1]) > 0
 
     def regularize(image, grad, step):
         # By lines of the image: bounds of three values a pixel take eight times as long.
@@ -152,16 +213,6 @@ def clip_pixels(on: tf.Tensor, mean: Sequence[float]) -> Regularizer:
         return tf.reshape(tf.clip_by_value(lines, low, high), image.shape)
 
     return regularize
-
-
-# A row here is a regularizer of the config, in the order in which a chain applies them.
-OPERATORS: dict[str, Callable[[Hyper], Regularizer]] = {
-    "decay": lambda h: decay(h["reg.decay"]),
-    "blur": lambda h: blur(h["blur_matrix"], h["reg.blur_every"]),
-    "value": lambda h: clip_small_value(h["reg.value_percentile"]),
-    "norm": lambda h: clip_small_norm(h["reg.norm_percentile"]),
-    "contribution": lambda h: clip_small_contribution(h["reg.contribution_percentile"]),
-}
 
 
 def chain(operators: Sequence[Regularizer]) -> Regularizer:
@@ -199,19 +250,27 @@ def mix(operators: Sequence[Regularizer], weights: Sequence[tf.Tensor]) -> Regul
     return regularize
 
 
-def build(hyper: Hyper, combine: str, active: Collection[str], mean: Sequence[float]) -> Regularizer:
-    """The regularizer of a config.
+def build(components: Sequence[Component], hyper: Hyper, combine: str, mean: Sequence[float]) -> Regularizer:
+    """The regularizer of a batch.
 
     Args:
-      hyper: one number per image under each key of the config (``reg.decay`` ...), and ``blur_matrix``.
+      components: those that any image uses, in their order; the others would be the identity.
+      hyper: one number per image under each key of the config (``reg.decay`` ...), and what was prepared.
       combine: ``chain`` or ``mix``.
-      active: operators that any image uses; the others would be the identity and are left out.
-      mean: RGB mean of the training set, for the projection onto [0, 255], which always comes last.
+      mean: of the training set, for the projection onto [0, 255], which always comes last.
     """
-    names = [name for name in OPERATORS if name in active]
-    operators = [OPERATORS[name](hyper) for name in names]
+    last = [each for each in components if each.traits.get("last")]
+    first = [each for each in components if each not in last]
+    operators = [_operator(each, hyper, mean) for each in first]
     if combine == "mix" and operators:
-        operators = [mix(operators, [hyper[f"reg.weights.{name}"] for name in names])]
-    if "clip_pixels" in active:
-        operators.append(clip_pixels(hyper["reg.clip_pixels"], mean))
-    return chain(operators)
+        operators = [mix(operators, [hyper[f"reg.weights.{each.name}"] for each in first])]
+    return chain([*operators, *(_operator(each, hyper, mean) for each in last)])
+
+
+def _operator(component: Component, hyper: Hyper, mean: Sequence[float]) -> Regularizer:
+    given = {
+        name: mean if name == "mean" else hyper[f"reg.{name}"] if name in component.knobs
+        else hyper[f"prepared.{component.name}.{name}"]
+        for name in component.parameters()
+    }  # fmt: skip
+    return component.function(**given)

@@ -1,33 +1,35 @@
-"""Climbers: all that is known of an image before there are tensors: (plain config, filter) -> its numbers.
+"""Image specs: all that is known of an image before there are tensors: (config, filter) -> its numbers.
 
-A config here is a plain dict, so that an ascent needs neither Hydra nor OmegaConf. Images whose configs have
-one static_config share a compiled graph; what else they differ in is numbers, one per image.
+Images whose configs have one static config share a compiled program; what else they differ in is numbers,
+one per image.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-Plain = Mapping[str, Any]
+from deepvis.config import knobs, schema
+from deepvis.config.knobs import Component, Knob
+from deepvis.config.schema import Config, Settings
 
-# Read on the host, for each image or for each step: no graph is made of them.
-_HOST = {"transform": ("jitter", "scale", "rotate", "noise")}
-# Of conf/objective, what says how the host lays an objective out, and is no parameter of its function.
-_LAYOUT = ("_target_", "each", "together", "pictures", "vectors")
-_INDICES = ("row", "column", "channel", "group")  # the whole numbers of an objective
+TRANSFORMS = {"geometry", "noise"}  # those that come with deepvis, drawn on the host
+INVISIBLE = -1  # the number of an index that is left open
 
 
-class ImageSpec(NamedTuple):
+@dataclass(frozen=True)
+class ImageSpec:
     """One image to be optimized."""
 
-    cfg: Plain
+    cfg: Config
     index: int  # its filter: a channel of the layer, a row of directions, or the number of its start
-    twin: int = 0  # number of its start; 0 is the job's own, the others give the noise floor
+    twin: int = 0  # number of its start; 0 is the job's own, the others are perturbed replicas
     group: int = 0  # of the images that an objective sees together
 
 
-class Snapshot(NamedTuple):
+@dataclass(frozen=True)
+class Snapshot:
     """What the host sees after a chunk of steps."""
 
     first: int  # step of the first record
@@ -37,96 +39,133 @@ class Snapshot(NamedTuple):
     best: np.ndarray
 
 
-def static_config(cfg: Plain) -> dict[str, Any]:
-    """What a graph is made of: all of a config but what is one number per image."""
-    shape = {key: cfg[key] for key in ("model", "size", "precision", "device", "batch_size", "snapshot_every",
-                                       "robustness", "param")}  # fmt: skip
-    shape |= {"layer": cfg["layer"]["name"], "combine": cfg["reg"]["combine"],
-              "optimizer": cfg["optimizer"]["_target_"]}  # fmt: skip
-    shape["objective"] = {k: v for k, v in cfg["objective"].items() if not _is_number(v) and k != "vectors"}
-    if "pictures" in cfg["objective"]:  # which there are; what they show is numbers
-        named = cfg["objective"]["pictures"].items()
-        shape["objective"]["pictures"] = {name: None if path is None else "given" for name, path in named}
-    shape["transform"] = {k: v for k, v in cfg["transform"].items() if k not in _HOST["transform"]}
-    if cfg["param"].get("octaves", 1) > 1:  # a share of the steps each, so that all images change at once
-        shape["steps"] = cfg["steps"]
-    return shape
+@dataclass(frozen=True)
+class StaticConfig:
+    """What a program is compiled for: all of a config but what is one number per image."""
+
+    model: Settings
+    layer: str
+    size: int
+    precision: str
+    device: str
+    batch_size: int
+    snapshot_every: int
+    robustness: bool
+    param: tuple[Callable[..., Any], tuple[tuple[str, Any], ...]]  # function, options
+    octaves: tuple[int, float]  # how many, and their scale
+    steps: int | None  # shared by octaves: all images change size at once
+    combine: str
+    optimizer: Callable[..., Any]
+    objective: tuple[Callable[..., Any], tuple[tuple[str, Any], ...]]  # function, options that are no numbers
+    pictures: tuple[tuple[str, bool], ...]  # that the objective compares with, and whether they are given
+    vectors: bool  # whether the objective reads directions
+    window: tuple[int, int]  # transform.pad and transform.crop
 
 
-def parameters(objective: Plain) -> dict[str, Any]:
-    """What an objective's function takes that is no number per image."""
-    return {k: v for k, v in objective.items() if not _is_number(v) and k not in _LAYOUT}
+def static_config(cfg: Config) -> StaticConfig:
+    """The static part of a config; jobs that share it share a batch and a program."""
+    objective, param = schema.component("objective", cfg.objective), schema.component("param", cfg.param)
+    octaves = getattr(cfg.param, "octaves", 1), getattr(cfg.param, "octave_scale", 1.0)
+    pictures = schema.plain(getattr(cfg.objective, "pictures", Settings()))
+    return StaticConfig(
+        model=cfg.model, layer=cfg.layer.name, size=cfg.size, precision=cfg.precision, device=cfg.device,
+        batch_size=cfg.batch_size, snapshot_every=cfg.snapshot_every, robustness=cfg.robustness,
+        param=(param.function, _options(param, cfg.param, lambda knob: True)),
+        octaves=octaves,
+        steps=cfg.steps if octaves[0] > 1 else None,
+        combine=cfg.reg.combine,
+        optimizer=schema.component("optimizer", cfg.optimizer).function,
+        objective=(objective.function, _options(objective, cfg.objective, lambda knob: knob.static)),
+        pictures=tuple((name, path is not None) for name, path in pictures.items()),
+        vectors="vectors" in objective.knobs,
+        window=(cfg.transform.pad, cfg.transform.crop),
+    )  # fmt: skip
 
 
-def active(cfg: Plain) -> set[str]:
-    """The regularizers and transforms that a config switches on."""
-    transform = cfg["transform"]
-    on = {
-        "geometry": any(transform[key] > 0 for key in ("jitter", "scale", "rotate", "pad", "crop")),
-        "noise": transform["noise"] > 0,
-    }
-    return operators(cfg["reg"]) | {name for name, is_on in on.items() if is_on}
+def _options(
+    component: Component, settings: Settings, wanted: Callable[[Knob], bool]
+) -> tuple[tuple[str, Any], ...]:
+    return tuple((key, getattr(settings, key)) for key, knob in component.knobs.items() if wanted(knob))
 
 
-def operators(reg: Plain) -> set[str]:
-    """The regularizers among them."""
-    on = {
-        "decay": reg["decay"] != 1,
-        "blur": reg["blur"] > 0 or reg["blur_sigma"] > 0,
-        "value": reg["value_percentile"] > 0,
-        "norm": reg["norm_percentile"] > 0,
-        "contribution": reg["contribution_percentile"] > 0,
-        "clip_pixels": reg["clip_pixels"],
-    }
-    return {name for name, is_on in on.items() if is_on}
+def enabled(cfg: Config) -> frozenset[str]:
+    """The regularizers and transforms that a config switches on, as ``reg.decay`` ..."""
+    return frozenset(
+        f"{group}.{name}"
+        for group in schema.SETS
+        for name, each in knobs.components(group).items()
+        if each.is_on(getattr(cfg, group))
+    )
 
 
-def unit(image_spec: ImageSpec) -> int:
+def regularizers(cfg: Config) -> list[str]:
+    """The names of the regularizers that a config switches on, in their order."""
+    return [name for name, each in knobs.components("reg").items() if each.is_on(cfg.reg)]
+
+
+def unit(image: ImageSpec) -> int:
     """The channel that an image is about: its own filter, or the one its objective names; -1 is none."""
-    objective = image_spec.cfg["objective"]
-    if objective["each"] == "unit":
-        return image_spec.index
-    return int(objective.get("channel", -1))
+    objective = image.cfg.objective
+    if schema.component("objective", objective).traits.get("each", "unit") == "unit":
+        return image.index
+    return int(getattr(objective, "channel", INVISIBLE))
 
 
-def numbers(specs: Sequence[ImageSpec]) -> dict[str, np.ndarray]:
+def together(cfg: Config) -> bool:
+    """Whether all images of a job share a batch and see one another."""
+    return bool(schema.component("objective", cfg.objective).traits.get("together", False))
+
+
+def numbers(images: Sequence[ImageSpec]) -> dict[str, np.ndarray]:
     """Every number of a batch, one per image.
 
     Args:
-      specs: the images.
+      images: the specs.
 
     Returns:
-      ``filter``, ``unit``, ``steps``, ``reg.*``, ``objective.*``, ``optimizer.*`` -> ``[B]``, float32 or
-      int32. The weight of a regularizer that is off is 0; a position that is not given is -1.
+      ``filter``, ``unit``, ``steps``, ``reg.*``, ``objective.*``, ``optimizer.*``, ``transform.*`` -> ``[B]``,
+      float32 or int32. The weight of a regularizer that is off is 0; an index that is left open is -1.
     """
-    each = [_numbers(image_spec) for image_spec in specs]
+    each = [_numbers(image) for image in images]
     return {
         key: np.array([own[key] for own in each], np.float32 if isinstance(value, float) else np.int32)
         for key, value in each[0].items()
     }
 
 
-def _numbers(image_spec: ImageSpec) -> dict[str, float]:
-    cfg = image_spec.cfg
-    reg, on = cfg["reg"], operators(cfg["reg"])
-    scalars = {k: v for k, v in reg.items() if isinstance(v, int | float) and k not in ("blur", "blur_sigma")}
-    objective = {k: v for k, v in cfg["objective"].items() if _is_number(v)}
-    if cfg["objective"].get("together", False):
-        objective["group"] = image_spec.group
-    return (
-        {"filter": image_spec.index, "unit": unit(image_spec), "steps": cfg["steps"]}
-        | {f"reg.{k}": float(v) if isinstance(v, bool) else v for k, v in scalars.items()}
-        | {f"reg.weights.{k}": float(v) if k in on else 0.0 for k, v in reg["weights"].items()}
-        | {f"objective.{k}": _typed(k, v) for k, v in objective.items()}
-        | {f"optimizer.{k}": float(v) for k, v in cfg["optimizer"].items() if k != "_target_"}
-    )
+def _numbers(image: ImageSpec) -> dict[str, int | float]:
+    cfg = image.cfg
+    on = set(regularizers(cfg))
+    found: dict[str, int | float] = {"filter": image.index, "unit": unit(image), "steps": cfg.steps}
+    for group in schema.SETS:
+        for component in knobs.components(group).values():
+            taken = component.parameters()
+            found |= _group_numbers(group, component, getattr(cfg, group), taken)
+    found |= {
+        f"reg.weights.{name}": weight if name in on else 0.0
+        for name, weight in schema.plain(cfg.reg.weights).items()
+    }
+    for group in ("objective", "optimizer"):
+        settings = getattr(cfg, group)
+        found |= _group_numbers(
+            group, schema.component(group, settings), settings, tuple(schema.component(group, settings).knobs)
+        )
+    if together(cfg):
+        found["objective.group"] = image.group
+    return found
 
 
-def _typed(key: str, value: float | None) -> float:
-    """An index is whole, and -1 where it is left open; all else is a float, however it was typed."""
-    return (-1 if value is None else int(value)) if key in _INDICES else float(value)
+def _group_numbers(
+    group: str, component: Component, settings: Settings, taken: Sequence[str]
+) -> dict[str, int | float]:
+    return {
+        f"{group}.{key}": _number(knob, getattr(settings, key))
+        for key, knob in component.knobs.items()
+        if key in taken and not knob.static and knob.type in (bool, int, float)
+    }
 
 
-def _is_number(value: Any) -> bool:
-    """Also null: a position that is left to the network's map."""
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+def _number(knob: Knob, value: Any) -> int | float:
+    if value is None:
+        return INVISIBLE
+    return int(value) if knob.type is int else float(value)

@@ -6,12 +6,25 @@ but its own seed and filter, so any subset of a job repeats it, and jobs of a sw
 by filter.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from deepvis.config.knobs import REQUIRED, Function, Knob, declare
 
+
+def start(**knobs: Knob) -> Callable[[Function], Function]:
+    """Declare a function as a start, ``(size, seed, index, mean, **options) -> image``; its options are knobs."""
+    display = Knob(REQUIRED, "how its images are shown", choices=("contrast", "natural"), kind=str)
+    return declare("start", None, {**knobs, "display": display})
+
+
+@start(
+    low=Knob(REQUIRED, "of the range, above the mean", low=-1000, high=1000, unit="number of grey levels"),
+    high=Knob(REQUIRED, "of the range, above the mean", low=-1000, high=1000, unit="number of grey levels"),
+)
 def noise(size: int, seed: int, index: int, mean: np.ndarray, low: float, high: float) -> np.ndarray:
     """Uniform noise around grey.
 
@@ -30,12 +43,14 @@ def noise(size: int, seed: int, index: int, mean: np.ndarray, low: float, high: 
     return np.random.default_rng([seed, index]).uniform(low, high, shape).astype(np.float32)
 
 
+@start(sigma=Knob(REQUIRED, "standard deviation", low=0, high=1000, unit="number of grey levels"))
 def gaussian(size: int, seed: int, index: int, mean: np.ndarray, sigma: float) -> np.ndarray:
     """Normal noise around the mean, of standard deviation ``sigma`` grey levels (Yosinski et al. 2015)."""
     shape = (size, size, len(mean))
     return np.random.default_rng([seed, index]).normal(0.0, sigma, shape).astype(np.float32)
 
 
+@start(sigma=Knob(REQUIRED, "standard deviation", low=0, high=1000, unit="number of grey levels"))
 def pink(size: int, seed: int, index: int, mean: np.ndarray, sigma: float) -> np.ndarray:
     r"""Normal noise whose amplitude falls with frequency, as that of natural images does.
 
@@ -78,6 +93,7 @@ def twin(image: np.ndarray, number: int, seed: int, index: int) -> np.ndarray:
     return np.nextafter(image, np.where(up, np.float32(np.inf), np.float32(-np.inf)))
 
 
+@start(path=Knob(REQUIRED, "a picture file", kind=str))
 def picture(size: int, seed: int, index: int, mean: np.ndarray, path: str) -> np.ndarray:
     """A picture of the user's, the same for every filter (the post's --img).
 

@@ -12,41 +12,61 @@ is seen is smaller than that; it lies anywhere).
 Reference: Olah et al. 2017, "Feature visualization", section "Transformation robustness".
 """
 
+from __future__ import annotations
+
+import functools
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import tensorflow as tf
 
+from deepvis.ascent.backend import tf
 from deepvis.ascent.ops import choose, per_image
+from deepvis.config.knobs import Component, Knob, register
+from deepvis.config.schema import Settings
 
-Transform = Callable[[tf.Tensor], tf.Tensor]
+Transform = Callable[["tf.Tensor"], "tf.Tensor"]
+
+GEOMETRY = {
+    "jitter": Knob(0, "moves by up to so many px on each axis", low=0, unit="whole number of px"),
+    "scale": Knob(0.0, "scales by a factor in [1 - s, 1 + s]", low=0, below=1, unit="share"),
+    "rotate": Knob(
+        0.0, "turns by up to so many degrees either way", low=0, high=180, unit="number of degrees"
+    ),
+    "pad": Knob(0, "px of grey laid around", low=0, unit="whole number of px", static=True),
+    "crop": Knob(
+        0, "px by which the window that is seen is smaller", low=0, unit="whole number of px", static=True
+    ),
+}
+NOISE = {
+    "noise": Knob(0.0, "standard deviation of noise laid over", low=0, high=255, unit="number of grey levels")
+}
 
 _OWN = 7_368_816  # keeps these draws apart from all others of the same seed, filter and step
 
 
-def out_size(numbers: Mapping[str, float], size: int) -> int:
+def out_size(pad: int, crop: int, size: int) -> int:
     """Side of what the network sees, px.
 
     Raises:
       ValueError: nothing is left of the image.
 
     Example:
-      >>> out_size({"pad": 6, "crop": 2}, 128)
+      >>> out_size(6, 2, 128)
       138
     """
-    side = size + 2 * int(numbers["pad"]) - int(numbers["crop"])
+    side = size + 2 * pad - crop
     if side < 1:
-        raise ValueError(f"transform.crop={numbers['crop']}: nothing is left of {size} px")
+        raise ValueError(f"transform.crop={crop}: nothing is left of {size} px")
     return side
 
 
-def draw(numbers: Mapping[str, float], size: int, seed: int, index: int, step: int) -> dict[str, np.ndarray]:
+def draw(numbers: Settings, size: int, seed: int, index: int, step: int) -> dict[str, np.ndarray]:
     """What chance decides for one image and one step.
 
     Every number's own chance is drawn whether it is off or on, so switching one on leaves the others'.
 
     Args:
-      numbers: of the config, by name.
+      numbers: the settings of ``transform``.
       size: px, of the image.
       seed: of the job.
       index: of the filter.
@@ -60,17 +80,17 @@ def draw(numbers: Mapping[str, float], size: int, seed: int, index: int, step: i
     shift, place, (factor, turn) = rng.random(2), rng.random(2), 2 * rng.random(2) - 1
     noise_seed = rng.integers(0, 2**31, 2)
 
-    jitter, pad, crop = (int(numbers[name]) for name in ("jitter", "pad", "crop"))
+    jitter, pad, crop = numbers.jitter, numbers.pad, numbers.crop
     corner = np.floor(place * (crop + 1))  # of the window, in the padded image
     moved = np.floor(shift * (2 * jitter + 1)) - jitter
-    angle = np.deg2rad(numbers["rotate"] * turn)
+    angle = np.deg2rad(numbers.rotate * turn)
     cos, sin = np.cos(angle), np.sin(angle)
-    linear = np.array([[cos, -sin], [sin, cos]]) / (1 + numbers["scale"] * factor)
+    linear = np.array([[cos, -sin], [sin, cos]]) / (1 + numbers.scale * factor)
     centre = (size + 2 * pad - 1) / 2
     offset = centre + linear @ (corner - centre) - moved - pad
     return {
         "transform.matrix": np.float32(np.column_stack([linear, offset])),
-        "transform.noise": np.float32(numbers["noise"]),
+        "transform.noise": np.float32(numbers.noise),
         "transform.seed": np.int32(noise_seed),
     }
 
@@ -118,13 +138,18 @@ def _sample(image: tf.Tensor, matrix: tf.Tensor, side: int) -> tf.Tensor:
 
     @tf.custom_gradient
     def sample(image):
-        return _gathered(image, matrix, side), lambda grad: _scattered(grad, matrix, image.shape[1])
+        gathered, scattered = _compiled(_gathered), _compiled(_scattered)
+        return gathered(image, matrix, side), lambda grad: scattered(grad, matrix, image.shape[1])
 
     return sample(image)
 
 
-# Compiled by XLA, which makes one loop of them: a third of the time that they take one operation at a time.
-@tf.function(autograph=False, jit_compile=True)
+@functools.cache
+def _compiled(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
+    """By XLA, which makes one loop of it: a third of the time that it takes one operation at a time."""
+    return tf.function(function, autograph=False, jit_compile=True)
+
+
 def _gathered(image: tf.Tensor, matrix: tf.Tensor, side: int) -> tf.Tensor:
     batch, size, _, channels = image.shape
     first, down, right = _places(matrix, side, size)
@@ -136,7 +161,6 @@ def _gathered(image: tf.Tensor, matrix: tf.Tensor, side: int) -> tf.Tensor:
     return tf.reshape(above + down * (below - above), [batch, side, side, channels])
 
 
-@tf.function(autograph=False, jit_compile=True)
 def _scattered(grad: tf.Tensor, matrix: tf.Tensor, size: int) -> tf.Tensor:
     """The adjoint of `_gathered`."""
     batch, side, _, channels = grad.shape
@@ -168,3 +192,8 @@ def _places(matrix: tf.Tensor, side: int, size: int) -> tuple[tf.Tensor, tf.Tens
     image = tf.range(matrix.shape[0])[:, None, None]
     first = (image * width + cell[:, 0]) * width + cell[:, 1]
     return tf.reshape(first, [-1]), rest[0], rest[1]
+
+
+# Both are parts of one function: all geometry is one affine map, sampled once, and noise comes after it.
+register(Component("transform", "geometry", build, GEOMETRY))
+register(Component("transform", "noise", draw, NOISE))

@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 from deepvis.ascent import backend
 from deepvis.cli import messages
 from deepvis.config.compose import Plan
+from deepvis.config.schema import plain
 from deepvis.core import names, terminal
 from deepvis.core.errors import ConfigError, ReportedError
 from deepvis.results import manifest, result_folder
@@ -41,9 +42,9 @@ def job(cfg: DictConfig) -> float | list[float]:
     backend.load()  # TensorFlow, now that nothing else can be wrong
     from deepvis.sweeps import runner
 
-    if runner.run([one], preflight.tracker_of(cfg), os.environ["DEEPVIS_SWEEP"]):
+    if runner.run([one], preflight.tracker_of(plain(one.cfg.tracker)), os.environ["DEEPVIS_SWEEP"]):
         raise ReportedError(one.name)
-    return result_folder.value(folder / "result", cfg.objective_value)
+    return result_folder.value(folder / "result", one.cfg.objective_value)
 
 
 def main() -> None:

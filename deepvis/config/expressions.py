@@ -62,14 +62,15 @@ def parse(text: str) -> list[Term]:
     return [_term(sign, " ".join(words)) for sign, words in signed]
 
 
-def layers_of(objective: Mapping[str, Any], layer: str) -> list[str]:
+def layers_of(options: Mapping[str, Any], pictures: Mapping[str, bool], layer: str) -> list[str]:
     """All layers that an objective's config reads besides the job's own.
 
     They are those of its ``terms``, and those in its lists; ``content_layers`` is read unless the picture
     ``content`` is null.
 
     Args:
-      objective: a config of conf/objective.
+      options: of the objective.
+      pictures: that it compares with, and whether they are given.
       layer: the job's own.
 
     Returns:
@@ -79,14 +80,13 @@ def layers_of(objective: Mapping[str, Any], layer: str) -> list[str]:
       ValueError: its terms cannot be read.
 
     Example:
-      >>> layers_of({"terms": "channel 3 - channel 7 of conv2 + layer of conv1"}, "conv1")
+      >>> layers_of({"terms": "channel 3 - channel 7 of conv2 + layer of conv1"}, {}, "conv1")
       ['conv2']
     """
-    named = [term.layer or layer for term in parse(objective["terms"])] if "terms" in objective else []
-    pictures = objective.get("pictures", {})
-    for key in objective:
-        if key.endswith("_layers") and pictures.get(key.removesuffix("_layers"), "") is not None:
-            named += objective[key]
+    named = [term.layer or layer for term in parse(options["terms"])] if "terms" in options else []
+    for key in options:
+        if key.endswith("_layers") and pictures.get(key.removesuffix("_layers"), True):
+            named += options[key]
     return [each for each in dict.fromkeys(named) if each != layer]
 
 

@@ -1,8 +1,7 @@
-"""Limits: (key, value, what is wanted) -> nothing, or a ConfigError that says all three in one line."""
+"""Limits: (key, value, what is expected) -> nothing, or a ConfigError that says all three in one line."""
 
-import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +15,6 @@ def choice(key: str, value: Any, valid: Sequence[str]) -> None:
     """One of some words."""
     if value not in valid:
         raise ConfigError(f"{key}={value}: {nearest(str(value), valid)}")
-
-
-def number(key: str, value: Any, fits: Callable[[float], bool], wanted: str) -> None:
-    """A finite number that fits."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not math.isfinite(value)
-        or not fits(value)
-    ):
-        came = ": came text" if isinstance(value, str) else ""
-        raise ConfigError(f"{key}={value}{came}{',' if came else ':'} wanted {wanted}")
-
-
-def whole(key: str, value: Any, low: int) -> None:
-    """A whole number of so much or more."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise ConfigError(f"{key}={value}: wanted a whole number of {low} or more")
 
 
 def picture(key: str, value: Any) -> None:
@@ -63,4 +44,4 @@ def pictures(key: str, value: Any) -> None:
                 return
         except (UnidentifiedImageError, OSError):
             continue
-    raise ConfigError(f"{key}={value}: wanted a folder of pictures, and Pillow can read none in it")
+    raise ConfigError(f"{key}={value}: expected a folder of pictures, and Pillow can read none in it")

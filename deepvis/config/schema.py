@@ -1,74 +1,225 @@
-"""What a config may say: the types of every group, and the names that follow from one.
+"""Schema: what a config may say, as frozen dataclasses whose groups follow from the declared knobs.
 
-The shape of a VGG is in its config (`model.blocks`), hence its layers and their channels are known here,
-without TensorFlow; `networks` knows any other's.
+    resolve(composed config, plain) -> Config
+
+Neutral values come from the knobs (`neutral`), everything else that is a default from conf/.
 """
 
+import functools
 import os
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, make_dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
+
+from deepvis.config import knobs
+from deepvis.config.knobs import REQUIRED, Component, Knob
+from deepvis.core.errors import ConfigError
+
+CHOICES = ("objective", "param", "optimizer", "start")  # groups that choose one component
+SETS = ("reg", "transform")  # groups whose components are all there, each off until a knob switches it on
+COMBINE = Knob("chain", "one after the other, or the weighted mean of copies", choices=("chain", "mix"))
+WEIGHT = Knob(1.0, "weight of a copy, for mix", low=0, unit="weight")
+# Keys of no group. Their defaults stand in conf/config.yaml.
+KEYS = {
+    "seed": Knob(REQUIRED, "of the start and of the transforms", low=0, kind=int),
+    "twins": Knob(REQUIRED, "perturbed replicas of each image: start changed by one ulp", low=0, kind=int),
+    "steps": Knob(REQUIRED, "of gradient ascent", low=1, kind=int),
+    "size": Knob(REQUIRED, "side of the image", low=1, kind=int, unit="whole number of px"),
+    "batch_size": Knob(REQUIRED, "images in one program; 0 chooses", low=0, kind=int),
+    "snapshot_every": Knob(REQUIRED, "steps between two snapshots", low=1, kind=int),
+    "robustness": Knob(REQUIRED, "whether finished images are measured under small changes", kind=bool),
+    "precision": Knob(REQUIRED, "of the convolutions", choices=("auto", "float32", "bfloat16"), kind=str),
+    "device": Knob(REQUIRED, "auto, cpu, gpu, or gpu:1 for the second one", kind=str),
+    "resume": Knob(None, "latest, or the id of a sweep", kind=str),
+}  # fmt: skip
 
 
-@dataclass
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a group; its fields are the group's keys. Each set of keys has a class of its own."""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Target(Settings):
+    """The settings of a group that chooses a component: its function, and its knobs."""
+
+    target: "str | Callable[..., Any]"
+
+
+@dataclass(frozen=True)
 class Layer:
-    name: str = MISSING
-    filters: Any = "0-15"
+    """The layer, and what of it is optimized."""
+
+    name: str
+    filters: "str | int | tuple[int | str, ...]"
 
 
-@dataclass
-class Weights:
-    decay: float = MISSING
-    blur: float = MISSING
-    value: float = MISSING
-    norm: float = MISSING
-    contribution: float = MISSING
-
-
-@dataclass
-class Reg:
-    decay: float = MISSING
-    blur: int = MISSING
-    blur_sigma: float = MISSING
-    blur_kind: str = MISSING
-    blur_every: int = MISSING
-    value_percentile: float = MISSING
-    norm_percentile: float = MISSING
-    contribution_percentile: float = MISSING
-    clip_pixels: bool = MISSING
-    combine: str = MISSING
-    weights: Weights = field(default_factory=Weights)
-
-
-@dataclass
+@dataclass(frozen=True)
 class Config:
-    model: dict[str, Any] = MISSING  # _target_ and what that kind of network needs
-    layer: Layer = MISSING
-    reg: Reg = MISSING
-    objective: dict[str, Any] = MISSING  # _target_, what an entry of layer.filters is, and its numbers
-    param: dict[str, Any] = MISSING  # _target_ and the options of that parametrization
-    transform: dict[str, Any] = MISSING  # what chance has the network see of an image in each step
-    optimizer: dict[str, Any] = MISSING  # _target_ and the numbers of that step rule
-    start: dict[str, Any] = MISSING  # _target_ and the numbers of that start
-    tracker: dict[str, Any] = MISSING  # _target_ and where it keeps things
-    seed: int = 0
-    twins: int = 0
-    steps: int = 20
-    size: int = 128
-    batch_size: int = 0
-    snapshot_every: int = 5
-    resume: str | None = None
-    robustness: bool = True
-    objective_value: Any = "final/activation"  # or a list
-    precision: str = "auto"
-    device: str = "auto"
+    """All that a job is made of."""
+
+    model: Settings  # ``target`` and what that kind of network needs
+    layer: Layer
+    reg: Settings
+    objective: Target
+    param: Target
+    transform: Settings
+    optimizer: Target
+    start: Target
+    tracker: Settings  # ``target`` and where it keeps things
+    seed: int
+    twins: int
+    steps: int
+    size: int
+    batch_size: int
+    snapshot_every: int
+    robustness: bool
+    precision: str
+    device: str
+    resume: str | None
+    objective_value: "str | tuple[str, ...]"
 
 
-ConfigStore.instance().store(name="schema", node=Config, provider="deepvis")
+def resolve(composed: Mapping[str, Any]) -> Config:
+    """A composed config as what it means: every value typed and within its range.
+
+    Args:
+      composed: plain, without Hydra's own node.
+
+    Raises:
+      ConfigError: something is not given, of another type or out of range; the first mistake found.
+    """
+    left = missing(composed)
+    if left:
+        raise ConfigError(f"{left[0]} is not given: add {left[0]}=...")
+    groups: dict[str, Any] = {name: choice(name, composed[name]) for name in CHOICES}
+    groups |= {"reg": _reg(composed["reg"]), "transform": _set("transform", composed["transform"])}
+    groups |= {name: free(name, composed[name]) for name in ("model", "tracker")}
+    value = composed["objective_value"]
+    return Config(
+        **groups,
+        **{key: knob.read(key, composed[key]) for key, knob in KEYS.items()},
+        layer=Layer(str(composed["layer"]["name"]), freeze(composed["layer"]["filters"])),
+        objective_value=tuple(map(str, value)) if isinstance(value, list) else str(value),
+    )
+
+
+def missing(composed: Mapping[str, Any], under: str = "") -> list[str]:
+    """The keys of a plain config that somebody must still give."""
+    found = []
+    for key, value in composed.items():
+        if isinstance(value, Mapping):
+            found += missing(value, f"{under}{key}.")
+        elif value == REQUIRED:
+            found.append(f"{under}{key}")
+    return sorted(found)
+
+
+def choice(group: str, said: Mapping[str, Any]) -> Target:
+    """The settings of a group that chooses a component; a key that its function does not take is left out."""
+    component = knobs.component(group, said["_target_"])
+    values = {key: _read(f"{group}.{key}", knob, said.get(key, knob.default))
+              for key, knob in component.knobs.items()}  # fmt: skip
+    if component.traits.get("pictures"):
+        given = said.get("pictures", {})
+        values["pictures"] = free(
+            "pictures", {name: given.get(name) for name in component.traits["pictures"]}
+        )
+    return cast(Target, _settings(group, {"target": said["_target_"], **values}, Target))
+
+
+def component(group: str, settings: Target) -> Component:
+    """The component that a group chose."""
+    return knobs.component(group, settings.target)
+
+
+def _reg(said: Mapping[str, Any]) -> Settings:
+    targets = said.get("_target_") or ()
+    for target in [targets] if isinstance(targets, str) or callable(targets) else targets:
+        knobs.component("reg", target)
+    own = _set("reg", said)
+    weights = {name: WEIGHT.read(f"reg.weights.{name}", said.get("weights", {}).get(name, WEIGHT.default))
+               for name in _weighted()}  # fmt: skip
+    values = {each.name: getattr(own, each.name) for each in fields(own)}
+    values["combine"] = COMBINE.read("reg.combine", said.get("combine", COMBINE.default))
+    return _settings("reg", values | {"weights": _settings("weights", weights)})
+
+
+def _set(group: str, said: Mapping[str, Any]) -> Settings:
+    return _settings(group, {
+        key: knob.read(f"{group}.{key}", said.get(key, knob.default))
+        for each in knobs.components(group).values() for key, knob in each.knobs.items()
+    })  # fmt: skip
+
+
+def _weighted() -> list[str]:
+    return [name for name, each in knobs.components("reg").items() if not each.traits.get("last")]
+
+
+def _read(key: str, knob: Knob, value: Any) -> Any:
+    if knob.type is tuple:
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise ConfigError(f"{key}={value}: expected a list, such as [block1_conv1]")
+        return tuple(map(str, value))
+    return knob.read(key, value)
+
+
+def free(group: str, said: Mapping[str, Any]) -> Settings:
+    """Settings whose keys are those that are given."""
+    return _settings(group, {key.strip("_"): freeze(value) for key, value in said.items()})
+
+
+def freeze(value: Any) -> Any:
+    """A plain value as one that can be a key: lists become tuples, mappings become settings."""
+    if isinstance(value, Mapping):
+        return free("settings", value)
+    return tuple(map(freeze, value)) if isinstance(value, list | tuple) else value
+
+
+def plain(value: Any) -> Any:
+    """The opposite of `freeze`, for files: settings become mappings, tuples lists, a function its path."""
+    if isinstance(value, Settings | Config | Layer):
+        return {"_target_" if each.name == "target" else each.name: plain(getattr(value, each.name))
+                for each in fields(value)}  # fmt: skip
+    if isinstance(value, tuple):
+        return [plain(each) for each in value]
+    return f"{value.__module__}.{value.__qualname__}" if callable(value) else value
+
+
+def _settings(group: str, values: Mapping[str, Any], base: type = Settings) -> Any:
+    return _class(group, tuple(values), base)(**values)
+
+
+@functools.cache
+def _class(group: str, keys: tuple[str, ...], base: type) -> type:
+    own = [(key, Any) for key in keys if key != "target" or base is Settings]
+    return make_dataclass(f"{group.title()}Settings", own, bases=(base,), frozen=True)
+
+
+def neutral() -> dict[str, Any]:
+    """The neutral values of `SETS`, from the declarations: what every preset of conf/ starts from."""
+    values: dict[str, Any] = {
+        group: {
+            key: knob.default for each in knobs.components(group).values() for key, knob in each.knobs.items()
+        }
+        for group in SETS
+    }
+    values["reg"] |= {"_target_": None, "combine": COMBINE.default}
+    values["reg"]["weights"] = dict.fromkeys(_weighted(), WEIGHT.default)
+    return values
+
+
+def store() -> None:
+    """Tell Hydra the neutral values; again, once a function of the user's has brought further knobs."""
+    ConfigStore.instance().store(name="schema", node=neutral(), provider="deepvis")
 
 
 def name(overrides: Iterable[str]) -> str:

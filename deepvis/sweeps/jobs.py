@@ -6,16 +6,16 @@ static_config, and with it a batch and a compiled graph.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omegaconf import DictConfig, OmegaConf
-
 from deepvis import networks
 from deepvis.ascent import compatibility, devices, specs
-from deepvis.ascent.specs import ImageSpec
+from deepvis.ascent.specs import ImageSpec, StaticConfig
 from deepvis.config import schema
+from deepvis.config.schema import Config
 
 # Where the results go and how they are batched and watched; everything else is part of a job's identity.
 NOT_IDENTITY = ("tracker", "batch_size", "snapshot_every", "resume", "device", "objective_value")
@@ -25,8 +25,7 @@ class Job(NamedTuple):
     """A config, ready to run."""
 
     name: str  # what a person calls it: its overrides, without their groups
-    cfg: DictConfig
-    plain: Mapping[str, Any]  # the same, resolved
+    cfg: Config
     key: str  # hash of everything in the config that changes the result
     filters: tuple[int, ...]
     overrides: tuple[str, ...]  # as typed
@@ -45,27 +44,26 @@ class JobGroup(NamedTuple):
     """Jobs that share a graph."""
 
     jobs: tuple[Job, ...]
-    static_config: str  # JSON of what the graph is made of
-    active: frozenset[str]  # regularizers and transforms that any of the jobs uses
+    static_config: StaticConfig
+    enabled: frozenset[str]  # regularizers and transforms that any of the jobs uses
     batches: tuple[tuple[Row, ...], ...]
 
 
-def make(cfg: DictConfig, overrides: Sequence[str], folder: Path) -> Job:
+def make(cfg: Config, overrides: Sequence[str], folder: Path) -> Job:
     """A job of a checked config.
 
     Args:
-      cfg: composed and checked; what it leaves to the machine is chosen here.
+      cfg: checked; what it leaves to the machine is chosen here.
       overrides: as typed, ``reg.decay=0.8`` ...
       folder: of its output.
     """
-    plain = devices.resolved(OmegaConf.to_container(cfg, resolve=True))
-    plain["model"] = networks.resolved(plain["model"])
-    cfg = OmegaConf.create(plain)
-    filters = tuple(compatibility.indices(plain, networks.check(plain["model"], cfg.layer.name)))
-    identity = {k: v for k, v in plain.items() if k not in NOT_IDENTITY}
-    identity["layer"] = plain["layer"] | {"filters": filters}
+    model = networks.resolved(schema.plain(cfg.model))
+    cfg = replace(devices.resolved(cfg), model=schema.free("model", model))
+    filters = tuple(compatibility.indices(cfg, networks.check(model, cfg.layer.name)))
+    identity = {k: v for k, v in schema.plain(cfg).items() if k not in NOT_IDENTITY}
+    identity["layer"] |= {"filters": filters}
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-    return Job(schema.name(overrides) or cfg.layer.name, cfg, plain, key, filters, tuple(overrides), folder)
+    return Job(schema.name(overrides) or cfg.layer.name, cfg, key, filters, tuple(overrides), folder)
 
 
 def params(job: Job) -> dict[str, Any]:
@@ -80,7 +78,9 @@ def params(job: Job) -> dict[str, Any]:
     named = {
         "model": cfg.model.name,
         "layer": cfg.layer.name,
-        "layer.filters": str(cfg.layer.filters).strip("[]").replace(" ", ""),
+        "layer.filters": ",".join(map(str, cfg.layer.filters))
+        if isinstance(cfg.layer.filters, tuple)
+        else str(cfg.layer.filters),
         "steps": cfg.steps,
         "size": cfg.size,
         "seed": cfg.seed,
@@ -100,10 +100,9 @@ def job_groups(jobs: Sequence[Job]) -> Iterator[JobGroup]:
     Args:
       jobs: in any order; a pack keeps theirs.
     """
-    groups: dict[str, list[Job]] = {}
+    groups: dict[StaticConfig, list[Job]] = {}
     for job in jobs:
-        static_config = json.dumps(specs.static_config(job.plain), sort_keys=True)
-        groups.setdefault(static_config, []).append(job)
+        groups.setdefault(specs.static_config(job.cfg), []).append(job)
     for static_config, group in groups.items():
         rows = [
             Row(i, j, twin)
@@ -116,8 +115,8 @@ def job_groups(jobs: Sequence[Job]) -> Iterator[JobGroup]:
         yield JobGroup(
             jobs=tuple(group),
             static_config=static_config,
-            active=frozenset().union(*(specs.active(job.plain) for job in group)),
-            batches=tuple(_batches(rows, group[0].plain)),
+            enabled=frozenset().union(*(specs.enabled(job.cfg) for job in group)),
+            batches=tuple(_batches(rows, group[0].cfg)),
         )
 
 
@@ -125,15 +124,15 @@ def image_spec(pack: JobGroup, row: Row) -> ImageSpec:
     """One image of a pack, by itself."""
     job = pack.jobs[row.job]
     group = row.job * (1 + job.cfg.twins) + row.twin
-    return ImageSpec(job.plain, job.filters[row.column], row.twin, group)
+    return ImageSpec(job.cfg, job.filters[row.column], row.twin, group)
 
 
-def _batches(rows: Sequence[Row], cfg: Mapping[str, Any]) -> Iterator[tuple[Row, ...]]:
+def _batches(rows: Sequence[Row], cfg: Config) -> Iterator[tuple[Row, ...]]:
     """By number; where the images of a job see one another, a batch for each job and twin."""
-    if cfg["objective"].get("together", False):
+    if specs.together(cfg):
         for key in dict.fromkeys((row.job, row.twin) for row in rows):
             yield tuple(row for row in rows if (row.job, row.twin) == key)
         return
-    size = min(cfg["batch_size"], len(rows))
+    size = min(cfg.batch_size, len(rows))
     for i in range(0, len(rows), size):
         yield tuple(rows[i : i + size])

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from deepvis.ascent import backend
 from deepvis.config import compose
+from deepvis.config.schema import plain
 from deepvis.core import terminal
 from deepvis.core.errors import ReportedError
 from deepvis.results import manifest, result_folder
@@ -44,7 +45,7 @@ def launch(
     backend.load()  # TensorFlow, now that nothing else can be wrong
     from deepvis.sweeps import runner
 
-    lost = runner.run(queue, tracker_of(queue[0].cfg), os.environ["DEEPVIS_SWEEP"])
+    lost = runner.run(queue, tracker_of(plain(queue[0].cfg.tracker)), os.environ["DEEPVIS_SWEEP"])
     for job, told in zip(queue, returns, strict=True):
         if job.folder in lost:
             told.status, told.return_value = JobStatus.FAILED, ReportedError(job.name)

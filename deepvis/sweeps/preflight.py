@@ -4,7 +4,7 @@ None of it needs TensorFlow.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from omegaconf import DictConfig, OmegaConf
 from deepvis import networks
 from deepvis.ascent import validation
 from deepvis.cli import messages
-from deepvis.config import compose
+from deepvis.config import compose, schema
 from deepvis.config.compose import Composer, Plan
-from deepvis.core import terminal
+from deepvis.config.schema import Config
+from deepvis.core import disk, terminal
 from deepvis.core.errors import ConfigError
 from deepvis.results import manifest, result_folder
 from deepvis.sweeps import jobs, process_locks
@@ -46,10 +47,10 @@ class Preflight(Callback):
         _refusing(lambda: _composed(config), config, Path(config.hydra.sweep.dir))
 
 
-def tracker_of(cfg: DictConfig) -> Tracker:
+def tracker_of(tracker: Mapping[str, Any]) -> Tracker:
     """This process's tracker, opened once."""
     if not _opened:
-        where = OmegaConf.to_container(cfg.tracker)
+        where = dict(tracker)
         _opened.append(get_method(where.pop("_target_"))(**where))
     return _opened[0]
 
@@ -63,8 +64,9 @@ def job_of(plan: Plan) -> Job:
     """A plan's job, checked: that of the preflight, but not every sweeper composes its jobs beforehand."""
     key = plan.folder.absolute(), *plan.overrides
     if key not in _made:
-        validation.check(OmegaConf.to_container(plan.cfg, resolve=True))
-        _made[key] = jobs.make(*plan)
+        cfg = schema.resolve(OmegaConf.to_container(plan.cfg, resolve=True))
+        validation.check_job(cfg)
+        _made[key] = jobs.make(cfg, plan.overrides, plan.folder)
     return _made[key]
 
 
@@ -82,9 +84,9 @@ def _refusing(plan: Callable[[], list[Plan]], whole: DictConfig, folder: Path) -
                 f"resume={whole.resume}: a search thinks up its jobs as it goes and cannot be taken up; "
                 "start it again"
             )
-        validation.check_folder(folder)
+        disk.check_folder(folder)
         digests = _check(planned)
-        tracker = tracker_of(planned[0].cfg if planned else whole)
+        tracker = tracker_of(OmegaConf.to_container(planned[0].cfg.tracker if planned else whole.tracker))
         _begin(folder.absolute(), planned, typed + of_hydra, digests, whole.resume, tracker)
     except Exception as err:
         terminal.error(messages.line(err, typed))
@@ -94,15 +96,15 @@ def _refusing(plan: Callable[[], list[Plan]], whole: DictConfig, folder: Path) -
 def _check(planned: list[Plan]) -> dict[str, str]:
     """Check every config and read every network's weights; returns their digests."""
     terminal.take()
-    different: dict[str, DictConfig] = {}
+    different: dict[str, Config] = {}
     for plan in planned:
         cfg = job_of(plan).cfg
         different[f"{cfg.model} {cfg.layer.name}"] = cfg
-        if cfg.tracker != planned[0].cfg.tracker:
+        if plan.cfg.tracker != planned[0].cfg.tracker:
             raise ConfigError("tracker: one sweep has one tracker; it cannot be swept")
     digests = {}
     for cfg in different.values():
-        model = OmegaConf.to_container(cfg.model, resolve=True)
+        model = schema.plain(cfg.model)
         digests[f"{cfg.model.name} {cfg.layer.name}"] = networks.digest(model, cfg.layer.name)
     return digests
 

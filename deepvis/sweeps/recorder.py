@@ -5,9 +5,10 @@ import time
 from collections.abc import Mapping
 
 import numpy as np
-from omegaconf import OmegaConf
+import yaml
 
 from deepvis.ascent.specs import Snapshot
+from deepvis.config.schema import plain
 from deepvis.core import images
 from deepvis.metrics import convergence, image_statistics
 from deepvis.results.result_folder import Pictures, Result, floor
@@ -92,7 +93,7 @@ class JobRecorder:
             metrics={name: values[0] for name, values in found.items()},
             features={"post": features},
             twins={name: values[1:] for name, values in (self.history | found).items()},
-            config=OmegaConf.to_yaml(job.cfg, resolve=True),
+            config=yaml.safe_dump(plain(job.cfg), sort_keys=False),
         )
         figures = convergence.figures(history)
         figures |= _medians({f"image/{k}": v for k, v in result.metrics.items()})

@@ -15,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from deepvis.ascent import program
-from deepvis.ascent.program import Graph
-from deepvis.ascent.specs import Snapshot
+from deepvis.ascent.optimize import optimize
+from deepvis.ascent.program import Program
+from deepvis.ascent.specs import ImageSpec, Snapshot
 from deepvis.core import images, terminal
 from deepvis.core.errors import one_line
 from deepvis.core.files import write_text
@@ -60,7 +61,7 @@ def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> dict[Path, str]:
         with ThreadPoolExecutor(max_workers=1) as desk:
             life, made = GroupRun(pack, {}, desk, {}, lost, tracker, sweep), None
             with _alone(life, range(len(pack.jobs))):
-                made = program.compiled(pack.static_config, pack.active)
+                made = program.compiled(pack.static_config, pack.enabled)
             try:
                 if made is not None:
                     _run_pack(life, made)
@@ -75,13 +76,13 @@ def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> dict[Path, str]:
     return lost
 
 
-def _run_pack(life: GroupRun, made: Graph) -> None:
+def _run_pack(life: GroupRun, made: Program) -> None:
     pack, boards = life.pack, life.boards
     title = pack.jobs[0].name if len(pack.jobs) == 1 else f"{len(pack.jobs)} jobs"
     lengths = [max(pack.jobs[row.job].cfg.steps for row in batch) for batch in pack.batches]
     began: set[int] = set()
     with terminal.progress(title, sum(lengths)) as advance:
-        for batch, length in zip(pack.batches, lengths, strict=True):
+        for batch in pack.batches:
             for index in sorted({row.job for row in batch} - began):
                 began.add(index)
                 with _alone(life, [index]):
@@ -95,18 +96,29 @@ def _run_pack(life: GroupRun, made: Graph) -> None:
             rows = [row for row in starts if row.job in boards]
             if not rows:
                 continue
-            climbing = {row.job for row in rows}
-            with _alone(life, climbing):
-                images_of = [jobs.image_spec(pack, row) for row in rows]
-                first = np.stack([starts[row] for row in rows])
-                for look in program.ascend(made, images_of, first, max(map(len, pack.batches)), length):
-                    _show(rows, look, climbing, boards)
-                    advance(len(look.record["score"]), *_figures(look, len(rows)))
-                    for index in sorted(i for i in climbing if boards[i].is_done(look)):
-                        climbing.remove(index)
-                        with _alone(life, [index]):
-                            _settle(index, sum(row.job == index for row in rows), made, life)
-                    _clear_desk(life, DESK)
+            _run_batch(life, made, rows, [starts[row] for row in rows], advance)
+
+
+def _run_batch(
+    life: GroupRun, made: Program, rows: Sequence[Row], starts: Sequence[np.ndarray], advance: terminal.Update
+) -> None:
+    pack, boards = life.pack, life.boards
+    climbing = {row.job for row in rows}
+
+    def on_snapshot(images: Sequence[ImageSpec], look: Snapshot) -> None:
+        _show(rows, look, climbing, boards)
+        advance(len(look.record["score"]), *_figures(look, len(rows)))
+        for index in sorted(i for i in climbing if boards[i].is_done(look)):
+            climbing.remove(index)
+            with _alone(life, [index]):
+                _settle(index, sum(row.job == index for row in rows), made, life)
+        _clear_desk(life, DESK)
+
+    with _alone(life, climbing):
+        optimize(
+            [jobs.image_spec(pack, row) for row in rows], using=made, starts=np.stack(starts),
+            width=max(map(len, pack.batches)), on_snapshot=on_snapshot,
+        )  # fmt: skip
 
 
 @contextmanager
@@ -148,7 +160,7 @@ def _figures(look: Snapshot, count: int) -> tuple[int, float, int]:
     return count, float(finite.mean()) if len(finite) else float("nan"), int(still.sum())
 
 
-def _settle(index: int, count: int, made: Graph, life: GroupRun) -> None:
+def _settle(index: int, count: int, made: Program, life: GroupRun) -> None:
     """Images of a job are done. With the last of them the job is."""
     board = life.boards[index]
     board.waiting -= count

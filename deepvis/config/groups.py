@@ -1,0 +1,94 @@
+"""Groups from Python: choices, changes and functions -> the same plain config that a command line composes."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from deepvis.config import knobs, schema
+from deepvis.core.errors import ConfigError
+from deepvis.core.names import CONF, nearest
+
+# A file of that group in conf/; or what differs from one, its `preset`; or a function of the user's.
+Choice = str | Mapping[str, Any] | Callable[..., Any]
+
+
+def composed(groups: Mapping[str, Choice], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain config of some choices.
+
+    Args:
+      groups: by name; ``{"preset": "adam", "learning_rate": 3}`` changes a file of conf/, which by default is the
+        group's own; ``{"_target_": function, ...}`` or the function itself takes one of the user's.
+      values: of keys that belong to no group, and whole groups in place of composed ones.
+
+    Raises:
+      ConfigError: no such file, or no such key.
+
+    Example:
+      >>> composed({"optimizer": {"preset": "sgd", "learning_rate": 3}}, {"steps": 5})["optimizer"]
+      {'_target_': 'deepvis.ascent.optimizers.sgd', 'learning_rate': 3}
+    """
+    names, changes, functions = {}, {}, {}
+    for group, said in groups.items():
+        if callable(said):
+            said = {"_target_": said}
+        if not isinstance(said, str | Mapping):
+            raise ConfigError(
+                f"{group}={said}: expected the name of a choice, a mapping of its options, or a function"
+            )
+        given = {"preset": said} if isinstance(said, str) else dict(said)
+        target = given.pop("_target_", None)
+        if "preset" in given:
+            names[group] = _file(group, str(given.pop("preset")))
+        if target is not None:
+            functions[group] = target
+            knobs.component(group, target)
+        changes[group] = given
+    schema.store()  # a function of the user's may have brought knobs
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        cfg = compose("config", [f"{group}={name}" for group, name in names.items()])
+    whole = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(whole, dict)
+    own: dict[str, Any] = {str(key): value for key, value in whole.items()}
+    for group, given in changes.items():
+        if group in functions:
+            known = own[group] if group in schema.SETS else knobs.component(group, functions[group]).knobs
+            own[group] = {**(own[group] if group in schema.SETS else {}), "_target_": functions[group]}
+            own[group] |= _changed(dict(known), given, group, only=True)
+        else:
+            own[group] = _changed(own[group], given, group)
+    return own | {key: plain_value(value) for key, value in values.items()}
+
+
+def _file(group: str, name: str) -> str:
+    known = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    if name not in known:
+        raise ConfigError(f"{group}={name}: no such choice; {nearest(name, known)}")
+    return name
+
+
+def _changed(
+    whole: dict[str, Any], changes: Mapping[str, Any], group: str, only: bool = False
+) -> dict[str, Any]:
+    """A plain group with changes, or the changes alone; refused where there is no such key."""
+    found: dict[str, Any] = {} if only else dict(whole)
+    for key, value in changes.items():
+        if key not in whole:
+            valid = [each for each in whole if each != "_target_"]
+            raise ConfigError(f"{group}: no option {key}; {nearest(key, valid)}")
+        if isinstance(whole[key], Mapping) and isinstance(value, Mapping):
+            found[key] = _changed(whole[key], value, f"{group}.{key}")
+        else:
+            found[key] = plain_value(value)
+    return found
+
+
+def plain_value(value: Any) -> Any:
+    """NumPy's numbers and arrays as Python's, a path as its text: what a config file could hold."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    return str(value) if isinstance(value, os.PathLike | Path) else value

@@ -1,0 +1,225 @@
+"""Knobs: the numbers and words that a component takes, declared once, beside its function.
+
+A component is a function of one of the families (``reg``, ``objective``, ``param``, ``transform``, ``optimizer``,
+``start``), registered by its family's decorator. The schema, the range checks, whether it is switched on, the
+arrays of numbers per image, the table in the docs and the invariant tests are derived from the declaration.
+"""
+
+import importlib
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from deepvis.core.errors import ConfigError
+from deepvis.core.names import nearest
+
+Value = bool | int | float | str | None
+Function = TypeVar("Function", bound=Callable[..., Any])
+REQUIRED = "???"  # a knob that has no value of its own: a file of conf/ or the user gives it
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A number or a word that a component takes.
+
+    Args:
+      default: its neutral value, or `REQUIRED` where a file of conf/ has one; its type is the knob's.
+      help: what it does, for the docs.
+      low: smallest value allowed; ``above`` where the bound itself is not.
+      high: largest value allowed; ``below`` where the bound itself is not.
+      unit: what it is measured in, for messages and the docs.
+      choices: the words allowed.
+      odd: 0 or an odd number.
+      kind: its type, where the default does not tell.
+      switch: whether another value than the default switches its component on.
+      static: part of the compiled program, not a number per image.
+    """
+
+    default: Value
+    help: str = ""
+    low: float = -math.inf
+    above: float = -math.inf
+    high: float = math.inf
+    below: float = math.inf
+    unit: str = "number"
+    choices: tuple[str, ...] = ()
+    odd: bool = False
+    kind: type | None = None
+    switch: bool = True
+    static: bool = False
+
+    @property
+    def type(self) -> type:
+        """Of its values: bool, int, float or str."""
+        return self.kind or (float if self.default == REQUIRED else type(self.default))
+
+    def read(self, key: str, value: Any) -> Value:
+        """A value as its type, within its range.
+
+        Args:
+          key: of the config, for the message.
+          value: as it was composed.
+
+        Raises:
+          ConfigError: another type, or out of range.
+        """
+        if value is None and self.default is None:
+            return None
+        if self.type is bool:
+            if not isinstance(value, bool):
+                raise ConfigError(f"{key}={value}: expected true or false")
+            return value
+        if self.choices:
+            if value not in self.choices:
+                raise ConfigError(f"{key}={value}: {nearest(str(value), self.choices)}")
+            return value
+        if self.type is str:
+            return str(value)
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not number or not self._fits(value):
+            got = ": got text," if isinstance(value, str) else ":"
+            raise ConfigError(f"{key}={value}{got} expected {self.range()}{self._off()}")
+        return int(value) if self.type is int else float(value)
+
+    def _fits(self, value: float) -> bool:
+        inside = self.low <= value <= self.high and value > self.above and value < self.below
+        whole = self.type is not int or value == int(value)
+        return inside and whole and not (self.odd and value and value % 2 != 1)
+
+    def range(self) -> str:
+        """The values allowed, in words: ``a factor in (0, 1]``."""
+        noun = f"{'an' if self.unit[0] in 'aeiou' else 'a'} {self.unit}"
+        if self.choices:
+            return ", ".join(self.choices)
+        if self.type is int and self.unit == "number":
+            noun = "an odd number" if self.odd else "a whole number"
+        low, high = max(self.low, self.above), min(self.high, self.below)
+        if math.isinf(low) and math.isinf(high):
+            return noun
+        if math.isinf(high):
+            return f"{noun} above {low:g}" if self.above >= self.low else f"{noun} of {low:g} or more"
+        left, right = "(" if self.above >= self.low else "[", ")" if self.below <= self.high else "]"
+        return f"{noun} in {left}{low:g}, {high:g}{right}"
+
+    def _off(self) -> str:
+        off = self.switch and self.default not in (None, REQUIRED)
+        return f"; {self.default:g} is off" if off and isinstance(self.default, int | float) else ""
+
+
+@dataclass(frozen=True, eq=False)  # known by its identity: a function typed anew in a notebook is another
+class Component:
+    """A function of a family, and what is known of it without calling it."""
+
+    family: str
+    name: str
+    function: Callable[..., Any]
+    knobs: Mapping[str, Knob]
+    traits: Mapping[str, Any] = field(default_factory=dict)  # what its family's decorator says of it
+
+    def is_on(self, settings: Any) -> bool:
+        """Whether a group's settings switch it on."""
+        return any(getattr(settings, key) != knob.default for key, knob in self.knobs.items() if knob.switch)
+
+    def parameters(self) -> list[str]:
+        """Names of its function's parameters."""
+        return list(inspect.signature(self.function).parameters)
+
+
+_registry: dict[str, dict[str, Component]] = {}
+FAMILIES = ("reg", "objective", "param", "transform", "optimizer", "start")
+
+
+def declare(
+    family: str, name: str | None, knobs: Mapping[str, Knob], **traits: Any
+) -> Callable[[Function], Function]:
+    """A decorator that registers a function as a component; each family has its own, made of this."""
+
+    def decorate(function: Function) -> Function:
+        register(Component(family, name or function.__name__, function, dict(knobs), traits))
+        return function
+
+    return decorate
+
+
+def register(component: Component) -> Component:
+    """Add a component to its family; a knob of ``reg`` and ``transform`` belongs to one component alone.
+
+    Raises:
+      ConfigError: another component of that name or with one of its knobs is there.
+    """
+    family = _registry.setdefault(component.family, {})
+    old = family.get(component.name)
+    if old is not None and old.function.__module__ != component.function.__module__:
+        raise ConfigError(
+            f"{component.family}: {component.function.__module__}.{component.name} has the name of a component of "
+            f"{old.function.__module__}; rename the function"
+        )
+    if component.family in ("reg", "transform"):
+        for other in family.values():
+            shared = sorted(set(other.knobs) & set(component.knobs)) if other.name != component.name else []
+            if shared:
+                raise ConfigError(
+                    f"{component.family}.{shared[0]}: {component.name} and {other.name} both have it"
+                )
+    family[component.name] = component
+    return component
+
+
+def components(family: str) -> dict[str, Component]:
+    """The components of a family by name, in the order of their declaration."""
+    return dict(_registry.get(family, {}))
+
+
+def component(family: str, target: str | Callable[..., Any]) -> Component:
+    """The component that a function is.
+
+    Args:
+      family: that it is expected to be of.
+      target: the function, or where it is: ``my_package.my_module.my_function``. A function without the
+        family's decorator takes its parameters as knobs, with their defaults.
+
+    Raises:
+      ConfigError: there is no such function, or it belongs to another family.
+    """
+    function = _imported(family, target) if isinstance(target, str) else target
+    for each in _declared():
+        if each.function is function:
+            if each.family != family:
+                raise ConfigError(f"{family}._target_={target}: is of the family {each.family}")
+            return each
+    if not callable(function):
+        raise ConfigError(f"{family}: got {type(function).__name__}, expected a function")
+    return register(Component(family, function.__name__, function, _signature_knobs(family, function)))
+
+
+def _declared() -> Iterator[Component]:
+    for family in _registry.values():
+        yield from family.values()
+
+
+def _imported(family: str, target: str) -> Any:
+    module, _, name = target.rpartition(".")
+    if not module:
+        raise ConfigError(f"{family}._target_={target}: expected package.module.function")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ImportError as err:
+        raise ConfigError(f"{family}._target_={target}: cannot import {module}: {err}") from err
+    except AttributeError as err:
+        raise ConfigError(f"{family}._target_={target}: {module} has no function {name}") from err
+
+
+PROVIDED = ("mean", "layer", "filters", "size", "seed", "index", "targets", "vectors", "group")  # not knobs
+
+
+def _signature_knobs(family: str, function: Callable[..., Any]) -> dict[str, Knob]:
+    found = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name not in PROVIDED:
+            given = parameter.default is not inspect.Parameter.empty
+            found[name] = Knob(float(parameter.default) if type(parameter.default) is int and family == "reg"
+                               else parameter.default if given else REQUIRED,
+                               static=isinstance(parameter.default, str | bool))  # fmt: skip
+    return found
