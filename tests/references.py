@@ -254,7 +254,7 @@ def compare(file: Path, sweeps: Sequence[Sweep]) -> int:
         if recorded["machine"].get(key) != value:
             print(f"another machine: {key} is {value}, was {recorded['machine'].get(key)}; bits may differ")
     cases = {case for sweep in sweeps for case in sweep.cases()}
-    before = {key: value for key, value in recorded["digests"].items() if case_of(key) in cases}
+    before = {_array_name(key): value for key, value in recorded["digests"].items() if case_of(key) in cases}
     after, failed = run_all(sweeps)
     different = []
     for key in sorted(before.keys() | after.keys()):
@@ -266,6 +266,12 @@ def compare(file: Path, sweeps: Sequence[Sweep]) -> int:
     print(f"{same} of {len(before)} arrays are the same, {len(different)} differences")
     print(f"{len(cases)} cases, {len(failed)} failed")
     return int(bool(different or failed))
+
+
+def _array_name(key: str) -> str:
+    """A recorded array by the name that it has now."""
+    head, _, name = key.rpartition("/")
+    return f"{head}/{RENAMED_ARRAYS.get(name, name)}"
 
 
 def main() -> int:

@@ -171,7 +171,9 @@ def snapshots(
             n = min(chunk, end - done)
             hypers = [hyper] * n
             if made.geometric or made.noisy:
-                hypers = [hyper | whole(inputs.sampled_transforms(images, size, t)) for t in range(done, done + n)]
+                hypers = [
+                    hyper | whole(inputs.sampled_transforms(images, size, t)) for t in range(done, done + n)
+                ]
             state, record = advance(state, hypers)
             seen, final_values = made.ascent.show(state.theta, hyper), {}
             if octave == len(sizes) and any(done < each <= done + n for each in ends):
@@ -225,7 +227,7 @@ def _kept(
     for name in robustness.VIEWS:
         moved = tf.constant(np.stack([those[name] for those in each]))
         seen[name] = made.ascent.finish(state, moved, hyper)[1].score.numpy()
-    return robustness.kept(score, seen)
+    return robustness.retained(score, seen)
 
 
 def _under(hyper: Hyper, group: str) -> dict[str, tf.Tensor]:

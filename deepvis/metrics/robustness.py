@@ -19,7 +19,7 @@ QUALITY = 50  # of JPEG
 NOISE = 0.1  # standard deviations of the image
 
 
-def shift(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def translation(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """`SHIFT` px along each axis, each way by chance; the border reflects."""
     h, w = image.shape[:2]
     down, right = (rng.integers(2, size=2) * 2 - 1) * min(SHIFT, h - 1, w - 1)
@@ -60,9 +60,9 @@ def noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 VIEWS: Mapping[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
-    each.__name__: each for each in (shift, rotation, scaling, jpeg, noise)
+    each.__name__: each for each in (translation, rotation, scaling, jpeg, noise)
 }
-NAMES = ("robustness", *(f"kept_{name}" for name in VIEWS))  # of what is measured through them
+NAMES = ("robustness", *(f"retained_{name}" for name in VIEWS))  # of what is measured through them
 
 
 def of(image: np.ndarray, index: int) -> dict[str, np.ndarray]:
@@ -84,28 +84,28 @@ def of(image: np.ndarray, index: int) -> dict[str, np.ndarray]:
         }
 
 
-def kept(own: np.ndarray, seen: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def retained(own: np.ndarray, seen: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     r"""Robustness: the share of its score that an image keeps, view by view and in the mean.
 
-    .. math:: \mathrm{kept}_v = s(v(x)) \, / \, s(x), \quad
-              \mathrm{robustness} = \tfrac15 \sum_v \mathrm{kept}_v
+    .. math:: \mathrm{retained}_v = s(v(x)) \, / \, s(x), \quad
+              \mathrm{robustness} = \tfrac15 \sum_v \mathrm{retained}_v
 
     Args:
       own: scores of the images, :math:`s(x)`, ``[B]``.
       seen: scores of each view of them, by its name.
 
     Returns:
-      ``robustness`` and ``kept_<view>``, ``[B]`` each, up is better: 1 where all of the score is kept, 0
+      ``robustness`` and ``retained_<view>``, ``[B]`` each, up is better: 1 where all of the score is kept, 0
       where none is; a view may score higher than its image. NaN where an image has no score above 0.
       Source: the jitter, rotation and scaling of Mahendran and Vedaldi 2015 and Olah et al. 2017, as a
       measure of a finished image in the place of a regularizer.
 
     Example:
-      >>> kept(np.array([10.0]), {"shift": np.array([9.0]), "noise": np.array([10.0])})["robustness"].tolist()
+      >>> retained(np.array([10.0]), {"translation": np.array([9.0]), "noise": np.array([10.0])})["robustness"].tolist()
       [0.95]
     """
     own = np.where((own > 0) & np.isfinite(own), own, np.nan)
-    shares = {f"kept_{name}": scores / own for name, scores in seen.items()}
+    shares = {f"retained_{name}": scores / own for name, scores in seen.items()}
     return {"robustness": np.mean(list(shares.values()), axis=0)} | shares
 
 

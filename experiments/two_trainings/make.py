@@ -67,7 +67,7 @@ def likeness(seen: dict, starting: dict, excited: dict) -> dict[str, np.ndarray]
     for name, other in (NETWORKS, NETWORKS[::-1]):
         found[f"share_of_start_{name}"] = np.mean([shares[name, s, 0] for s in (0, 1)], axis=0)
         own, theirs = (np.diagonal(excited[name][n, 0, 0]) for n in (name, other))
-        found[f"kept_by_{other}s_in_{name}"] = theirs / own
+        found[f"retained_by_{other}s_in_{name}"] = theirs / own
     for kind in ("twins", "seeds", "trainings"):
         alike = []
         for (name, other), s in itertools.product((NETWORKS, NETWORKS[::-1]), (0, 1)):

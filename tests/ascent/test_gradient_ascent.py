@@ -265,7 +265,7 @@ def test_the_metrics_of_a_job_are_those_of_its_last_images(tmp_path):
     for name in image_statistics.METRICS:
         np.testing.assert_array_equal(found.metrics[name], [one[name] for one in each])
         assert found.figures[f"image/{name}"] == np.median(found.metrics[name])
-    seen = ["robustness", *(f"kept_{name}" for name in robustness.VIEWS)]
+    seen = ["robustness", *(f"retained_{name}" for name in robustness.VIEWS)]
     assert list(found.metrics) == [*image_statistics.METRICS, *seen]
 
 
@@ -286,7 +286,7 @@ def test_what_an_image_came_to_is_measured_by_the_oracle_through_every_view(batc
         kept = {}
         for name, view in robustness.of(image, index).items():
             kept[name] = reference.score(reference.forward(view, WEIGHTS.layers, LAYER)[0], index) / own
-            assert found.metrics[f"kept_{name}"][i] == pytest.approx(kept[name], rel=1e-3)
+            assert found.metrics[f"retained_{name}"][i] == pytest.approx(kept[name], rel=1e-3)
         assert found.metrics["robustness"][i] == pytest.approx(np.mean(list(kept.values())), rel=1e-3)
     assert np.isnan(found.history["gradient_rms"][-1]).all()
 
