@@ -74,20 +74,20 @@ def around(folder: Path) -> None:
     rows = pack.batches[0]
     for look in ours.climb(pack):
         for place, row in enumerate(rows):
-            board.see(row, look, place)
+            board.update(row, look, place)
     last = list(board.image.values())
     result, pictures = board.result({})
     median("metrics of 16 images", lambda: [image_statistics.of(image) for image in last])
     median("write its folder", lambda: result_folder.write(job.folder, result, pictures))
 
     def stage_all():
-        with ui_images.staged(job.folder / "result", 20):
+        with ui_images.staged(job.folder / "result", 20, result.filters, pictures):
             pass
 
     median("small copies for MLflow's grid", stage_all)
     runs = iter([told.start("sweep", "job", result.params, {"job": "0_job"}) for _ in range(ROUNDS)])
     median("open its run", lambda: told.start("sweep", "job", result.params, {"job": "0_job"}))
-    median("log it, with the small copies", lambda: told.finish(next(runs), job.folder / "result", None))
+    median("log it, with the small copies", lambda: told.finish(next(runs), result, job.folder / "result", None, pictures))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ def __getattr__(name: str) -> Any:
     if name == "visualize":
         from deepvis.api import visualize as door
     elif name == "results":
-        from deepvis.results.tables import results as door
+        from deepvis.sweeps.tables import results as door
     else:
         raise AttributeError(f"module 'deepvis' has no attribute {name!r}")
     return door

@@ -1,14 +1,14 @@
-"""Findings: a `Comparison` -> all that is tested in it, `Finding` by `Finding`.
+"""Effects: a `Comparison` -> all that is tested in it, a `TestedEffect` each.
 
 A measure that is above 0 everywhere is compared as a ratio, in per cent, so that the same effect counts alike
-where values are high and where they are low; any other as a difference. p are adjusted over all
-findings of the same kind and measure.
+where values are high and where they are low; any other as a difference. p are adjusted over all effects of
+the same kind and measure.
 """
 
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,82 +22,87 @@ PAIRED = ("score", "robustness")  # measures by which every two settings are com
 PAIRS = 16  # settings of which every two are
 
 
-class Finding(NamedTuple):
-    """One thing that was tested."""
+@dataclass(frozen=True)
+class TestedEffect:
+    """One comparison of one measure."""
+
+    __test__ = False  # no test of pytest's
 
     kind: str  # main effect, interaction, any level, pair
     measure: str
-    comparison: str  # ``reg.decay: 0.9 - 0.8``: what the first has more than the second
-    effect: Effect  # in per cent or in the measure's own unit
+    comparison: str  # ``reg.decay: 0.9 - 0.8``: the first minus the second
+    effect: Effect  # in per cent or in the measure's unit
     unit: str  # ``%`` or nothing
-    p: float  # Holm's, over all findings of the same kind and measure
-    floor: float  # what one rounding of the start does to a filter, median; NaN where it was not measured
+    p: float  # Holm's, over all effects of the same kind and measure
+    floor: float  # numerical noise floor of a filter, median; NaN where it was not measured
 
 
-def findings(compared: Comparison) -> list[Finding]:
+def tested(compared: Comparison) -> list[TestedEffect]:
     """All that is tested: of a full grid main effects, interactions and Friedman's test; and pairs.
 
     Args:
-      compared: with two settings or more; of one nothing is found.
+      compared: with two settings or more; with one there is nothing to test.
     """
-    return [each for measure in compared.values for each in _adjusted(_of_measure(compared, measure))]
+    return [effect for measure in compared.values for effect in _adjusted(_of_measure(compared, measure))]
 
 
-def _of_measure(compared: Comparison, measure: str) -> list[Finding]:
-    """With p as they were found, and effects in the scale in which they were compared."""
+def _of_measure(compared: Comparison, measure: str) -> list[TestedEffect]:
+    """With unadjusted p, and effects in the scale in which they were compared."""
     scaled, floor, unit = _scaled(compared.values[measure], compared.floor.get(measure))
     tests: list[tuple[str, str, Effect]] = []
     if compared.is_grid():
-        table = scaled.reshape(*(len(each) for each in compared.levels.values()), -1)
+        table = scaled.reshape(*map(len, compared.levels.values()), -1)
         levels, ends = _ends(compared.levels, table)
         for name, effect, _ in statistics.contrasts(levels, ends, floor, _few_interactions(levels)):
             tests.append(("interaction" if " x " in name else "main effect", name, effect))
-        tests += [("any level", *each) for each in _any(compared, table)]
+        tests += [("any level", *test) for test in _any(compared, table)]
     # In a grid of one factor the main effects are the pairs.
-    asked = len(compared.levels) > 1 and measure in PAIRED if compared.is_grid() else True
-    if asked and len(compared.settings) <= PAIRS:
-        tests += [("pair", *each) for each in _pairs(compared, scaled, floor)]
+    paired = len(compared.levels) > 1 and measure in PAIRED if compared.is_grid() else True
+    if paired and len(compared.settings) <= PAIRS:
+        tests += [("pair", *test) for test in _pairs(compared, scaled, floor)]
     level = float(np.median(floor)) if measure in compared.floor else np.nan
     if unit:
-        tests = [(kind, name, _told(effect)) for kind, name, effect in tests]
+        tests = [(kind, name, _in_percent(effect)) for kind, name, effect in tests]
         level = _percent(level)
-    return [Finding(kind, measure, name, effect, unit, effect.p, level) for kind, name, effect in tests]
+    return [TestedEffect(kind, measure, name, effect, unit, effect.p, level) for kind, name, effect in tests]
 
 
-def _adjusted(found: Sequence[Finding]) -> Iterator[Finding]:
-    """Of one measure: each kind of test is a family of its own."""
-    for kind in dict.fromkeys(each.kind for each in found):
-        own = [each for each in found if each.kind == kind]
-        for each, p in zip(own, statistics.holm([each.p for each in own]), strict=True):
-            yield each._replace(p=float(p))
+def _adjusted(effects: Sequence[TestedEffect]) -> Iterator[TestedEffect]:
+    """Of one measure: each kind of test is a family."""
+    for kind in dict.fromkeys(effect.kind for effect in effects):
+        family = [effect for effect in effects if effect.kind == kind]
+        for effect, p in zip(family, statistics.holm([effect.p for effect in family]), strict=True):
+            yield replace(effect, p=float(p))
 
 
 def _ends(levels: Mapping[str, Sequence], table: np.ndarray) -> tuple[dict[str, Sequence], np.ndarray]:
     """A grid in which a factor of many levels has only its first and its last."""
-    kept = {name: each if len(each) <= LEVELS else [each[0], each[-1]] for name, each in levels.items()}
-    for axis, (name, each) in enumerate(levels.items()):
-        if len(kept[name]) < len(each):
+    ends = {
+        name: values if len(values) <= LEVELS else [values[0], values[-1]] for name, values in levels.items()
+    }
+    for axis, name in enumerate(levels):
+        if len(ends[name]) < len(levels[name]):
             table = table.take([0, -1], axis=axis)
-    return kept, table
+    return ends, table
 
 
 def _few_interactions(levels: Mapping[str, Sequence]) -> bool:
-    pairs = [math.comb(len(each), 2) for each in levels.values()]
+    pairs = [math.comb(len(values), 2) for values in levels.values()]
     return sum(a * b for a, b in itertools.combinations(pairs, 2)) <= INTERACTIONS
 
 
 def _scaled(values: np.ndarray, floor: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, str]:
     """Values as they are compared, a floor for each unit in the same scale, and the unit of an effect."""
-    known = values[np.isfinite(values)]
-    ratio = len(known) > 0 and known.min() > 0
+    finite = values[np.isfinite(values)]
+    ratio = len(finite) > 0 and finite.min() > 0
     floor = np.zeros_like(values) if floor is None else floor / values if ratio else floor
-    fine = np.isfinite(floor)
-    squares = np.where(fine, floor, 0.0) ** 2
-    level = np.sqrt(squares.sum(axis=0) / np.maximum(fine.sum(axis=0), 1))  # over settings
+    measured = np.isfinite(floor)
+    squares = np.where(measured, floor, 0.0) ** 2
+    level = np.sqrt(squares.sum(axis=0) / np.maximum(measured.sum(axis=0), 1))  # over settings
     return (np.log(values), np.log1p(level), "%") if ratio else (values, level, "")
 
 
-def _told(effect: Effect) -> Effect:
+def _in_percent(effect: Effect) -> Effect:
     """Per cent, of an effect in logarithms."""
     percent = {name: _percent(getattr(effect, name)) for name in ("median", "low", "high")}
     return effect._replace(**percent)
@@ -109,15 +114,15 @@ def _percent(logarithm: float) -> float:
 
 def _any(compared: Comparison, table: np.ndarray) -> list[tuple[str, Effect]]:
     """Friedman's test of each factor with three levels or more, the others averaged."""
-    found = []
+    tests = []
     for axis, (factor, levels) in enumerate(compared.levels.items()):
         if len(levels) > 2:
             others = tuple(a for a in range(table.ndim - 1) if a != axis)
             by_level = table.mean(axis=others)
             n = int(np.isfinite(by_level).all(axis=0).sum())
             effect = Effect(n, *[np.nan] * 5, statistics.friedman(by_level))
-            found.append((f"{factor}: any of {', '.join(map(str, levels))}", effect))
-    return found
+            tests.append((f"{factor}: any of {', '.join(map(str, levels))}", effect))
+    return tests
 
 
 def _pairs(compared: Comparison, scaled: np.ndarray, floor) -> list[tuple[str, Effect]]:

@@ -1,6 +1,6 @@
-"""Charts: a `Comparison` -> SVG, to be put into a page whose CSS has the colours --ink and --line.
+"""Figures: a `Comparison` -> SVG, for a page whose CSS has the colours --ink and --line.
 
-No chart needs its colours: panels, markers and numbers tell everything apart.
+No figure needs its colours: panels, markers and numbers distinguish everything.
 """
 
 import io
@@ -27,22 +27,22 @@ STYLE = {
 
 @matplotlib.rc_context(STYLE)
 def curves(compared: Comparison) -> str:
-    """The score by step, a panel a setting: median over filters and seeds, their quarters and tenths.
+    """The score by step, a panel a setting: median over filters and seeds, quartiles and deciles.
 
     Grey lines are the medians of the other settings.
     """
-    own: dict[int, list[np.ndarray]] = {}
-    for member in compared.members:
-        own.setdefault(member.setting, []).append(member.result.history["score"])
+    by_setting: dict[int, list[np.ndarray]] = {}
+    for job in compared.jobs:
+        by_setting.setdefault(job.setting, []).append(job.result.history["score"])
     quantiles = {}
-    for setting, histories in sorted(own.items())[:MOST]:
-        length = max(len(each) for each in histories)
-        padded = [np.pad(e, ((0, length - len(e)), (0, 0)), constant_values=np.nan) for e in histories]
+    for setting, histories in sorted(by_setting.items())[:MOST]:
+        length = max(map(len, histories))
+        padded = [np.pad(h, ((0, length - len(h)), (0, 0)), constant_values=np.nan) for h in histories]
         scores = np.concatenate(padded, axis=1).astype(float)
         scores[~np.isfinite(scores)] = np.nan
-        seen = np.isfinite(scores).any(axis=1)
+        finite = np.isfinite(scores).any(axis=1)
         quantiles[setting] = np.full((5, length), np.nan)
-        quantiles[setting][:, seen] = np.nanquantile(scores[seen], (0.1, 0.25, 0.5, 0.75, 0.9), axis=1)
+        quantiles[setting][:, finite] = np.nanquantile(scores[finite], (0.1, 0.25, 0.5, 0.75, 0.9), axis=1)
     columns = min(4, len(quantiles))
     rows = math.ceil(len(quantiles) / columns)
     figure = Figure((2.6 * columns + 0.6, 1.9 * rows + 0.5), layout="constrained")
@@ -57,7 +57,7 @@ def curves(compared: Comparison) -> str:
         panel.fill_between(steps, p25, p75, color=LINE, alpha=0.3, linewidth=0)
         panel.plot(p50, color=LINE, linewidth=2)
         panel.set_title(_wrapped(compared.name(setting), 34))
-    ends = [np.abs(each[2][-1]) for each in quantiles.values() if np.isfinite(each[2][-1])]
+    ends = [np.abs(rows[2][-1]) for rows in quantiles.values() if np.isfinite(rows[2][-1])]
     if _is_wide(ends):  # on a straight scale the lowest panels would be flat
         panels[0, 0].set_yscale("asinh", linear_width=max(min(ends), max(ends) / 1000))
         decades = [10.0**k for k in range(-4, 9) if min(ends) / 3 < 10.0**k < 3 * max(ends)]
@@ -69,12 +69,12 @@ def curves(compared: Comparison) -> str:
 
 
 @matplotlib.rc_context(STYLE)
-def heat(compared: Comparison) -> list[str]:
+def heatmaps(compared: Comparison) -> list[str]:
     """Medians over filters for each two factors of a full grid, the others averaged; a map a measure."""
-    found = []
+    maps = []
     # A single factor has a map of one row.
     levels = dict(compared.levels) if len(compared.levels) > 1 else {"": [""], **compared.levels}
-    factors, shape = list(levels), [len(each) for each in levels.values()]
+    factors, shape = list(levels), list(map(len, levels.values()))
     for a, b in itertools.combinations(range(len(factors)), 2):
         one, other = levels[factors[a]], levels[factors[b]]
         shown = [name for name in MAPS if name in compared.values]
@@ -84,11 +84,11 @@ def heat(compared: Comparison) -> list[str]:
         for panel, name in zip(panels, shown, strict=True):
             table = compared.values[name].reshape(*shape, -1)
             table = table.mean(axis=tuple(k for k in range(len(shape)) if k not in (a, b)))
-            known = np.isfinite(table).any(axis=-1)
+            finite = np.isfinite(table).any(axis=-1)
             medians = np.full(table.shape[:2], np.nan)
-            medians[known] = np.nanmedian(table[known], axis=-1)
+            medians[finite] = np.nanmedian(table[finite], axis=-1)
             panel.imshow(medians, cmap="cividis", aspect="auto")
-            middle = (np.nanmin(medians) + np.nanmax(medians)) / 2 if known.any() else 0.0
+            middle = (np.nanmin(medians) + np.nanmax(medians)) / 2 if finite.any() else 0.0
             for (i, j), value in np.ndenumerate(medians):
                 ink = "#000000" if value > middle else "#ffffff"
                 panel.text(j, i, f"{value:.3g}", ha="center", va="center", color=ink)
@@ -97,13 +97,13 @@ def heat(compared: Comparison) -> list[str]:
             panel.set(title=name, xlabel=factors[b])
             panel.spines[:].set_visible(False)
         panels[0].set_ylabel(factors[a])
-        found.append(_svg(figure, f"medians by {' and '.join(filter(None, (factors[a], factors[b])))}"))
-    return found
+        maps.append(_svg(figure, f"medians by {' and '.join(filter(None, (factors[a], factors[b])))}"))
+    return maps
 
 
 @matplotlib.rc_context(STYLE)
 def tradeoff(points: np.ndarray, names: Sequence[str], axes: tuple[str, str], on_front: np.ndarray) -> str:
-    """Two measures against each other; the settings on the front are diamonds, joined and named.
+    """Two measures against each other; the Pareto-optimal settings are diamonds, joined and named.
 
     Args:
       points: ``[settings, 2]``.
@@ -114,10 +114,8 @@ def tradeoff(points: np.ndarray, names: Sequence[str], axes: tuple[str, str], on
     figure = Figure((8.4, 4.2), layout="constrained")
     panel = figure.subplots()
     rest, best = points[~on_front], points[on_front][np.argsort(points[on_front][:, 0])]
-    panel.plot(
-        *rest.T, "o", color="none", markeredgecolor=INK, markersize=6, label="beaten by another in both"
-    )
-    panel.plot(*best.T, "-D", color=LINE, markersize=8, linewidth=1, label="on the front: beaten by none")
+    panel.plot(*rest.T, "o", color="none", markeredgecolor=INK, markersize=6, label="dominated by another")
+    panel.plot(*best.T, "-D", color=LINE, markersize=8, linewidth=1, label="Pareto-optimal")
     panel.margins(0.08)
     named = [k for k in np.argsort(~on_front, kind="stable")[:MOST] if np.isfinite(points[k]).all()]
     for number, k in enumerate(named, start=1):
@@ -144,7 +142,7 @@ def _wrapped(name: str, width: int) -> str:
 
 
 def _svg(figure: Figure, title: str) -> str:
-    """The figure as it stands in a page: without a head, in the page's colours, as wide as there is room."""
+    """The figure as part of a page: without a head, in the page's colours, as wide as the page allows."""
     file = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": title}):  # so that no two figures of a page share an id
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})

@@ -1,7 +1,7 @@
-"""The ledger: a sweep's identity, its jobs and their states, in ``sweep.json`` in its folder.
+"""The manifest: a sweep's identity, its jobs and their states, in ``sweep.json`` in its folder.
 
-It is written whole or not at all, by the process that was started on the command line. Which jobs are
-finished is the tracker's word, not this file's: a process that was killed could not write it.
+It is written whole or not at all, by the process that was started on the command line. Its states are those
+of the last time the sweep was closed: a process that was killed did not write them.
 """
 
 import json
@@ -25,8 +25,8 @@ from deepvis.core.files import write_text
 from deepvis.results import result_folder
 
 FILE = "sweep.json"
-FOLDER_KEYS = ("hydra.sweep.dir", "hydra.run.dir")  # with which a person chooses a sweep's folder
-OWN = "that hydra.sweep.dir=... (hydra.run.dir=... without -m)"
+FOLDER_KEYS = ("hydra.sweep.dir", "hydra.run.dir")  # choose a sweep's folder
+FOLDER_HINT = "that hydra.sweep.dir=... (hydra.run.dir=... without -m)"
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "hydra-core", "mlflow")
 
 
@@ -39,7 +39,7 @@ class JobState(NamedTuple):
 
 def identity(sweep: str, typed: Sequence[str], jobs: Sequence[Mapping[str, str]],
              weights: Mapping[str, str]) -> dict[str, Any]:  # fmt: skip
-    """What a sweep is.
+    """The manifest of a new sweep.
 
     Args:
       sweep: its id.
@@ -48,7 +48,7 @@ def identity(sweep: str, typed: Sequence[str], jobs: Sequence[Mapping[str, str]]
       weights: digest by network and layer.
 
     Returns:
-      What `write` writes; ``start`` is now.
+      What `write` writes; it starts now.
     """
     return {
         "id": sweep,
@@ -69,13 +69,13 @@ def _pending(jobs: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
 
 
 def write(folder: Path, entry: Mapping[str, Any]) -> None:
-    """Write a sweep's ledger whole or not at all."""
+    """Write a sweep's manifest whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / FILE, json.dumps(entry, indent=1))
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """A sweep's ledger.
+    """A sweep's manifest.
 
     Raises:
       ConfigError: there is none.
@@ -87,12 +87,12 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def of_job(folder: Path) -> Path:
-    """The sweep's folder, of a job's; what the door says counts, where its word has come to this process."""
+    """The sweep's folder, of a job's: that of the entry point, where this process has its environment."""
     return Path(os.environ.get("DEEPVIS_FOLDER", folder.parent))
 
 
 def add_jobs(folder: Path, jobs: Sequence[Mapping[str, str]]) -> None:
-    """Add the jobs that a search has thought up since; the others are there already.
+    """Add the jobs that a search has made since; the others are there already.
 
     Args:
       folder: of the sweep.
@@ -121,21 +121,21 @@ def close(folder: Path, states: Mapping[str, JobState]) -> dict[str, Any]:
     for job in entry["jobs"]:
         if job["folder"] in states:
             job["state"], job["reason"] = states[job["folder"]]
-        elif (told := folder / job["folder"] / result_folder.FAILED).is_file():
-            job["state"], job["reason"] = "FAILED", told.read_text()
+        elif (failed := folder / job["folder"] / result_folder.FAILED).is_file():
+            job["state"], job["reason"] = "FAILED", failed.read_text()
     entry["end"] = _now()
     write(folder, entry)
     return entry
 
 
-def find(word: str, folders: Sequence[Path], key: str = "resume", own: str = OWN) -> str:
+def find(word: str, folders: Sequence[Path], key: str = "resume", hint: str = FOLDER_HINT) -> str:
     """The sweep that ``resume=`` means.
 
     Args:
       word: ``latest`` or an id.
       folders: that may be a sweep's.
-      key: what the word was given to.
-      own: what it takes to find a sweep in a folder of its own.
+      key: that the word was given to.
+      hint: how to name a sweep's folder.
 
     Raises:
       ConfigError: no such sweep.
@@ -148,7 +148,7 @@ def find(word: str, folders: Sequence[Path], key: str = "resume", own: str = OWN
         return word
     raise ConfigError(
         f"{key}={word}: no such sweep; the newest are: {', '.join(ids[-5:]) or 'none'}; "
-        f"one in a folder of its own needs {own}"
+        f"one in another folder needs {hint}"
     )
 
 
@@ -158,18 +158,18 @@ def locate(word: str, folder: Path, key: str) -> Path:
     Args:
       word: ``latest`` or an id.
       folder: where to look.
-      key: what the word was given to.
+      key: that the word was given to.
 
     Raises:
       ConfigError: no such sweep.
     """
-    folders = [place for place in (folder, *folder.glob("*")) if (place / FILE).is_file()]
-    wanted = find(word, folders, key, own="folder=...")
-    return next(place for place in folders if read(place)["id"] == wanted)
+    folders = [path for path in (folder, *folder.glob("*")) if (path / FILE).is_file()]
+    sweep = find(word, folders, key, hint="folder=...")
+    return next(path for path in folders if read(path)["id"] == sweep)
 
 
 def check(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    """Refuse to go on with a sweep that would not be the same.
+    """Refuse to resume a sweep that would not be the same.
 
     Raises:
       ConfigError: names the first difference.
@@ -184,7 +184,7 @@ def check(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
         raise ConfigError(f"{what}: it ran on the weights {was}, these are {now}; start a new sweep")
     was, now = ([(job["folder"], job["key"]) for job in entry["jobs"]] for entry in (old, new))
     if was != now:
-        typed, this = (shlex.join(each["overrides"]) for each in (old, new))
+        typed, this = (shlex.join(entry["overrides"]) for entry in (old, new))
         raise ConfigError(f"{what}: its jobs are others; it was started with: {typed}; this is: {this}")
 
 
@@ -202,20 +202,20 @@ def tags(entry: Mapping[str, Any]) -> dict[str, str]:
 
 
 def command(entry: Mapping[str, Any], folder: Path) -> str:
-    """What to type to go on with a sweep.
+    """The command that resumes a sweep.
 
     Args:
       entry: of the sweep.
-      folder: of the sweep; ``hydra.sweep.dir=outputs/${now:%H}`` would be another by now.
+      folder: of the sweep; ``hydra.sweep.dir=outputs/${now:%H}`` would name another one now.
     """
-    moved = {f"{key}=": f"{key}={folder}" for key in FOLDER_KEYS}
-    asked = [moved.get(o[: o.find("=") + 1], o) if "${" in o else o for o in entry["overrides"]]
-    door = "python -m deepvis.run" if Path(sys.argv[0]).name == "run.py" else "deepvis"
-    return f"{door} {typed(entry | {'overrides': asked})} resume={entry['id']}".replace("  ", " ")
+    fixed = {f"{key}=": f"{key}={folder}" for key in FOLDER_KEYS}
+    overrides = [fixed.get(o[: o.find("=") + 1], o) if "${" in o else o for o in entry["overrides"]]
+    program = "python -m deepvis.run" if Path(sys.argv[0]).name == "run.py" else "deepvis"
+    return f"{program} {typed(entry | {'overrides': overrides})} resume={entry['id']}".replace("  ", " ")
 
 
 def typed(entry: Mapping[str, Any]) -> str:
-    """What was typed to start a sweep, behind the name of the command."""
+    """The arguments with which a sweep was started."""
     flag = "-m " if len(entry["jobs"]) != 1 else ""
     return flag + shlex.join(o for o in entry["overrides"] if not o.startswith("resume="))
 

@@ -1,59 +1,63 @@
-"""Outcomes: a finished job, and the folder that holds it, written whole or not at all.
+"""Results: a finished job, and the folder that holds it, written whole or not at all.
 
 <job folder>/result/
   gallery.png  best.png              the last images, the best by score, stitched
   filters/f012.png  best/f012.png    one picture a filter
   progress/step_00005/f012.png       the same, on the way
-  history.npz                        what was seen of each step, [steps + 1, filters]: score, activation,
+  history.npz                        recorded at each step, [steps + 1, filters]: score, activation,
                                      gradient_rms, image_rms, rank, margin, alive
-  metrics.npz                        what each last image is like, [filters]: the names of deepvis.metrics,
-                                     and robustness with the share of the score kept under each view
+  metrics.npz                        of the last images, [filters]: the names of deepvis.metrics, and
+                                     robustness with the share of the score retained under each change
   features.npz                       post: mean of each map of the layer behind its ReLU, [filters, channels]
-  twins.npz                          both of each twin, [twins, steps + 1, filters] and [twins, filters]
-  twins/1/f012.png                   the last images of the twins, if there are some
-  config.yaml                        the composed config
-  result.json                        name, key, filters, how each ended, params, tags, figures
+  twins.npz                          both of the replicas, [twins, steps + 1, filters], [twins, filters]
+  twins/1/f012.png                   the last images of the replicas, if there are some
+  config.yaml                        the resolved config
+  result.json                        name, key, filters, how each ended, params, choices, tags, figures
 """
 
 import json
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import yaml
 
+from deepvis.config import params
 from deepvis.core import images
 
 ARRAYS = ("history", "metrics", "features", "twins")  # of a result, each in a file of its own
 TEXTS = (*(f"{name}.npz" for name in ARRAYS), "config.yaml", "result.json")  # all but the pictures
-LAST = ("score", "activation", "rank", "margin")  # of a history, whose last row is what a job came to
-FAILED = "failed.txt"  # in a job's folder: why it failed, where no run of the tracker could be told
+LAST = ("score", "activation", "rank", "margin")  # of a history, whose last row is the job's end
+FAILED = "failed.txt"  # in a job's folder: why it failed, where it has no run of the tracker
 
 
-class Result(NamedTuple):
-    """All that a job leaves."""
+@dataclass(frozen=True)
+class Result:
+    """All that a job leaves, but its pictures."""
 
     name: str
     key: str
     layer: str
     filters: Sequence[int]
     ends: Sequence[str]  # one of convergence.ENDS a filter
-    params: Mapping[str, Any]
+    params: Mapping[str, params.Value]  # the resolved config, flat
     tags: Mapping[str, str]
     figures: Mapping[str, float]
     history: Mapping[str, np.ndarray]
     metrics: Mapping[str, np.ndarray]  # of the last images, [filters] each
     features: Mapping[str, np.ndarray]  # of the layer, by the last images, [filters, channels]
-    twins: Mapping[str, np.ndarray]  # history and metrics of the twins, [twins, ...] each
+    twins: Mapping[str, np.ndarray]  # history and metrics of the perturbed replicas, [twins, ...] each
     config: str  # YAML
+    choices: Mapping[str, str] = field(default_factory=dict)  # typed choices of groups: {reg: yosinski_1}
 
 
-class Pictures(NamedTuple):
-    """What is seen of a job; every list holds one uint8 picture [H, W, 3] a filter."""
+@dataclass(frozen=True)
+class Pictures:
+    """A job's pictures; every list holds one uint8 picture [H, W, 3] a filter."""
 
     final: Sequence[np.ndarray]
     best: Sequence[np.ndarray]
@@ -88,22 +92,23 @@ def write(folder: Path, result: Result, pictures: Pictures) -> Path:
         images.save(partial / "gallery.png", images.gallery(pictures.final))
         images.save(partial / "best.png", images.gallery(pictures.best))
         sets = {"filters": pictures.final, "best": pictures.best}
-        sets |= {f"progress/step_{step:05d}": seen for step, seen in pictures.progress.items()}
-        sets |= {f"twins/{number}": seen for number, seen in enumerate(pictures.twins, start=1)}
-        written: dict[bytes, Path] = {}  # the last look is the last image, and often the best
-        for place, seen in sets.items():
-            (partial / place).mkdir(parents=True)
-            for index, picture in zip(result.filters, seen, strict=True):
-                path = partial / place / f"{label(index)}.png"
+        sets |= {f"progress/step_{step:05d}": shown for step, shown in pictures.progress.items()}
+        sets |= {f"twins/{number}": shown for number, shown in enumerate(pictures.twins, start=1)}
+        written: dict[bytes, Path] = {}  # the last snapshot is the last image, and often the best
+        for name, shown in sets.items():
+            (partial / name).mkdir(parents=True)
+            for index, picture in zip(result.filters, shown, strict=True):
+                path = partial / name / f"{label(index)}.png"
                 same = written.setdefault(picture.tobytes(), path)
                 images.save(path, picture) if same is path else link(same, path)
         for name in ARRAYS:
             with (partial / f"{name}.npz").open("wb") as file:
                 np.savez_compressed(file, **getattr(result, name))
         (partial / "config.yaml").write_text(result.config)
-        rest = {k: v for k, v in result._asdict().items() if k not in (*ARRAYS, "config")}
+        names = [field.name for field in fields(result) if field.name not in (*ARRAYS, "config")]
+        rest = {name: getattr(result, name) for name in names}
         (partial / "result.json").write_text(json.dumps(rest, indent=1))
-        if target.exists():  # the same folder asked for twice
+        if target.exists():  # the same job run twice
             target.replace(replaced)
         try:
             partial.replace(target)
@@ -126,7 +131,7 @@ def link(path: Path, to: Path) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Take away what a killed process left half written in a folder."""
+    """Remove what a killed process left half written in a folder."""
     (folder / FAILED).unlink(missing_ok=True)
     for left in folder.glob(".*.*"):
         if left.name.rpartition(".")[2].isdecimal():  # the number of that process
@@ -134,7 +139,7 @@ def clear(folder: Path) -> None:
 
 
 def read(folder: Path) -> Result:
-    """What `write` wrote, without its pictures.
+    """The result that `write` wrote, without its pictures.
 
     Args:
       folder: ``<job folder>/result``.
@@ -148,15 +153,15 @@ def read(folder: Path) -> Result:
 
 
 def last(result: Result) -> dict[str, np.ndarray]:
-    """What each filter's last image came to, [filters] under each name."""
+    """The final values of each filter, [filters] under each name."""
     return {name: result.history[name][-1] for name in LAST} | dict(result.metrics)
 
 
 def floor(result: Result) -> dict[str, np.ndarray]:
-    """The noise floor: how far the twins of each filter end from it, in the mean; nothing without twins.
+    """The numerical noise floor: the mean distance of a filter's perturbed replicas from it.
 
     Returns:
-      ``<name>_floor`` -> ``[filters]``, of what the last image came to.
+      ``<name>_floor`` -> ``[filters]``, of the final values; nothing without replicas.
     """
     twins = {name: values[:, -1] if name in LAST else values for name, values in result.twins.items()}
     return {
@@ -166,38 +171,45 @@ def floor(result: Result) -> dict[str, np.ndarray]:
     }
 
 
-def rows(result: Result) -> Iterator[dict[str, Any]]:
-    """A result as a table, a row a filter: how it ended, its last image's metrics, its job's parameters."""
+def rows(result: Result, varied: Collection[str] = ()) -> Iterator[dict[str, Any]]:
+    """A result as a table, a row a filter: how it ended, its final values, its job's main parameters.
+
+    Args:
+      result: of a job.
+      varied: further parameters, those that differ within the sweep.
+    """
     columns = last(result) | floor(result)
+    main = params.main(result.params, varied)
     for i, (index, end) in enumerate(zip(result.filters, result.ends, strict=True)):
-        values = {name: float(column[i]) for name, column in columns.items()}
-        yield {"job": result.name, "filter": index, "end": end} | values | dict(result.params)
+        row = {"job": result.name, "filter": index, "end": end}
+        row |= {name: float(column[i]) for name, column in columns.items()}
+        yield row | {key: value for key, value in main.items() if key not in row}
 
 
-def numbers(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Values that were typed, as what they mean: 0.8 of ``reg.decay=0.8``; words stay words."""
-    return {key: yaml.safe_load(each) if isinstance(each, str) else each for key, each in row.items()}
+def table(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """The rows of all jobs of a sweep."""
+    varied = params.varied([result.params for result in results])
+    return [row for result in results for row in rows(result, varied)]
 
 
-def value(folder: Path, wanted: str | Sequence[str]) -> float | list[float]:
-    """What a search is told of a finished job: one of its figures, or several.
+def value(folder: Path, names: str | Sequence[str]) -> float | list[float]:
+    """What a search maximizes or minimizes: one of a finished job's figures, or several.
 
     Args:
       folder: ``<job folder>/result``.
-      wanted: ``final/activation`` ..., or a list of such names; NaN where no filter has such a figure.
+      names: ``final/activation`` ..., or a list of such names; NaN where no filter has such a figure.
     """
     figures = json.loads((folder / "result.json").read_text())["figures"]
-    found = [figures.get(name, math.nan) for name in ([wanted] if isinstance(wanted, str) else wanted)]
-    return found[0] if isinstance(wanted, str) else found
+    values = [figures.get(name, math.nan) for name in ([names] if isinstance(names, str) else names)]
+    return values[0] if isinstance(names, str) else values
 
 
 def finished(sweep_folder: Path) -> list[Path]:
     """The result folders of a sweep, in the order of its jobs; of a job in a folder of its own, that one."""
-    own = [sweep_folder / "result"] if (sweep_folder / "result" / "result.json").is_file() else []
-    found = [path.parent for path in sweep_folder.glob("*/result/result.json")]
+    single = [sweep_folder / "result"] if (sweep_folder / "result" / "result.json").is_file() else []
 
-    def order(place):
-        number = place.parent.name.partition("_")[0]
-        return (int(number) if number.isdecimal() else -1, place.parent.name)
+    def order(folder: Path) -> tuple[int, str]:
+        number = folder.parent.name.partition("_")[0]
+        return (int(number) if number.isdecimal() else -1, folder.parent.name)
 
-    return own + sorted(found, key=order)
+    return single + sorted((path.parent for path in sweep_folder.glob("*/result/result.json")), key=order)

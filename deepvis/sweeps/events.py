@@ -1,9 +1,11 @@
-"""Notices: what a job's run, its folder and whoever watches are told of it."""
+"""Events of a job: it begins, finishes or fails, in its run, its folder and on the terminal."""
 
+import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from deepvis.config import params
 from deepvis.core import terminal
 from deepvis.core.errors import TrackingError, first_line
 from deepvis.metrics import convergence
@@ -14,28 +16,35 @@ from deepvis.sweeps.jobs import Job
 from deepvis.sweeps.recorder import JobRecorder
 from deepvis.tracking.base import Tracker
 
+_results: dict[Path, Result] = {}  # of the jobs that finished in this process, by result folder
+
 
 def begin(job: Job, tags: Mapping[str, str], tracker: Tracker, sweep: str) -> str:
     """Open a job's run.
 
     Args:
       job: which.
-      tags: what is known of its network and its device.
+      tags: of its network and its device.
       tracker: where.
       sweep: id.
+
+    Returns:
+      The run's id.
     """
-    sign = process_locks.sign(manifest.of_job(job.folder))
-    own = {"job": job.folder.name, "job_key": job.key, "process": sign}
-    return tracker.start(sweep, job.name, jobs.params(job), dict(tags) | own)
+    process = process_locks.sign(manifest.of_job(job.folder))
+    identity = {"job": job.folder.name, "job_key": job.key, "process": process}
+    identity["overrides"] = shlex.join(job.overrides)
+    return tracker.start(sweep, job.name, params.main(jobs.params(job)), dict(tags) | identity)
 
 
-def finish(board: JobRecorder, tags: Mapping[str, str], tracker: Tracker) -> str | None:
-    """Write a job's folder, then its run; why it failed nevertheless."""
-    result, pictures = board.result(tags)
-    folder = result_folder.write(board.job.folder, result, pictures)
+def finish(recorder: JobRecorder, tags: Mapping[str, str], tracker: Tracker) -> str | None:
+    """Write a job's folder, then its run; returns why the job failed although it has a result."""
+    result, pictures = recorder.result(tags)
+    folder = result_folder.write(recorder.job.folder, result, pictures)
+    _results[folder] = result
     reason = failure(result)
     try:
-        tracker.finish(board.run, folder, reason)
+        tracker.finish(recorder.run, result, folder, reason, pictures)
     except Exception as err:
         raise TrackingError(
             f"computed, but not logged ({first_line(err)}); its results are kept in {folder}, and "
@@ -44,18 +53,23 @@ def finish(board: JobRecorder, tags: Mapping[str, str], tracker: Tracker) -> str
     return reason
 
 
+def result(folder: Path) -> Result:
+    """The result in a folder: from memory where its job finished in this process, else from disk."""
+    return _results.pop(folder, None) or result_folder.read(folder)
+
+
 def failure(result: Result) -> str | None:
-    """Why a job that has a result failed nevertheless: which filters are no longer finite."""
+    """Why a job failed although it has a result: which filters are no longer finite."""
     return convergence.failure(result.history, [result_folder.label(i) for i in result.filters])
 
 
 def lose(job: Job, reason: str, lost: dict[Path, str]) -> None:
-    """A job has failed; whoever watches is told."""
+    """A job has failed: say so on the terminal."""
     lost[job.folder] = reason
     terminal.error(f"{job.name}: {reason}")
 
 
 def end(tracker: Tracker, run: str, status: str, reason: str) -> None:
-    """End a run that has no result; a store that is gone cannot be told, and `resume` mends the run."""
+    """End a run that has no result; if the store is gone, `resume` ends the run later."""
     with suppress(Exception):
         tracker.end(run, status, reason)

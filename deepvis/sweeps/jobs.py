@@ -9,16 +9,14 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from deepvis import networks
 from deepvis.ascent import compatibility, devices, specs
 from deepvis.ascent.specs import ImageSpec, StaticConfig
 from deepvis.config import schema
+from deepvis.config.params import NOT_IDENTITY, Value, flatten
 from deepvis.config.schema import Config
-
-# Where the results go and how they are batched and watched; everything else is part of a job's identity.
-NOT_IDENTITY = ("tracker", "batch_size", "snapshot_every", "resume", "device", "objective_value")
 
 
 class Job(NamedTuple):
@@ -66,27 +64,9 @@ def make(cfg: Config, overrides: Sequence[str], folder: Path) -> Job:
     return Job(schema.name(overrides) or cfg.layer.name, cfg, key, filters, tuple(overrides), folder)
 
 
-def params(job: Job) -> dict[str, Any]:
-    """The handful of numbers that tell a job from its neighbours: what was typed, and what names it."""
-    cfg = job.cfg
-    shown = (
-        o.lstrip("+").replace('"', "")
-        for o in job.overrides
-        if not o.startswith(("hydra", "tracker", "resume"))
-    )
-    typed = dict(each.split("=", 1) for each in shown)
-    named = {
-        "model": cfg.model.name,
-        "layer": cfg.layer.name,
-        "layer.filters": ",".join(map(str, cfg.layer.filters))
-        if isinstance(cfg.layer.filters, tuple)
-        else str(cfg.layer.filters),
-        "steps": cfg.steps,
-        "size": cfg.size,
-        "seed": cfg.seed,
-        "precision": cfg.precision,
-    }
-    return named | typed
+def params(job: Job) -> dict[str, Value]:
+    """A job's resolved config, flat."""
+    return flatten(schema.plain(job.cfg))
 
 
 def listed(job: Job) -> dict[str, str]:

@@ -1,13 +1,15 @@
-"""A board: one job's pictures and history while they form, filled image by image as its batches climb."""
+"""The recorder of a job: its pictures and history, filled image by image while its batches are optimized."""
 
 import functools
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import yaml
 
 from deepvis.ascent.specs import Snapshot
+from deepvis.config import params
 from deepvis.config.schema import plain
 from deepvis.core import images
 from deepvis.metrics import convergence, image_statistics
@@ -35,51 +37,56 @@ class JobRecorder:
         self.image: dict[tuple[int, int], np.ndarray] = {}  # by twin and column: centred pixels
         self.final_values: dict[tuple[int, int], dict[str, np.ndarray]] = {}  # likewise
 
-    def is_done(self, look: Snapshot) -> bool:
-        """Whether this job's images in that look have taken their steps."""
-        return look.first + len(look.record["score"]) >= self.job.cfg.steps
+    def is_done(self, snapshot: Snapshot) -> bool:
+        """Whether this job's images in that snapshot have taken their steps."""
+        return snapshot.first + len(snapshot.record["score"]) >= self.job.cfg.steps
 
-    def see(self, row: Row, look: Snapshot, place: int) -> None:
-        """Take over what a look shows of one image."""
-        steps, n = self.job.cfg.steps, len(look.record["score"])
+    def update(self, row: Row, snapshot: Snapshot, index: int) -> None:
+        """Take over one image of a snapshot.
+
+        Args:
+          row: the image's job, filter and replica.
+          snapshot: of its batch.
+          index: of the image in the batch.
+        """
+        steps, n = self.job.cfg.steps, len(snapshot.record["score"])
         shape = 1 + self.job.cfg.twins, steps + 1, len(self.final)
-        for name, values in look.record.items():
+        done = min(snapshot.first + n, steps)
+        for name, values in snapshot.record.items():
             if name not in self.history:
                 self.history[name] = np.zeros(shape, values.dtype)
-            own = self.history[name][row.twin, look.first : min(look.first + n, steps), row.column]
-            own[:] = values[: len(own), place]
-        if self.is_done(look):
-            last = {name: values[place] for name, values in look.final_values.items()}
+            column = self.history[name][row.twin, snapshot.first : done, row.column]
+            column[:] = values[: len(column), index]
+        if self.is_done(snapshot):
+            final = {name: values[index] for name, values in snapshot.final_values.items()}
             for name in self.history:
-                self.history[name][row.twin, steps, row.column] = last.pop(name)
-            self.final_values[row.twin, row.column] = last
-        self.image[row.twin, row.column] = look.image[place]
+                self.history[name][row.twin, steps, row.column] = final.pop(name)
+            self.final_values[row.twin, row.column] = final
+        self.image[row.twin, row.column] = snapshot.image[index]
         if row.twin:
             return
-        self.final[row.column] = self.display(look.image[place])
-        self.best[row.column] = self.display(look.best[place])
-        done = min(look.first + n, steps)
+        self.final[row.column] = self.display(snapshot.image[index])
+        self.best[row.column] = self.display(snapshot.best[index])
         self.progress.setdefault(done, list(self.final))[row.column] = self.final[row.column]
 
     def result(self, tags: Mapping[str, str]) -> tuple[Result, Pictures]:
-        """What the job leaves, once no image is waited for.
+        """The job's result and pictures, once all of its images are done.
 
         Args:
-          tags: what is known of its network and its device.
+          tags: of its network and its device.
         """
         job, seconds = self.job, time.time() - self.began
         twins, n = range(1, 1 + job.cfg.twins), len(job.filters)
         history = {name: values[0] for name, values in self.history.items()}
-        each = {
-            place: image_statistics.of(image) | self.final_values[place]
-            for place, image in self.image.items()
+        measured = {
+            key: image_statistics.of(image) | self.final_values[key] for key, image in self.image.items()
         }
-        found = {
-            name: np.array([[each[twin, i][name] for i in range(n)] for twin in (0, *twins)])
-            for name in each[0, 0]
+        metrics = {
+            name: np.array([[measured[twin, i][name] for i in range(n)] for twin in (0, *twins)])
+            for name in measured[0, 0]
         }
-        features = found.pop("features")[0]
-        speed = len(each) * job.cfg.steps / seconds
+        features = metrics.pop("features")[0]
+        speed = len(measured) * job.cfg.steps / seconds
         result = Result(
             name=job.name,
             key=job.key,
@@ -90,20 +97,21 @@ class JobRecorder:
             tags=dict(tags),
             figures={},
             history=history,
-            metrics={name: values[0] for name, values in found.items()},
+            metrics={name: values[0] for name, values in metrics.items()},
             features={"post": features},
-            twins={name: values[1:] for name, values in (self.history | found).items()},
+            twins={name: values[1:] for name, values in (self.history | metrics).items()},
             config=yaml.safe_dump(plain(job.cfg), sort_keys=False),
+            choices=params.choices(job.overrides),
         )
         figures = convergence.figures(history)
         figures |= _medians({f"image/{k}": v for k, v in result.metrics.items()})
         figures |= _medians({f"floor/{k.removesuffix('_floor')}": v for k, v in floor(result).items()})
         figures |= {"time/seconds": seconds, "time/images_steps_per_second": speed}
-        seen = [[self.display(self.image[twin, i]) for i in range(n)] for twin in twins]
-        return result._replace(figures=figures), Pictures(self.final, self.best, self.progress, seen)
+        replicas = [[self.display(self.image[twin, i]) for i in range(n)] for twin in twins]
+        return replace(result, figures=figures), Pictures(self.final, self.best, self.progress, replicas)
 
 
 def _medians(values: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Over the filters that have a number; nothing where none has."""
-    known = {name: each[np.isfinite(each)] for name, each in values.items()}
-    return {name: float(np.median(each)) for name, each in known.items() if len(each)}
+    finite = {name: column[np.isfinite(column)] for name, column in values.items()}
+    return {name: float(np.median(column)) for name, column in finite.items() if len(column)}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from deepvis.core.errors import first_line
 from deepvis.results import result_folder
+from deepvis.results.result_folder import Result
 from deepvis.sweeps import events
 from deepvis.sweeps.jobs import Job
 from deepvis.tracking.base import Tracker
@@ -24,23 +25,23 @@ def remaining(queue: Sequence[Job], tracker: Tracker, sweep: str, lost: dict[Pat
         result_folder.clear(job.folder)  # of a finished one too: its process may have died tidying up
         if status == "FINISHED":
             continue
-        if done.is_dir() and result_folder.read(done).key == job.key:
-            _log_again(job, done, reason, tracker, sweep, lost)
+        if done.is_dir() and (result := result_folder.read(done)).key == job.key:
+            _log_again(job, result, reason, tracker, sweep, lost)
         else:
             left.append(job)
     return left
 
 
 def _log_again(
-    job: Job, done: Path, logged: str, tracker: Tracker, sweep: str, lost: dict[Path, str]
+    job: Job, result: Result, logged: str, tracker: Tracker, sweep: str, lost: dict[Path, str]
 ) -> None:
     """Log a result that is there; not once more if it was logged as a failure with that very reason."""
-    result, run = result_folder.read(done), None
+    done, run = job.folder / "result", None
     failure = events.failure(result)
     try:
         if failure is None or failure != logged:
             run = events.begin(job, result.tags, tracker, sweep)
-            tracker.finish(run, done, failure)
+            tracker.finish(run, result, done, failure)
     except Exception as err:
         failure = f"still not logged ({first_line(err)}); its results are kept in {done}"
         if run is not None:

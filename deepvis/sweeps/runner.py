@@ -146,7 +146,7 @@ def _show(
     """Let the jobs of a batch see a look, and whoever watches see them."""
     for i, row in enumerate(rows):
         if row.job in climbing:
-            boards[row.job].see(row, look, i)
+            boards[row.job].update(row, look, i)
     for index in climbing:
         board = boards[index]
         images.save(board.job.folder / "live.png", images.gallery(board.final))

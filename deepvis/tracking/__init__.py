@@ -1,1 +1,1 @@
-"""Tracking: where jobs are compared; MLflow is imported here alone."""
+"""Tracking: where jobs are compared. MLflow is imported in this package only."""

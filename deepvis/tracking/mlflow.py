@@ -1,14 +1,16 @@
-"""Trackers: where jobs are compared. The only door to MLflow.
+"""The MLflow tracker: a run a job, and for a sweep one more run and a saved view.
 
-A tracker opens a run for a job, fills it from the job's result folder, and closes a sweep with one more
-run and a saved view. Several runs are open at once, so everything goes by run id; nothing is logged
-asynchronously, because a killed process would lose it.
+Several runs are open at once, so each is named by its id; nothing is logged asynchronously, because a killed
+process would lose it.
 """
 
 import getpass
 import os
 import socket
+import tempfile
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from typing import Any
 import numpy as np
 
 from deepvis import __version__
+from deepvis.config import params
+from deepvis.core.errors import ConfigError
 from deepvis.metrics import convergence
 from deepvis.results import result_folder
 from deepvis.results.manifest import JobState
@@ -23,8 +27,9 @@ from deepvis.tracking import saved_view, store, ui_images
 from deepvis.tracking.base import furthest
 
 BATCH = 1000  # metrics in one request; MLflow's own limit
-# Of a sweep's jobs in its charts, told apart by colour-blind readers too (Okabe and Ito 2008); the UI's own
-# are drawn by chance and may be three blues.
+PARAM, TAG = 6000, 5000  # characters; MLflow cuts longer params and tags silently
+# Of a sweep's jobs in its charts, distinct for colour-blind readers too (Okabe and Ito 2008); the UI draws
+# its own at random, and they may be three blues.
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#999933", "#444444")
 UI = "http://127.0.0.1:5000"  # where `deepvis ui` serves a local store
 
@@ -38,34 +43,32 @@ class Mlflow:
     base: str  # of the UI's address
 
     def start(self, sweep, name, params, tags):
-        from mlflow.entities import Param
-
         number = tags.get("job", "").partition("_")[0]
         colour = COLOURS[int(number) % len(COLOURS) if number.isdecimal() else 0]
         run = self._create(
             sweep, "job", name, {"mlflow.runColor": colour, "mlflow.loggedImages": "True"} | dict(tags)
         )
-        self.client.log_batch(run, params=[Param(k, str(v)[:6000]) for k, v in params.items()])
+        self._log_params(run, params)
         return run
 
-    def finish(self, run, folder, failure):
+    def finish(self, run, result, folder, failure, pictures=None):
         from mlflow.entities import Metric
 
-        result, now = result_folder.read(folder), int(time.time() * 1000)
+        now = int(time.time() * 1000)
         steps = len(result.history["score"]) - 1
         logged = [Metric(k, v, now, steps) for k, v in result.figures.items() if np.isfinite(v)]
         for name, curve in convergence.curves(result.history).items():
             logged += [Metric(name, float(v), now, t) for t, v in enumerate(curve) if np.isfinite(v)]
         for i in range(0, len(logged), BATCH):
             self.client.log_batch(run, metrics=logged[i : i + BATCH])
-        with ui_images.staged(folder, steps) as place:
-            self.client.log_artifacts(run, place)
+        with ui_images.staged(folder, steps, result.filters, pictures) as staged:
+            self.client.log_artifacts(run, staged)
         if failure:
-            self.client.set_tag(run, "reason", failure[:5000])
+            self.client.set_tag(run, "reason", failure[:TAG])
         self.client.set_terminated(run, "FAILED" if failure else "FINISHED")
 
     def end(self, run, status, reason):
-        self.client.set_tag(run, "reason", reason[:5000])
+        self.client.set_tag(run, "reason", reason[:TAG])
         self.client.set_terminated(run, status)
 
     def states(self, sweep):
@@ -74,29 +77,29 @@ class Mlflow:
             (run.data.tags["job"], JobState(run.info.status, run.data.tags.get("reason", ""))) for run in runs
         )
 
-    def mend(self, sweep, alive):
+    def mend(self, sweep, is_running):
         for run in self._runs(sweep, "attributes.status = 'RUNNING'"):
-            if not alive(run.data.tags["process"]):
+            if not is_running(run.data.tags["process"]):
                 self.end(run.info.run_id, "KILLED", "its process was gone when the sweep was resumed")
 
-    def close(self, sweep, folders, files, tags):
-        done = [result_folder.read(folder) for folder in folders]
+    def close(self, sweep, results, files, tags):
+        varied = params.varied([result.params for result in results.values()])
+        self._log_varied(sweep, results, varied)
+        done = list(results.values())
         run = next((run.info.run_id for run in self._runs(sweep, "tags.kind = 'sweep'")), None)
         run = run or self._create(sweep, "sweep", f"sweep {sweep}", {})
         for key, value in tags.items():
-            self.client.set_tag(run, key, value[:5000])
+            self.client.set_tag(run, key, value[:TAG])
         for file in files:
             self.client.log_artifact(run, file)
         self.client.log_metric(run, "jobs/finished", len(done))
         self.client.set_terminated(run, "FINISHED")
-        named = {index for result in done for index in result.filters}
-        params = {key for result in done for key in result.params}
-        swept = sorted(key for key in params if len({str(result.params.get(key)) for result in done}) > 1)
+        filters = sorted({index for result in done for index in result.filters})
         view = saved_view.state(
             sweep,
-            image_keys=[f"final/{result_folder.label(index)}" for index in sorted(named)],
+            image_keys=[f"final/{result_folder.label(index)}" for index in filters],
             curves=["score/mean", "activation/mean", "gradient_rms/mean"],
-            params=swept,
+            params=varied,
             others=[*convergence.curves(done[0].history), *done[0].figures, "progress/"],
             runs=len(done),
         )
@@ -117,15 +120,29 @@ class Mlflow:
             return f"{base}/#/experiments/{self.experiment_id}"
         return saved_view.link(base, self.experiment_id, sweep)
 
-    def fetch(self, sweep: str, place: Path) -> list[Path]:
-        """Copies of the results of a sweep's jobs, without their pictures: result folders, in their order."""
+    def fetch(self, sweep: str, folder: Path) -> list[Path]:
+        """Copy the results of a sweep's jobs, without their pictures; returns the result folders in order."""
         for run in self._runs(sweep, "tags.kind = 'job'"):
             if any(file.path == "result.json" for file in self.client.list_artifacts(run.info.run_id)):
-                copy = place / run.data.tags["job"] / "result"
+                copy = folder / run.data.tags["job"] / "result"
                 copy.mkdir(parents=True, exist_ok=True)
                 for name in result_folder.TEXTS:
                     self.client.download_artifacts(run.info.run_id, name, str(copy))
-        return result_folder.finished(place)
+        return result_folder.finished(folder)
+
+    def _log_params(self, run: str, values: Mapping[str, params.Value]) -> None:
+        from mlflow.entities import Param
+
+        shown = {key: str(v).lower() if isinstance(v, bool) else str(v)[:PARAM] for key, v in values.items()}
+        self.client.log_batch(run, params=[Param(key, value) for key, value in shown.items()])
+
+    def _log_varied(self, sweep: str, results: Mapping[str, result_folder.Result], varied: list[str]) -> None:
+        """Log what varies within a sweep, where `start` could not know that it does."""
+        for run in self._runs(sweep, "tags.kind = 'job'") if varied else ():
+            result = results.get(run.data.tags["job"])
+            missing = [key for key in varied if result and key in result.params.keys() - run.data.params]
+            if missing:
+                self._log_params(run.info.run_id, {key: result.params[key] for key in missing})
 
     def _runs(self, sweep, condition):
         token, where = None, f"tags.sweep = '{sweep}' and {condition}"
@@ -137,14 +154,34 @@ class Mlflow:
                 return
 
     def _create(self, sweep, kind, name, tags):
-        place = {"pid": str(os.getpid()), "host": socket.gethostname(), "mlflow.user": getpass.getuser()}
-        named = {"sweep": sweep, "kind": kind, "deepvis": __version__}
-        return self.client.create_run(
-            self.experiment_id, tags=place | named | dict(tags), run_name=name
-        ).info.run_id
+        process = {"pid": str(os.getpid()), "host": socket.gethostname(), "mlflow.user": getpass.getuser()}
+        common = process | {"sweep": sweep, "kind": kind, "deepvis": __version__}
+        created = self.client.create_run(self.experiment_id, tags=common | dict(tags), run_name=name)
+        return created.info.run_id
 
 
 def mlflow(uri: str, artifacts: str | None, experiment: str) -> Mlflow:
     """An MLflow store or server, made where it does not exist if artifacts are given; see `store.connect`."""
     client, experiment_id = store.connect(uri, artifacts, experiment)
     return Mlflow(client, experiment_id, uri if uri.startswith("http") else UI)
+
+
+@contextmanager
+def fetched(uri: str, experiment: str, sweep: str) -> Iterator[list[Path]]:
+    """Copies of the result folders of a sweep in an MLflow store, for as long as they are needed.
+
+    Args:
+      uri: of the store or server.
+      experiment: name of the MLflow experiment.
+      sweep: ``latest``, or its id.
+
+    Raises:
+      ConfigError: there is no such sweep, or none of its jobs is finished.
+    """
+    store = mlflow(uri, None, experiment)
+    name = store.newest() if sweep == "latest" else sweep
+    with tempfile.TemporaryDirectory() as folder:
+        folders = store.fetch(name, Path(folder)) if name else []
+        if not folders:
+            raise ConfigError(f"sweep={sweep}: {uri} has no finished job of such a sweep")
+        yield folders

@@ -9,7 +9,7 @@ from deepvis.tracking.base import furthest
 
 @dataclass
 class NoTracker:
-    """Keeps what it is told, for tests and for jobs that need no tracking."""
+    """Keeps runs in memory, for tests and for jobs that need no tracking."""
 
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -19,7 +19,7 @@ class NoTracker:
                           "status": "RUNNING"}  # fmt: skip
         return run
 
-    def finish(self, run, folder, failure):
+    def finish(self, run, result, folder, failure, pictures=None):
         self.runs[run] |= {"status": "FAILED" if failure else "FINISHED", "folder": folder}
 
     def end(self, run, status, reason):
@@ -30,13 +30,13 @@ class NoTracker:
             (run["tags"]["job"], JobState(run["status"], run.get("reason", ""))) for run in self.runs.values()
         )
 
-    def mend(self, sweep, alive):
+    def mend(self, sweep, is_running):
         pass
 
-    def close(self, sweep, folders, files, tags):
+    def close(self, sweep, results, files, tags):
         return None
 
 
 def none() -> NoTracker:
-    """A tracker that forgets with its process."""
+    """A tracker whose runs end with its process."""
     return NoTracker()

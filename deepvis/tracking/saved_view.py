@@ -1,12 +1,11 @@
-"""A saved view: the state that makes MLflow's UI open straight on a sweep's comparison.
+"""A saved view: the state with which MLflow's UI opens on a sweep's comparison.
 
 MLflow's UI keeps a view in a tag of the experiment. Its format is undocumented: it was read from
-the UI's bundle and tried in a browser with MLflow 3.17.2 (tests/test_browser.py). Another version
+the UI's bundle and tried in a browser with MLflow 3.17.2 (tests/browser/test_browser.py). Another version
 may ignore the view and show its defaults; nothing else depends on it.
 
-The one type this module deals in is a plain dict, the UI's state: what `state` makes, `tag` job_groups
-and `link` opens. A sweep's id is the view's key too, so it must be a valid MLflow tag key without
-quotes.
+`state` makes the UI's state, a plain dict; `tag` packs it and `link` opens it. A sweep's id is the view's key
+too, so it must be a valid MLflow tag key without quotes.
 """
 
 import base64

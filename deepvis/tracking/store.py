@@ -1,4 +1,4 @@
-"""A store: where MLflow keeps its runs, opened once, safely, or refused in one line."""
+"""An MLflow store: opened once, safely, or refused in one line."""
 
 import os
 from contextlib import suppress
@@ -22,16 +22,16 @@ def connect(uri: str, artifacts: str | None, experiment: str) -> tuple[Any, str]
       An ``MlflowClient``, and the experiment's id.
 
     Raises:
-      TrackingError: the store cannot be opened; what was made on the way is gone again.
+      TrackingError: the store cannot be opened; files made on the way are removed.
     """
-    # Before the import, which reads them: no word to the network, no word to the terminal.
+    # Before the import, which reads them: nothing goes to the network, nothing to the terminal.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     try:
         is_server = uri.startswith(("http://", "https://"))
         if not is_server and not uri.startswith("sqlite:///"):
-            raise TrackingError("wanted sqlite:///folder/file.db or http://host:port")
+            raise TrackingError("expected sqlite:///folder/file.db or http://host:port")
         if artifacts is None:
             return _existing(uri, experiment)
         if is_server:

@@ -1,61 +1,72 @@
-"""Staging: a result folder -> a folder laid out as MLflow's UI wants it, which goes to a run in one call.
+"""Images for MLflow's UI: a result folder -> a folder in the layout of its image grid, logged in one call.
 
-MLflow's own ``log_image`` encodes each picture twice and asks the store about it: 15 ms each. Here a picture
-is linked as it is, and a copy for the UI's grid is made beside it, in 2 ms. The names are those of
-`MlflowClient.log_image` in MLflow 3.17; tests/test_browser.py sees them in the UI.
+MLflow's own ``log_image`` encodes each picture twice and queries the store: 15 ms each. Here a picture is
+linked as it is, and a small copy for the UI's grid is made beside it, in 2 ms. The names are those of
+`MlflowClient.log_image` in MLflow 3.17; tests/browser/test_browser.py checks them in the UI.
 """
 
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageOps
 
 from deepvis.results import result_folder
+from deepvis.results.result_folder import Pictures
 
-GRID = 192  # px; the UI's grid shows a picture no larger than it is, and larger copies take their time
+GRID = 192  # px; the UI's grid shows a picture no larger than it is, and larger copies take longer
 FILES = ("gallery.png", "best.png", *result_folder.TEXTS)
 
 
 @contextmanager
-def staged(folder: Path, steps: int) -> Iterator[Path]:
-    """What of a result folder goes to its run.
+def staged(
+    folder: Path, steps: int, filters: Sequence[int], pictures: Pictures | None = None
+) -> Iterator[Path]:
+    """The files of a result folder that are logged to its run.
 
     Args:
       folder: ``<job folder>/result``.
-      steps: of the job; finals go under a key and a step of their own, for the UI's step slider starts at
-        the first step.
+      steps: of the job; final images go under a key and a step of their own, for the UI's step slider starts
+        at the first step.
+      filters: of the job.
+      pictures: the job's, where they are in memory; else the files are decoded.
 
     Yields:
-      The folder to log; it is gone afterwards.
+      The folder to log; it is removed afterwards.
     """
-    place = folder.with_name(f".staged.{os.getpid()}")
+    staging = folder.with_name(f".staged.{os.getpid()}")
     try:
-        (place / "images").mkdir(parents=True)
-        made: dict[int, Path] = {}  # small copies, by the file that they are of: one may have several names
-        for path in folder.glob("filters/*.png"):
-            _image(place / "images", path, f"final~{path.stem}", steps, made)
-        for path in folder.glob("progress/*/*.png"):
-            step = int(path.parent.name.partition("_")[2])
-            _image(place / "images", path, f"progress~{path.stem}", step, made)
+        (staging / "images").mkdir(parents=True)
+        small: dict[int, Path] = {}  # small copies, by the inode of the picture: it may have several names
+        for index, label in enumerate(map(result_folder.label, filters)):
+            final = None if pictures is None else pictures.final[index]
+            _add(staging / "images", folder / f"filters/{label}.png", f"final~{label}", steps, small, final)
+            for path in sorted(folder.glob(f"progress/*/{label}.png")):
+                step = int(path.parent.name.partition("_")[2])
+                snapshot = None if pictures is None else pictures.progress[step][index]
+                _add(staging / "images", path, f"progress~{label}", step, small, snapshot)
         for name in FILES:
-            result_folder.link(folder / name, place / name)
-        yield place
+            result_folder.link(folder / name, staging / name)
+        yield staging
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
 
 
-def _image(place: Path, path: Path, key: str, step: int, made: dict[int, Path]) -> None:
+def _add(
+    images: Path, path: Path, key: str, step: int, small: dict[int, Path], picture: np.ndarray | None
+) -> None:
+    """Link a picture and its small copy under the names that the UI reads."""
     name = f"{key}+step+{step}+timestamp+{int(time.time() * 1000)}+{uuid.uuid4()}"
-    result_folder.link(path, place / f"{name}.png")
-    small = place / f"{name}+compressed.webp"
-    same = made.setdefault(path.stat().st_ino, small)
-    if same is not small:
-        result_folder.link(same, small)
+    result_folder.link(path, images / f"{name}.png")
+    copy = images / f"{name}+compressed.webp"
+    first = small.setdefault(path.stat().st_ino, copy)
+    if first is not copy:
+        result_folder.link(first, copy)
         return
-    with Image.open(path) as picture:
-        ImageOps.contain(picture, (GRID, GRID), Image.Resampling.BILINEAR).save(small, method=0)
+    with Image.open(path) if picture is None else Image.fromarray(picture) as image:
+        ImageOps.contain(image, (GRID, GRID), Image.Resampling.BILINEAR).save(copy, method=0)

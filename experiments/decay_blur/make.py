@@ -14,7 +14,8 @@ from PIL import Image
 from deepvis.core import images
 from deepvis.core.files import write_csv
 from deepvis.metrics import across_seeds, statistics
-from deepvis.results import result_folder, tables
+from deepvis.results import result_folder
+from deepvis.sweeps import tables
 
 HERE = Path(__file__).parent
 LEVELS = {"decay": (1, 0.99, 0.9, 0.8), "blur": (0, 3, 5)}

@@ -13,7 +13,8 @@ from PIL import Image
 from deepvis.core import images
 from deepvis.core.files import write_csv
 from deepvis.metrics import across_seeds, statistics
-from deepvis.results import result_folder, tables
+from deepvis.results import result_folder
+from deepvis.sweeps import tables
 
 HERE = Path(__file__).parent
 PERCENTILES, DECAYS = (0, 1, 10, 30, 50), (1, 0.9)

@@ -1,0 +1,90 @@
+"""Parameters: a resolved config -> flat parameters, as MLflow, tables and reports have them.
+
+Two jobs with the same values have the same parameters, whatever was typed to get them.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from deepvis.core.names import CONF
+
+Value = bool | int | float | str
+
+# What names a job, and the groups whose knobs are logged whether they vary or not.
+NAMES = ("model", "layer", "layer.filters", "steps", "size", "seed", "precision")
+KNOBS = ("reg", "objective", "optimizer")
+# Where the results go and how they are batched and watched; everything else is part of a job's identity.
+NOT_IDENTITY = ("tracker", "batch_size", "snapshot_every", "resume", "device", "objective_value")
+
+
+def flatten(config: Mapping[str, Any]) -> dict[str, Value]:
+    """A resolved config as one level of dotted keys.
+
+    A component stands under its group's own key by its ``name``, or by the last part of its ``_target_``.
+    A list is text, and null is ``none``.
+
+    Args:
+      config: plain and resolved.
+
+    Example:
+      >>> flatten({"reg": {"decay": 0.8}, "optimizer": {"_target_": "deepvis.ascent.optimizers.sgd"}})
+      {'reg.decay': 0.8, 'optimizer': 'sgd'}
+      >>> flatten({"model": {"name": "tiny", "blocks": [[8], [12, 16]]}, "resume": None})
+      {'model': 'tiny', 'model.blocks': '[8],[12,16]', 'resume': 'none'}
+    """
+    flat: dict[str, Value] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            component = value.get("name") or str(value.get("_target_") or "").rpartition(".")[2]
+            if component:
+                flat[key] = str(component)
+            knobs = {name: knob for name, knob in value.items() if name not in ("name", "_target_")}
+            flat |= {f"{key}.{name}": knob for name, knob in flatten(knobs).items()}
+        else:
+            flat[key] = _value(value)
+    return flat
+
+
+def varied(configs: Sequence[Mapping[str, Value]]) -> list[str]:
+    """The keys whose values differ between flat configs, without those that identify nothing."""
+    keys = dict.fromkeys(key for config in configs for key in config)
+    return [
+        key
+        for key in keys
+        if key.partition(".")[0] not in NOT_IDENTITY and len({config.get(key) for config in configs}) > 1
+    ]
+
+
+def main(config: Mapping[str, Value], varied: Collection[str] = ()) -> dict[str, Value]:
+    """What of a flat config is shown: what names the job, the main knobs, and what varies.
+
+    Args:
+      config: flat.
+      varied: keys that differ within the sweep.
+    """
+    keys = [key for key in config if key.partition(".")[0] in KNOBS or key in varied]
+    return {key: config[key] for key in dict.fromkeys([*NAMES, *keys]) if key in config}
+
+
+def choices(overrides: Iterable[str]) -> dict[str, str]:
+    """The choices of groups among typed overrides.
+
+    Example:
+      >>> choices(["reg=yosinski_1", "steps=5", "reg.decay=0.9", "+experiment=maco"])
+      {'reg': 'yosinski_1', 'experiment': 'maco'}
+    """
+    typed = (override.lstrip("+").partition("=") for override in overrides)
+    return {key: value for key, _, value in typed if key and value and (CONF / key).is_dir()}
+
+
+def _value(value: Any) -> Value:
+    if value is None:
+        return "none"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ",".join(_item(item) for item in value) or "[]"
+    return value if isinstance(value, bool | int | float | str) else str(value)
+
+
+def _item(item: Any) -> str:
+    nested = isinstance(item, Sequence) and not isinstance(item, str)
+    return f"[{_value(item)}]" if nested else str(_value(item))
