@@ -2,16 +2,20 @@
 
 from typing import Any
 
+from deepvis import results  # the package, loaded now: a later import of it would hide the function `results`
+
+del results
+
 __version__ = "0.5.0"
 __all__ = ["results", "visualize"]
 
 
 def __getattr__(name: str) -> Any:
-    """Each door is opened when somebody asks for it: `visualize` needs no Hydra, `results` no TensorFlow."""
+    """Public functions are imported when used: `visualize` needs no Hydra, `results` no TensorFlow."""
     if name == "visualize":
-        from deepvis.api import visualize as door
+        from deepvis.api import visualize as function
     elif name == "results":
-        from deepvis.sweeps.tables import results as door
+        from deepvis.sweeps.tables import results as function
     else:
         raise AttributeError(f"module 'deepvis' has no attribute {name!r}")
-    return door
+    return function

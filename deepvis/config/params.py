@@ -66,6 +66,14 @@ def main(config: Mapping[str, Value], varied: Collection[str] = ()) -> dict[str,
     return {key: config[key] for key in dict.fromkeys([*NAMES, *keys]) if key in config}
 
 
+def written(value: Value) -> int | float | str:
+    """A value as a person types it: 1.0 is 1, and True is ``true``."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+    return int(value) if whole else value
+
+
 def choices(overrides: Iterable[str]) -> dict[str, str]:
     """The choices of groups among typed overrides.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from deepvis.config import params
 from deepvis.metrics import across_seeds
 from deepvis.report import factors
 from deepvis.report.factors import Level
@@ -125,7 +126,7 @@ def compare(results: Sequence[tuple[str, Path, Result]]) -> Comparison:
 
 
 def _seed(result: Result) -> Level:
-    return factors.level(result.params.get("seed", 0))
+    return params.written(result.params.get("seed", 0))
 
 
 def _units(result: Result) -> list[Unit]:

@@ -91,6 +91,9 @@ def _filters(tests: Mapping[str, TestedEffect]) -> str:
             test = tests[measure]
             words = NONE if not test.p < ALPHA else more if test.effect.median > 0 else less
             count = f", {test.effect.n} filters" if test.effect.n != effect.n else ""
+            if test.effect.n < statistics.FEW:
+                text += f"; {test.effect.n} filters are too few to compare their {measure}"
+                continue
             text += f"; {words} ({measure}{count}, median {interval(test)})"
     return f"{text}."
 

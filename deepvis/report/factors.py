@@ -26,7 +26,7 @@ def of_jobs(results: Sequence[Result]) -> Factors:
     """
     configs = [result.params for result in results]
     varied: Factors = {
-        key: [level(config.get(key, "none")) for config in configs]
+        key: [params.written(config.get(key, "none")) for config in configs]
         for key in params.varied(configs)
         if key not in NOT_VARIED
     }
@@ -40,14 +40,6 @@ def of_jobs(results: Sequence[Result]) -> Factors:
         if key in varied and others and _is_determined(varied[key], list(zip(*others, strict=True))):
             del varied[key]
     return varied
-
-
-def level(value: params.Value) -> Level:
-    """A value as a level: 1.0 is 1, and a boolean is the word that a person types."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
-    return int(value) if whole else value
 
 
 def ordered(factor: str, levels: Iterable[Level]) -> list[Level]:

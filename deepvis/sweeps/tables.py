@@ -24,9 +24,9 @@ def results(
 
     Returns:
       A row a job and filter: ``job``, ``filter``, ``end`` (one of `deepvis.metrics.convergence.ENDS`),
-      ``score``, ``activation``, ``rank`` and ``margin`` of the last image, and its `deepvis.metrics`; with twins the
-      noise floor of each of these (``score_floor`` ...); and the job's main parameters, with what was swept
-      among them, as typed values.
+      ``score``, ``activation``, ``rank`` and ``margin`` of the last image, and its `deepvis.metrics`; with
+      twins the noise floor of each of these (``score_floor`` ...); and the job's main parameters, with what
+      was swept among them, as typed values.
 
     Raises:
       ConfigError: there is no such sweep.

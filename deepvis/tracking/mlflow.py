@@ -133,8 +133,8 @@ class Mlflow:
     def _log_params(self, run: str, values: Mapping[str, params.Value]) -> None:
         from mlflow.entities import Param
 
-        shown = {key: str(v).lower() if isinstance(v, bool) else str(v)[:PARAM] for key, v in values.items()}
-        self.client.log_batch(run, params=[Param(key, value) for key, value in shown.items()])
+        written = {key: str(params.written(value))[:PARAM] for key, value in values.items()}
+        self.client.log_batch(run, params=[Param(key, text) for key, text in written.items()])
 
     def _log_varied(self, sweep: str, results: Mapping[str, result_folder.Result], varied: list[str]) -> None:
         """Log what varies within a sweep, where `start` could not know that it does."""

@@ -1,4 +1,4 @@
-"""The report: what is compared, tested and said, by pandas and by hand; and the page in a real browser."""
+"""The report: what is compared, tested and concluded, against pandas and by hand."""
 
 import re
 import shutil
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.processes import newest, runs_of
 from scipy import stats as scipy_stats
 
 import deepvis
@@ -35,6 +36,7 @@ def job(folder: Path, name: str, values, filters, size=SIZE, floor=None, robustn
     )
     result = result_folder.Result(
         name=name, key=name, layer=params.pop("layer", "block5_conv1"), filters=filters,
+        choices=params.pop("choices", {}),
         ends=["converged" if np.isfinite(v) else "diverged" for v in values],
         params={"model": "tiny", "steps": STEPS, **params}, tags={}, figures={}, history=history,
         metrics=metrics, features={"post": rng.exponential(1, (n, 8))}, twins=twins,
@@ -46,7 +48,7 @@ def job(folder: Path, name: str, values, filters, size=SIZE, floor=None, robustn
 
 
 def finish(folder: Path, *typed: str) -> Path:
-    """The ledger of such jobs."""
+    """The manifest of such jobs."""
     jobs = [{"name": p.name, "key": p.name, "folder": p.name} for p in sorted(folder.iterdir())]
     manifest.write(folder, manifest.identity(folder.name, typed, jobs, {}) | {"end": "now"})
     return folder
@@ -59,13 +61,13 @@ def grid(folder: Path, n: int = 16, floor=None) -> Path:
         noise = 1 + 0.2 * (-1) ** s
         noise *= np.random.default_rng(number).normal(1, 1e-4, n)
         values = base * noise * 1.5 ** DECAYS.index(d) * (0.5 if b else 1)
-        own = {"reg.decay": str(d), "reg.blur": str(b), "seed": s}
+        own = {"reg.decay": float(d), "reg.blur": b, "seed": s}
         job(folder, f"{number}_decay={d} blur={b} seed={s}", values, range(n), floor=floor, **own)
     return finish(folder, "reg.decay=0.8,0.9,1", "reg.blur=0,3", "seed=0,1")
 
 
 def of(*folders: Path) -> comparison.Comparison:
-    return comparison.of(
+    return comparison.compare(
         [(f.name, place, result_folder.read(place)) for f in folders for place in result_folder.finished(f)]
     )
 
@@ -89,7 +91,7 @@ def test_a_comparison_is_what_pandas_makes_of_the_table(made):
 
 
 def test_a_main_effect_is_that_of_ratios_of_means_over_everything_else(made):
-    tested = {(f.kind, f.measure, f.comparison): f for f in effects.findings(of(made))}
+    tested = {(f.kind, f.measure, f.comparison): f for f in effects.tested(of(made))}
     frame = deepvis.results(folder=made)
     for factor, one, other, ratio in (("reg.decay", 0.8, 0.9, 1 / 1.5), ("reg.blur", 3, 0, 0.5)):
         found = tested["main effect", "score", f"{factor}: {one} - {other}"]
@@ -107,7 +109,7 @@ def test_a_main_effect_is_that_of_ratios_of_means_over_everything_else(made):
 
 
 def test_p_are_holms_over_the_tests_of_a_kind_and_measure(made):
-    tested = effects.findings(of(made))
+    tested = effects.tested(of(made))
     raw = pd.read_csv(made / "results.csv")
     for kind in ("main effect", "interaction", "pair"):
         own = [f.p for f in tested if (f.kind, f.measure) == (kind, "score")]
@@ -117,14 +119,14 @@ def test_p_are_holms_over_the_tests_of_a_kind_and_measure(made):
 
 
 def test_a_measure_that_is_not_above_zero_everywhere_is_compared_by_differences(tmp_path):
-    for name, decay, values in (("0_a", "0.8", np.arange(12.0) - 3), ("1_b", "0.9", np.arange(12.0) + 1)):
+    for name, decay, values in (("0_a", 0.8, np.arange(12.0) - 3), ("1_b", 0.9, np.arange(12.0) + 1)):
         job(tmp_path / "s", name, values, range(12), **{"reg.decay": decay})
-    (found,) = [f for f in effects.findings(of(finish(tmp_path / "s"))) if f.measure == "score"]
+    (found,) = [f for f in effects.tested(of(finish(tmp_path / "s"))) if f.measure == "score"]
     assert (found.unit, found.effect.median, found.comparison) == ("", -4.0, "reg.decay: 0.8 - 0.9")
 
 
 def test_every_number_of_the_verdict_is_in_the_table(made):
-    text = " ".join(conclusions.sentences(of(made), effects.findings(of(made))))
+    text = " ".join(conclusions.sentences(of(made), effects.tested(of(made))))
     values = [
         float(c) for c in re.findall(r"(?<=,)-?\d[\d.e+-]*(?=,|\n)", (made / "results.csv").read_text())
     ]
@@ -139,32 +141,32 @@ def test_every_number_of_the_verdict_is_in_the_table(made):
 
 
 def test_the_verdict_says_what_was_done_to_the_data(made):
-    first, second, *_, last = conclusions.sentences(of(made), effects.findings(of(made)))
+    first, second, *_, last = conclusions.sentences(of(made), effects.tested(of(made)))
     assert first.startswith(
         "With reg.decay=0.8 instead of 1, 0 of 16 filters end higher (score, median -55.6 %"
     )
     assert second.startswith("With reg.blur=3 instead of 0, 0 of 16 filters end higher (score, median -50 %")
     assert "no difference is established (robustness" in first
-    assert last == conclusions.FLOORLESS
+    assert last == conclusions.NO_FLOOR
 
 
 @pytest.mark.parametrize(
-    ("kept", "said"), [(0.6, "hold up better"), (0.4, "hold up worse"), (0.5, conclusions.NONE)]
+    ("kept", "said"), [(0.6, "are more robust"), (0.4, "are less robust"), (0.5, conclusions.NONE)]
 )
 def test_the_verdict_tells_better_from_worse(kept, said, tmp_path):
     spread = np.linspace(0, 0.01, 16)
-    for name, blur, robustness in (("0_a", "0", 0.5 + spread), ("1_b", "3", kept + spread)):
+    for name, blur, robustness in (("0_a", 0, 0.5 + spread), ("1_b", 3, kept + spread)):
         job(tmp_path / "s", name, np.arange(1.0, 17), range(16), robustness=robustness, **{"reg.blur": blur})
     compared = of(finish(tmp_path / "s"))
-    first = conclusions.sentences(compared, effects.findings(compared))[0]
+    first = conclusions.sentences(compared, effects.tested(compared))[0]
     assert f"; {'their images ' if kept != 0.5 else ''}{said}" in first.partition("(high_frequency")[0]
-    assert first.count("hold up") == (kept != 0.5)
+    assert first.count(" robust to") == (kept != 0.5)
 
 
 def test_of_few_filters_neither_interval_nor_test_is_told(tmp_path):
     folder = grid(tmp_path / "few", n=3)
     page.make([folder], folder)
-    sentence = conclusions.sentences(of(folder), effects.findings(of(folder)))[0]
+    sentence = conclusions.sentences(of(folder), effects.tested(of(folder)))[0]
     assert "0 of 3 filters end higher; 3 are too few" in sentence and "interval 1" not in sentence
     assert "too few" in (folder / "report.html").read_text()
     assert pd.read_csv(folder / "results.csv").low.isna().all()
@@ -177,73 +179,145 @@ def test_a_filter_has_moved_only_beyond_the_noise_floor(floor, moved, tmp_path):
     np.testing.assert_allclose(compared.floor["score"], floor / np.sqrt(len(SEEDS)))
     relative = compared.floor["score"] / compared.values["score"]
     wanted = np.median(np.sqrt(np.square(relative).mean(axis=0)))
-    (told,) = {f.floor for f in effects.findings(compared) if f.measure == "score"}
+    (told,) = {f.floor for f in effects.tested(compared) if f.measure == "score"}
     assert told == pytest.approx(100 * wanted, rel=1e-3)  # a median of logarithms
     assert f"score by {told:.3g} % in the median" in " ".join(
-        conclusions.sentences(compared, effects.findings(compared))
+        conclusions.sentences(compared, effects.tested(compared))
     )
-    found = {f.comparison: f for f in effects.findings(compared) if f.measure == "score"}
+    found = {f.comparison: f for f in effects.tested(compared) if f.measure == "score"}
     assert found["reg.decay: 0.8 - 0.9"].effect.moved == moved
-    assert f"{round(16 * moved)} have moved farther" in conclusions.sentences(compared, [*found.values()])[0]
+    assert (
+        f"{round(16 * moved)} change beyond the noise floor"
+        in conclusions.sentences(compared, [*found.values()])[0]
+    )
 
 
 def test_without_a_grid_the_highest_setting_is_compared_with_the_lowest(tmp_path):
-    for name, preset, decay, height in (
-        ("0_a", "none", "1", 9),
-        ("1_b", "blur", "1", 3),
-        ("2_c", "none", "0.9", 5),
+    for name, blur, decay, height in (
+        ("0_a", 0, 1.0, 9),
+        ("1_b", 3, 1.0, 3),
+        ("2_c", 0, 0.9, 5),
     ):
         values = height * np.linspace(1, 2, 16)
-        job(tmp_path / "s", name, values, range(16), reg=preset, **{"reg.decay": decay})
+        job(tmp_path / "s", name, values, range(16), **{"reg.blur": blur, "reg.decay": decay})
     compared = of(finish(tmp_path / "s"))
     assert not compared.is_grid()
-    first = conclusions.sentences(compared, effects.findings(compared))[0]
-    assert first.startswith("With reg=blur decay=1 instead of reg=none decay=1, 0 of 16 filters end higher")
-    assert {f.kind for f in effects.findings(compared)} == {"pair"}
+    first = conclusions.sentences(compared, effects.tested(compared))[0]
+    assert first.startswith("With blur=3 decay=1 instead of blur=0 decay=1, 0 of 16 filters end higher")
+    assert {f.kind for f in effects.tested(compared)} == {"pair"}
 
 
-def test_what_an_experiment_brings_along_is_no_factor_of_its_own(tmp_path):
-    for number, steps in enumerate((500, 750, 500)):
-        own = {"experiment": f"yosinski_{number}", "steps": steps, "model.blocks": "[[8],[16]]"}
-        job(tmp_path / "s", f"{number}_x", np.arange(1.0, 13), range(12), **own)
-    assert of(finish(tmp_path / "s")).levels == {"experiment": ["yosinski_0", "yosinski_1", "yosinski_2"]}
-    for number, steps in enumerate((10, 20)):
-        job(tmp_path / "t", f"{number}_x", np.arange(1.0, 13), range(12), steps=steps)
-    assert of(finish(tmp_path / "t")).levels == {"steps": [10, 20]}
-    for number, shape in enumerate(("[[8],[16]]", "[[8],[32]]")):
-        job(tmp_path / "u", f"{number}_x", np.arange(1.0, 13), range(12), **{"model.blocks": shape})
-    assert of(finish(tmp_path / "u")).levels == {"model.blocks": ["[[8], [16]]", "[[8], [32]]"]}
+def levels_of(folder: Path, *jobs: dict) -> dict:
+    """The levels by factor of some jobs with these params; their typed choices stand under ``choices``."""
+    for number, own in enumerate(jobs):
+        job(folder, f"{number}_x", np.arange(1.0, 13), range(12), **own)
+    return dict(of(finish(folder)).levels)
+
+
+def test_what_a_choice_brings_along_is_no_factor_of_its_own(tmp_path):
+    decay = {"reg.decay": 0.7, "reg.blur": 0, "reg.norm_percentile": 20.0}
+    blur = {"reg.decay": 1.0, "reg.blur": 3, "reg.norm_percentile": 0.0}
+    recipes = [
+        {**reg, "steps": steps, "choices": {"reg": f"r{number}"}}
+        for number, (reg, steps) in enumerate([(decay, 500), (blur, 750), (decay, 500)])
+    ]
+    assert levels_of(tmp_path / "reg", *recipes) == {"reg": ["r0", "r1"]}, "equal values are one level"
+    own = [each | {"choices": {"experiment": f"e{i}"}} for i, each in enumerate(recipes[:2])]
+    assert levels_of(tmp_path / "experiment", *own) == {"experiment": ["e0", "e1"]}
+    mixed = [each | {"reg.decay": d} for each in recipes[:2] for d in (0.8, 0.9)]
+    assert levels_of(tmp_path / "mixed", *mixed) == {"reg.decay": [0.9, 0.8], "reg": ["r0", "r1"]}
+    untyped = [each | {"choices": {}} for each in recipes[:2]]
+    assert list(levels_of(tmp_path / "untyped", *untyped)) == [*decay]
+    single = [{"reg.decay": d, "choices": {"reg": name}} for d, name in ((0.8, "decay"), (1.0, "none"))]
+    assert levels_of(tmp_path / "single", *single) == {"reg.decay": [1, 0.8]}
+
+
+def test_a_component_stands_for_its_knobs(tmp_path):
+    adam = {"optimizer": "adam", "optimizer.learning_rate": 1.0, "optimizer.beta_1": 0.9}
+    sgd = {"optimizer": "sgd", "optimizer.learning_rate": 100.0}
+    assert levels_of(tmp_path / "a", adam, sgd) == {"optimizer": ["adam", "sgd"]}
+    hed = {"model": "hed", "model.weights": "hed"}
+    vgg16 = {"model": "vgg16", "model.weights": "vgg16"}
+    assert levels_of(tmp_path / "b", vgg16, hed) == {"model": ["vgg16", "hed"]}
+    shapes = [{"model.blocks": shape} for shape in ("[8],[16]", "[8],[32]")]
+    assert levels_of(tmp_path / "c", *shapes) == {"model.blocks": ["[8],[16]", "[8],[32]"]}
+
+
+def test_what_identifies_nothing_is_no_factor(tmp_path):
+    quiet = {
+        "batch_size": 8,
+        "device": "cpu",
+        "snapshot_every": 2,
+        "tracker.uri": "a",
+        "resume": "none",
+        "twins": 1,
+    }
+    other = {
+        "batch_size": 9,
+        "device": "gpu:0",
+        "snapshot_every": 5,
+        "tracker.uri": "b",
+        "resume": "x",
+        "twins": 0,
+    }
+    assert levels_of(tmp_path / "quiet", quiet, other) == {}
+    assert levels_of(tmp_path / "steps", {"steps": 10}, {"steps": 20}) == {"steps": [10, 20]}
+    switch = {"reg.clip_pixels": [False, True]}
+    assert levels_of(tmp_path / "s", *({"reg.clip_pixels": on} for on in switch["reg.clip_pixels"])) == {
+        "reg.clip_pixels": ["false", "true"]
+    }
+
+
+def test_the_same_jobs_give_the_same_report_whatever_was_typed(forker, tmp_path):
+    """A preset, its knob, and a knob at its default are one and the same."""
+    folders = []
+    for name, typed in (("presets", "reg=decay,none"), ("knobs", "reg.decay=0.8,1")):
+        said = forker.run(tmp_path / name, "-m", *TINY, typed)
+        assert (said.code, said.err) == (0, "")
+        folders.append(newest(tmp_path / name))
+    presets, knobs = map(of, folders)
+    assert presets.levels == knobs.levels == {"reg.decay": [1, 0.8]} and presets.is_grid()
+    assert [j.result.params for j in presets.jobs] == [j.result.params for j in knobs.jobs]
+    assert (folders[0] / "results.csv").read_bytes() == (folders[1] / "results.csv").read_bytes()
+    texts = [(folder / "report.md").read_text().partition("Reproduce:")[0] for folder in folders]
+    assert texts[0] == texts[1] and "reg.decay (1, 0.8)" in texts[0]
+    logged = [
+        sorted(sorted(run.data.params.items()) for run in runs_of(tmp_path / name, folder.name))
+        for name, folder in zip(("presets", "knobs"), folders, strict=True)
+    ]
+    assert logged[0] == logged[1]
+    assert [dict(params)["reg.decay"] for params in logged[0]] == ["0.8", "1"]
 
 
 def test_filters_of_several_layers_are_units_and_no_factor(tmp_path):
     for number, layer in enumerate(("block1_conv1", "block2_conv1")):
         for decay in (0.8, 0.9):
-            own = {"reg.decay": str(decay), "layer": layer, "layer.filters": "0-5"}
+            own = {"reg.decay": decay, "layer": layer, "layer.filters": "0-5"}
             job(tmp_path / "s", f"{number}_{layer} {decay}", np.arange(1.0, 7) * decay, range(6), **own)
     compared = of(finish(tmp_path / "s"))
     assert list(compared.levels) == ["reg.decay"] and len(compared.units) == 12
     assert compared.label(compared.units[7]) == "block2_conv1 f001"
-    assert all(each.effect.n == 12 for each in effects.findings(compared) if each.measure == "score")
+    assert all(each.effect.n == 12 for each in effects.tested(compared) if each.measure == "score")
 
 
 def test_sweeps_that_ran_the_same_differ_by_sweep_and_others_are_one_grid(tmp_path):
     def one(name, decay):
         job(tmp_path / name, "0_a", np.arange(1.0, 13), range(12), **{"reg.decay": decay})
-        job(tmp_path / name, "1_b", np.arange(1.0, 13), range(12), **{"reg.decay": "1"})
+        job(tmp_path / name, "1_b", np.arange(1.0, 13), range(12), **{"reg.decay": 1})
         return finish(tmp_path / name)
 
-    same = of(one("a", "0.8"), one("b", "0.8"))
-    assert same.levels == {"from": ["a", "b"], "reg.decay": [1, 0.8]}
+    same = of(one("a", 0.8), one("b", 0.8))
+    assert same.levels == {"sweep": ["a", "b"], "reg.decay": [1, 0.8]}
     shutil.rmtree(tmp_path / "b" / "1_b")
-    other = one("c", "0.9")
+    other = one("c", 0.9)
     shutil.rmtree(other / "1_b")
     assert of(tmp_path / "a", other).levels == {"reg.decay": [1, 0.9, 0.8]}
 
 
 def test_only_filters_that_every_setting_has_are_compared(tmp_path):
     """Else the medians of one setting would be over other filters than those of its neighbour."""
-    job(tmp_path / "s", "0_a", np.arange(1.0, 13), range(12), **{"reg.blur": "0"})
-    job(tmp_path / "s", "1_b", 2 * np.arange(1.0, 21), range(20), **{"reg.blur": "3"})
+    job(tmp_path / "s", "0_a", np.arange(1.0, 13), range(12), **{"reg.blur": 0})
+    job(tmp_path / "s", "1_b", 2 * np.arange(1.0, 21), range(20), **{"reg.blur": 3})
     folder = finish(tmp_path / "s")
     compared = of(folder)
     assert [index for _, index in compared.units] == list(range(12)) and compared.left_out == 8
@@ -255,8 +329,8 @@ def test_only_filters_that_every_setting_has_are_compared(tmp_path):
 @pytest.mark.parametrize("floor", [None, 0.0])
 def test_a_floor_of_zero_is_not_an_unknown_one(floor, tmp_path):
     compared = of(grid(tmp_path / "s", floor=floor))
-    said = conclusions.sentences(compared, effects.findings(compared))[-1]
-    assert (said == conclusions.FLOORLESS) == (floor is None) and ("floor is 0" in said) == (floor == 0)
+    said = conclusions.sentences(compared, effects.tested(compared))[-1]
+    assert (said == conclusions.NO_FLOOR) == (floor is None) and ("floor is 0" in said) == (floor == 0)
 
 
 def test_a_sweep_is_found_by_the_path_that_was_printed(made, capsys):
@@ -275,21 +349,21 @@ def test_a_sweep_of_an_older_version_is_refused_in_one_line(made, capsys, tmp_pa
 
 def test_a_filter_that_diverged_is_named_and_not_compared(tmp_path):
     values = np.arange(1.0, 13)
-    job(tmp_path / "s", "0_a", np.where(values == 5, np.nan, values), range(12), **{"reg.decay": "0.8"})
-    job(tmp_path / "s", "1_b", values * 2, range(12), **{"reg.decay": "0.9"})
+    job(tmp_path / "s", "0_a", np.where(values == 5, np.nan, values), range(12), **{"reg.decay": 0.8})
+    job(tmp_path / "s", "1_b", values * 2, range(12), **{"reg.decay": 0.9})
     folder = finish(tmp_path / "s")
     page.make([folder], folder)
-    assert conclusions.resisting(of(folder), "diverged") == {"0_a": ["f004"]}
+    assert conclusions.problems(of(folder), "diverged") == {"0_a": ["f004"]}
     text = (folder / "report.html").read_text()
-    assert "0_a: f004" in text and "No filter is stuck." in text
-    (score,) = [f for f in effects.findings(of(folder)) if (f.measure, f.kind) == ("score", "main effect")]
+    assert "0_a: f004" in text and "Zero gradient: no filter." in text
+    (score,) = [f for f in effects.tested(of(folder)) if (f.measure, f.kind) == ("score", "main effect")]
     assert score.effect.n == 11
 
 
 @pytest.mark.parametrize("values", [np.full(12, np.nan), np.zeros(12), -np.arange(1.0, 13)])
 def test_a_sweep_that_came_to_nothing_has_a_report_too(values, tmp_path):
     for number, decay in enumerate((0.8, 0.9)):
-        job(tmp_path / "s", f"{number}_x", values, range(12), **{"reg.decay": str(decay)})
+        job(tmp_path / "s", f"{number}_x", values, range(12), **{"reg.decay": decay})
     folder = finish(tmp_path / "s")
     assert all(path.stat().st_size > 100 for path in page.make([folder], folder))
 
@@ -304,8 +378,8 @@ def test_a_single_job_has_a_report(tmp_path):
 def test_a_factor_of_many_levels_is_compared_at_its_ends_in_no_time(tmp_path):
     for number in range(40):
         job(tmp_path / "s", f"{number}_x", (number + 1) * np.arange(1.0, 13), range(12),
-            **{"reg.decay": str((number + 1) / 100)})  # fmt: skip
-    found = [f for f in effects.findings(of(finish(tmp_path / "s"))) if f.measure == "score"]
+            **{"reg.decay": (number + 1) / 100})  # fmt: skip
+    found = [f for f in effects.tested(of(finish(tmp_path / "s"))) if f.measure == "score"]
     assert [f.comparison for f in found if f.kind == "main effect"] == ["reg.decay: 0.01 - 0.4"]
     assert found[0].effect.median == pytest.approx(-97.5)
 
@@ -320,7 +394,7 @@ def test_a_page_of_64_filters_and_16_jobs_of_noise_stays_under_ten_megabytes(tmp
             np.arange(1.0, 65),
             range(64),
             size=128,
-            **{"reg.decay": str(number)},
+            **{"reg.decay": number},
         )
     folder = finish(tmp_path / "s")
     made, *_ = page.make([folder], folder)
@@ -328,7 +402,7 @@ def test_a_page_of_64_filters_and_16_jobs_of_noise_stays_under_ten_megabytes(tmp
 
 
 def test_small_pictures_are_kept_in_their_size(made):
-    assert thumbnails.of(of(made).members, of(made).units).cell == SIZE
+    assert thumbnails.make(of(made).jobs, of(made).units).cell == SIZE
 
 
 def test_a_sweep_that_does_not_exist_ends_in_one_line(forker, tmp_path):

@@ -93,11 +93,11 @@ def test_a_click_enlarges_that_picture_and_arrows_go_on_to_the_next(page, folder
     box = image.bounding_box()
     image.click(position={"x": box["width"] / 2, "y": box["height"] * (9 + 0.4) / FILTERS})
     assert whose(page.evaluate(READ_LARGE), folder, LAST) == (2, 9)
-    assert page.locator("#said").inner_text().startswith(f"f009, {NAMES[2]}: at the end score ")
+    assert page.locator("#caption").inner_text().startswith(f"f009, {NAMES[2]}: score ")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowUp")
     assert whose(page.evaluate(READ_LARGE), folder, LAST) == (3, 8)
-    page.locator("#again").fill("0")
+    page.locator("#step-large").fill("0")
     page.wait_for_timeout(200)
     assert whose(page.evaluate(READ_LARGE), folder, 5) == (3, 8)
     page.keyboard.press("Escape")
@@ -113,7 +113,7 @@ def test_the_page_fits_and_its_words_stand_out_in_any_light(width, scheme, page)
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    inks = ("body", "querySelector('.verdict li')", "querySelector('svg text')", "querySelector('th')")
+    inks = ("body", "querySelector('.conclusions li')", "querySelector('svg text')", "querySelector('th')")
     for ink in inks:
         kind = "fill" if "svg" in ink else "color"
         words = page.evaluate(f"getComputedStyle(document.{ink}).{kind}")

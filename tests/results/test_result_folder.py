@@ -3,6 +3,7 @@
 import errno
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,8 @@ def example(seed=0):
     history["alive"] = rng.random((STEPS + 1, 3)) > 0.3
     result = Result(
         name="decay=0.8 blur=3", key="0123456789ab", layer="block5_conv1", filters=FILTERS,
-        ends=("converged", "stuck", "diverged"), params={"reg.decay": "0.8", "steps": STEPS, "seed": seed},
+        ends=("converged", "stuck", "diverged"), params={"reg.decay": 0.8, "steps": STEPS, "seed": seed},
+        choices={"reg": "decay"},
         tags={"weights.digest": "abc", "ü": "ø"}, figures={"final/score": 1.25}, history=history,
         features={"post": np.ones((3, 16))},
         twins={"score": rng.normal(0, 1, (2, STEPS + 1, 3)), "sparsity": np.ones((2, 3))},
@@ -43,7 +45,7 @@ def example(seed=0):
 
 def same(read, wrote):
     assert tuple(read.filters) == tuple(wrote.filters) and tuple(read.ends) == tuple(wrote.ends)
-    for field in ("name", "key", "layer", "config", "params", "tags", "figures"):
+    for field in ("name", "key", "layer", "config", "params", "choices", "tags", "figures"):
         assert getattr(read, field) == getattr(wrote, field), field
     for ours, theirs in ((getattr(read, kind), getattr(wrote, kind)) for kind in result_folder.ARRAYS):
         assert ours.keys() == theirs.keys()
@@ -93,7 +95,7 @@ def test_every_picture_is_where_the_layout_says_and_nothing_else_is(tmp_path):
 
 
 def test_the_documented_layout_is_the_real_one(tmp_path):
-    """The header of outcome.py is what a person reads: a line a file, and a file a line."""
+    """The header of result_folder.py: a line a file, and a file a line."""
     result, pictures = example()
     folder = result_folder.write(tmp_path, result, pictures)
     heads = [
@@ -194,7 +196,7 @@ def test_the_remains_of_a_killed_process_are_no_result_and_not_in_the_way(tmp_pa
 def test_as_many_names_as_pictures_or_nothing(tmp_path):
     result, pictures = example()
     with pytest.raises(ValueError, match="zip"):
-        result_folder.write(tmp_path, result, pictures._replace(final=pictures.final[:2]))
+        result_folder.write(tmp_path, result, replace(pictures, final=pictures.final[:2]))
     assert tree(tmp_path) == {}
 
 

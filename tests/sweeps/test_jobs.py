@@ -154,16 +154,14 @@ def test_a_jobs_folder_is_one_safe_short_name_that_begins_with_its_number(typed,
     assert not set(found) & set(" /\\\"'[]{}$;&|<>*?:")
 
 
-def test_params_are_a_handful_and_hold_what_was_typed():
-    typed = ["reg.decay=0.9", "+reg.blur=3", "tracker.experiment=mine", "hydra.run.dir=x", "steps=2"]
-    found = jobs.params(jobs.make(composed("reg.decay=0.9", "reg.blur=3"), typed, Path("a")))
-    assert found["reg.decay"] == "0.9" and found["reg.blur"] == "3"
-    assert not [key for key in found if key.startswith(("tracker", "hydra", "+"))]
-    assert {k: str(found[k]) for k in ("model", "layer", "layer.filters", "steps", "size", "seed")} == {
-        "model": "tiny", "layer": "block2_conv1", "layer.filters": "0-3", "steps": "2", "size": "16",
-        "seed": "0",
-    }  # fmt: skip
-    assert len(found) <= 10
+def test_params_are_the_resolved_config_whatever_was_typed():
+    made = [jobs.make(composed(typed), [typed], Path("a")) for typed in ("reg=decay", "reg.decay=0.8")]
+    preset, knob = map(jobs.params, made)
+    assert preset == knob and (preset["reg.decay"], preset["reg.blur"]) == (0.8, 0)
+    named = {"model": "tiny", "layer": "block2_conv1", "layer.filters": "0-3", "steps": 2, "size": 16,
+             "seed": 0, "optimizer": "normalized"}  # fmt: skip
+    assert {key: preset[key] for key in named} == named
+    assert all(isinstance(value, bool | int | float | str) for value in preset.values())
 
 
 ALIKE = [

@@ -88,7 +88,7 @@ def test_no_such_sweep_is_one_line(place, tmp_path):
         deepvis.results(folder=tmp_path)
     with pytest.raises(ConfigError, match=r"sweep=2020: sqlite.* has no finished job"):
         deepvis.results("2020", uri=f"sqlite:///{place}/mlruns/mlflow.db")
-    with pytest.raises(store.TrackingError, match="wanted sqlite:///"):
+    with pytest.raises(store.TrackingError, match="expected sqlite:///"):
         deepvis.results(uri="nonsense")
     with pytest.raises(store.TrackingError, match="there is no such SQLite database"):
         deepvis.results(uri=f"sqlite:///{tmp_path}/none.db")

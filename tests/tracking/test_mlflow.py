@@ -7,6 +7,7 @@ import base64
 import errno
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -24,10 +25,11 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from deepvis import __version__
+from deepvis.config import params
 from deepvis.core.errors import TrackingError
 from deepvis.core.names import CONF
 from deepvis.results import manifest, result_folder
-from deepvis.sweeps import finalize, jobs
+from deepvis.sweeps import finalize, jobs, runner
 from deepvis.tracking import mlflow, none
 
 SWEEP = "20260102-030405-abcd"
@@ -47,11 +49,6 @@ def made(folder, *typed):
     folder.mkdir(parents=True)
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
         return jobs.make(compose("config", [*TINY, *typed]), typed, folder)
-
-
-def harness():
-
-    return harness
 
 
 def opened(folder):
@@ -75,7 +72,7 @@ def swept(place, store):
     queue = [made(folder / name, *typed) for name, typed in TYPED.items()]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of infinite scores: test_metrics asks for silence
-        harness().run(queue, store, SWEEP)
+        runner.run(queue, store, SWEEP)
     manifest.write(folder, manifest.identity(folder.name, [], [], {}))
     finalize.close(SWEEP, folder, store)
     return folder
@@ -147,13 +144,16 @@ def test_jobs_that_nearly_are_the_same_are_told_apart(runs):
     assert first.info.run_name != second.info.run_name
 
 
-def test_params_are_the_swept_ones_and_the_handful_that_name_a_job(pair):
+def test_params_are_what_names_a_job_its_knobs_and_what_varies_whatever_was_typed(pair):
     run, folder = pair
-    typed = dict(each.split("=") for each in TYPED[folder.parent.name])
-    handful = {"model", "layer", "layer.filters", "steps", "size", "seed", "precision"}
-    assert set(run.data.params) == handful | set(typed)
-    assert {key: run.data.params[key] for key in typed} == typed
-    assert len(run.data.params) <= 10
+    logged, whole = run.data.params, result_folder.read(folder).params
+    named = {"model", "layer", "layer.filters", "steps", "size", "seed", "precision"}
+    knobs = {key for key in whole if key.partition(".")[0] in ("reg", "objective", "optimizer")}
+    assert set(logged) == named | knobs
+    assert {key: str(params.written(whole[key])) for key in logged} == logged
+    assert {"reg.decay", "optimizer", "optimizer.learning_rate"} <= set(logged)
+    assert len(logged) < 30, "MLflow's image grid has no room for more"
+    assert run.data.tags["overrides"] == shlex.join(TYPED[folder.parent.name])
 
 
 def curves_by_hand(history):
@@ -276,11 +276,25 @@ def test_the_newest_sweep_is_the_last_one_closed(store, swept, place):
     assert SWEEP in store.address("http://127.0.0.1:5000")
     other = "20260102-030406-ffff"
     folder = place / "outputs" / other
-    harness().run([made(folder / "0_x", "layer.filters=1", "tracker.experiment=x")], store, other)
+    runner.run([made(folder / "0_x", "layer.filters=1", "tracker.experiment=x")], store, other)
     manifest.write(folder, manifest.identity(folder.name, [], [], {}))
     finalize.close(other, folder, store)
     newest = store.address("http://127.0.0.1:5000")
     assert other in newest and newest.startswith("http://127.0.0.1:5000/#/experiments/")
+
+
+def test_what_varies_is_logged_for_every_job_though_it_is_no_main_knob(store, place):
+    folder = place / "outputs" / "varied"
+    queue = [
+        made(folder / f"{i}_x", "layer.filters=0", *typed) for i, typed in enumerate(([], ["start.high=5"]))
+    ]
+    runner.run(queue, store, "varied")
+    manifest.write(folder, manifest.identity("varied", [], [], {}))
+    for _ in range(2):  # closing it again changes nothing
+        finalize.close("varied", folder, store)
+    found = store.client.search_runs([store.experiment_id], "tags.sweep = 'varied' and tags.kind = 'job'")
+    assert sorted(run.data.params["start.high"] for run in found) == ["20", "5"]
+    assert all("start.low" not in run.data.params for run in found)
 
 
 @pytest.mark.parametrize(
@@ -301,11 +315,11 @@ def test_a_job_that_raises_ends_its_run_with_the_reason(store, place, tmp_path, 
     queue = [made(tmp_path / str(i), "layer.filters=0", f"seed={i}") for i in range(2)]
     monkeypatch.setattr(result_folder, "write", fails)
     if status == "FAILED":
-        assert set(harness().run(queue, store, own)) == {job.folder for job in queue}
+        assert set(runner.run(queue, store, own)) == {job.folder for job in queue}
         said = str(failure).splitlines()[0].rpartition("] ")[2]
     else:
         with pytest.raises(type(failure)):
-            harness().run(queue, store, own)
+            runner.run(queue, store, own)
         said = type(failure).__name__
     found = store.client.search_runs([store.experiment_id], f"tags.sweep = '{own}'")
     assert {run.info.status for run in found} == {status}
@@ -325,7 +339,7 @@ def test_a_store_that_fails_while_a_run_is_filled_ends_it_as_failed(store, tmp_p
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(store.client, "log_artifacts", fails)
-    lost = harness().run([made(tmp_path / "0", "layer.filters=0-2")], store, "half")
+    lost = runner.run([made(tmp_path / "0", "layer.filters=0-2")], store, "half")
     assert "computed, but not logged" in lost[tmp_path / "0"] and "No space" in lost[tmp_path / "0"]
     (run,) = store.client.search_runs([store.experiment_id], "tags.sweep = 'half'")
     assert run.info.status == "FAILED"
@@ -334,11 +348,11 @@ def test_a_store_that_fails_while_a_run_is_filled_ends_it_as_failed(store, tmp_p
 
 def test_memory_keeps_what_it_is_told(tmp_path):
     memory = none.none()
-    harness().run([made(tmp_path / "0", "layer.filters=3", "reg.decay=0.9")], memory, "s")
+    runner.run([made(tmp_path / "0", "layer.filters=3", "reg.decay=0.9")], memory, "s")
     (run,) = memory.runs.values()
-    assert (run["sweep"], run["status"], run["params"]["reg.decay"]) == ("s", "FINISHED", "0.9")
+    assert (run["sweep"], run["status"], run["params"]["reg.decay"]) == ("s", "FINISHED", 0.9)
     assert run["folder"] == tmp_path / "0/result"
-    assert memory.close("s", [run["folder"]], [], {}) is None
+    assert memory.close("s", {}, [], {}) is None
 
 
 OPEN = """
@@ -425,7 +439,7 @@ def test_a_real_server_takes_a_job(tmp_path):
             time.sleep(0.5)
         store = mlflow.mlflow(base, "not used", "deepvis")
         folder = tmp_path / "outputs/s"
-        harness().run([made(folder / "0_x", "layer.filters=0-1", f"tracker.uri={base}")], store, "s")
+        runner.run([made(folder / "0_x", "layer.filters=0-1", f"tracker.uri={base}")], store, "s")
         manifest.write(folder, manifest.identity(folder.name, [], [], {}))
         finalize.close("s", folder, store)
         (run,) = store.client.search_runs([store.experiment_id], "tags.kind = 'job'")
