@@ -1,4 +1,4 @@
-"""Laws of deepvis.results.result_folder: what was written is what is read, and a folder is whole or not there."""
+"""Laws of deepvis.results.result_folder: what is written is read, and a folder is whole or not there."""
 
 import errno
 import json

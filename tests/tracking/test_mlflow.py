@@ -30,7 +30,7 @@ from deepvis.core.errors import TrackingError
 from deepvis.core.names import CONF
 from deepvis.results import manifest, result_folder
 from deepvis.sweeps import finalize, jobs, runner
-from deepvis.tracking import mlflow, none
+from deepvis.tracking import mlflow, none, ui_images
 
 SWEEP = "20260102-030405-abcd"
 TINY = ["model=tiny", "layer=block2_conv1", "size=16", "steps=5", "snapshot_every=2", "precision=float32"]
@@ -265,8 +265,8 @@ def test_the_saved_view_shows_this_sweeps_filters_by_jobs(store, swept):
     assert grid["imageKeys"] == ["final/f000", "final/f001", "final/f002", "final/f004", "final/f007"]
     assert SWEEP in view["searchFilter"]
     lines = {chart["metricKey"] for chart in view["compareRunCharts"] if chart["type"] == "LINE"}
-    logged = set(result_folder.read(result_folder.finished(swept)[0]).figures) | {name for name, _ in curves_by_hand(
-        result_folder.read(result_folder.finished(swept)[0]).history)}  # fmt: skip
+    first = result_folder.read(result_folder.finished(swept)[0])
+    logged = {*first.figures, *(name for name, _ in curves_by_hand(first.history))}
     assert lines and lines <= logged
     shown = [column for column in view["selectedColumns"] if column.startswith("params.")]
     assert "params.`reg.decay`" in shown and "params.`seed`" not in shown  # what differs, only
@@ -295,6 +295,52 @@ def test_what_varies_is_logged_for_every_job_though_it_is_no_main_knob(store, pl
     found = store.client.search_runs([store.experiment_id], "tags.sweep = 'varied' and tags.kind = 'job'")
     assert sorted(run.data.params["start.high"] for run in found) == ["20", "5"]
     assert all("start.low" not in run.data.params for run in found)
+
+
+def test_a_result_of_this_process_is_not_read_back_and_another_is_read_once(store, place, monkeypatch):
+    folder = place / "outputs" / "handed"
+    queue = [made(folder / f"{i}_x", "layer.filters=0-1", f"seed={i}") for i in range(2)]
+    reads, read, open_image = [], result_folder.read, Image.open
+
+    def counted(path):
+        reads.append(path)
+        return read(path)
+
+    def refused(source):
+        assert not isinstance(source, Path), "a picture in memory was decoded again"
+        return open_image(source)
+
+    monkeypatch.setattr(result_folder, "read", counted)
+    with monkeypatch.context() as patch:
+        patch.setattr(ui_images.Image, "open", refused)
+        assert runner.run(queue, store, "handed") == {}
+    manifest.write(folder, manifest.identity("handed", [], [], {}))
+    finalize.close("handed", folder, store)
+    assert reads == []
+    finalize.close("handed", folder, store)  # as another process would
+    assert sorted(reads) == sorted(job.folder / "result" for job in queue)
+
+
+def test_small_copies_are_the_same_from_memory_and_from_files(pair):
+    _, folder = pair
+    filters = result_folder.read(folder).filters
+
+    def loaded(name):
+        return [pixels(folder / name / f"{result_folder.label(index)}.png") for index in filters]
+
+    progress = {
+        int(path.name.removeprefix("step_")): loaded(f"progress/{path.name}")
+        for path in folder.glob("progress/*")
+    }
+    pictures = result_folder.Pictures(loaded("filters"), loaded("best"), progress)
+    copies = []
+    for given in (None, pictures):
+        with ui_images.staged(folder, 5, filters, given) as staged:
+            files = sorted(
+                staged.glob("images/*.webp"), key=lambda path: path.name.partition("+timestamp")[0]
+            )
+            copies.append([(path.name.partition("+timestamp")[0], path.read_bytes()) for path in files])
+    assert copies[0] == copies[1] and len(copies[0]) == len(filters) * 4
 
 
 @pytest.mark.parametrize(
