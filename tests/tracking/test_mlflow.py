@@ -21,13 +21,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
+from helpers.configs import plain_of
 from PIL import Image
 
 from deepvis import __version__
-from deepvis.config import params
+from deepvis.config import params, schema
 from deepvis.core.errors import TrackingError
-from deepvis.core.names import CONF
 from deepvis.results import manifest, result_folder
 from deepvis.sweeps import finalize, jobs, runner
 from deepvis.tracking import mlflow, none, ui_images
@@ -47,8 +46,7 @@ TYPED = {
 
 def made(folder, *typed):
     folder.mkdir(parents=True)
-    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-        return jobs.make(compose("config", [*TINY, *typed]), typed, folder)
+    return jobs.make(schema.resolve(plain_of(*TINY, *typed)), typed, folder)
 
 
 def opened(folder):
