@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.configs import plain_of
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf, open_dict
 
@@ -155,8 +156,9 @@ def test_a_jobs_folder_is_one_safe_short_name_that_begins_with_its_number(typed,
 
 
 def test_params_are_the_resolved_config_whatever_was_typed():
-    made = [jobs.make(composed(typed), [typed], Path("a")) for typed in ("reg=decay", "reg.decay=0.8")]
-    preset, knob = map(jobs.params, made)
+    tiny = ("model=tiny", "layer=block2_conv1", "layer.filters=0-3", "steps=2", "size=16")
+    configs = [schema.resolve(plain_of(*tiny, typed)) for typed in ("reg=decay", "reg.decay=0.8")]
+    preset, knob = (jobs.params(jobs.make(config, ["x=1"], Path("a"))) for config in configs)
     assert preset == knob and (preset["reg.decay"], preset["reg.blur"]) == (0.8, 0)
     named = {"model": "tiny", "layer": "block2_conv1", "layer.filters": "0-3", "steps": 2, "size": 16,
              "seed": 0, "optimizer": "normalized"}  # fmt: skip
