@@ -1,17 +1,44 @@
-"""deepvis: what the filters of a convolutional network look for, tracked and compared."""
+"""deepvis: what the units of a network look for, and which regularizer shows it best.
 
-from typing import Any
+Each name is imported when it is first used: a table of results needs no TensorFlow, a picture no MLflow.
+"""
 
-__version__ = "0.5.0"
-__all__ = ["results", "visualize"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from deepvis.core.version import __version__ as __version__
+
+_HOMES = {
+    "Visualization": "api", "compare": "api", "layers": "api", "report": "api", "results": "api", "visualize": "api",
+    "Knob": "config.knobs",
+    "objective": "ascent.objectives", "optimizer": "ascent.optimizers",
+    "parametrization": "ascent.parametrizations", "regularizer": "ascent.regularizers",
+    "start": "ascent.starts", "transform": "ascent.transforms",
+    "ConfigError": "core.errors", "DeepvisError": "core.errors", "TrackingError": "core.errors",
+    "WeightsError": "core.errors",
+}  # fmt: skip
+__all__ = [
+    "ConfigError", "DeepvisError", "Knob", "TrackingError", "Visualization", "WeightsError", "compare", "layers",
+    "objective", "optimizer", "parametrization", "regularizer", "report", "results", "start", "transform", "visualize",
+]  # fmt: skip
+
+if TYPE_CHECKING:
+    from deepvis.api import Visualization, compare, layers, report, results, visualize
+    from deepvis.ascent.objectives import objective
+    from deepvis.ascent.optimizers import optimizer
+    from deepvis.ascent.parametrizations import parametrization
+    from deepvis.ascent.regularizers import regularizer
+    from deepvis.ascent.starts import start
+    from deepvis.ascent.transforms import transform
+    from deepvis.config.knobs import Knob
+    from deepvis.core.errors import ConfigError, DeepvisError, TrackingError, WeightsError
 
 
 def __getattr__(name: str) -> Any:
-    """Each door is opened when somebody asks for it: `visualize` needs no Hydra, `results` no TensorFlow."""
-    if name == "visualize":
-        from deepvis.api import visualize as door
-    elif name == "results":
-        from deepvis.results.tables import results as door
-    else:
+    if name not in _HOMES:
         raise AttributeError(f"module 'deepvis' has no attribute {name!r}")
-    return door
+    return getattr(import_module(f"deepvis.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

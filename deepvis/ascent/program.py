@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepvis.ascent import (
+    batch_law,
     gradient_ascent,
     inputs,
     lbfgs,
@@ -46,6 +47,7 @@ class Program:
     layers: Sequence[str]  # that its objective reads
     ascent: Ascent
     tags: Mapping[str, str]  # what is known of its weights and its device
+    users: str  # names of functions that are not deepvis'
 
 
 def compiled(static: StaticConfig, enabled: frozenset[str]) -> Program:
@@ -126,7 +128,10 @@ def _around(
     }  # fmt: skip
     # XLA's convolutions win on a GPU; on a processor oneDNN's are faster than XLA's.
     made = gradient_ascent.compiled(build, static.device, xla=static.device != "cpu")
-    return Program(static, used, own, geometric, noisy, network, layers, made, tags)
+    functions = [each.function for each in (*used, *transforming)]
+    functions += [make_objective, make_param, static.optimizer]
+    users = ", ".join(f.__name__ for f in functions if not f.__module__.startswith("deepvis."))
+    return Program(static, used, own, geometric, noisy, network, layers, made, tags, users)
 
 
 def snapshots(
@@ -164,7 +169,11 @@ def snapshots(
             before = [octaves.resized(x, size) for x in first]
         else:
             before = [octaves.grown(x, x0, size) for x, x0 in zip(image, first, strict=True)]
-        state = made.ascent.begin(whole(np.stack(before)), hyper)
+        begun = whole(np.stack(before))
+        if made.users and octave == 1 and "objective.group" not in hyper:
+            moved = whole(inputs.sampled_transforms(images, size, 0)) if made.geometric or made.noisy else {}
+            batch_law.check(made.ascent, begun, hyper | moved, made.users)
+        state = made.ascent.begin(begun, hyper)
         state = state._replace(step=tf.constant(done))
         advance, end = _way(made, state, hyper), total * octave // len(sizes)
         while done < end:

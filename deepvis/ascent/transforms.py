@@ -21,7 +21,7 @@ import numpy as np
 
 from deepvis.ascent.backend import tf
 from deepvis.ascent.ops import choose, per_image
-from deepvis.config.knobs import Component, Knob, register
+from deepvis.config.knobs import Component, Function, Knob, declare, register
 from deepvis.config.schema import Settings
 
 Transform = Callable[["tf.Tensor"], "tf.Tensor"]
@@ -42,6 +42,14 @@ NOISE = {
 }
 
 _OWN = 7_368_816  # keeps these draws apart from all others of the same seed, filter and step
+
+
+def transform(**knobs: Knob) -> Callable[[Function], Function]:
+    """Declare a function as a transform: knobs, one number per image, ``[B]`` -> (image -> image).
+
+    It comes after those of deepvis, on what the network sees; its knobs' defaults are off.
+    """
+    return declare("transform", None, knobs)
 
 
 def out_size(pad: int, crop: int, size: int) -> int:

@@ -8,6 +8,8 @@ arrays of numbers per image, the table in the docs and the invariant tests are d
 import importlib
 import inspect
 import math
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -203,6 +205,8 @@ def _imported(family: str, target: str) -> Any:
     module, _, name = target.rpartition(".")
     if not module:
         raise ConfigError(f"{family}._target_={target}: expected package.module.function")
+    if os.getcwd() not in sys.path:  # noqa: PTH109
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109  # a console script does not look there
     try:
         return getattr(importlib.import_module(module), name)
     except ImportError as err:

@@ -217,9 +217,24 @@ def neutral() -> dict[str, Any]:
     return values
 
 
-def store() -> None:
-    """Tell Hydra the neutral values; again, once a function of the user's has brought further knobs."""
-    ConfigStore.instance().store(name="schema", node=neutral(), provider="deepvis")
+def store(typed: Iterable[str] = ()) -> None:
+    """Tell Hydra the neutral values, those of functions of the user's among them.
+
+    Args:
+      typed: overrides as typed; ``reg._target_=my_package.my_function`` brings the knobs of that function.
+
+    Raises:
+      ConfigError: there is no such function.
+    """
+    brought: dict[str, dict[str, Any]] = {}
+    for override in typed:
+        found = re.fullmatch(r"\+{0,2}(\w+)\._target_=(.+)", override)
+        if found and found[1] in knobs.FAMILIES:
+            for target in found[2].strip("[]").split(","):
+                new = knobs.component(found[1], target.strip(" \"'")).knobs
+                if found[1] in CHOICES:
+                    brought.setdefault(found[1], {}).update({key: knob.default for key, knob in new.items()})
+    ConfigStore.instance().store(name="schema", node=neutral() | brought, provider="deepvis")
 
 
 def name(overrides: Iterable[str]) -> str:
