@@ -119,11 +119,11 @@ def _around(
             transform=transform,
             measure=measure,
             remember=lambda theta: (tf.zeros_like(theta),) * getattr(rule, "slots", 0),
-            update=getattr(rule, "update", None),  # a line search goes its own way
+            update=getattr(rule, "update", _no_update),
             regularize=regularizers.build(used, hyper, static.combine, network.mean),
         )
 
-    tags = network.tags | {
+    tags = dict(network.tags) | {
         "device": static.device, "precision": static.precision, "tensorflow": tf.__version__
     }  # fmt: skip
     # XLA's convolutions win on a GPU; on a processor oneDNN's are faster than XLA's.
@@ -197,6 +197,10 @@ def snapshots(
             )
             done += n
         image = image[: len(images)]
+
+
+def _no_update(*args: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+    raise TypeError("a line search chooses its own points, on the host")
 
 
 def start(image: ImageSpec, mean: Sequence[float]) -> np.ndarray:

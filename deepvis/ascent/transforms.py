@@ -97,9 +97,9 @@ def draw(numbers: Settings, size: int, seed: int, index: int, step: int) -> dict
     centre = (size + 2 * pad - 1) / 2
     offset = centre + linear @ (corner - centre) - moved - pad
     return {
-        "transform.matrix": np.float32(np.column_stack([linear, offset])),
-        "transform.noise": np.float32(numbers.noise),
-        "transform.seed": np.int32(noise_seed),
+        "transform.matrix": np.column_stack([linear, offset]).astype(np.float32),
+        "transform.noise": np.array(numbers.noise, np.float32),
+        "transform.seed": noise_seed.astype(np.int32),
     }
 
 

@@ -100,15 +100,16 @@ def resolve(composed: Mapping[str, Any]) -> Config:
     left = missing(composed)
     if left:
         raise ConfigError(f"{left[0]} is not given: add {left[0]}=...")
+    values: dict[str, Any] = {key: knob.read(key, composed[key]) for key, knob in KEYS.items()}
     groups: dict[str, Any] = {name: choice(name, composed[name]) for name in CHOICES}
     groups |= {"reg": _reg(composed["reg"]), "transform": _set("transform", composed["transform"])}
     groups |= {name: free(name, composed[name]) for name in ("model", "tracker")}
-    value = composed["objective_value"]
+    wanted = composed["objective_value"]
     return Config(
         **groups,
-        **{key: knob.read(key, composed[key]) for key, knob in KEYS.items()},
+        **values,
         layer=Layer(str(composed["layer"]["name"]), freeze(composed["layer"]["filters"])),
-        objective_value=tuple(map(str, value)) if isinstance(value, list) else str(value),
+        objective_value=tuple(map(str, wanted)) if isinstance(wanted, list) else str(wanted),
     )
 
 
@@ -268,4 +269,4 @@ OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
 
 def without_hydra(cfg: DictConfig) -> DictConfig:
     """A composed config without Hydra's own node: what a job is."""
-    return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
