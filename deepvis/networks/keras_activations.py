@@ -143,7 +143,8 @@ def _layer_copy(layer: Any, policy: str, linear: bool) -> Any:
 
 def prepared(image: tf.Tensor, pixels: Preprocess) -> tf.Tensor:
     """Centred pixels as the network wants them."""
-    x = (image + (np.float32(pixels.centre) - np.float32(pixels.mean))) / np.float32(pixels.scale)
+    centre, mean, scale = (np.array(each, np.float32) for each in (pixels.centre, pixels.mean, pixels.scale))
+    x: Any = (image + (centre - mean)) / scale
     if pixels.order == tuple(range(len(pixels.order))):
         return x
     return tf.concat([x[..., k : k + 1] for k in pixels.order], axis=-1)
@@ -158,5 +159,5 @@ def digest(model: keras.Model) -> str:
     """12 hex digits of the SHA-256 over the SHA-256 of each array."""
     digest = hashlib.sha256()
     for array in model.get_weights():
-        digest.update(hashlib.sha256(np.ascontiguousarray(array)).hexdigest().encode())
+        digest.update(hashlib.sha256(np.ascontiguousarray(array).data).hexdigest().encode())
     return digest.hexdigest()[:12]

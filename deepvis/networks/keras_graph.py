@@ -120,7 +120,7 @@ def pair(network: Flat, name: str) -> Pair:
     if is_fused(call.layer):
         return Pair(None, output)
     if is_activation(call.layer):
-        return Pair(*call.reads.values(), output)
+        return Pair(next(iter(call.reads.values())), output)
     readers = [other for other in network.calls if output in other.reads.values()]
     only = len(readers) == 1 and output not in network.outputs and is_activation(readers[0].layer)
     return Pair(output, readers[0].writes[0] if only else output)

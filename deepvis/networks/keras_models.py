@@ -18,6 +18,8 @@ from deepvis.networks import keras_activations
 from deepvis.networks.keras_network import KerasNetwork
 from deepvis.networks.preprocessing import EXPECTED, Preprocess, read
 
+SAVED = "expected a model that Keras 3 saved (.keras, or .h5)"
+
 
 def application(name: str, weights: str | None, preprocess: Any, mean: Any) -> KerasNetwork:
     """A network of keras.applications, with its top.
@@ -26,7 +28,7 @@ def application(name: str, weights: str | None, preprocess: Any, mean: Any) -> K
       name: as Keras has it.
       weights: ``imagenet``, a file, or None for random ones that repeat.
       preprocess: ``auto`` (the network's own) or what `preprocessing.read` takes.
-      mean: grey levels that 0 stands for; None: those that follow from ``preprocess``.
+      mean: see `KerasNetwork`.
     """
     return KerasNetwork(name, Application(name, weights), preprocess, mean)
 
@@ -39,20 +41,13 @@ def saved_file(name: str | None, path: str, allow_code: bool, preprocess: Any, m
       path: .keras or .h5.
       allow_code: load it even if it holds code that would run here.
       preprocess: what `preprocessing.read` takes.
-      mean: grey levels that 0 stands for; None: those that follow from ``preprocess``.
+      mean: see `KerasNetwork`.
     """
     return KerasNetwork(name or Path(str(path)).stem, SavedFile(str(path), allow_code), preprocess, mean)
 
 
 def in_hand(name: str, held: str, preprocess: Any, mean: Any) -> KerasNetwork:
-    """A model that `hold` took.
-
-    Args:
-      name: the model's.
-      held: what `hold` calls it.
-      preprocess: ``auto`` (that of the application whose name it has, or none), or see `preprocessing.read`.
-      mean: grey levels that 0 stands for; None: those that follow from ``preprocess``.
-    """
+    """A model that `hold` took; ``auto`` is for the preprocessing of the application whose name it has."""
     return KerasNetwork(name, InHand(name, held), preprocess, mean)
 
 
@@ -166,10 +161,11 @@ class SavedFile:
                     f"model.path={path}: refused, it holds code that would run here (a Lambda layer); "
                     "if you trust it, set model.allow_code=true"
                 ) from err
-            expected = "expected a model that Keras 3 saved (.keras, or .h5)"
             raise ConfigError(
-                f"model.path={path}: not a model that Keras can load ({text[:200]}); {expected}"
+                f"model.path={path}: not a model that Keras can load ({text[:200]}); {SAVED}"
             ) from err
+        if not isinstance(model, keras.Model):
+            raise ConfigError(f"model.path={path}: got {type(model).__name__}, {SAVED}")
         keras_activations.flat(model)
         return model
 

@@ -31,47 +31,19 @@ class LoadedModel:
     """A model with its weights."""
 
     model: keras.Model
-    source: str  # path, keras imagenet, seeded, in hand
     digest: str
-    verified: bool
 
 
 class Source(Protocol):
     """Where a Keras model comes from; a frozen dataclass, for it is the key of what is kept in memory."""
 
+    def __hash__(self) -> int: ...
     @property
-    def origin(self) -> tuple[str, bool]:
-        """Where its weights are from, in words; whether they are certain to be those."""
-        ...
-
-    def graph_only(self) -> "Source":
-        """The source of the same graph, whatever its weights; itself where they come with it."""
-        ...
-
-    def fingerprint(self) -> Hashable:
-        """What changes when the file that it reads does; None without a file.
-
-        Raises:
-          ConfigError: there is no such file.
-        """
-        ...
-
-    def model(self) -> keras.Model:
-        """Build or read the model, anew.
-
-        Raises:
-          ConfigError: there is no such model.
-          WeightsError: its weights cannot be had, or do not fit.
-        """
-        ...
-
-    def auto_preprocess(self, channels: int) -> Preprocess:
-        """What ``preprocess=auto`` means.
-
-        Raises:
-          ConfigError: nobody can tell.
-        """
-        ...
+    def origin(self) -> tuple[str, bool]: ...  # of its weights, in words; whether they are certain
+    def graph_only(self) -> "Source": ...  # of the same graph, whatever its weights
+    def fingerprint(self) -> Hashable: ...  # changes when its file does; ConfigError where there is none
+    def model(self) -> keras.Model: ...  # built or read anew; ConfigError, WeightsError
+    def auto_preprocess(self, channels: int) -> Preprocess: ...  # what preprocess=auto means; ConfigError
 
 
 @dataclass(frozen=True)
@@ -144,9 +116,10 @@ class KerasNetwork:
 
     def build(self, layers: Sequence[str], size: int, precision: str) -> Activations:
         """The network up to the deepest of some layers; see `Network.build`."""
-        read = loaded(self.source)
-        tags = weight_tags(read.source, read.digest, read.verified)
-        built = keras_activations.built(read.model, self.pixels(), layers, size, precision)
+        known = loaded(self.source)
+        origin, verified = self.source.origin
+        tags = weight_tags(origin, known.digest, verified)
+        built = keras_activations.built(known.model, self.pixels(), layers, size, precision)
         return replace(built, name=self.name, tags=tags)
 
 
@@ -187,4 +160,4 @@ def _summary(source: Source, fingerprint: Hashable) -> Summary:
 def _loaded(source: Source, fingerprint: Hashable) -> LoadedModel:
     kept = source.graph_only() == source
     model = _model(source, fingerprint) if kept else _model.__wrapped__(source, fingerprint)
-    return LoadedModel(model, source.origin[0], keras_activations.digest(model), source.origin[1])
+    return LoadedModel(model, keras_activations.digest(model))

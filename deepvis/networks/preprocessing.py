@@ -74,7 +74,7 @@ def per_channel(key: str, value: Any, channels: int) -> tuple[float, ...]:
       ConfigError: not a number, or not as many as channels.
     """
     several = isinstance(value, Sequence) and not isinstance(value, str)
-    numbers = list(value) if several else [value] * channels
+    numbers: list[Any] = list(value) if several else [value] * channels
     if len(numbers) != channels or not all(
         isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in numbers
     ):

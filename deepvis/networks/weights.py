@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import platformdirs
@@ -115,7 +116,7 @@ def _prove(layers: Layers, pins: dict) -> tuple[str, list[tuple[str, str, str]]]
     digest, wrong = hashlib.sha256(), []
     for layer, pair in layers.items():
         for part, array in zip(PARTS, pair, strict=True):
-            got = hashlib.sha256(array).hexdigest()
+            got = hashlib.sha256(array.data).hexdigest()
             digest.update(got.encode())
             pin = pins.get(layer, {}).get(f"{part}_sha256", "nothing")
             if got != pin:
@@ -137,7 +138,7 @@ def _find(name: str, path: str | None, copy: Path) -> tuple[Path, str, str]:
         found = metadata.distribution(package)  # imports nothing of the package
         remedy = f"repair it: pip install --force-reinstall {package}"
         files = [found.locate_file(file) for file in found.files or () if file.name == member]
-        places += [(Path(file), f"package {package} {found.version}", remedy) for file in files]
+        places += [(Path(str(file)), f"package {package} {found.version}", remedy) for file in files]
     for place in places:
         if os.access(place[0], os.R_OK):
             return place
@@ -188,9 +189,10 @@ def _read_npz(file: Path, layers: list[str]) -> Found:
 def _read_h5(file: Path, layers: list[str]) -> Found:
     import h5py
 
-    found = {layer: [] for layer in layers}
+    found: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
     with h5py.File(file, "r") as root:
-        root.visit((paths := []).append)
+        paths: list[str] = []
+        root.visit(paths.append)
         for path in paths:
             node = root[path]
             if isinstance(node, h5py.Dataset) and not path.startswith("optimizer"):
@@ -203,7 +205,7 @@ def _read_h5(file: Path, layers: list[str]) -> Found:
 def _read_onnx(file: Path, layers: list[str]) -> Found:
     import onnx
 
-    found = {layer: [] for layer in layers}
+    found: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
     for tensor in onnx.load(file).graph.initializer:
         for layer in {part.removesuffix("_1") for part in tensor.name.split("/")} & found.keys():
             array = onnx.numpy_helper.to_array(tensor)
@@ -221,7 +223,8 @@ def _keep(copy: Path, file: Path, source: str, pins: dict) -> None:
                 return
             pairs = [(layer, *part) for layer in layers for part in zip(PARTS, layers[layer], strict=True)]
             part = Path(folder) / copy.name
-            np.savez(part, source=source, **{f"{layer}/{k}": array for layer, k, array in pairs})
+            arrays: dict[str, Any] = {f"{layer}/{k}": array for layer, k, array in pairs}
+            np.savez(part, source=source, **arrays)
             part.replace(copy)  # whole or not at all, however many convert at once
 
 

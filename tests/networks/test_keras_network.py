@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import digits
-from helpers.configs import config_of
+from helpers.configs import plain_of
 
 from deepvis import networks
 from deepvis.ascent import validation
+from deepvis.config import schema
 from deepvis.core.errors import ConfigError, WeightsError
 from deepvis.networks import keras_activations, keras_models, keras_network, preprocessing
 from deepvis.networks.base import Layer
@@ -207,7 +208,7 @@ def test_random_weights_repeat_and_so_do_names():
         keras_network._loaded.cache_clear()
         keras_network._summary.cache_clear()
         read = keras_network.loaded(mobile_net().source)
-        digests.add((read.digest, read.source))
+        digests.add(read.digest)
         names.add(keras_network.summary(mobile_net().source).names)
         of.Conv2D(1, 1)  # counts on, as a user's own layers do
         random.random()
@@ -308,18 +309,19 @@ def test_what_lies_behind_a_flattening_takes_one_size(trained):
 
 def of_file(path, *overrides):
     typed = ("model=file", f"model.path={path}", "layer=named", "precision=float32", *overrides)
-    return config_of(*typed)
+    return plain_of(*typed)
 
 
 def test_a_file_becomes_a_job_and_a_network(trained, tmp_path):
     path, model = trained
     preprocess = "model.preprocess={mean: 80, scale: 95}"
     cfg = of_file(path, "layer.name=logits", "layer.filters=all", "size=8", preprocess)
-    validation.check(cfg)
-    job = jobs.make(cfg, [], tmp_path)
+    checked = schema.resolve(cfg)
+    validation.check(checked)
+    job = jobs.make(checked, [], tmp_path)
     assert (job.cfg.model.name, list(job.cfg.model.mean), job.filters) == ("digits", [80.0], tuple(range(10)))
     assert jobs.make(job.cfg, [], tmp_path).key == job.key  # resolved once is resolved
-    plain = {key: job.cfg.model[key] for key in job.cfg.model} | {"preprocess": digits.PREPROCESS}
+    plain = schema.plain(job.cfg.model) | {"preprocess": digits.PREPROCESS}
     known = networks.network(plain)
     network = known.build(["logits"], 8, "float32")
     assert network.mean == (80.0,) and network.tags["weights.source"] == "path"
@@ -334,7 +336,7 @@ def test_a_file_becomes_a_job_and_a_network(trained, tmp_path):
     [
         (["layer.name=logits", "size=8", "layer.filters=10"], "logits has 10 units"),
         (["layer.name=logits", "size=16"], "size=16: .*8 px and no other; set size=8"),
-        (["layer.name=top", "size=5"], "too small for top, .*wanted 6 px"),
+        (["layer.name=top", "size=5"], "too small for top, .*expected 6 px"),
         (["layer.name=tpo", "size=8"], "has no such layer; did you mean top"),
         (["layer.name=block5_conv1", "size=8"], "choose one with layer.name"),
         (["layer.name=top", "size=8", "model.preprocess=torch"], "3 channels, this network has 1"),
@@ -346,7 +348,7 @@ def test_a_file_becomes_a_job_and_a_network(trained, tmp_path):
 def test_mistakes_with_a_file_are_named_in_one_line(trained, overrides, says):
     cfg = of_file(trained[0], "layer.filters=0", *overrides)
     with pytest.raises(ConfigError, match=says) as error:
-        validation.check(cfg)
+        validation.check(schema.resolve(cfg))
     assert "\n" not in str(error.value)
 
 
@@ -358,7 +360,7 @@ def test_a_file_with_code_is_loaded_only_if_it_is_allowed(suffix, tmp_path, trai
     model.save(path)
     cfg = of_file(path, "layer.name=twice", "layer.filters=0", "size=4")
     with pytest.raises(ConfigError, match=r"model\.allow_code=true") as error:
-        validation.check(cfg)
+        validation.check(schema.resolve(cfg))
     assert "\n" not in str(error.value)
     keras.config.enable_unsafe_deserialization()  # what the caller allows himself is not allowed here
     try:
@@ -379,7 +381,7 @@ def test_files_that_are_no_model_are_refused_in_one_line(tmp_path):
     for name, says in (("text.keras", "not a model"), ("text.h5", "not a model"), ("text.txt", "not a model"),
                        ("none.keras", "no such file"), ("", "no such file")):  # fmt: skip
         with pytest.raises(ConfigError, match=says) as error:
-            validation.check(of_file(tmp_path / name, "layer.name=x", "layer.filters=0"))
+            validation.check(schema.resolve(of_file(tmp_path / name, "layer.name=x", "layer.filters=0")))
         assert "\n" not in str(error.value) and str(error.value).startswith("model.path=")
 
 
@@ -404,7 +406,8 @@ def test_a_layer_without_channels_is_named_as_such(tmp_path):
     model = keras.Model(image, of.Dense(2)(of.Flatten()(of.Reshape((16, 3), name="rows")(image))))
     model.save(tmp_path / "rows.keras")
     with pytest.raises(ConfigError, match="rows: a layer without channels"):
-        validation.check(of_file(tmp_path / "rows.keras", "layer.name=rows", "layer.filters=0", "size=4"))
+        cfg = of_file(tmp_path / "rows.keras", "layer.name=rows", "layer.filters=0", "size=4")
+        validation.check(schema.resolve(cfg))
 
 
 def test_weights_of_an_application_come_from_a_file_or_are_refused(tmp_path):
@@ -412,8 +415,9 @@ def test_weights_of_an_application_come_from_a_file_or_are_refused(tmp_path):
     own = keras.models.clone_model(model)
     own.set_weights([np.full_like(w, k) for k, w in enumerate(model.get_weights())])
     own.save_weights(tmp_path / "w.weights.h5")
-    read = keras_network.loaded(mobile_net(str(tmp_path / "w.weights.h5")).source)
-    assert (read.digest, read.source, read.verified) == (keras_activations.digest(own), "path", False)
+    source = mobile_net(str(tmp_path / "w.weights.h5")).source
+    read = keras_network.loaded(source)
+    assert (read.digest, *source.origin) == (keras_activations.digest(own), "path", False)
     assert read.digest != keras_activations.digest(model)
     with pytest.raises(WeightsError, match=r"no weights of MobileNetV2: .*whole network") as error:
         keras_models.Application("MobileNetV2", str(tmp_path / "w.weights.h5")).model()

@@ -6,11 +6,11 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.configs import config_of, plain_of
-from omegaconf import OmegaConf
+from helpers.configs import plain_of
 
 from deepvis import networks
 from deepvis.ascent import validation
+from deepvis.config import schema
 from deepvis.core.errors import ConfigError
 from deepvis.networks import keras_activations, keras_models, keras_network, preprocessing
 from deepvis.networks.vgg import Vgg
@@ -62,7 +62,7 @@ def test_blocks_that_are_no_network_are_refused(blocks):
 
 
 def test_a_vggs_config_is_resolved_already():
-    plain = OmegaConf.to_container(config_of().model)
+    plain = plain_of()["model"]
     assert networks.resolved(plain) == plain
 
 
@@ -145,7 +145,7 @@ def test_every_network_of_keras_applications_is_found_by_its_name():
 
 def refused(*overrides):
     with pytest.raises(ConfigError) as error:
-        validation.check(plain_of(*overrides))
+        validation.check(schema.resolve(plain_of(*overrides)))
     text = str(error.value)
     assert "\n" not in text and len(text) < 700
     return text
