@@ -6,12 +6,12 @@ The one place where configs become tensors.
 from __future__ import annotations
 
 import functools
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from deepvis import networks
 from deepvis.ascent import (
     batch_law,
     gradient_ascent,
@@ -31,7 +31,7 @@ from deepvis.config import expressions, knobs, schema
 from deepvis.config.knobs import Component
 from deepvis.core.errors import ConfigError
 from deepvis.metrics import robustness
-from deepvis.networks.base import Model
+from deepvis.networks import Activations
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Program:
     transforms: tuple[Component, ...]  # of the user's
     geometric: bool
     noisy: bool
-    network: Model
+    network: Activations
     layers: Sequence[str]  # that its objective reads
     ascent: Ascent
     tags: Mapping[str, str]  # what is known of its weights and its device
@@ -75,14 +75,17 @@ def _compiled(
     for gpu in tf.config.list_physical_devices("GPU"):  # others may want to use it, too
         tf.config.experimental.set_memory_growth(gpu, True)
     layers = _layers(static)
-    model = schema.plain(static.model)
+    network = networks.network(schema.plain(static.model))
     with tf.device(device):
-        network = pkgutil.resolve_name(model["_target_"])(model, layers, static.size, static.precision)
-    return _around(network, static, used, transforming)
+        built = network.build(layers, static.size, static.precision)
+    return _around(built, static, used, transforming)
 
 
 def _around(
-    network: Model, static: StaticConfig, used: tuple[Component, ...], transforming: tuple[Component, ...]
+    network: Activations,
+    static: StaticConfig,
+    used: tuple[Component, ...],
+    transforming: tuple[Component, ...],
 ) -> Program:
     """The ascent of a network that is built already."""
     layers = _layers(static)
@@ -149,7 +152,7 @@ def snapshots(
     Yields:
       What is seen after each chunk; where one of the images has done its steps, what they came to.
     """
-    if not hasattr(made.static.model, "blocks"):
+    if not made.network.bitwise_any_batch:
         # oneDNN takes other kernels, which round otherwise, for one image, three or five; of the networks
         # that are not our own some have such layers, and an image would not be the same in every batch.
         width = max(2, 1 << (width - 1).bit_length())

@@ -12,10 +12,10 @@ from omegaconf import OmegaConf
 from PIL import Image
 from scipy import stats
 
+from deepvis import networks
 from deepvis.ascent import program
 from deepvis.core import images, names
 from deepvis.core.files import write_csv
-from deepvis.networks import vgg
 from deepvis.results import result_folder
 from deepvis.sweeps import jobs
 
@@ -47,7 +47,7 @@ def robustness(layer: str, filters: range, finals: np.ndarray) -> np.ndarray:
     """Share of its activation that an image keeps under small shifts, borders reflected: [F]."""
     with initialize_config_dir(str(names.CONF), version_base="1.3"):
         model = compose("config").model
-    network = vgg.vgg(OmegaConf.to_container(model), [layer], len(finals[0]), "bfloat16")
+    network = networks.network(OmegaConf.to_container(model)).build([layer], len(finals[0]), "bfloat16")
 
     @tf.function(reduce_retracing=True)
     def activation(image, channel):

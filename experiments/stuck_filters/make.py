@@ -12,9 +12,9 @@ import tensorflow as tf
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
+from deepvis import networks
 from deepvis.core import images
 from deepvis.core.files import write_csv
-from deepvis.networks import vgg, weights
 from deepvis.results import result_folder
 
 HERE = Path(__file__).parent
@@ -53,9 +53,9 @@ def counted(part: str, sweep: Path) -> list[dict]:
 
 def flat(cfg: DictConfig, layer: str, index: int) -> dict[str, float]:
     """What a filter makes of black, of the training set's mean and of white, before its ReLU."""
-    model = OmegaConf.to_container(cfg.model)
-    parts, mean = weights.of(model, layer), np.array(cfg.model.mean, np.float32)
-    network = vgg.vgg(model, [layer], 64, "float32")
+    vgg = networks.network(OmegaConf.to_container(cfg.model))
+    parts, mean = vgg.read(layer), np.array(cfg.model.mean, np.float32)
+    network = vgg.build([layer], 64, "float32")
     found = {"kernel_norm": float(np.linalg.norm(parts.layers[layer][0][..., index])),
              "bias": float(parts.layers[layer][1][index])}  # fmt: skip
     for name, colour in (("black", -mean), ("mean", 0 * mean), ("white", 255 - mean)):

@@ -12,11 +12,11 @@ import tensorflow as tf
 from omegaconf import OmegaConf
 from PIL import Image
 
+from deepvis import networks
 from deepvis.ascent import starts
 from deepvis.core import images
 from deepvis.core.files import write_csv
 from deepvis.metrics import statistics
-from deepvis.networks import vgg, weights
 from deepvis.results import result_folder
 
 HERE = Path(__file__).parent
@@ -45,7 +45,7 @@ def read(sweep: Path) -> tuple[dict, dict, dict, dict]:
 def means(config: dict, layer: str, seen: dict) -> dict:
     """Mean of each of the layer's maps behind its ReLU, of each picture: [filters, channels]."""
     size = len(next(iter(seen.values()))[0])
-    network = vgg.vgg(config, [layer], size, "float32")
+    network = networks.network(config).build([layer], size, "float32")
     maps = {key: network.activations(tf.constant(each - 128), [layer])[layer] for key, each in seen.items()}
     return {key: each.post.numpy().mean(axis=(1, 2)) for key, each in maps.items()}
 
@@ -81,7 +81,8 @@ def main(sweep: Path) -> None:
     seen, starting, metrics, configs = read(sweep)
     table, layers, tests = [], [], []
     for layer, pictures in seen.items():
-        kernels = [np.moveaxis(weights.of(configs[n], layer).layers[layer][0], -1, 0) for n in NETWORKS]
+        parts = [networks.network(configs[n]).read(layer).layers[layer] for n in NETWORKS]
+        kernels = [np.moveaxis(kernel, -1, 0) for kernel, _ in parts]
         old, new = (np.linalg.norm(each.reshape(len(each), -1), axis=1) for each in kernels)
         found = {"kernel_cosine": cosine(*kernels), "kernel_norm_ratio": new / old}
         row = {"layer": layer, "kernels": len(new), "cosine_of_all": np.median(found["kernel_cosine"])}
