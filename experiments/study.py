@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 import deepvis.ascent  # noqa: F401  its components declare the knobs of a config
+from deepvis import networks
 from deepvis.config import schema
 from deepvis.core import images, names
 from deepvis.core.files import write_csv
@@ -265,17 +266,13 @@ def network(model: DictConfig, layer: str, size: int, precision: str) -> Callabl
     """A VGG up to a layer: centred pixels ``[B, H, W, C]`` -> the layer's maps, ``.pre`` and ``.post``."""
     import tensorflow as tf
 
-    from deepvis.networks import vgg
-
-    made = vgg.vgg(OmegaConf.to_container(model, resolve=True), [layer], size, precision)
+    made = networks.network(OmegaConf.to_container(model, resolve=True)).build([layer], size, precision)
     return lambda pixels: made.activations(tf.convert_to_tensor(pixels), [layer])[layer]
 
 
 def kernel(model: DictConfig, layer: str) -> tuple[np.ndarray, np.ndarray]:
     """Kernel ``[H, W, I, O]`` and bias ``[O]`` of a layer."""
-    from deepvis.networks import weights
-
-    return weights.of(OmegaConf.to_container(model, resolve=True), layer).layers[layer]
+    return networks.network(OmegaConf.to_container(model, resolve=True)).read(layer).layers[layer]
 
 
 def run(file: str, make: Callable[..., None], *sweeps: str) -> None:

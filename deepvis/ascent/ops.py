@@ -23,7 +23,7 @@ def choose(mask: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
 
 def sides(x: tf.Tensor) -> tuple[int, ...]:
     """The shape of a tensor whose sides are all known."""
-    return tuple(x.shape.as_list())
+    return tuple(int(side or 0) for side in x.shape)
 
 
 def rms(x: tf.Tensor) -> tf.Tensor:
