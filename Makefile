@@ -15,6 +15,9 @@ test: .venv/ready lint
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy --no-incremental
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 # K=demo selects tests by name and BENCH_QUICK=1 only tries them; docs/benchmarks.md is written by a whole run.
 bench: $(BENCH)/ready

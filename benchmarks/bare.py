@@ -2,7 +2,7 @@
 
     score_and_gradient(image [B, H, W, 3], filters [B]) -> (score [B], gradient [B, H, W, 3])
 
-What every way of climbing has to compute, and nothing else: no update, no regularizer, no record.
+What every optimization has to compute, and nothing else: no update, no regularizer, no record.
 """
 
 from collections.abc import Callable

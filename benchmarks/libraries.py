@@ -1,4 +1,4 @@
-"""tf-keras-vis and xplique, climbing the same filters of the same network.
+"""tf-keras-vis and xplique, optimizing the same filters of the same network.
 
 Both run in float32. tf-keras-vis is used as its tutorial has it, jitter, rotation, total variation and norm
 included, for these are its defaults. xplique is given its leanest form: pixels instead of a Fourier image and
@@ -39,12 +39,12 @@ def xplique_batched(network: keras.Model, filters: Sequence[int], steps: int) ->
 
 def tf_keras_vis_one_by_one(network: keras.Model, filters: Sequence[int], steps: int) -> Callable[[], object]:
     """Its usual use: a call for each filter."""
-    climb = ActivationMaximization(network, clone=False)
-    return lambda: [climb(CategoricalScore(index), steps=steps) for index in filters]
+    maximize = ActivationMaximization(network, clone=False)
+    return lambda: [maximize(CategoricalScore(index), steps=steps) for index in filters]
 
 
 def tf_keras_vis_batched(network: keras.Model, filters: Sequence[int], steps: int) -> Callable[[], object]:
     """One call with a seed image for each filter."""
-    climb = ActivationMaximization(network, clone=False)
+    maximize = ActivationMaximization(network, clone=False)
     seeds = tf.random.uniform((len(filters), *network.input_shape[1:]), 0, 255)
-    return lambda: climb(CategoricalScore(list(filters)), seed_input=seeds, steps=steps)
+    return lambda: maximize(CategoricalScore(list(filters)), seed_input=seeds, steps=steps)

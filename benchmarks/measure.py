@@ -1,4 +1,4 @@
-"""Benchmarks: what deepvis costs beside the bare network, the seed's loop and two libraries.
+"""Benchmarks: what deepvis costs beside the bare network, Gildenblat's loop and two libraries.
 
     make bench                   # every figure, and docs/benchmarks.md; about 40 minutes on two quiet cores
     make bench K=demo            # the tests with that name; printed only
@@ -8,9 +8,9 @@ A figure is a ratio or a difference of two things that took turns in one run (A 
 else the machine does meets both alike: the median over the rounds, and their range. Nothing here passes or
 fails by a time; what can be counted, such as retraces, is asserted in the ordinary tests.
 
-`bare` is the network alone, `seed_loop` the post's loop, `libraries` tf-keras-vis and xplique, `ours` the
-only module that knows deepvis; all climb VGG16's block5_conv1 with the same weights. Each test leaves rows
-for `table`, which writes docs/benchmarks.md. This module measures.
+`bare` is the network alone, `gildenblat_loop` the loop of Gildenblat 2016, `libraries` tf-keras-vis and
+xplique, `ours` the only module that knows deepvis; all optimize filters of VGG16's block5_conv1 with the same
+weights. Each test leaves rows for `table`, which writes docs/benchmarks.md. This module measures.
 """
 
 import os
@@ -72,7 +72,7 @@ def until(command: Sequence[str], folder: Path, sign: Path) -> Spent:
     child = _start(command, folder)
     while not sign.exists():
         if child.poll() is not None:
-            raise RuntimeError(f"{command} left no {sign}: {(folder / 'said').read_text()[-2000:]}")
+            raise RuntimeError(f"{command} left no {sign}: {(folder / SAID).read_text()[-2000:]}")
         time.sleep(0.002)
     wall = time.perf_counter() - began
     fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()

@@ -1,8 +1,9 @@
 """Where the time goes that is no step of a network: a process's start, and a job around its graph.
 
-python tests/benchmarks/parts.py        prints the two tables of docs/limits.md
+python benchmarks/parts.py        prints the two tables of docs/limits.md
 """
 
+import functools
 import importlib
 import statistics
 import sys
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # conftest's configs
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # helpers.configs
 VGG = ("layer=block5_conv1", "layer.filters=0-15", "size=128", "precision=bfloat16")
 ROUNDS = 9
 
@@ -38,10 +39,10 @@ def start(folder: Path) -> None:
     with stage("compose one config"):
         job = ours.job(folder, *VGG, "steps=2", "snapshot_every=1")
     with stage("import MLflow and make a store"):
-        ours.tracker(folder)
+        ours.new_tracker(folder)
     with stage("open that store again"):
-        ours.tracker(folder)
-    looks = ours.climb(ours.pack([job]))
+        ours.new_tracker(folder)
+    looks = ours.optimize(ours.group([job]))
     with stage("read the weights, trace, and take the first step"):
         next(looks)
     with stage("take the second step, the last, and see its images through five views"):
@@ -69,14 +70,14 @@ def around(folder: Path) -> None:
 
     tiny = "model=tiny", "layer=named", "layer.name=block2_conv2", "layer.filters=0-15", "size=128"
     job = ours.job(folder / "0_job", *tiny)
-    pack = ours.pack([job])
-    told, board = ours.tracker(folder), JobRecorder(job)
+    pack = ours.group([job])
+    tracker, recorder = ours.new_tracker(folder), JobRecorder(job)
     rows = pack.batches[0]
-    for look in ours.climb(pack):
+    for look in ours.optimize(pack):
         for place, row in enumerate(rows):
-            board.update(row, look, place)
-    last = list(board.image.values())
-    result, pictures = board.result({})
+            recorder.update(row, look, place)
+    last = list(recorder.image.values())
+    result, pictures = recorder.result({})
     median("metrics of 16 images", lambda: [image_statistics.of(image) for image in last])
     median("write its folder", lambda: result_folder.write(job.folder, result, pictures))
 
@@ -85,9 +86,10 @@ def around(folder: Path) -> None:
             pass
 
     median("small copies for MLflow's grid", stage_all)
-    runs = iter([told.start("sweep", "job", result.params, {"job": "0_job"}) for _ in range(ROUNDS)])
-    median("open its run", lambda: told.start("sweep", "job", result.params, {"job": "0_job"}))
-    median("log it, with the small copies", lambda: told.finish(next(runs), result, job.folder / "result", None, pictures))
+    runs = iter([tracker.start("sweep", "job", result.params, {"job": "0_job"}) for _ in range(ROUNDS)])
+    median("open its run", lambda: tracker.start("sweep", "job", result.params, {"job": "0_job"}))
+    finish = functools.partial(tracker.finish, result=result, folder=job.folder / "result", failure=None)
+    median("log it, with the small copies", lambda: finish(next(runs), pictures=pictures))
 
 
 if __name__ == "__main__":

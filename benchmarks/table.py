@@ -23,12 +23,12 @@ COLUMNS = {
 NOTES = """\
 VGG16 block5_conv1, 128 px, 16 filters, 20 steps, unless a figure says otherwise. Ratios and differences are
 medians of rounds in which the two took turns, with the range over the rounds; CPU is user and system time of
-all threads, of whole processes where a process is measured. `tests/benchmarks/` has the baselines.
+all threads, of whole processes where a process is measured. `benchmarks/` has the baselines.
 
 - A step is part of a chunk; its share of the copy to the host is in it.
-- The demo starts in an empty folder, so it also makes its MLflow store. The seed's loop is float32, has one
-  compiled function for all filters, and tracks nothing.
-- The libraries run in float32. xplique climbs bare pixels; tf-keras-vis has its default modifiers and
+- The demo starts in an empty folder, so it also makes its MLflow store. Gildenblat's loop (2016) is
+  float32, has one compiled function for all filters, and tracks nothing.
+- The libraries run in float32. xplique optimizes bare pixels; tf-keras-vis has its default modifiers and
   regularizers. They measure nothing of an image, so beside them deepvis has `robustness=false`;
   everywhere else they are on.
 - The time outside the graph is measured on the tiny network with pictures of the usual size, where no step of

@@ -3,7 +3,6 @@
 import itertools
 
 import bare
-import libraries
 import ours
 import pytest
 import tensorflow as tf
@@ -25,7 +24,7 @@ def test_step_with_every_regularizer_beside_the_bare_network(benchmark, tmp_path
     """A turn is a chunk of so many steps, its copy to the host included."""
     steps = max(2, 80 // batch)
     endless = [f"batch_size={batch}", f"snapshot_every={steps}", f"steps={1000 * steps}"]
-    looks = ours.climb(ours.pack([job(tmp_path, precision, batch, *ALL_ON, *endless)]))
+    looks = ours.optimize(ours.group([job(tmp_path, precision, batch, *ALL_ON, *endless)]))
     image = tf.constant(next(looks).image)  # traces
     filters = tf.range(batch)
     call = bare.score_and_gradient(LAYER, precision)
@@ -49,6 +48,7 @@ def test_ascent_beside_xplique_and_tf_keras_vis(benchmark, tmp_path):
 
     They measure nothing at the end, so we do not measure robustness either.
     """
+    libraries = pytest.importorskip("libraries", reason="make bench has an environment with both")
     network, filters = libraries.vgg16(LAYER, SIZE), range(FILTERS)
     theirs = {
         "xplique, batched": libraries.xplique_batched,
@@ -57,12 +57,12 @@ def test_ascent_beside_xplique_and_tf_keras_vis(benchmark, tmp_path):
     }
     works = {}
     for precision in PRECISIONS:
-        own = ours.pack([job(tmp_path, precision, FILTERS, f"steps={STEPS}", "robustness=false")])
-        next(ours.climb(own))
-        works[precision] = timed(lambda own=own: list(ours.climb(own)))
-    for name, climb in theirs.items():
-        climb(network, filters[:1], 1)()
-        works[name] = timed(climb(network, filters, STEPS))
+        own = ours.group([job(tmp_path, precision, FILTERS, f"steps={STEPS}", "robustness=false")])
+        next(ours.optimize(own))
+        works[precision] = timed(lambda own=own: list(ours.optimize(own)))
+    for name, optimize in theirs.items():
+        optimize(network, filters[:1], 1)()
+        works[name] = timed(optimize(network, filters, STEPS))
     spent = interleaved(benchmark, works)
     bounds = ("0.52", "1.00", "0.22", "0.42", "", "")  # the last two are for comparison only
     for (name, precision), bound in zip(itertools.product(theirs, PRECISIONS), bounds, strict=True):
@@ -83,9 +83,9 @@ def test_fourier_and_transforms_beside_plain_pixels(benchmark, tmp_path, precisi
     ]
     works = {}
     for name, more in (("recipe", recipe), ("plain", ())):
-        own = ours.pack([job(tmp_path / name, precision, FILTERS, *quiet, *more)])
-        list(ours.climb(own))
-        works[name] = timed(lambda own=own: list(ours.climb(own)))
+        own = ours.group([job(tmp_path / name, precision, FILTERS, *quiet, *more)])
+        list(ours.optimize(own))
+        works[name] = timed(lambda own=own: list(ours.optimize(own)))
     spent = interleaved(benchmark, works)
     figure = f"the ascent of {FILTERS} filters, Fourier with jitter, scale and rotation / plain pixels"
     report(benchmark, ratio(figure, precision, "1.15", spent["recipe"], spent["plain"]))

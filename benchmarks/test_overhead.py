@@ -15,7 +15,7 @@ TINY = ["model=tiny", "layer=named", "layer.name=block2_conv2", "precision=float
 
 def test_time_outside_the_graph(benchmark, tmp_path):
     """A warm sweep less its ascents alone; on VGG16 that is less than what the steps themselves vary by."""
-    count, turn, tracker = 2 if QUICK else 8, itertools.count(), ours.tracker(tmp_path)
+    count, turn, tracker = 2 if QUICK else 8, itertools.count(), ours.new_tracker(tmp_path)
 
     def queue():
         """Pictures of the usual size, filters, steps and looks as in the demo."""
@@ -25,7 +25,7 @@ def test_time_outside_the_graph(benchmark, tmp_path):
     ours.sweep(queue(), tracker)
     works = {
         "sweep": timed(lambda: ours.sweep(queue(), tracker)),
-        "graph": timed(lambda: list(ours.climb(ours.pack(queue())))),
+        "graph": timed(lambda: list(ours.optimize(ours.group(queue())))),
     }
     spent = interleaved(benchmark, works)
     figure = "time outside the graph for a job of a warm sweep, SQLite, 16 filters, all images logged"
@@ -38,10 +38,10 @@ def test_retraces(benchmark, tmp_path):
                ["reg.decay=0.8", "steps=7"], ["reg.decay=0.8", "layer.filters=[4,6]"]]  # fmt: skip
     whole = [*TINY, "size=32", "layer.filters=[0,1]", "batch_size=2"]
     queues = [[ours.job(tmp_path / str(n), *whole, *own)] for n, own in enumerate(numbers)]
-    tracker = ours.tracker(tmp_path)
+    tracker = ours.new_tracker(tmp_path)
     works = {str(n): timed(lambda queue=queue: ours.sweep(queue, tracker)) for n, queue in enumerate(queues)}
     interleaved(benchmark, works, rounds=1)
-    again = ours.traces([ours.pack(queue) for queue in queues]) - 1
+    again = ours.traces([ours.group(queue) for queue in queues]) - 1
     figure = "retraces in a sweep over reg numbers, seeds, filters, steps"
     report(benchmark, plain(figure, "", "0 after the first", str(again)))
 
@@ -66,13 +66,13 @@ def test_a_thousand_jobs(benchmark, tmp_path):
     whole = [*TINY, "layer.filters=0-3", "size=32", "steps=2", f"hydra.sweep.dir={tmp_path}/out"]
     each = [[f"reg.decay={0.5 + n / 10_000}", f"seed={n}"] for n in range(count)]
     plans = []
-    works = {"compose": timed(lambda: plans.extend(ours.compose(whole, each)))}
+    works = {"compose": timed(lambda: plans.extend(ours.composed(whole, each)))}
     composed = interleaved(benchmark, works, rounds=1)["compose"][0]
     queue = [ours.made(plan) for plan in plans]
-    graph = ours.pack(queue[:part])
-    list(ours.climb(graph))
-    alone = timed(lambda: list(ours.climb(graph)))().cpu
-    tracker = Watched(ours.tracker(tmp_path))
+    graph = ours.group(queue[:part])
+    list(ours.optimize(graph))
+    alone = timed(lambda: list(ours.optimize(graph)))().cpu
+    tracker = Watched(ours.new_tracker(tmp_path))
     ours.sweep(queue, tracker)
     # A batch ends four jobs at once, so a part is measured from one batch's end to another's.
     done = np.array(tracker.done)

@@ -1,4 +1,4 @@
-"""Whole processes: the demo beside the seed's loop, the start, the launchers, memory."""
+"""Whole processes: the demo beside Gildenblat's loop, the start, the launchers, memory."""
 
 import functools
 import itertools
@@ -32,19 +32,25 @@ def fresh(folder: Path, name: str) -> Path:
     return next(place for n in itertools.count() if not (place := folder / f"{name}-{n}").exists())
 
 
-def test_demo_sweep_beside_the_seed_loop(benchmark, tmp_path):
+def test_demo_sweep_beside_the_gildenblat_loop(benchmark, tmp_path):
     """Both write their pictures; ours also imports MLflow, makes its store and logs to it."""
-    loop = [sys.executable, str(HERE / "seed_loop.py"), "pictures", LAYER, *map(str, (SIZE, FILTERS, STEPS))]
+    loop = [
+        sys.executable,
+        str(HERE / "gildenblat_loop.py"),
+        "pictures",
+        LAYER,
+        *map(str, (SIZE, FILTERS, STEPS)),
+    ]
     demo = ["-m", "reg.decay=0.8,0.9", "reg.blur=3,5", *VGG]
-    commands = {"seed": loop} | {each: ours.command(*demo, f"precision={each}") for each in PRECISIONS}
+    commands = {"loop": loop} | {each: ours.command(*demo, f"precision={each}") for each in PRECISIONS}
 
     def run(name):
         return process(commands[name], fresh(tmp_path, name))
 
     spent = interleaved(benchmark, {name: functools.partial(run, name) for name in commands})
     bounds = {"bfloat16": "0.55", "float32": "0.95"}
-    figure = "the demo sweep, whole process / the seed's loop doing the same four jobs"
-    report(benchmark, *(ratio(figure, each, bounds[each], spent[each], spent["seed"]) for each in PRECISIONS))
+    figure = "the demo sweep, whole process / Gildenblat's loop doing the same four jobs"
+    report(benchmark, *(ratio(figure, each, bounds[each], spent[each], spent["loop"]) for each in PRECISIONS))
 
 
 def test_first_step_after_import_tensorflow(benchmark, tmp_path):

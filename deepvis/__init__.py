@@ -1,21 +1,50 @@
-"""deepvis: what the filters of a convolutional network look for, tracked and compared."""
+"""deepvis: what the units of a network look for, and which regularizer shows it best.
 
-from typing import Any
+Each name is imported when it is first used: a table of results needs no TensorFlow, a picture no MLflow.
+"""
 
-from deepvis import results  # the package, loaded now: a later import of it would hide the function `results`
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-del results
+from deepvis.core.version import __version__ as __version__
 
-__version__ = "0.5.0"
-__all__ = ["results", "visualize"]
+for _package in ("report", "results"):  # their functions have these names: no later import may hide them
+    import_module(f"deepvis.{_package}")
+    del globals()[_package]
+
+_HOMES = {
+    "Visualization": "api", "compare": "api", "layers": "api", "report": "api", "visualize": "api",
+    "results": "sweeps.tables",
+    "Knob": "config.knobs",
+    "objective": "ascent.objectives", "optimizer": "ascent.optimizers",
+    "parametrization": "ascent.parametrizations", "regularizer": "ascent.regularizers",
+    "start": "ascent.starts", "transform": "ascent.transforms",
+    "ConfigError": "core.errors", "DeepvisError": "core.errors", "TrackingError": "core.errors",
+    "WeightsError": "core.errors",
+}  # fmt: skip
+__all__ = [
+    "ConfigError", "DeepvisError", "Knob", "TrackingError", "Visualization", "WeightsError", "compare", "layers",
+    "objective", "optimizer", "parametrization", "regularizer", "report", "results", "start", "transform", "visualize",
+]  # fmt: skip
+
+if TYPE_CHECKING:
+    from deepvis.api import Visualization, compare, layers, report, visualize
+    from deepvis.ascent.objectives import objective
+    from deepvis.ascent.optimizers import optimizer
+    from deepvis.ascent.parametrizations import parametrization
+    from deepvis.ascent.regularizers import regularizer
+    from deepvis.ascent.starts import start
+    from deepvis.ascent.transforms import transform
+    from deepvis.config.knobs import Knob
+    from deepvis.core.errors import ConfigError, DeepvisError, TrackingError, WeightsError
+    from deepvis.sweeps.tables import results
 
 
 def __getattr__(name: str) -> Any:
-    """Public functions are imported when used: `visualize` needs no Hydra, `results` no TensorFlow."""
-    if name == "visualize":
-        from deepvis.api import visualize as function
-    elif name == "results":
-        from deepvis.sweeps.tables import results as function
-    else:
+    if name not in _HOMES:
         raise AttributeError(f"module 'deepvis' has no attribute {name!r}")
-    return function
+    return getattr(import_module(f"deepvis.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

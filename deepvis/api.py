@@ -113,23 +113,21 @@ def visualize(
     values |= {} if held is None else {"model": held}
     cfg = schema.resolve(groups.composed(chosen | choice, values))
     validation.check(cfg)
-    network = networks.resolved(schema.plain(cfg.model))
-    cfg = replace(devices.resolved(cfg), model=schema.free("model", network))
-    return _visualization(cfg, compatibility.indices(cfg, networks.check(network, name)))
+    resolved = networks.resolved(schema.plain(cfg.model))
+    cfg = replace(devices.resolved(cfg), model=schema.free("model", resolved))
+    return _visualization(cfg, compatibility.indices(cfg, networks.network(resolved).layer(name)))
 
 
 def _network(model: Any, preprocess: Any) -> tuple[dict[str, Any] | None, dict[str, Choice]]:
     """A network as a config: that of a model in hand, or a choice of conf/model or of keras.applications."""
     if isinstance(model, Mapping):
         return None, {"model": model}
-    from deepvis.networks import keras_models
-
     if not isinstance(model, str):
-        return keras_models.hold(model, preprocess), {}
+        return networks.hold(model, preprocess), {}
     named = {path.stem for path in (CONF / "model").glob("*.yaml")} - {"keras", "file"}
     if model in named:
         return None, {"model": model}
-    known = keras_models.applications()
+    known = networks.applications()
     if model not in known:
         raise ConfigError(f"model={model}: no such network; {nearest(model, [*named, *known])}")
     return None, {"model": {"preset": "keras", "name": model}}

@@ -147,8 +147,8 @@ MISTAKES = [
     ({"steps": 0}, "steps=0: wanted a whole number of 1 or more"),
     ({"precision": "float16"}, "precision=float16: did you mean bfloat16? (auto, float32, bfloat16)"),
     ({"model": "vgg61"}, "model=vgg61: no such network; the nearest of "),
-    ({"model": 7}, "model: came int, wanted a Keras model or the name of a network"),
-    ({"model": None}, "model: came NoneType, wanted a Keras model"),
+    ({"model": 7}, "model: got int, expected a Keras model or the name of a network"),
+    ({"model": None}, "model: got NoneType, expected a Keras model"),
 ]
 
 
@@ -168,6 +168,6 @@ def test_models_without_a_graph_are_refused_in_one_line():
             return x
 
     for model in (Coded(), keras.Sequential([keras.layers.Conv2D(2, 3)])):
-        with pytest.raises(ConfigError, match="wanted a functional or sequential model") as error:
+        with pytest.raises(ConfigError, match="expected a functional or sequential model") as error:
             deepvis.visualize(model, "c")
         assert "\n" not in str(error.value)

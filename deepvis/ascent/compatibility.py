@@ -54,7 +54,7 @@ def check(cfg: Config) -> None:
     Raises:
       ConfigError: with one line; the first mistake found.
     """
-    layer = networks.check(plain(cfg.model), cfg.layer.name)
+    layer = networks.network(plain(cfg.model)).layer(cfg.layer.name)
     indices(cfg, layer)
     _check_objective(cfg, layer)
     if cfg.transform.crop >= cfg.size + 2 * cfg.transform.pad:
@@ -85,15 +85,15 @@ def _check_line_search(cfg: Config) -> None:
 
 def check_picture(key: str, value: Any, cfg: Config) -> None:
     """Refuse a picture where the network's image could not be one, or a file that is none."""
-    channels = networks.channels(plain(cfg.model))
+    channels = networks.network(plain(cfg.model)).channels
     if channels not in (1, 3):
         raise ConfigError(f"{key}={value}: a picture has 1 or 3 channels, this network's image {channels}")
 
 
 def _check_objective(cfg: Config, layer: Layer) -> None:
-    objective, model = cfg.objective, plain(cfg.model)
+    objective, network = cfg.objective, networks.network(plain(cfg.model))
     options = {key: getattr(objective, key) for key in schema.component("objective", objective).knobs}
-    side = networks.side(model, layer.name, cfg.size)
+    side = network.map_size(layer.name, cfg.size)
     for key in ("row", "column"):
         if options.get(key) is not None and options[key] >= side:
             raise ConfigError(
@@ -112,14 +112,14 @@ def _check_objective(cfg: Config, layer: Layer) -> None:
         raise ConfigError(f"objective.terms: {err}") from err
     for each in read:
         lists = (key for key in options if key.endswith("_layers") and each in options[key])
-        networks.check(model, each, f"objective.{next(lists, 'terms')}")
+        network.layer(each, f"objective.{next(lists, 'terms')}")
     for name, path in given.items():
         if path is not None:
             check_picture(f"objective.pictures.{name}", path, cfg)
             picture(f"objective.pictures.{name}", path)
     for term in terms:
         if term.index is not None:
-            of = networks.check(model, term.layer or layer.name)
+            of = network.layer(term.layer or layer.name)
             filters(term.index, of.channels, of.name, key="objective.terms")
 
 

@@ -62,7 +62,7 @@ def named(asked: str) -> str:
 def _batch(cfg: Config, free: int) -> int:
     """As many images as half of the free memory holds with the maps kept for the gradient, a power of two."""
     values = 0
-    for layer in networks.layers(plain(cfg.model)).values():
+    for layer in networks.network(plain(cfg.model)).layers().values():
         side = cfg.size // layer.stride if layer.stride else 1
         values += 3 * side * side * layer.channels  # before the ReLU, behind it, and a gradient
         if layer.name == cfg.layer.name:

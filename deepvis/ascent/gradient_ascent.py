@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from deepvis.ascent.backend import tf
 from deepvis.ascent.ops import choose, rms
@@ -81,7 +81,7 @@ def measured(theta: tf.Tensor, parts: Parts) -> tuple[tf.Tensor, Record]:
         image = parts.decode(theta)
         score, activation, rank, margin, _ = parts.measure(parts.transform(image))
     # The gradient of a vector is that of its sum; no image enters another's score, so each keeps its own.
-    grad = tape.gradient(score, theta)
+    grad = cast("tf.Tensor", tape.gradient(score, theta))
     alive = tf.math.is_finite(score)
     return grad, Record(score, activation, rms(grad), rms(image), rank, margin, alive)
 

@@ -15,11 +15,11 @@ from deepvis.ascent.backend import tf
 from deepvis.ascent.specs import ImageSpec
 from deepvis.config.knobs import Component
 from deepvis.config.schema import Settings, plain
-from deepvis.networks.base import Activation, Model
+from deepvis.networks.base import Activation, Activations
 
 
 def of(
-    network: Model,
+    network: Activations,
     layers: Sequence[str],
     images: Sequence[ImageSpec],
     size: int,
@@ -64,7 +64,9 @@ def sampled_transforms(images: Sequence[ImageSpec], size: int, step: int) -> dic
     return {name: np.stack([own[name] for own in each]) for name in each[0]}
 
 
-def _maps(network: Model, layers: Sequence[str], paths: Sequence[str], size: int) -> dict[str, Activation]:
+def _maps(
+    network: Activations, layers: Sequence[str], paths: Sequence[str], size: int
+) -> dict[str, Activation]:
     """Of every image's picture, each layer's maps, [B, h, w, C]."""
     mean = np.array(network.mean, np.float32)
     each = {}

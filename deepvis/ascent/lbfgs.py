@@ -76,7 +76,7 @@ def iterates(
         seen[flat.tobytes()] = theta, record
         return -float(score), -np.asarray(gradient, np.float64).ravel()
 
-    def accepted(flat):
+    def accepted(flat: np.ndarray) -> None:
         told.put(seen[flat.tobytes()])
         seen.clear()
         if not asked.get():
@@ -89,10 +89,12 @@ def iterates(
             first = np.asarray(start, np.float64).ravel()
             negative(first)
             accepted(first)
-            options = {"maxcor": memory, "maxiter": 10**9, "maxfun": 10**9, "ftol": 0.0, "gtol": 0.0}
+            options: Any = {"maxcor": memory, "maxiter": 10**9, "maxfun": 10**9, "ftol": 0.0, "gtol": 0.0}
             within = None if bounds is None else optimize.Bounds(*(np.ravel(each) for each in bounds))
-            optimize.minimize(negative, first, jac=True, method="L-BFGS-B", bounds=within,
-                              callback=accepted, options=options)  # fmt: skip
+            optimize.minimize(  # pyright: ignore[reportCallIssue]  # StopIteration ends it, documented
+                negative, first, jac=True, method="L-BFGS-B", bounds=within, options=options,
+                callback=accepted,  # pyright: ignore[reportArgumentType]
+            )  # fmt: skip
             told.put(None)
         except StopIteration:
             pass

@@ -11,11 +11,12 @@ image; no image sees another but in `diversity`, and there only those of its gro
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from deepvis.ascent.backend import tf
 from deepvis.ascent.objectives import Objective, mean_square, means, objective
 from deepvis.ascent.objectives import channel as mean_of_channel
-from deepvis.ascent.ops import choose, per_image
+from deepvis.ascent.ops import choose, per_image, sides
 from deepvis.config.knobs import REQUIRED, Knob
 from deepvis.networks.base import Activation
 
@@ -206,7 +207,7 @@ def diversity(
 
 def _others(x: tf.Tensor, group: tf.Tensor) -> tf.Tensor:
     """Of each image, the sum of the others of its group: [B, C, C], [B] -> [B, C, C]."""
-    batch = x.shape[0]
+    batch = sides(x)[0]
 
     # One after the other, and those of other groups not at all: their places would show in the bits.
     def added(x):
@@ -221,7 +222,7 @@ def _others(x: tf.Tensor, group: tf.Tensor) -> tf.Tensor:
         # Who is whose other is mutual, so the sum is its own transpose.
         return added(x), added
 
-    return summed(x)
+    return cast("tf.Tensor", summed(x))
 
 
 def gram(maps: tf.Tensor) -> tf.Tensor:

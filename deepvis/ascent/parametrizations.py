@@ -154,7 +154,7 @@ def _law(size: int, contrast: float, into: np.ndarray) -> np.ndarray:
     twice = np.where((np.arange(size // 2 + 1) * 2) % size == 0, 1, 2)  # a column and its mirror
     deviation = np.sqrt((twice * radius**2).sum()) / size**2  # of a channel, by Parseval
     mixed = deviation * np.sqrt((into**2).sum() / len(into))
-    return np.float32(radius * (contrast / mixed if mixed > 0 else 0))
+    return (radius * (contrast / mixed if mixed > 0 else 0)).astype(np.float32)
 
 
 def _magnitude(folder: Path, size: int, mean: np.ndarray, out: np.ndarray) -> np.ndarray:
@@ -172,13 +172,13 @@ def _magnitude(folder: Path, size: int, mean: np.ndarray, out: np.ndarray) -> np
         found.append(np.abs(np.fft.rfft2((square - mean) @ out.T, axes=(0, 1))))
     if not found:
         raise ValueError(f"param.pictures={folder}: no picture in it")
-    return np.float32(np.mean(found, axis=0).transpose(2, 0, 1))
+    return np.mean(found, axis=0).transpose(2, 0, 1).astype(np.float32)
 
 
 def _colours(channels: int) -> tuple[np.ndarray, np.ndarray]:
     """From decorrelated colours to the image's, and back: [C, C] each."""
     into = _COLOURS / np.linalg.norm(_COLOURS, axis=0).max() if channels == 3 else np.eye(channels)
-    return np.float32(into), np.float32(np.linalg.inv(into))
+    return into.astype(np.float32), np.linalg.inv(into).astype(np.float32)
 
 
 def _mixed(maps: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:

@@ -6,13 +6,14 @@ The one place where configs become tensors.
 from __future__ import annotations
 
 import functools
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from deepvis import networks
 from deepvis.ascent import (
+    batch_law,
     gradient_ascent,
     inputs,
     lbfgs,
@@ -30,7 +31,7 @@ from deepvis.config import expressions, knobs, schema
 from deepvis.config.knobs import Component
 from deepvis.core.errors import ConfigError
 from deepvis.metrics import robustness
-from deepvis.networks.base import Model
+from deepvis.networks import Activations
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,11 @@ class Program:
     transforms: tuple[Component, ...]  # of the user's
     geometric: bool
     noisy: bool
-    network: Model
+    network: Activations
     layers: Sequence[str]  # that its objective reads
     ascent: Ascent
     tags: Mapping[str, str]  # what is known of its weights and its device
+    users: str  # names of functions that are not deepvis'
 
 
 def compiled(static: StaticConfig, enabled: frozenset[str]) -> Program:
@@ -73,14 +75,17 @@ def _compiled(
     for gpu in tf.config.list_physical_devices("GPU"):  # others may want to use it, too
         tf.config.experimental.set_memory_growth(gpu, True)
     layers = _layers(static)
-    model = schema.plain(static.model)
+    network = networks.network(schema.plain(static.model))
     with tf.device(device):
-        network = pkgutil.resolve_name(model["_target_"])(model, layers, static.size, static.precision)
-    return _around(network, static, used, transforming)
+        built = network.build(layers, static.size, static.precision)
+    return _around(built, static, used, transforming)
 
 
 def _around(
-    network: Model, static: StaticConfig, used: tuple[Component, ...], transforming: tuple[Component, ...]
+    network: Activations,
+    static: StaticConfig,
+    used: tuple[Component, ...],
+    transforming: tuple[Component, ...],
 ) -> Program:
     """The ascent of a network that is built already."""
     layers = _layers(static)
@@ -117,16 +122,19 @@ def _around(
             transform=transform,
             measure=measure,
             remember=lambda theta: (tf.zeros_like(theta),) * getattr(rule, "slots", 0),
-            update=getattr(rule, "update", None),  # a line search goes its own way
+            update=getattr(rule, "update", _no_update),
             regularize=regularizers.build(used, hyper, static.combine, network.mean),
         )
 
-    tags = network.tags | {
+    tags = dict(network.tags) | {
         "device": static.device, "precision": static.precision, "tensorflow": tf.__version__
     }  # fmt: skip
     # XLA's convolutions win on a GPU; on a processor oneDNN's are faster than XLA's.
     made = gradient_ascent.compiled(build, static.device, xla=static.device != "cpu")
-    return Program(static, used, own, geometric, noisy, network, layers, made, tags)
+    functions = [each.function for each in (*used, *transforming)]
+    functions += [make_objective, make_param, static.optimizer]
+    users = ", ".join(f.__name__ for f in functions if not f.__module__.startswith("deepvis."))
+    return Program(static, used, own, geometric, noisy, network, layers, made, tags, users)
 
 
 def snapshots(
@@ -144,7 +152,7 @@ def snapshots(
     Yields:
       What is seen after each chunk; where one of the images has done its steps, what they came to.
     """
-    if not hasattr(made.static.model, "blocks"):
+    if not made.network.bitwise_any_batch:
         # oneDNN takes other kernels, which round otherwise, for one image, three or five; of the networks
         # that are not our own some have such layers, and an image would not be the same in every batch.
         width = max(2, 1 << (width - 1).bit_length())
@@ -164,7 +172,11 @@ def snapshots(
             before = [octaves.resized(x, size) for x in first]
         else:
             before = [octaves.grown(x, x0, size) for x, x0 in zip(image, first, strict=True)]
-        state = made.ascent.begin(whole(np.stack(before)), hyper)
+        begun = whole(np.stack(before))
+        if made.users and octave == 1 and "objective.group" not in hyper:
+            moved = whole(inputs.sampled_transforms(images, size, 0)) if made.geometric or made.noisy else {}
+            batch_law.check(made.ascent, begun, hyper | moved, made.users)
+        state = made.ascent.begin(begun, hyper)
         state = state._replace(step=tf.constant(done))
         advance, end = _way(made, state, hyper), total * octave // len(sizes)
         while done < end:
@@ -188,6 +200,10 @@ def snapshots(
             )
             done += n
         image = image[: len(images)]
+
+
+def _no_update(*args: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+    raise TypeError("a line search chooses its own points, on the host")
 
 
 def start(image: ImageSpec, mean: Sequence[float]) -> np.ndarray:

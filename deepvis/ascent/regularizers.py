@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from deepvis.ascent.backend import tf
+from deepvis.ascent.batch_law import shaped
 from deepvis.ascent.ops import blur_matrix, choose, from_percentile, per_image
 from deepvis.config.knobs import Component, Function, Knob, declare
 
@@ -273,4 +274,6 @@ def _operator(component: Component, hyper: Hyper, mean: Sequence[float]) -> Regu
         else hyper[f"prepared.{component.name}.{name}"]
         for name in component.parameters()
     }  # fmt: skip
-    return component.function(**given)
+    made = component.function(**given)
+    users = not component.function.__module__.startswith("deepvis.")
+    return shaped(made, f"reg: {component.name}") if users else made

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import numpy as np
 
 from deepvis.ascent.backend import tf
-from deepvis.ascent.ops import choose, per_image
-from deepvis.config.knobs import Component, Knob, register
+from deepvis.ascent.ops import choose, per_image, sides
+from deepvis.config.knobs import Component, Function, Knob, declare, register
 from deepvis.config.schema import Settings
 
 Transform = Callable[["tf.Tensor"], "tf.Tensor"]
@@ -42,6 +43,14 @@ NOISE = {
 }
 
 _OWN = 7_368_816  # keeps these draws apart from all others of the same seed, filter and step
+
+
+def transform(**knobs: Knob) -> Callable[[Function], Function]:
+    """Declare a function as a transform: knobs, one number per image, ``[B]`` -> (image -> image).
+
+    It comes after those of deepvis, on what the network sees; its knobs' defaults are off.
+    """
+    return declare("transform", None, knobs)
 
 
 def out_size(pad: int, crop: int, size: int) -> int:
@@ -89,9 +98,9 @@ def draw(numbers: Settings, size: int, seed: int, index: int, step: int) -> dict
     centre = (size + 2 * pad - 1) / 2
     offset = centre + linear @ (corner - centre) - moved - pad
     return {
-        "transform.matrix": np.float32(np.column_stack([linear, offset])),
-        "transform.noise": np.float32(numbers.noise),
-        "transform.seed": np.int32(noise_seed),
+        "transform.matrix": np.column_stack([linear, offset]).astype(np.float32),
+        "transform.noise": np.array(numbers.noise, np.float32),
+        "transform.seed": noise_seed.astype(np.int32),
     }
 
 
@@ -125,7 +134,8 @@ def build(draws: Mapping[str, tf.Tensor], size_out: int, geometric: bool, noisy:
             image = moved
         if noisy:
             sigma, seeds = draws["transform.noise"], draws["transform.seed"]
-            z = [tf.random.stateless_normal(image.shape[1:], seeds[b]) for b in range(image.shape[0])]
+            batch, *shape = sides(image)
+            z = [tf.random.stateless_normal(shape, seeds[b]) for b in range(batch)]
             image = choose(sigma > 0, image + per_image(sigma) * tf.stack(z), image)
         return image
 
@@ -141,7 +151,7 @@ def _sample(image: tf.Tensor, matrix: tf.Tensor, side: int) -> tf.Tensor:
         gathered, scattered = _compiled(_gathered), _compiled(_scattered)
         return gathered(image, matrix, side), lambda grad: scattered(grad, matrix, image.shape[1])
 
-    return sample(image)
+    return cast("tf.Tensor", sample(image))
 
 
 @functools.cache
@@ -151,7 +161,7 @@ def _compiled(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
 
 
 def _gathered(image: tf.Tensor, matrix: tf.Tensor, side: int) -> tf.Tensor:
-    batch, size, _, channels = image.shape
+    batch, size, _, channels = sides(image)
     first, down, right = _places(matrix, side, size)
     grid = tf.reshape(tf.pad(image, [[0, 0], [2, 2], [2, 2], [0, 0]]), [-1, channels])
     width = size + 4
@@ -163,7 +173,7 @@ def _gathered(image: tf.Tensor, matrix: tf.Tensor, side: int) -> tf.Tensor:
 
 def _scattered(grad: tf.Tensor, matrix: tf.Tensor, size: int) -> tf.Tensor:
     """The adjoint of `_gathered`."""
-    batch, side, _, channels = grad.shape
+    batch, side, _, channels = sides(grad)
     first, down, right = _places(matrix, side, size)
     width = size + 4
     below = down * tf.reshape(grad, [-1, channels])
@@ -172,7 +182,7 @@ def _scattered(grad: tf.Tensor, matrix: tf.Tensor, size: int) -> tf.Tensor:
     cells = tf.math.unsorted_segment_sum(tf.concat(corners, axis=1), first, batch * width * width)
     cells = tf.reshape(cells, [batch, width, width, 4, channels])
     n = slice(2, -2), slice(1, -3)  # rows and columns of the image, and the same, one earlier
-    return sum(cells[:, n[y], n[x], 2 * y + x] for y in (0, 1) for x in (0, 1))
+    return cast("tf.Tensor", sum(cells[:, n[y], n[x], 2 * y + x] for y in (0, 1) for x in (0, 1)))
 
 
 def _places(matrix: tf.Tensor, side: int, size: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -54,7 +54,7 @@ def _check_start(cfg: Config) -> None:
 
 def _check_layer(cfg: Config) -> None:
     model = plain(cfg.model)
-    layer = networks.check(model, cfg.layer.name)
+    layer = networks.network(model).layer(cfg.layer.name)
     networks.resolved(model)
     if layer.exactly is not None and cfg.size != layer.exactly:
         raise ConfigError(

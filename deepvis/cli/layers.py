@@ -43,13 +43,14 @@ def main(typed: Sequence[str]) -> int:
         if missing:
             raise ConfigError(f"model.{missing[0]} is not given: add model.{missing[0]}=...")
         plain = OmegaConf.to_container(model, resolve=True)
-        found, name = networks.layers(plain), networks.named(plain)["name"]
+        network = networks.network(plain)
+        found = network.layers()
     except Exception as err:
         terminal.error(messages.line(err, typed))
         return 1
     out = terminal.console()
     out.print(_table(found.values()))
-    out.print(f"{len(found)} layers of {name}; look into one with layer.name=...", soft_wrap=True)
+    out.print(f"{len(found)} layers of {network.name}; look into one with layer.name=...", soft_wrap=True)
     return 0
 
 

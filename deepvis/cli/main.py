@@ -22,6 +22,7 @@ from omegaconf import DictConfig
 
 from deepvis.ascent import backend
 from deepvis.cli import messages
+from deepvis.config import schema
 from deepvis.config.compose import Plan
 from deepvis.config.schema import plain
 from deepvis.core import names, terminal
@@ -70,6 +71,7 @@ def main() -> None:
     code = 0
     try:
         sys.argv[1:] = _arguments(sys.argv[1:])
+        schema.store(sys.argv[1:])
         os.environ["DEEPVIS_SWEEP"] = _sweep(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(names.CONF), config_name="config")(job)()
     except ReportedError:

@@ -8,7 +8,8 @@ Known before anything heavy is: no TensorFlow here.
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 KINDS = ("channel", "neuron", "layer")  # each is a function of that name in deepvis/objectives.py
 
@@ -21,7 +22,8 @@ _TERM = re.compile(
 )
 
 
-class Term(NamedTuple):
+@dataclass(frozen=True)
+class Term:
     """One term of a sum."""
 
     weight: float  # with its sign
@@ -44,7 +46,7 @@ def parse(text: str) -> list[Term]:
 
     Example:
       >>> for term in parse("channel - 0.5 channel 7 of block4_conv1"):
-      ...     print(*term)
+      ...     print(term.weight, term.kind, term.index, term.layer)
       1.0 channel None None
       -0.5 channel 7 block4_conv1
     """

@@ -8,6 +8,8 @@ arrays of numbers per image, the table in the docs and the invariant tests are d
 import importlib
 import inspect
 import math
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -55,7 +57,7 @@ class Knob:
         """Of its values: bool, int, float or str."""
         return self.kind or (float if self.default == REQUIRED else type(self.default))
 
-    def read(self, key: str, value: Any) -> Value:
+    def read(self, key: str, value: Any) -> Any:
         """A value as its type, within its range.
 
         Args:
@@ -77,11 +79,11 @@ class Knob:
             return value
         if self.type is str:
             return str(value)
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not number or not self._fits(value):
+        number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+        if not math.isfinite(number) or not self._fits(number):
             got = ": got text," if isinstance(value, str) else ":"
             raise ConfigError(f"{key}={value}{got} expected {self.range()}{self._off()}")
-        return int(value) if self.type is int else float(value)
+        return int(number) if self.type is int else float(number)
 
     def _fits(self, value: float) -> bool:
         inside = self.low <= value <= self.high and value > self.above and value < self.below
@@ -203,6 +205,8 @@ def _imported(family: str, target: str) -> Any:
     module, _, name = target.rpartition(".")
     if not module:
         raise ConfigError(f"{family}._target_={target}: expected package.module.function")
+    if os.getcwd() not in sys.path:  # noqa: PTH109
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109  # a console script does not look there
     try:
         return getattr(importlib.import_module(module), name)
     except ImportError as err:

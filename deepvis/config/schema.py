@@ -100,15 +100,16 @@ def resolve(composed: Mapping[str, Any]) -> Config:
     left = missing(composed)
     if left:
         raise ConfigError(f"{left[0]} is not given: add {left[0]}=...")
+    values: dict[str, Any] = {key: knob.read(key, composed[key]) for key, knob in KEYS.items()}
     groups: dict[str, Any] = {name: choice(name, composed[name]) for name in CHOICES}
     groups |= {"reg": _reg(composed["reg"]), "transform": _set("transform", composed["transform"])}
     groups |= {name: free(name, composed[name]) for name in ("model", "tracker")}
-    value = composed["objective_value"]
+    wanted = composed["objective_value"]
     return Config(
         **groups,
-        **{key: knob.read(key, composed[key]) for key, knob in KEYS.items()},
+        **values,
         layer=Layer(str(composed["layer"]["name"]), freeze(composed["layer"]["filters"])),
-        objective_value=tuple(map(str, value)) if isinstance(value, list) else str(value),
+        objective_value=tuple(map(str, wanted)) if isinstance(wanted, list) else str(wanted),
     )
 
 
@@ -217,9 +218,24 @@ def neutral() -> dict[str, Any]:
     return values
 
 
-def store() -> None:
-    """Tell Hydra the neutral values; again, once a function of the user's has brought further knobs."""
-    ConfigStore.instance().store(name="schema", node=neutral(), provider="deepvis")
+def store(typed: Iterable[str] = ()) -> None:
+    """Tell Hydra the neutral values, those of functions of the user's among them.
+
+    Args:
+      typed: overrides as typed; ``reg._target_=my_package.my_function`` brings the knobs of that function.
+
+    Raises:
+      ConfigError: there is no such function.
+    """
+    brought: dict[str, dict[str, Any]] = {}
+    for override in typed:
+        found = re.fullmatch(r"\+{0,2}(\w+)\._target_=(.+)", override)
+        if found and found[1] in knobs.FAMILIES:
+            for target in found[2].strip("[]").split(","):
+                new = knobs.component(found[1], target.strip(" \"'")).knobs
+                if found[1] in CHOICES:
+                    brought.setdefault(found[1], {}).update({key: knob.default for key, knob in new.items()})
+    ConfigStore.instance().store(name="schema", node=neutral() | brought, provider="deepvis")
 
 
 def name(overrides: Iterable[str]) -> str:
@@ -253,4 +269,4 @@ OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
 
 def without_hydra(cfg: DictConfig) -> DictConfig:
     """A composed config without Hydra's own node: what a job is."""
-    return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])

@@ -109,7 +109,7 @@ def save(path: Path, picture: np.ndarray) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _broken(text: str, font: ImageFont.ImageFont, width: int) -> list[str]:
+def _broken(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
     lines: list[str] = []
     for word in text.split():
         while len(word) > 2 and font.getlength(word) > width:  # a narrow picture, a long word

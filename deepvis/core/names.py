@@ -27,27 +27,6 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     return f"did you mean {close[0]}? ({', '.join(valid)})" if close else f"valid: {', '.join(valid)}"
 
 
-def layers(blocks: Sequence[Sequence[int]]) -> dict[str, int]:
-    """Channels by layer: ``[[64, 64], [128]] -> {block1_conv1: 64, block1_conv2: 64, block2_conv1: 128}``."""
-    return {
-        f"block{b}_conv{c}": int(channels)
-        for b, block in enumerate(blocks, start=1)
-        for c, channels in enumerate(block, start=1)
-    }
-
-
-def shapes(blocks: Sequence[Sequence[int]], layer: str) -> dict[str, tuple[int, int, int, int]]:
-    """Kernel shapes (H, W, I, O) by layer, up to the one asked for: what is read, and no more."""
-    found: dict[str, tuple[int, int, int, int]] = {}
-    came = 3
-    for name, channels in layers(blocks).items():
-        found[name] = (3, 3, came, channels)
-        if name == layer:
-            break
-        came = channels
-    return found
-
-
 def filters(
     spec: Any, channels: int, layer: str, what: str = "filters", key: str = "layer.filters"
 ) -> list[int]:

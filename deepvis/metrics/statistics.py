@@ -95,10 +95,10 @@ def holm(p: Sequence[float]) -> np.ndarray:
       >>> holm([0.01, 0.04, 0.03]).round(4).tolist()
       [0.03, 0.06, 0.06]
     """
-    p = np.asarray(p, float)
-    adjusted, tested = np.full(p.shape, np.nan), np.flatnonzero(np.isfinite(p))
-    order = tested[np.argsort(p[tested], kind="stable")]
-    steps = p[order] * np.arange(len(order), 0, -1)
+    each = np.asarray(p, float)
+    adjusted, tested = np.full(each.shape, np.nan), np.flatnonzero(np.isfinite(each))
+    order = tested[np.argsort(each[tested], kind="stable")]
+    steps = each[order] * np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return adjusted
 

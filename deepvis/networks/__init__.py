@@ -1,35 +1,6 @@
 """Networks: what is known of one without computing, and how it is built, cut at the layers asked for."""
 
-from deepvis.networks.base import (
-    Activation,
-    Layer,
-    Model,
-    Preprocess,
-    channels,
-    check,
-    digest,
-    fingerprint,
-    layers,
-    named,
-    preprocess,
-    read,
-    resolved,
-    side,
-)
+from deepvis.networks.base import Activation, Activations, Layer, Network
+from deepvis.networks.lookup import applications, hold, network, resolved
 
-__all__ = [
-    "Activation",
-    "Layer",
-    "Model",
-    "Preprocess",
-    "channels",
-    "check",
-    "digest",
-    "fingerprint",
-    "layers",
-    "named",
-    "preprocess",
-    "read",
-    "resolved",
-    "side",
-]  # fmt: skip
+__all__ = ["Activation", "Activations", "Layer", "Network", "applications", "hold", "network", "resolved"]

@@ -1,12 +1,16 @@
-"""Calls: a functional Keras model -> `Flat`, the calls of its layers in order, nested models taken apart.
+"""A functional Keras model -> `Flat`, the calls of its layers in order, nested models taken apart.
 
-A layer of a nested model is called ``nested/layer``. Reads Keras' graph and imports nothing of Keras.
+A layer of a nested model is called ``nested/layer``. The one module that reads what Keras keeps to itself
+(``_functional``, ``_nodes_by_depth``, its nodes): tests/networks/test_keras_graph.py fails when Keras is not
+``TESTED``. Imports nothing of Keras.
 """
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+TESTED = "3.15"  # Keras' version whose internals are read here
 ACTIVATIONS = {
     "activation", "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardsilu", "hardtanh",
     "leakyrelu", "logsigmoid", "logsoftmax", "prelu", "relu", "relu6", "selu", "sigmoid", "silu", "softmax",
@@ -16,7 +20,8 @@ ACTIVATIONS = {
 FUSED = {"BaseConv", "BaseConvTranspose", "BaseDepthwiseConv", "BaseSeparableConv", "Dense", "EinsumDense"}
 
 
-class Call(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Call:
     """One call of a layer or an operation; a slot is where a value is kept on its way through the network."""
 
     name: str
@@ -25,8 +30,24 @@ class Call(NamedTuple):
     reads: dict[int, int]  # id of a symbolic tensor -> slot
     writes: Sequence[int]  # slots
 
+    @property
+    def input_shapes(self) -> list[tuple[int | None, ...]]:
+        """Of what it reads; None where a size is free."""
+        return [tuple(tensor.shape) for tensor in self.node.input_tensors]
 
-class Flat(NamedTuple):
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """Of the first value that it writes; None where a size is free."""
+        return tuple(self.node.outputs[0].shape)
+
+    def arguments(self, values: Mapping[int, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
+        """What the layer is called with, positional and by name, where the slots have these values."""
+        tensors = {key: values[slot] for key, slot in self.reads.items()}
+        return self.node.arguments.fill_in(tensors)
+
+
+@dataclass(frozen=True, eq=False)
+class Flat:
     """A network whose image is in slot 0."""
 
     calls: Sequence[Call]
@@ -45,30 +66,30 @@ def flat(model: Any) -> Flat:
     calls: list[Call] = []
     slots = itertools.count(1)
 
-    def walk(own, path, fed):
-        at = dict(zip(map(id, own.inputs), fed, strict=True))
-        for depth in sorted(own._nodes_by_depth, reverse=True):
-            for node in own._nodes_by_depth[depth]:
+    def walk(part: Any, path: str, inputs: Sequence[int]) -> list[int]:
+        at = dict(zip(map(id, part.inputs), inputs, strict=True))
+        for depth in sorted(part._nodes_by_depth, reverse=True):
+            for node in part._nodes_by_depth[depth]:
                 if node.is_input:
                     continue
                 name, inner = path + node.operation.name, graph(node.operation)
-                came = [at[id(tensor)] for tensor in node.input_tensors]
+                slots_read = [at[id(tensor)] for tensor in node.input_tensors]
                 if inner is None:
                     writes = [next(slots) for _ in node.outputs]
-                    reads = dict(zip(map(id, node.input_tensors), came, strict=True))
+                    reads = dict(zip(map(id, node.input_tensors), slots_read, strict=True))
                     calls.append(Call(name, node.operation, node, reads, writes))
                 else:
-                    writes = walk(inner, f"{name}/", came)
+                    writes = walk(inner, f"{name}/", slots_read)
                 at |= dict(zip(map(id, node.outputs), writes, strict=True))
-        return [at[id(tensor)] for tensor in own.outputs]
+        return [at[id(tensor)] for tensor in part.outputs]
 
     return Flat(calls, walk(graph(model), "", [0]))
 
 
 def graph(layer: Any) -> Any:
     """A model's graph; a Sequential has it inside. None: a plain layer, or a model that is only code."""
-    found = getattr(layer, "_functional", None) or layer
-    return found if hasattr(found, "_nodes_by_depth") else None
+    model = getattr(layer, "_functional", None) or layer
+    return model if hasattr(model, "_nodes_by_depth") else None
 
 
 def is_activation(layer: Any) -> bool:
@@ -95,19 +116,19 @@ def first(network: Flat, name: str) -> Call:
 def pair(network: Flat, name: str) -> Pair:
     """Before and after a layer's nonlinearity: its own, or the layer that alone reads it, or itself."""
     call = first(network, name)
-    (own, *_) = call.writes
+    (output, *_) = call.writes
     if is_fused(call.layer):
-        return Pair(None, own)
+        return Pair(None, output)
     if is_activation(call.layer):
-        return Pair(*call.reads.values(), own)
-    readers = [other for other in network.calls if own in other.reads.values()]
-    alone = len(readers) == 1 and own not in network.outputs and is_activation(readers[0].layer)
-    return Pair(own, readers[0].writes[0] if alone else own)
+        return Pair(next(iter(call.reads.values())), output)
+    readers = [other for other in network.calls if output in other.reads.values()]
+    only = len(readers) == 1 and output not in network.outputs and is_activation(readers[0].layer)
+    return Pair(output, readers[0].writes[0] if only else output)
 
 
-def below(network: Flat, wanted: Collection[int]) -> list[Call]:
+def below(network: Flat, slots: Collection[int]) -> list[Call]:
     """The calls that are needed for some slots, in order: the network, cut."""
-    needed, kept = set(wanted), []
+    needed, kept = set(slots), []
     for call in reversed(network.calls):
         if needed & set(call.writes):
             needed |= set(call.reads.values())

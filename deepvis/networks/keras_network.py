@@ -1,159 +1,163 @@
-"""Keras networks: a Keras model -> `Model`; the model, and Keras' state, stay as they are."""
+"""`KerasNetwork`: what deepvis knows of a network that is asked through Keras; each source is read once."""
 
-import contextlib
-import hashlib
-import random
-from collections.abc import Iterator, Sequence
-from typing import Any
+import functools
+from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import keras
-import numpy as np
-import tensorflow as tf
 
 from deepvis.core import names
 from deepvis.core.errors import ConfigError
-from deepvis.networks import base, keras_graph, receptive_fields
-from deepvis.networks.base import Activation, Layer, Model, Preprocess
+from deepvis.networks import keras_activations, receptive_fields
+from deepvis.networks.base import Activations, Layer, no_such_layer, weight_tags
+from deepvis.networks.preprocessing import Preprocess, per_channel, read
 
-POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
-EXACT = (keras.layers.Rescaling, keras.layers.Normalization)  # bfloat16 would round the pixels they read
+DEFAULT_LAYER = "block5_conv1"  # of conf/config.yaml: where it is missing, nobody typed it
 
 
-def of(model: keras.Model, preprocess: Any, layers: Sequence[str], size: int, precision: str) -> Model:
-    """A Keras model as deepvis sees networks; the model itself is not changed.
+@dataclass(frozen=True)
+class Summary:
+    """What is known of a model's graph, whatever its weights."""
+
+    layers: Mapping[str, Layer]  # those that can be visualized
+    names: frozenset[str]  # of all layers, those without channels, too
+    channels: int  # of the image
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model with its weights."""
+
+    model: keras.Model
+    digest: str
+
+
+class Source(Protocol):
+    """Where a Keras model comes from; a frozen dataclass, for it is the key of what is kept in memory."""
+
+    def __hash__(self) -> int: ...
+    @property
+    def origin(self) -> tuple[str, bool]: ...  # of its weights, in words; whether they are certain
+    def graph_only(self) -> "Source": ...  # of the same graph, whatever its weights
+    def fingerprint(self) -> Hashable: ...  # changes when its file does; ConfigError where there is none
+    def model(self) -> keras.Model: ...  # built or read anew; ConfigError, WeightsError
+    def auto_preprocess(self, channels: int) -> Preprocess: ...  # what preprocess=auto means; ConfigError
+
+
+@dataclass(frozen=True)
+class KerasNetwork:
+    """A network that Keras knows; see `Network`.
 
     Args:
-      model: functional or sequential; one image in, layers of any kind.
-      preprocess: `networks.Preprocess`, or what `networks.read` takes.
-      layers: wanted; all that none of them needs is cut away.
-      size: px of the image, square.
-      precision: ``float32``, or ``bfloat16`` for Keras' mixed policy. Activations come out as float32.
-
-    Returns:
-      The network. A layer with a nonlinearity gives what is before it and behind it, whether it is its own
-      or the layer that alone reads it; one without gives its output twice.
-
-    Raises:
-      ConfigError: no such layer, not of that size, not a model that has a graph.
+      name: what a person calls it.
+      source: of the model.
+      preprocess: ``auto``, or what `preprocessing.read` takes.
+      mean: grey levels that 0 stands for; None: those that follow from ``preprocess``.
     """
-    known = table(model)
-    network = flat(model)
-    for name in layers:
-        if name not in known:
-            raise ConfigError(f"{model.name} has no layer {name} with channels; {names.nearest(name, known)}")
-        wanted = known[name].exactly or max(size, known[name].smallest)
-        if size != wanted:
-            raise ConfigError(f"size={size}: {name} of {model.name} wants {wanted} px")
-    if not isinstance(preprocess, Preprocess):
-        preprocess = base.read(preprocess, model.input_shape[-1])
-    pairs = {name: keras_graph.pair(network, name) for name in layers}
-    needed = keras_graph.below(
-        network, {slot for each in pairs.values() for slot in each if slot is not None}
-    )
-    split = {
-        keras_graph.first(network, name).writes[0]: name for name, each in pairs.items() if each.pre is None
-    }
-    fused = {id(call.layer) for call in needed if call.writes[0] in split}
-    with undrawn():
-        twins = {id(c.layer): _twin(c.layer, POLICIES[precision], id(c.layer) in fused) for c in needed}
 
-    def activations(image, wanted):
-        values, found = {0: prepared(image, preprocess)}, {}
-        for call in needed:
-            args, kwargs = call.node.arguments.fill_in(
-                {key: values[slot] for key, slot in call.reads.items()}
+    name: str
+    source: Source
+    preprocess: Any
+    mean: Any
+
+    @property
+    def channels(self) -> int:
+        """Of its image."""
+        return summary(self.source).channels
+
+    @property
+    def centre(self) -> tuple[float, ...]:
+        """Grey levels that 0 stands for; see `Network.centre`."""
+        return self.pixels().centre
+
+    def pixels(self) -> Preprocess:
+        """What it expects its pixels to be."""
+        channels = self.channels
+        if self.preprocess == "auto":
+            pixels = self.source.auto_preprocess(channels)
+        else:
+            pixels = read(self.preprocess, channels)
+        if self.mean is not None:
+            pixels = replace(pixels, centre=per_channel("model.mean", self.mean, channels))
+        return pixels
+
+    def layers(self) -> Mapping[str, Layer]:
+        """The layers that can be visualized; see `Network.layers`."""
+        return summary(self.source).layers
+
+    def layer(self, name: str, key: str = "layer.name") -> Layer:
+        """The layer of that name; see `Network.layer`."""
+        known = summary(self.source)
+        if name in known.layers:
+            return known.layers[name]
+        if name in known.names:
+            raise ConfigError(
+                f"{key}={name}: a layer without channels, so nothing to choose from; "
+                f"{names.nearest(name, known.layers)}"
             )
-            kwargs |= dict.fromkeys({"training"} & kwargs.keys(), False)
-            out = twins[id(call.layer)](*args, **kwargs)
-            if id(call.layer) in fused:
-                if call.writes[0] in split:
-                    maps = tf.cast(out, tf.float32)
-                    found[split[call.writes[0]]] = Activation(_map(maps), _map(call.layer.activation(maps)))
-                out = call.layer.activation(out)
-            values |= dict(zip(call.writes, tf.nest.flatten(out), strict=True))
-        for name, (pre, post) in pairs.items():
-            if pre is not None:
-                found[name] = Activation(*(_map(tf.cast(values[slot], tf.float32)) for slot in (pre, post)))
-        return {name: found[name] for name in wanted}
+        if name == DEFAULT_LAYER:
+            raise ConfigError(
+                f"{key}={name}: {self.name} has no such layer; choose one with layer.name=..., "
+                "`deepvis layers model=...` lists them"
+            )
+        raise no_such_layer(self, name, key)
 
-    tags = {"weights.source": "in hand", "weights.digest": digest(model), "weights.verified": "no"}
-    return Model(model.name, preprocess.centre, activations, tags)
+    def map_size(self, name: str, size: int) -> int:
+        """Positions along one side of a layer's map; see `Network.map_size`."""
+        model = graph(self.source)
+        return receptive_fields.map_size(keras_activations.flat(model), tuple(model.input_shape), name, size)
 
+    def digest(self, layer: str) -> str:
+        """The weights of the whole network, as 12 hex digits; see `Network.digest`."""
+        del layer
+        return loaded(self.source).digest
 
-def table(model: keras.Model) -> dict[str, Layer]:
-    """The layers of a model that can be visualized.
-
-    Raises:
-      ConfigError: it has no graph, or wants more than one image.
-    """
-    return receptive_fields.table(flat(model), tuple(model.input_shape))
-
-
-@contextlib.contextmanager
-def undrawn() -> Iterator[None]:
-    """Keras seeds initializers by Python's random numbers: here they repeat, outside nothing is drawn."""
-    kept = random.getstate()
-    random.seed(0)
-    try:
-        yield
-    finally:
-        random.setstate(kept)
+    def build(self, layers: Sequence[str], size: int, precision: str) -> Activations:
+        """The network up to the deepest of some layers; see `Network.build`."""
+        known = loaded(self.source)
+        origin, verified = self.source.origin
+        tags = weight_tags(origin, known.digest, verified)
+        built = keras_activations.built(known.model, self.pixels(), layers, size, precision)
+        return replace(built, name=self.name, tags=tags)
 
 
-def flat(model: keras.Model) -> keras_graph.Flat:
-    """A model's calls, refused where it has none to look at or does not take one image."""
-    if keras.config.backend() != "tensorflow":
-        raise ConfigError(f"Keras runs on {keras.config.backend()} here: set KERAS_BACKEND=tensorflow")
-    if keras_graph.graph(model) is None:
-        state = "not built yet" if isinstance(model, keras.Sequential) else "only code (subclassed)"
-        raise ConfigError(
-            f"{model.name} is {state}, so it has no graph; wanted a functional or sequential model"
-        )
-    if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4 or model.inputs[0].shape[-1] is None:
-        shapes = ", ".join(str(tuple(each.shape)) for each in model.inputs)
-        raise ConfigError(f"{model.name} takes {shapes}; wanted one image, (None, H, W, C)")
-    return keras_graph.flat(model)
+def graph(source: Source) -> keras.Model:
+    """A source's model, whatever its weights."""
+    key = source.graph_only()
+    return _model(key, key.fingerprint())
 
 
-def _twin(layer: Any, policy: str, linear: bool) -> Any:
-    """A layer of our own with the same weights, without its activation if that is taken apart."""
-    if not isinstance(layer, keras.layers.Layer):
-        return layer  # an operation holds nothing
-    if isinstance(layer, keras.layers.Lambda):  # its function is here, so it need not be read from a config
-        return keras.layers.Lambda(layer.function, arguments=layer.arguments, dtype=policy, name=layer.name)
-    try:
-        told = layer.get_config() | {"dtype": "float32" if isinstance(layer, EXACT) else policy}
-        twin = type(layer).from_config(told)
-        if layer.weights:
-            twin.build_from_config(layer.get_build_config())
-            twin.set_weights(layer.get_weights())
-        if isinstance(twin, keras.layers.Normalization):
-            twin.finalize_state()
-    except Exception as err:  # a user's layer may do anything
-        raise ConfigError(
-            f"layer {layer.name} cannot be copied: {err!r}; it needs a whole get_config"
-        ) from err
-    if linear:
-        twin.activation = keras.activations.linear
-    return twin
+def summary(source: Source) -> Summary:
+    """What is known of a source's graph."""
+    key = source.graph_only()
+    return _summary(key, key.fingerprint())
 
 
-def prepared(image: tf.Tensor, how: Preprocess) -> tf.Tensor:
-    """Centred pixels as the network wants them."""
-    x = (image + (np.float32(how.centre) - np.float32(how.mean))) / np.float32(how.scale)
-    if how.order == tuple(range(len(how.order))):
-        return x
-    return tf.concat([x[..., k : k + 1] for k in how.order], axis=-1)
+def loaded(source: Source) -> LoadedModel:
+    """A source's model with its weights."""
+    return _loaded(source, source.fingerprint())
 
 
-def _map(values: tf.Tensor) -> tf.Tensor:
-    """[B, C] -> [B, 1, 1, C]."""
-    return values if values.shape.rank == 4 else values[:, None, None, :]
+@functools.lru_cache(maxsize=2)
+def _model(source: Source, fingerprint: Hashable) -> keras.Model:
+    # In a thread of its own Keras counts its names from one and knows no dtype policy of the caller's.
+    with keras_activations.repeatable_draws(), ThreadPoolExecutor(1) as thread:
+        return thread.submit(source.model).result()
 
 
-def digest(model: keras.Model) -> str:
-    """12 hex digits of the SHA-256 over the SHA-256 of each array."""
-    digest = hashlib.sha256()
-    for array in model.get_weights():
-        digest.update(hashlib.sha256(np.ascontiguousarray(array)).hexdigest().encode())
-    return digest.hexdigest()[:12]
+@functools.lru_cache(maxsize=8)
+def _summary(source: Source, fingerprint: Hashable) -> Summary:
+    model = _model(source, fingerprint)
+    calls = keras_activations.flat(model).calls
+    return Summary(
+        keras_activations.table(model), frozenset(call.name for call in calls), model.input_shape[-1]
+    )
+
+
+@functools.lru_cache(maxsize=2)
+def _loaded(source: Source, fingerprint: Hashable) -> LoadedModel:
+    kept = source.graph_only() == source
+    model = _model(source, fingerprint) if kept else _model.__wrapped__(source, fingerprint)
+    return LoadedModel(model, keras_activations.digest(model))

@@ -1,4 +1,4 @@
-"""Fields: how large a network's maps are, and how much of the image a unit sees: `Flat` -> {layer: Layer}.
+"""How large a network's maps are, and how much of the image a unit sees: `Flat` -> {layer: Layer}.
 
 Arithmetic over kernel, stride, dilation and padding (Araujo, Norris and Sim 2019, "Computing Receptive Fields
 of Convolutional Neural Networks", Distill), for all image sizes at once. Reads Keras' layers and imports
@@ -43,28 +43,29 @@ def table(network: Flat, shape: tuple[int | None, ...]) -> dict[str, Layer]:
       Layers by name, in the order of their calls.
     """
     side = shape[1] if shape[1] == shape[2] else None
-    found: dict[str, Layer] = {}
+    layers: dict[str, Layer] = {}
     for call, out in _extents(network, side, SIDES):
-        own = tuple(call.node.outputs[0].shape)
+        shape_out = call.output_shape
         reached = np.flatnonzero(out.sides.min(axis=0))
-        if len(own) in (2, 4) and own[-1] is not None and len(reached):
-            stride, field = out.stride.max() if len(own) == 4 else 0, out.field.max()
-            found.setdefault(
+        channels = shape_out[-1] if shape_out else None
+        if len(shape_out) in (2, 4) and channels is not None and len(reached):
+            stride, field = out.stride.max() if len(shape_out) == 4 else 0, out.field.max()
+            layers.setdefault(
                 call.name,
                 Layer(
                     name=call.name,
                     kind=_kind(call.layer),
-                    channels=int(own[-1]),
+                    channels=int(channels),
                     stride=int(stride) if stride >= 1 and stride == int(stride) else None,
                     field=int(field) if np.isfinite(field) else None,
                     smallest=int(reached[0]) + 1,
                     exactly=side if out.fixed else None,
                 ),
             )
-    return found
+    return layers
 
 
-def side(network: Flat, shape: tuple[int | None, ...], name: str, size: int) -> int:
+def map_size(network: Flat, shape: tuple[int | None, ...], name: str, size: int) -> int:
     """Positions along the shorter side of a layer's map, of an image of so many px; 1 of a vector."""
     square = shape[1] if shape[1] == shape[2] else None
     out = next(out for call, out in _extents(network, square, size) if call.name == name)
@@ -84,11 +85,10 @@ def _extents(network: Flat, side: int | None, most: int) -> Iterator[tuple[Call,
         yield call, out
 
 
-def _through(call: Call, came: list[Extent]) -> Extent:
+def _through(call: Call, inputs: list[Extent]) -> Extent:
     """What a layer makes of what it reads."""
     layer, names = call.layer, families(call.layer)
-    shapes = [tuple(tensor.shape) for tensor in call.node.input_tensors]
-    own, one = tuple(call.node.outputs[0].shape), _together(came)
+    shapes, own, one = call.input_shapes, call.output_shape, _together(inputs)
     if names & CONVOLUTIONS:
         return _window(one, layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding)
     if "BasePooling" in names:
@@ -158,15 +158,15 @@ def _whole(one: Extent) -> Extent:
     )
 
 
-def _together(came: list[Extent]) -> Extent:
+def _together(inputs: list[Extent]) -> Extent:
     """Several maps of one size, or of one pixel; the unit that sees most counts."""
-    sides = np.max([each.sides for each in came], axis=0)
-    fits = np.all([(each.sides == sides) | (each.sides == 1) for each in came], axis=0)
+    sides = np.max([each.sides for each in inputs], axis=0)
+    fits = np.all([(each.sides == sides) | (each.sides == 1) for each in inputs], axis=0)
     return Extent(
         sides * fits,
-        np.max([each.stride for each in came], axis=0),
-        np.max([each.field for each in came], axis=0),
-        any(each.fixed for each in came),
+        np.max([each.stride for each in inputs], axis=0),
+        np.max([each.field for each in inputs], axis=0),
+        any(each.fixed for each in inputs),
     )
 
 

@@ -1,96 +1,132 @@
-"""Networks: (config, layers, size, precision) -> `Model`, cut at the deepest layer asked for.
+"""VGG: its layers follow from its config, so nothing heavy is imported before it is built."""
 
-    (image [B, H, W, C], layers) -> {layer: Activation}
+import functools
+import pkgutil
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-Images are centred pixels; a model does its own channel order and scale. Only what lies below the
-layers is read, checked and built.
-"""
+from deepvis.core.errors import ConfigError
+from deepvis.networks.base import Activation, Activations, Layer, no_such_layer, weight_tags
+from deepvis.networks.preprocessing import per_channel
+from deepvis.networks.weights import Weights
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+if TYPE_CHECKING:
+    import tensorflow as tf
 
-import tensorflow as tf
-
-from deepvis.core import names
-from deepvis.networks import weights
-from deepvis.networks.base import Activation, Model
+Blocks = Sequence[Sequence[int]]
 
 
-def vgg(model: Mapping[str, Any], layers: Sequence[str], size: int, precision: str) -> Model:
+@dataclass(frozen=True)
+class Vgg:
     """VGG (Simonyan and Zisserman 2014): blocks of 3 x 3 convolutions with ReLU, halved between blocks.
 
     Args:
-      model: ``name``, ``blocks`` (channels of each convolution, by block), ``mean`` (RGB, of the training
-        set) and ``weights``, trained on BGR.
-      layers: wanted; the network ends at the deepest of them.
-      size: of the image; any will do.
-      precision: of the convolutions: ``float32`` or ``bfloat16``. Activations come out as float32.
+      name: what a person calls it.
+      blocks: channels of each convolution, by block.
+      mean: RGB in grey levels, of the training set.
+      weights: trained on BGR: ``_target_`` names a function such as `weights.load`, the rest are its options.
 
-    Returns:
-      The network.
+    Example:
+      >>> Vgg("small", [[8], [12, 16]], [0, 0, 0], {}).layers()["block2_conv1"]
+      Layer(name='block2_conv1', kind='conv', channels=12, stride=2, field=8, smallest=2, exactly=None)
     """
-    del size
-    known = list(names.layers(model["blocks"]))
-    read = weights.of(model, max(layers, key=known.index))
-    dtype = tf.dtypes.as_dtype(precision)
-    # Eager constants: a traced function captures them by reference, so no graph holds a copy of the weights.
-    arrays = {
-        layer: tuple(tf.cast(tf.constant(array), dtype) for array in pair)
-        for layer, pair in read.layers.items()
-    }
 
-    def activations(image, wanted):
-        found = {}
-        x = tf.cast(tf.reverse(image, axis=[-1]), dtype)  # RGB -> BGR
-        block = "block1"
-        for layer, (kernel, bias) in arrays.items():
-            if not layer.startswith(f"{block}_"):
-                block = layer.partition("_")[0]
-                x = tf.nn.max_pool2d(x, 2, 2, "VALID")
-            pre = tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias)
-            x = tf.nn.relu(pre)
-            if layer in wanted:
-                maps = tf.cast(pre, tf.float32)
-                found[layer] = Activation(maps, tf.nn.relu(maps))
-        return found
+    name: str
+    blocks: Blocks
+    mean: Sequence[float]
+    weights: Mapping[str, Any]
 
-    tags = {
-        "weights.source": read.source,
-        "weights.digest": read.digest,
-        "weights.verified": "yes" if read.verified else "no",
-    }
-    return Model(model["name"], tuple(model["mean"]), activations, tags)
+    @property
+    def channels(self) -> int:
+        """Of its image."""
+        return 3
+
+    @property
+    def centre(self) -> tuple[float, ...]:
+        """Grey levels that 0 stands for; see `Network.centre`."""
+        return per_channel("model.mean", self.mean, self.channels)
+
+    def layers(self) -> dict[str, Layer]:
+        """The convolutions; see `Network.layers`."""
+        blocks = self.blocks
+        if not (blocks and all(block and all(type(c) is int and c > 0 for c in block) for block in blocks)):
+            raise ConfigError(
+                f"model.blocks={blocks}: expected the channels of each convolution, such as [[8],[12,16]]"
+            )
+        layers: dict[str, Layer] = {}
+        stride, field = 1, 1
+        for b, block in enumerate(blocks, start=1):
+            if b > 1:
+                field, stride = field + stride, 2 * stride
+            for c, channels in enumerate(block, start=1):
+                name, field = f"block{b}_conv{c}", field + 2 * stride
+                layers[name] = Layer(name, "conv", channels, stride, field, stride, None)
+        return layers
+
+    def layer(self, name: str, key: str = "layer.name") -> Layer:
+        """The layer of that name; see `Network.layer`."""
+        layers = self.layers()
+        if name not in layers:
+            raise no_such_layer(self, name, key)
+        return layers[name]
+
+    def map_size(self, name: str, size: int) -> int:
+        """Positions along one side of a layer's map; see `Network.map_size`."""
+        return size // (self.layer(name).stride or 1)
+
+    def digest(self, layer: str) -> str:
+        """The weights up to a layer, as 12 hex digits; see `Network.digest`."""
+        return self.read(layer).digest
+
+    def read(self, layer: str) -> Weights:
+        """The weights up to a layer, read once in this process."""
+        return _read(tuple(self.weights.items()), tuple(self.kernel_shapes(layer).items()))
+
+    def kernel_shapes(self, layer: str) -> dict[str, tuple[int, int, int, int]]:
+        """Kernel shapes (H, W, I, O) up to a layer: what is read, and no more."""
+        shapes, inputs = {}, self.channels
+        for name, known in self.layers().items():
+            shapes[name] = (3, 3, inputs, known.channels)
+            inputs = known.channels
+            if name == layer:
+                break
+        return shapes
+
+    def build(self, layers: Sequence[str], size: int, precision: str) -> Activations:
+        """The network up to the deepest of some layers, for images of any size; see `Network.build`."""
+        import tensorflow as tf
+
+        del size
+        read = self.read(max(layers, key=list(self.layers()).index))
+        dtype = tf.dtypes.as_dtype(precision)
+        # Eager constants: a traced function captures them by reference, so no graph holds a copy of them.
+        constants = {
+            layer: tuple(tf.cast(tf.constant(array), dtype) for array in pair)
+            for layer, pair in read.layers.items()
+        }
+
+        def activations(image: "tf.Tensor", names: Collection[str]) -> dict[str, Activation]:
+            found = {}
+            x = tf.cast(tf.reverse(image, axis=[-1]), dtype)  # RGB -> BGR
+            block = "block1"
+            for layer, (kernel, bias) in constants.items():
+                if not layer.startswith(f"{block}_"):
+                    block = layer.partition("_")[0]
+                    x = tf.nn.max_pool2d(x, 2, 2, "VALID")
+                pre = tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias)
+                x = tf.nn.relu(pre)
+                if layer in names:
+                    maps = tf.cast(pre, tf.float32)
+                    found[layer] = Activation(maps, tf.nn.relu(maps))
+            return found
+
+        tags = weight_tags(read.source, read.digest, read.verified)
+        return Activations(self.name, self.centre, activations, tags, bitwise_any_batch=True)
 
 
-def application(model: Mapping[str, Any], layers: Sequence[str], size: int, precision: str) -> Model:
-    """A network of keras.applications.
-
-    Args:
-      model: ``name``, ``weights`` (``imagenet``, a file, or None for random ones that repeat),
-        ``preprocess`` (``auto`` is the network's own) and ``mean``.
-      layers: wanted; what none of them needs is not built.
-      size: of the image, px.
-      precision: ``float32``, or ``bfloat16`` for Keras' mixed policy.
-
-    Returns:
-      The network.
-    """
-    from deepvis.networks import keras_models
-
-    return keras_models.built(model, layers, size, precision)
-
-
-def file(model: Mapping[str, Any], layers: Sequence[str], size: int, precision: str) -> Model:
-    """A model that Keras saved.
-
-    Args:
-      model: ``path`` (.keras or .h5), ``allow_code`` (load it even if it holds code of its own),
-        ``preprocess`` and ``mean``.
-      layers: wanted; what none of them needs is not built.
-      size: of the image, px.
-      precision: ``float32``, or ``bfloat16`` for Keras' mixed policy.
-
-    Returns:
-      The network.
-    """
-    return application(model, layers, size, precision)
+@functools.lru_cache(maxsize=2)
+def _read(source: tuple[tuple[str, Any], ...], shapes: tuple[tuple[str, Any], ...]) -> Weights:
+    options = dict(source)
+    load = pkgutil.resolve_name(options.pop("_target_"))
+    return load(shapes=dict(shapes), **options)

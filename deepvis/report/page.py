@@ -13,9 +13,9 @@ import numpy as np
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from deepvis import __version__
 from deepvis.core.errors import ConfigError
 from deepvis.core.files import write_csv, write_text
+from deepvis.core.version import __version__
 from deepvis.metrics import statistics
 from deepvis.report import comparison, conclusions, effects, figures, page_text, thumbnails
 from deepvis.report.comparison import MEASURES, Comparison

@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock
 
-from deepvis import __version__
 from deepvis.core.errors import ConfigError
 from deepvis.core.files import write_text
+from deepvis.core.version import __version__
 from deepvis.results import result_folder
 
 FILE = "sweep.json"

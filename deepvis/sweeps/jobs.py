@@ -57,7 +57,7 @@ def make(cfg: Config, overrides: Sequence[str], folder: Path) -> Job:
     """
     model = networks.resolved(schema.plain(cfg.model))
     cfg = replace(devices.resolved(cfg), model=schema.free("model", model))
-    filters = tuple(compatibility.indices(cfg, networks.check(model, cfg.layer.name)))
+    filters = tuple(compatibility.indices(cfg, networks.network(model).layer(cfg.layer.name)))
     identity = {k: v for k, v in schema.plain(cfg).items() if k not in NOT_IDENTITY}
     identity["layer"] |= {"filters": filters}
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]

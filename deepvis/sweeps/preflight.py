@@ -104,8 +104,8 @@ def _check(planned: list[Plan]) -> dict[str, str]:
             raise ConfigError("tracker: one sweep has one tracker; it cannot be swept")
     digests = {}
     for cfg in different.values():
-        model = schema.plain(cfg.model)
-        digests[f"{cfg.model.name} {cfg.layer.name}"] = networks.digest(model, cfg.layer.name)
+        network = networks.network(schema.plain(cfg.model))
+        digests[f"{cfg.model.name} {cfg.layer.name}"] = network.digest(cfg.layer.name)
     return digests
 
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from deepvis import __version__
 from deepvis.config import params
 from deepvis.core.errors import ConfigError
+from deepvis.core.version import __version__
 from deepvis.metrics import convergence
 from deepvis.results import result_folder
 from deepvis.results.manifest import JobState

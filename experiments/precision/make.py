@@ -1,67 +1,62 @@
-"""Table and picture of this study, from its sweep.
+"""Tables and picture of this study, from its sweep.
 
 python experiments/precision/make.py outputs/<sweep>
 """
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from omegaconf import OmegaConf
-from PIL import Image
 from scipy import stats
 
-from deepvis.core import images
-from deepvis.core.files import write_csv
-from deepvis.metrics import convergence
-from deepvis.results import result_folder
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import study
 
-HERE = Path(__file__).parent
-# What is compared with what: (precision, twin) of both.
+# What is compared with what: (precision, replica) of both.
 PAIRS = {
     "float32 twin": (("float32", 0), ("float32", 1)),
     "bfloat16": (("float32", 0), ("bfloat16", 0)),
     "bfloat16 twin": (("bfloat16", 0), ("bfloat16", 1)),
 }
+SHOWN = 6  # filters of the picture
 
 
-class Climb(NamedTuple):
-    """What is read of a job, or of its twin."""
+@dataclass(frozen=True)
+class Optimized:
+    """What is read of a job, or of its replica."""
 
-    filters: Sequence[int]
+    job: study.Job
+    kind: str  # of its pictures
     ends: Sequence[str]
     activation: np.ndarray  # [steps + 1, filters]
-    pictures: Path
+
+    def picture(self, index: int) -> np.ndarray:
+        return self.job.picture(index, self.kind)
 
 
-def read(sweep: Path) -> dict[tuple, Climb]:
-    """By layer, seed, and (precision, twin)."""
+def read(sweep: Path) -> dict[tuple, Optimized]:
+    """By layer, seed, and (precision, replica)."""
     found = {}
-    for place in result_folder.finished(sweep):
-        cfg, result = OmegaConf.load(place / "config.yaml"), result_folder.read(place)
-        twin = {name: values[0] for name, values in result.twins.items()}
-        for number, history, pictures in ((0, result.history, "filters"), (1, twin, "twins/1")):
-            found[cfg.layer.name, cfg.seed, (cfg.precision, number)] = Climb(
-                result.filters, convergence.ends(history), history["activation"], place / pictures
-            )
+    for job in study.jobs(sweep):
+        key, result = (job.config.layer.name, job.config.seed), job.result
+        replica = {name: values[0] for name, values in result.twins.items()}
+        for number, history, kind in ((0, result.history, "filters"), (1, replica, "twins/1")):
+            own = Optimized(job, kind, study.ends(history), history["activation"])
+            found[*key, (job.config.precision, number)] = own
     return found
 
 
-def picture(place: Path, index: int) -> np.ndarray:
-    return np.asarray(Image.open(place / f"{result_folder.label(index)}.png"))
-
-
-def rows(found: dict) -> list[dict]:
+def rows(found: dict[tuple, Optimized]) -> list[dict]:
     """One row a filter, a seed and a pair."""
     table = []
     for layer, seed in sorted({key[:2] for key in found}):
         for name, (one, other) in PAIRS.items():
             a, b = found[layer, seed, one], found[layer, seed, other]
-            for i, index in enumerate(a.filters):
-                first, second = (climb.activation[:, i] for climb in (a, b))
-                pixels = [picture(place, index).astype(float).ravel() for place in (a.pictures, b.pictures)]
+            for i, index in enumerate(a.job.result.filters):
+                first, second = (each.activation[:, i] for each in (a, b))
+                pixels = [each.picture(index).astype(float).ravel() for each in (a, b)]
                 table.append({
                     "layer": layer, "seed": seed, "filter": index, "pair": name,
                     "activation": first[-1], "activation_other": second[-1],
@@ -94,19 +89,18 @@ def summary(table: list[dict]) -> list[dict]:
     return out
 
 
-def main(sweep: Path) -> None:
+def make(to: Path, sweep: Path) -> None:
     found = read(sweep)
     table = rows(found)
-    write_csv(HERE / "filters.csv", table, digits=4)
-    write_csv(HERE / "results.csv", summary(table), digits=4)
+    study.table(to / "filters.csv", table, digits=4)
+    study.table(to / "results.csv", summary(table), digits=4)
+    layer, seed = max(key[0] for key in found), min(key[1] for key in found)  # the deepest
     kinds = [("float32", 0), ("float32", 1), ("bfloat16", 0), ("bfloat16", 1)]
-    cells = [
-        [picture(found["block5_conv1", 0, kind].pictures, index) for kind in kinds] for index in range(6)
-    ]
-    names = ["float32", "its twin", "bfloat16", "its twin"]
-    sheet = images.contact_sheet(cells, [result_folder.label(i) for i in range(6)], names)
-    Image.fromarray(sheet).save(HERE / "pictures.jpg", quality=85)
+    filters = found[layer, seed, kinds[0]].job.result.filters[:SHOWN]
+    shown = [[found[layer, seed, kind].picture(index) for kind in kinds] for index in filters]
+    titles = ["float32", "its replica", "bfloat16", "its replica"]
+    study.pictures(to / "pictures.jpg", shown, [study.label(each) for each in filters], titles)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    study.run(__file__, make, "sweep")

@@ -11,25 +11,27 @@ from helpers.configs import choices, job_of, optimized
 from omegaconf import OmegaConf
 from PIL import Image
 
+from deepvis import networks
 from deepvis.ascent import objectives, ops, specs
 from deepvis.ascent import program as graphs
-from deepvis.core import images, names
+from deepvis.core import images
 from deepvis.metrics import image_statistics, robustness
-from deepvis.networks import vgg, weights
 from deepvis.results import result_folder
 from deepvis.sweeps import jobs, runner
 from deepvis.tracking.none import NoTracker
 
 LAYER = "block2_conv2"
 BLOCKS = [[8], [12, 16]]
-WEIGHTS = weights.seeded(names.shapes(BLOCKS, LAYER))
 MEAN = np.array([123.68, 116.779, 103.939])
 TINY = {
+    "_target_": "deepvis.networks.vgg.Vgg",
     "name": "tiny",
     "blocks": BLOCKS,
-    "mean": MEAN,
+    "mean": MEAN.tolist(),
     "weights": {"_target_": "deepvis.networks.weights.seeded"},
 }
+NETWORK = networks.network(TINY)
+WEIGHTS = NETWORK.read(LAYER)
 STATES = (0, 1, 5, 19)
 FORGETFUL = [name for name in choices("optimizer") if name not in ("adam", "lbfgs")]  # one step tells all
 CHECKED = ("activation", "gradient_rms", "image_rms", "rank")
@@ -44,7 +46,7 @@ def images_on_the_way(job: jobs.Job) -> tuple[list[np.ndarray], dict[str, np.nda
 
 def gradient(image: np.ndarray, index: int, pre: bool) -> np.ndarray:
     """Of one filter's score by one image, alone in its batch."""
-    network = vgg.vgg(TINY, [LAYER], 32, "float32")
+    network = NETWORK.build([LAYER], 32, "float32")
     x = tf.constant(image[None])
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -117,7 +119,7 @@ def test_the_first_image_is_the_oracles(tmp_path):
 @pytest.mark.parametrize("layer", ["block1_conv1", "block2_conv1", LAYER])
 @pytest.mark.parametrize("size", [2, 7, 32, 33])
 def test_activations_score_and_rank_of_tiny_equal_a_forward_pass_in_numpy(layer, size):
-    network = vgg.vgg(TINY, [layer], size, "float32")
+    network = NETWORK.build([layer], size, "float32")
     image = np.random.default_rng(size).normal(0, 50, (3, size, size, 3)).astype(np.float32)
     filters = np.array([0, 7, 4])
     seen = network.activations(tf.constant(image), [layer])

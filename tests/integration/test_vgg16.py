@@ -10,16 +10,14 @@ from helpers import reference
 from helpers.configs import config_of, optimized, parts_of
 from omegaconf import OmegaConf
 
+from deepvis import networks
 from deepvis.ascent import gradient_ascent, objectives
 from deepvis.ascent import program as graphs
 from deepvis.ascent.specs import ImageSpec
-from deepvis.core import names
-from deepvis.networks import vgg, weights
 from deepvis.sweeps import jobs
 
 pytestmark = pytest.mark.slow
 
-BLOCKS = [[64, 64], [128, 128], [256, 256, 256], [512, 512, 512], [512, 512, 512]]
 MEAN = np.array([123.68, 116.779, 103.939])
 
 
@@ -30,8 +28,8 @@ def job_of(folder, layer: str, size: int, *overrides: str) -> jobs.Job:
 
 
 @functools.cache
-def network(layer: str) -> vgg.Model:
-    return vgg.vgg(OmegaConf.to_container(config_of().model), [layer], 128, "float32")
+def network(layer: str) -> networks.Activations:
+    return networks.network(OmegaConf.to_container(config_of().model)).build([layer], 128, "float32")
 
 
 def images_on_the_way(job: jobs.Job) -> list[np.ndarray]:
@@ -92,7 +90,7 @@ def test_each_step_of_an_ascent_equals_the_oracle(reg, tmp_path):
 def test_activations_equal_those_of_keras_applications():
     """Independent of models.py: channel order, the mean's place, padding, pooling, the cut."""
     keras = tf.keras.applications.VGG16(weights=None, include_top=False, input_shape=(96, 96, 3))
-    loaded = weights.load("vgg16", names.shapes(BLOCKS, "block5_conv3")).layers
+    loaded = networks.network(OmegaConf.to_container(config_of().model)).read("block5_conv3").layers
     for layer, (kernel, bias) in loaded.items():
         keras.get_layer(layer).set_weights([kernel, bias])
     pixels = np.random.default_rng(0).uniform(0, 255, (1, 96, 96, 3)).astype(np.float32)

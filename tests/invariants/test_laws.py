@@ -18,9 +18,8 @@ from hydra.utils import get_method
 from omegaconf import OmegaConf
 from PIL import Image
 
+from deepvis import networks
 from deepvis.ascent import gradient_ascent, objectives, ops, optimizers, regularizers, specs
-from deepvis.core import names
-from deepvis.networks import vgg, weights
 
 MEAN = (123.68, 116.779, 103.939)
 
@@ -577,18 +576,19 @@ def test_a_picture_is_turned_as_its_camera_says(tmp_path):
 BLOCKS = [[8], [12, 16]]
 LAYER = "block2_conv2"
 TINY = {
+    "_target_": "deepvis.networks.vgg.Vgg",
     "name": "tiny",
     "blocks": BLOCKS,
-    "mean": MEAN,
+    "mean": list(MEAN),
     "weights": {"_target_": "deepvis.networks.weights.seeded"},
 }
 FILTERS = np.array([0, 5, 9, 15, 2], np.int32)
 
 
 @functools.cache
-def tiny() -> vgg.Model:
+def tiny() -> networks.Activations:
     with tf.init_scope():  # whichever test, and whichever trace, asks first
-        return vgg.vgg(TINY, [LAYER], 16, "float32")
+        return networks.network(TINY).build([LAYER], 16, "float32")
 
 
 def parts(
@@ -834,9 +834,7 @@ def test_a_record_shows_what_a_step_saw_before_it_moved():
     for t in (0, 6, 12):
         at, _ = climb(decaying(), starts(2), hyper_of(2), t)
         for i in range(2):
-            pre, post = reference.forward(
-                at.theta[i], weights.seeded(names.shapes(BLOCKS, LAYER)).layers, LAYER
-            )
+            pre, post = reference.forward(at.theta[i], networks.network(TINY).read(LAYER).layers, LAYER)
             close(record["score"][t, i], np.array(reference.score(pre, FILTERS[i])))
             close(record["activation"][t, i], np.array(reference.score(post, FILTERS[i])))
             close(record["image_rms"][t, i], np.sqrt(np.mean(at.theta[i].astype(float) ** 2)))

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import digits
-from helpers.configs import config_of
+from helpers.configs import plain_of
 
 from deepvis import networks
 from deepvis.ascent import validation
+from deepvis.config import schema
 from deepvis.core.errors import ConfigError, WeightsError
-from deepvis.networks import keras_models, keras_network, vgg
+from deepvis.networks import keras_activations, keras_models, keras_network, preprocessing
+from deepvis.networks.base import Layer
 from deepvis.sweeps import jobs
 
 of = keras.layers
@@ -22,6 +24,10 @@ SAME = {"mean": 0, "scale": 1}
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     return digits.make_digits(tmp_path_factory.mktemp("digits"))
+
+
+def mobile_net(weights=None):
+    return keras_models.application("MobileNet", weights, "auto", None)
 
 
 def centred(pixels, how):
@@ -43,7 +49,7 @@ def close(ours, wanted):
 
 def seen_in(model, name, pixels, precision="float32"):
     """A layer's activation for inputs as they are."""
-    network = keras_network.of(model, SAME, [name], pixels.shape[1], precision)
+    network = keras_activations.built(model, SAME, [name], pixels.shape[1], precision)
     return network.activations(tf.constant(pixels - np.float32(127.5)), [name])[name]
 
 
@@ -52,10 +58,10 @@ def seen_in(model, name, pixels, precision="float32"):
 
 def test_activations_of_a_trained_network_are_keras_own(trained):
     _, model = trained
-    how = networks.read(digits.PREPROCESS, 1)
+    how = preprocessing.read(digits.PREPROCESS, 1)
     pixels = digits.pictures()[0][:7]
     layers = ["stem", "stem_bn", "a", "a_relu", "b", "add", "out", "down", "top", "logits"]
-    ours = keras_network.of(model, how, layers, 8, "float32").activations(centred(pixels, how), layers)
+    ours = keras_activations.built(model, how, layers, 8, "float32").activations(centred(pixels, how), layers)
     assert list(ours) == layers
     seen = dict(zip(layers, theirs(model, (pixels - 80) / 95, *layers), strict=True))
     behind = {"a": "a_relu", "add": "out"}  # what each is before the nonlinearity that alone reads it
@@ -75,9 +81,9 @@ def test_activations_of_a_trained_network_are_keras_own(trained):
 
 def test_the_pre_activation_of_a_softmax_is_the_logit(trained):
     _, model = trained
-    how = networks.read(digits.PREPROCESS, 1)
+    how = preprocessing.read(digits.PREPROCESS, 1)
     pixels, target = digits.pictures()
-    network = keras_network.of(model, how, ["logits"], 8, "float32")
+    network = keras_activations.built(model, how, ["logits"], 8, "float32")
     pre, post = network.activations(centred(pixels[:300], how), ["logits"])["logits"]
     kernel, bias = model.get_layer("logits").get_weights()
     flat = theirs(model, (pixels[:300] - 80) / 95, "flat", "top")[0]
@@ -91,7 +97,7 @@ def test_a_network_is_cut_and_never_computes_what_lies_above():
     x = of.Conv2D(4, 3, name="low")(image)
     x = of.Flatten()(of.Conv2D(4, 3, strides=8, name="high")(x))
     model = keras.Model(image, of.Dense(2)(x))
-    network = keras_network.of(model, SAME, ["low"], 3, "float32")
+    network = keras_activations.built(model, SAME, ["low"], 3, "float32")
     assert network.activations(tf.zeros([1, 3, 3, 1]), ["low"])["low"].pre.shape == (1, 1, 1, 4)
 
 
@@ -99,7 +105,7 @@ def test_any_size_takes_the_same_weights():
     model = keras.Sequential([keras.Input((16, 16, 3)), of.Conv2D(5, 3, activation="tanh", name="c")])
     pixels = np.random.default_rng(0).normal(size=(2, 23, 23, 3)).astype(np.float32)
     kernel, bias = model.get_layer("c").get_weights()
-    seen = keras_network.of(model, SAME, ["c"], 23, "float32").activations(
+    seen = keras_activations.built(model, SAME, ["c"], 23, "float32").activations(
         tf.constant(pixels - 127.5), ["c"]
     )["c"]
     wanted = tf.nn.conv2d(pixels, kernel, 1, "VALID") + bias
@@ -116,15 +122,17 @@ def test_nested_models_shared_layers_and_operations_are_followed():
     x = keras.ops.relu(shared(x) + shared(2 * x))
     head = keras.Sequential([of.GlobalAveragePooling2D(name="gap"), of.Dense(3, name="d")], name="head")
     model = keras.Model(image, head(x))
-    assert {"inner/c", "shared", "head/gap", "head/d"} <= keras_network.table(model).keys()
+    assert {"inner/c", "shared", "head/gap", "head/d"} <= keras_activations.table(model).keys()
     pixels = np.random.default_rng(1).uniform(0, 255, (2, 9, 9, 3)).astype(np.float32)
     names = ["inner/c", "shared", "head/d"]
-    ours = keras_network.of(model, SAME, names, 9, "float32").activations(tf.constant(pixels - 127.5), names)
+    ours = keras_activations.built(model, SAME, names, 9, "float32").activations(
+        tf.constant(pixels - 127.5), names
+    )
     close(ours["head/d"].pre, model(pixels))
     close(ours["inner/c"].post, inner(pixels))
     close(ours["shared"].pre, shared(inner(pixels)))  # where it is called first
-    (relu,) = [n for n, layer in keras_network.table(model).items() if layer.kind == "relu"]
-    both = keras_network.of(model, SAME, [relu], 9, "float32").activations(
+    (relu,) = [n for n, layer in keras_activations.table(model).items() if layer.kind == "relu"]
+    both = keras_activations.built(model, SAME, [relu], 9, "float32").activations(
         tf.constant(pixels - 127.5), [relu]
     )[relu]
     close(both.pre, shared(inner(pixels)) + shared(2 * inner(pixels)))
@@ -138,7 +146,7 @@ def test_dropout_is_off_and_batch_norm_uses_what_it_has_learnt():
         [np.array([2.0, 3]), np.array([1.0, 0]), np.array([5.0, 0]), np.array([4.0, 1])]
     )
     pixels = np.random.default_rng(2).normal(size=(3, 4, 4, 2)).astype(np.float32)
-    seen = keras_network.of(model, SAME, ["bn"], 4, "float32").activations(
+    seen = keras_activations.built(model, SAME, ["bn"], 4, "float32").activations(
         tf.constant(pixels - 127.5), ["bn"]
     )["bn"]
     wanted = np.array([2.0, 3]) * (pixels - [5, 0]) / np.sqrt(np.array([4.0, 1]) + 1e-3) + [1, 0]
@@ -147,10 +155,10 @@ def test_dropout_is_off_and_batch_norm_uses_what_it_has_learnt():
 
 def test_bfloat16_comes_near_and_comes_out_as_float32(trained):
     _, model = trained
-    how = networks.read(digits.PREPROCESS, 1)
+    how = preprocessing.read(digits.PREPROCESS, 1)
     image = centred(digits.pictures()[0][:5], how)
     exact, rough = (
-        keras_network.of(model, how, ["logits"], 8, p).activations(image, ["logits"])["logits"].pre
+        keras_activations.built(model, how, ["logits"], 8, p).activations(image, ["logits"])["logits"].pre
         for p in ("float32", "bfloat16")
     )
     assert rough.dtype == tf.float32
@@ -162,7 +170,7 @@ def test_pixels_are_scaled_before_they_are_rounded():
     """A Rescaling inside the network stays exact: bfloat16 has no 129.25."""
     image = keras.Input((2, 2, 1))
     model = keras.Model(image, of.Rescaling(1.0, offset=-129.0, name="r")(image))
-    seen = keras_network.of(model, SAME, ["r"], 2, "bfloat16").activations(
+    seen = keras_activations.built(model, SAME, ["r"], 2, "bfloat16").activations(
         tf.fill([1, 2, 2, 1], 1.75), ["r"]
     )["r"]
     assert float(seen.pre[0, 0, 0, 0]) == 0.25
@@ -180,10 +188,10 @@ def test_a_model_in_hand_and_the_callers_keras_are_left_as_they_were(trained):
     random.seed(5)
     try:
         wanted = random.Random(5).random()
-        network = keras_network.of(model, digits.PREPROCESS, ["stem", "logits"], 8, "bfloat16")
+        network = keras_activations.built(model, digits.PREPROCESS, ["stem", "logits"], 8, "bfloat16")
         network.activations(tf.zeros([2, 8, 8, 1]), ["stem"])
-        keras_models._made.cache_clear()
-        keras_models.layers({"name": "MobileNet"})
+        keras_network._model.cache_clear()
+        mobile_net().layers()
         assert keras.config.dtype_policy().name == "mixed_float16" and random.random() == wanted
     finally:
         keras.config.set_dtype_policy("float32")
@@ -196,12 +204,12 @@ def test_a_model_in_hand_and_the_callers_keras_are_left_as_they_were(trained):
 def test_random_weights_repeat_and_so_do_names():
     digests, names = set(), set()
     for _ in range(2):
-        keras_models._made.cache_clear()
-        keras_models._weighted.cache_clear()
-        keras_models._known.cache_clear()
-        read = keras_models.weighted({"name": "MobileNet", "weights": None})
-        digests.add((read.digest, read.source))
-        names.add(frozenset(keras_models.names({"name": "MobileNet"})))
+        keras_network._model.cache_clear()
+        keras_network._loaded.cache_clear()
+        keras_network._summary.cache_clear()
+        read = keras_network.loaded(mobile_net().source)
+        digests.add(read.digest)
+        names.add(keras_network.summary(mobile_net().source).names)
         of.Conv2D(1, 1)  # counts on, as a user's own layers do
         random.random()
     assert len(digests) == len(names) == 1
@@ -238,7 +246,7 @@ def test_sides_and_smallest_images_are_those_of_keras_static_shapes(model):
 
     network = keras_graph.flat(model)
     for call in network.calls:
-        smallest = keras_network.table(model)[call.name].smallest
+        smallest = keras_activations.table(model)[call.name].smallest
         for size in range(1, 40):
             at, whole = {0: (1, size, size, 2)}, True
             try:
@@ -270,9 +278,9 @@ def test_receptive_fields_are_as_wide_as_gradients_reach():
     model = keras.Model(image, of.UpSampling2D(2, name="near")(x))
     for layer in model.layers:
         layer.set_weights([np.ones_like(w) for w in layer.get_weights()])
-    known = keras_network.table(model)
+    known = keras_activations.table(model)
     assert list(known) == ["a", "b", "short", "sum", "pool", "wide", "up", "near"]
-    network = keras_network.of(model, SAME, list(known), 96, "float32")
+    network = keras_activations.built(model, SAME, list(known), 96, "float32")
     for name, layer in known.items():
         reached = []
         for place in (20, 21, 22, 23):  # an upsampled unit's neighbours may see less
@@ -287,13 +295,13 @@ def test_receptive_fields_are_as_wide_as_gradients_reach():
 
 
 def test_what_lies_behind_a_flattening_takes_one_size(trained):
-    known = keras_network.table(trained[1])
+    known = keras_activations.table(trained[1])
     assert (known["top"].exactly, known["top"].smallest) == (None, 6)
     assert (known["logits"].exactly, known["logits"].smallest, known["logits"].field) == (8, 8, None)
     pooled = keras.Sequential(
         [keras.Input((8, 8, 1)), of.Conv2D(4, 3), of.GlobalMaxPooling2D(), of.Dense(3, name="d")]
     )
-    assert keras_network.table(pooled)["d"][3:] == (None, None, 3, None)
+    assert keras_activations.table(pooled)["d"] == Layer("d", "dense", 3, None, None, 3, None)
 
 
 # --- configs ------------------------------------------------------------------------------------------------
@@ -301,21 +309,23 @@ def test_what_lies_behind_a_flattening_takes_one_size(trained):
 
 def of_file(path, *overrides):
     typed = ("model=file", f"model.path={path}", "layer=named", "precision=float32", *overrides)
-    return config_of(*typed)
+    return plain_of(*typed)
 
 
 def test_a_file_becomes_a_job_and_a_network(trained, tmp_path):
     path, model = trained
     preprocess = "model.preprocess={mean: 80, scale: 95}"
     cfg = of_file(path, "layer.name=logits", "layer.filters=all", "size=8", preprocess)
-    validation.check(cfg)
-    job = jobs.make(cfg, [], tmp_path)
+    checked = schema.resolve(cfg)
+    validation.check(checked)
+    job = jobs.make(checked, [], tmp_path)
     assert (job.cfg.model.name, list(job.cfg.model.mean), job.filters) == ("digits", [80.0], tuple(range(10)))
     assert jobs.make(job.cfg, [], tmp_path).key == job.key  # resolved once is resolved
-    plain = {key: job.cfg.model[key] for key in job.cfg.model} | {"preprocess": digits.PREPROCESS}
-    network = vgg.file(plain, ["logits"], 8, "float32")
+    plain = schema.plain(job.cfg.model) | {"preprocess": digits.PREPROCESS}
+    known = networks.network(plain)
+    network = known.build(["logits"], 8, "float32")
     assert network.mean == (80.0,) and network.tags["weights.source"] == "path"
-    assert network.tags["weights.digest"] == networks.digest(plain, "logits") == keras_network.digest(model)
+    assert network.tags["weights.digest"] == known.digest("logits") == keras_activations.digest(model)
     pixels = digits.pictures()[0][:5]
     seen = network.activations(tf.constant(pixels - 80), ["logits"])["logits"].post
     np.testing.assert_allclose(seen[:, 0, 0], model((pixels - 80) / 95), atol=1e-5)
@@ -326,7 +336,7 @@ def test_a_file_becomes_a_job_and_a_network(trained, tmp_path):
     [
         (["layer.name=logits", "size=8", "layer.filters=10"], "logits has 10 units"),
         (["layer.name=logits", "size=16"], "size=16: .*8 px and no other; set size=8"),
-        (["layer.name=top", "size=5"], "too small for top, .*wanted 6 px"),
+        (["layer.name=top", "size=5"], "too small for top, .*expected 6 px"),
         (["layer.name=tpo", "size=8"], "has no such layer; did you mean top"),
         (["layer.name=block5_conv1", "size=8"], "choose one with layer.name"),
         (["layer.name=top", "size=8", "model.preprocess=torch"], "3 channels, this network has 1"),
@@ -338,7 +348,7 @@ def test_a_file_becomes_a_job_and_a_network(trained, tmp_path):
 def test_mistakes_with_a_file_are_named_in_one_line(trained, overrides, says):
     cfg = of_file(trained[0], "layer.filters=0", *overrides)
     with pytest.raises(ConfigError, match=says) as error:
-        validation.check(cfg)
+        validation.check(schema.resolve(cfg))
     assert "\n" not in str(error.value)
 
 
@@ -350,17 +360,17 @@ def test_a_file_with_code_is_loaded_only_if_it_is_allowed(suffix, tmp_path, trai
     model.save(path)
     cfg = of_file(path, "layer.name=twice", "layer.filters=0", "size=4")
     with pytest.raises(ConfigError, match=r"model\.allow_code=true") as error:
-        validation.check(cfg)
+        validation.check(schema.resolve(cfg))
     assert "\n" not in str(error.value)
     keras.config.enable_unsafe_deserialization()  # what the caller allows himself is not allowed here
     try:
         with pytest.raises(ConfigError, match=r"model\.allow_code=true"):
-            keras_models.layers({"path": path, "allow_code": False})
+            keras_models.saved_file(None, path, False, "none", None).layers()
     finally:
         keras.src.backend.common.global_state.set_global_attribute("safe_mode_saving", None)
-    plain = {"path": str(path), "allow_code": True, "preprocess": "none", "mean": None}
+    allowed = keras_models.saved_file(None, path, True, "none", None)
     pixels = np.random.default_rng(0).uniform(0, 255, (1, 4, 4, 3)).astype(np.float32)
-    seen = vgg.file(plain, ["twice"], 4, "float32").activations(tf.constant(pixels - 127.5), ["twice"])
+    seen = allowed.build(["twice"], 4, "float32").activations(tf.constant(pixels - 127.5), ["twice"])
     close(seen["twice"].pre, 2 * model.get_layer("c")(pixels))
 
 
@@ -371,7 +381,7 @@ def test_files_that_are_no_model_are_refused_in_one_line(tmp_path):
     for name, says in (("text.keras", "not a model"), ("text.h5", "not a model"), ("text.txt", "not a model"),
                        ("none.keras", "no such file"), ("", "no such file")):  # fmt: skip
         with pytest.raises(ConfigError, match=says) as error:
-            validation.check(of_file(tmp_path / name, "layer.name=x", "layer.filters=0"))
+            validation.check(schema.resolve(of_file(tmp_path / name, "layer.name=x", "layer.filters=0")))
         assert "\n" not in str(error.value) and str(error.value).startswith("model.path=")
 
 
@@ -384,11 +394,11 @@ def test_models_without_a_graph_or_with_two_images_are_refused():
     for model, says in (
         (Code(), "only code"),
         (keras.Sequential([of.Conv2D(1, 1)]), "not built yet"),
-        (keras.Model([one, keras.Input((4, 4, 3), name="two")], of.Conv2D(1, 1)(one)), "wanted one image"),
-        (keras.Sequential([keras.Input((3,)), of.Dense(1)]), "wanted one image"),
+        (keras.Model([one, keras.Input((4, 4, 3), name="two")], of.Conv2D(1, 1)(one)), "expected one image"),
+        (keras.Sequential([keras.Input((3,)), of.Dense(1)]), "expected one image"),
     ):
         with pytest.raises(ConfigError, match=says):
-            keras_network.table(model)
+            keras_activations.table(model)
 
 
 def test_a_layer_without_channels_is_named_as_such(tmp_path):
@@ -396,19 +406,21 @@ def test_a_layer_without_channels_is_named_as_such(tmp_path):
     model = keras.Model(image, of.Dense(2)(of.Flatten()(of.Reshape((16, 3), name="rows")(image))))
     model.save(tmp_path / "rows.keras")
     with pytest.raises(ConfigError, match="rows: a layer without channels"):
-        validation.check(of_file(tmp_path / "rows.keras", "layer.name=rows", "layer.filters=0", "size=4"))
+        cfg = of_file(tmp_path / "rows.keras", "layer.name=rows", "layer.filters=0", "size=4")
+        validation.check(schema.resolve(cfg))
 
 
 def test_weights_of_an_application_come_from_a_file_or_are_refused(tmp_path):
-    model = keras_models.weighted({"name": "MobileNet", "weights": None}).model
+    model = keras_network.loaded(mobile_net().source).model
     own = keras.models.clone_model(model)
     own.set_weights([np.full_like(w, k) for k, w in enumerate(model.get_weights())])
     own.save_weights(tmp_path / "w.weights.h5")
-    read = keras_models.weighted({"name": "MobileNet", "weights": str(tmp_path / "w.weights.h5")})
-    assert (read.digest, read.source, read.verified) == (keras_network.digest(own), "path", False)
-    assert read.digest != keras_network.digest(model)
+    source = mobile_net(str(tmp_path / "w.weights.h5")).source
+    read = keras_network.loaded(source)
+    assert (read.digest, *source.origin) == (keras_activations.digest(own), "path", False)
+    assert read.digest != keras_activations.digest(model)
     with pytest.raises(WeightsError, match=r"no weights of MobileNetV2: .*whole network") as error:
-        keras_models.weighted({"name": "MobileNetV2", "weights": str(tmp_path / "w.weights.h5")})
+        keras_models.Application("MobileNetV2", str(tmp_path / "w.weights.h5")).model()
     assert "\n" not in str(error.value)
 
 
@@ -417,9 +429,9 @@ def test_weights_of_an_application_come_from_a_file_or_are_refused(tmp_path):
                         pytest.param("ResNet50", "conv3_block1_out", marks=pytest.mark.slow)]
 )  # fmt: skip
 def test_applications_give_keras_own_activations(name, layer):
-    plain = {"name": name, "weights": None, "preprocess": "auto", "mean": None}
-    network = vgg.application(plain, [layer], 64, "float32")
-    model = keras_models.weighted(plain).model
+    known = keras_models.application(name, None, "auto", None)
+    network = known.build([layer], 64, "float32")
+    model = keras_network.loaded(known.source).model
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
     sub = keras.Model(model.inputs, model.get_layer(layer).output)
     free = keras.models.clone_model(sub, input_tensors=[keras.Input((64, 64, 3))])

@@ -6,17 +6,18 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.configs import config_of, plain_of
-from omegaconf import OmegaConf
+from helpers.configs import plain_of
 
 from deepvis import networks
 from deepvis.ascent import validation
-from deepvis.core import names
+from deepvis.config import schema
 from deepvis.core.errors import ConfigError
-from deepvis.networks import keras_models, keras_network, vgg
+from deepvis.networks import keras_activations, keras_models, keras_network, preprocessing
+from deepvis.networks.vgg import Vgg
 
-VGG = {"name": "v", "blocks": [[3, 4], [5], [6, 7]], "mean": [0, 0, 0],
-       "weights": {"_target_": "deepvis.networks.weights.seeded"}}  # fmt: skip
+SEEDED = {"_target_": "deepvis.networks.weights.seeded"}
+VGG = Vgg("v", [[3, 4], [5], [6, 7]], [0, 0, 0], SEEDED)
+CHANNELS = {"block1_conv1": 3, "block1_conv2": 4, "block2_conv1": 5, "block3_conv1": 6, "block3_conv2": 7}
 
 
 def seen_by_one_unit(maps_of, size):
@@ -30,11 +31,11 @@ def seen_by_one_unit(maps_of, size):
     return [int(np.ptp(np.flatnonzero(reached.any(axis=axis)))) + 1 for axis in (1, 0)]
 
 
-@pytest.mark.parametrize("name", names.layers(VGG["blocks"]))
+@pytest.mark.parametrize("name", CHANNELS)
 def test_stride_field_and_smallest_image_of_a_vgg_are_those_of_its_maps(name):
-    layer = networks.layers(VGG)[name]
-    assert (layer.kind, layer.channels, layer.exactly) == ("conv", names.layers(VGG["blocks"])[name], None)
-    network = vgg.vgg(VGG, [name], 64, "float32")
+    layer = VGG.layer(name)
+    assert (layer.kind, layer.channels, layer.exactly) == ("conv", CHANNELS[name], None)
+    network = VGG.build([name], 64, "float32")
 
     def maps(image):
         return network.activations(image, [name])[name].pre
@@ -44,18 +45,24 @@ def test_stride_field_and_smallest_image_of_a_vgg_are_those_of_its_maps(name):
     assert seen_by_one_unit(maps, 64) == [layer.field] * 2
 
 
-def test_config_and_networks_agree_on_the_layers_of_a_vgg():
-    assert {k: v.channels for k, v in networks.layers(VGG).items()} == names.layers(VGG["blocks"])
+def test_the_layers_of_a_vgg_are_those_of_its_blocks():
+    assert {name: layer.channels for name, layer in VGG.layers().items()} == CHANNELS
+    assert list(VGG.layers()) == list(CHANNELS)
+    assert VGG.kernel_shapes("block2_conv1") == {
+        "block1_conv1": (3, 3, 3, 3),
+        "block1_conv2": (3, 3, 3, 4),
+        "block2_conv1": (3, 3, 4, 5),
+    }
 
 
 @pytest.mark.parametrize("blocks", [[], [[]], [[8], []], [[0]], ["a"], [[1.5]]], ids=str)
 def test_blocks_that_are_no_network_are_refused(blocks):
     with pytest.raises(ConfigError, match=r"model\.blocks="):
-        networks.layers({"blocks": blocks})
+        Vgg("v", blocks, [0, 0, 0], SEEDED).layers()
 
 
-def test_a_vggs_config_is_settled_already():
-    plain = OmegaConf.to_container(config_of().model)
+def test_a_vggs_config_is_resolved_already():
+    plain = plain_of()["model"]
     assert networks.resolved(plain) == plain
 
 
@@ -72,9 +79,9 @@ def test_a_vggs_config_is_settled_already():
     ids=str,
 )
 def test_a_pixel_becomes_the_input_that_its_words_say(said, channels, pixel, input_):
-    how = networks.read(said, channels)
+    how = preprocessing.read(said, channels)
     image = tf.constant(np.array(pixel) - np.array(how.centre), tf.float32)[None, None, None]
-    np.testing.assert_allclose(keras_network.prepared(image, how)[0, 0, 0], input_, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(keras_activations.prepared(image, how)[0, 0, 0], input_, rtol=1e-5, atol=1e-5)
     assert all(
         centre == (mean if mean > 0 else 127.5) for centre, mean in zip(how.centre, how.mean, strict=True)
     )
@@ -88,13 +95,13 @@ def test_a_pixel_becomes_the_input_that_its_words_say(said, channels, pixel, inp
 )  # fmt: skip
 def test_a_preprocessing_that_means_nothing_is_refused(said):
     with pytest.raises(ConfigError, match=r"model\.preprocess"):
-        networks.read(said, 3)
+        preprocessing.read(said, 3)
 
 
 def test_words_for_three_channels_are_refused_for_one():
     for said in ("caffe", "torch"):
         with pytest.raises(ConfigError, match="3 channels, this network has 1"):
-            networks.read(said, 1)
+            preprocessing.read(said, 1)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +116,7 @@ def test_what_probing_finds_is_what_keras_does(name):
     )
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 3, 4, 3)).astype(np.float32)
     how = keras_models.inferred(name)
-    ours = keras_network.prepared(tf.constant(pixels - np.float32(how.centre)), how)
+    ours = keras_activations.prepared(tf.constant(pixels - np.float32(how.centre)), how)
     np.testing.assert_allclose(ours, home.preprocess_input(pixels.copy()), rtol=1e-4, atol=1e-4)
 
 
@@ -120,7 +127,7 @@ def test_probing_agrees_with_the_words():
         ("ResNet50V2", "tf"),
         ("EfficientNetB0", "none"),
     ):
-        found, wanted = keras_models.inferred(name), networks.read(word, 3)
+        found, wanted = keras_models.inferred(name), preprocessing.read(word, 3)
         assert found.order == wanted.order
         np.testing.assert_allclose(found.mean, wanted.mean, atol=1e-5)
         np.testing.assert_allclose(found.scale, wanted.scale, rtol=1e-5)
@@ -138,7 +145,7 @@ def test_every_network_of_keras_applications_is_found_by_its_name():
 
 def refused(*overrides):
     with pytest.raises(ConfigError) as error:
-        validation.check(plain_of(*overrides))
+        validation.check(schema.resolve(plain_of(*overrides)))
     text = str(error.value)
     assert "\n" not in text and len(text) < 700
     return text
@@ -164,7 +171,7 @@ def test_mistakes_with_an_application_are_named_in_one_line():
         *MOBILE, "layer=named", "layer.name=conv1", "model.preprocess=rgb"
     )
     with pytest.raises(ConfigError, match=r"model\.weights=/no/such\.h5: no such file"):
-        keras_models.weighted({"name": "MobileNet", "weights": "/no/such.h5"})
+        keras_network.loaded(keras_models.Application("MobileNet", "/no/such.h5"))
 
 
 def listed(*typed):
@@ -183,3 +190,27 @@ def test_the_listing_says_what_the_table_says():
     wrong = listed("model=keras")
     assert wrong.returncode == 1 and wrong.stderr.count("\n") == 1
     assert "model.name is not given" in wrong.stderr
+
+
+def test_a_target_that_is_no_network_is_refused_in_one_line():
+    for target in ("deepvis.networks.vgg.vgg", "no_such_package.network", "2.5"):
+        with pytest.raises(ConfigError, match=r"^model\._target_=.*expected the path of a class") as error:
+            networks.network({"_target_": target})
+        assert "\n" not in str(error.value)
+
+
+def test_mistakes_with_a_vgg_import_neither_keras_nor_tensorflow():
+    code = (
+        "import sys\nfrom deepvis import networks\nfrom deepvis.core.errors import ConfigError\n"
+        f"model = {{'_target_': 'deepvis.networks.vgg.Vgg', 'name': 'v', 'blocks': [[3], [4]], "
+        f"'mean': [0, 0, 0], 'weights': {SEEDED!r}}}\n"
+        "network = networks.network(model)\n"
+        "assert networks.resolved(model)['mean'] == [0, 0, 0] and network.map_size('block2_conv1', 9) == 4\n"
+        "network.digest('block2_conv1')\n"
+        "bad = networks.network(model | {'mean': [1, 2], 'blocks': [[0]]})\n"
+        "for wrong in (lambda: network.layer('block9'), lambda: bad.centre, lambda: bad.layers()):\n"
+        "    try: wrong()\n    except ConfigError: continue\n    sys.exit('not refused')\n"
+        "assert not {'keras', 'tensorflow'} & sys.modules.keys()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

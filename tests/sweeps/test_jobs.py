@@ -13,9 +13,9 @@ from helpers.configs import plain_of
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf, open_dict
 
+from deepvis import networks
 from deepvis.ascent import specs
 from deepvis.config import schema
-from deepvis.core import names
 from deepvis.core.names import CONF
 from deepvis.sweeps import jobs
 
@@ -272,7 +272,8 @@ def test_a_skeleton_is_text_that_the_harness_can_read_back():
     (pack,) = jobs.job_groups([made("reg.decay=0.8", "seed=5")])
     shape = json.loads(pack.static_config)
     assert shape["layer"] == "block2_conv1" and shape["size"] == 16
-    assert names.layers(shape["model"]["blocks"]) == {
+    layers = networks.network(shape["model"]).layers()
+    assert {name: layer.channels for name, layer in layers.items()} == {
         "block1_conv1": 8,
         "block2_conv1": 12,
         "block2_conv2": 16,

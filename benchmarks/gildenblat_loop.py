@@ -1,10 +1,10 @@
-"""The seed's loop, as a program of its own: the demo's four jobs, without tracking.
+"""Gildenblat's loop (2016), as a program of its own: the demo's four jobs, without tracking.
 
-    python seed_loop.py FOLDER LAYER SIZE FILTERS STEPS
+    python gildenblat_loop.py FOLDER LAYER SIZE FILTERS STEPS
 
 One filter at a time, one TensorFlow call a step, the step rule and the regularizers on the host in NumPy and
 SciPy, float32, one PNG a filter: https://jacobgil.github.io/deeplearning/filter-visualizations. In one thing
-it is kinder than the post's own code, which builds a function for each filter: one serves them all.
+it is kinder than the published code, which builds a function for each filter: one serves them all.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from scipy import ndimage
 DECAYS, BLURS = (0.8, 0.9), (3, 5)  # as in `make demo`
 
 
-def climb(call, index: int, size: int, steps: int, decay: float, blur: int) -> np.ndarray:
+def optimize(call, index: int, size: int, steps: int, decay: float, blur: int) -> np.ndarray:
     """One filter's image after so many steps, centred pixels."""
     image = np.random.default_rng(index).uniform(0, 20, (size, size, 3)).astype(np.float32)
     for _ in range(steps):
@@ -49,7 +49,7 @@ def main(folder: str, layer: str, size: str, filters: str, steps: str) -> None:
         place = Path(folder) / f"decay={decay} blur={blur}"
         place.mkdir(parents=True)
         for index in range(int(filters)):
-            picture(climb(call, index, int(size), int(steps), decay, blur)).save(place / f"{index:03}.png")
+            picture(optimize(call, index, int(size), int(steps), decay, blur)).save(place / f"{index:03}.png")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,3 @@
+"""The version of deepvis: part of what identifies a job."""
+
+__version__ = "0.5.0"

@@ -1,0 +1,56 @@
+"""The model group of a config -> its `Network`. The one place where a module that needs Keras is imported."""
+
+import pkgutil
+from collections.abc import Mapping
+from typing import Any
+
+from deepvis.core.errors import ConfigError
+from deepvis.networks.base import Network
+
+
+def network(model: Mapping[str, Any]) -> Network:
+    """The network that a config describes; nothing of it is read yet.
+
+    Args:
+      model: the group, plain: ``_target_`` is the path of a class or function that returns a `Network`, the
+        rest are its arguments.
+
+    Raises:
+      ConfigError: there is no such class or function.
+    """
+    options = {key: value for key, value in model.items() if key != "_target_"}
+    try:
+        make = pkgutil.resolve_name(model["_target_"])
+    except (ImportError, AttributeError, ValueError) as err:
+        raise ConfigError(
+            f"model._target_={model['_target_']}: got {err}, expected the path of a class or function that "
+            "returns a network, such as deepvis.networks.vgg.Vgg"
+        ) from err
+    return make(**options)
+
+
+def resolved(model: Mapping[str, Any]) -> dict[str, Any]:
+    """The same config with what follows from it: its name, and the grey levels that 0 stands for.
+
+    Args:
+      model: see `network`.
+
+    Raises:
+      ConfigError: ``preprocess`` or ``mean`` say nothing that this network could take.
+    """
+    known = network(model)
+    return dict(model) | {"name": known.name, "mean": list(known.centre)}
+
+
+def hold(model: Any, preprocess: Any) -> dict[str, Any]:
+    """The config of a Keras model in hand; see `keras_models.hold`."""
+    from deepvis.networks import keras_models
+
+    return keras_models.hold(model, preprocess)
+
+
+def applications() -> list[str]:
+    """Names of the networks of keras.applications."""
+    from deepvis.networks import keras_models
+
+    return list(keras_models.applications())
