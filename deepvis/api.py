@@ -8,7 +8,8 @@ seen.gallery()
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -23,6 +24,10 @@ from deepvis.core import images
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF, nearest
 from deepvis.metrics import convergence
+from deepvis.networks import Layer
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -142,3 +147,79 @@ def _visualization(cfg: Config, filters: Sequence[int]) -> Visualization:
         filters, np.stack(pictures), found.final, found.best, found.history, convergence.ends(found.history),
         schema.plain(cfg),
     )  # fmt: skip
+
+
+def layers(model: Any, preprocess: Any = "auto") -> list[Layer]:
+    """The layers of a network that can be visualized, from the image upwards.
+
+    Args:
+      model: as `visualize` takes it.
+      preprocess: likewise.
+
+    Returns:
+      Name, kind, channels, stride, receptive field and the smallest image of each, in px.
+
+    Raises:
+      ConfigError: there is no such network, or it has no graph.
+
+    Example:
+      >>> [each.name for each in layers("tiny")]
+      ['block1_conv1', 'block2_conv1', 'block2_conv2']
+    """
+    held, choice = _network(model, preprocess)
+    group = held or groups.composed(choice, {})["model"]
+    return list(networks.network(group).layers().values())
+
+
+def results(
+    sweep: str = "latest", folder: str | Path = "outputs", uri: str | None = None, experiment: str = "deepvis"
+) -> "pd.DataFrame":
+    """What the jobs of a sweep came to, a row a job and filter; see `deepvis.sweeps.tables.results`."""
+    from deepvis.sweeps import tables
+
+    return tables.results(sweep, folder, uri, experiment)
+
+
+def compare(*sweeps: str, folder: str | Path = "outputs") -> "pd.DataFrame":
+    """All that is tested between the settings of some sweeps: what the report's tables have.
+
+    Args:
+      sweeps: ids, or ``latest``.
+      folder: where sweeps are.
+
+    Returns:
+      A row a test: kind, measure, comparison, n, median, low, high, up, moved, p, p_holm, floor.
+
+    Raises:
+      ConfigError: no such sweep, or no job of it is finished.
+    """
+    import pandas as pd
+
+    from deepvis.report import comparison, effects, page_text
+    from deepvis.results import manifest, result_folder
+
+    found = [
+        (place.name, path, result_folder.read(path))
+        for place in (manifest.locate(sweep, Path(folder), "sweep") for sweep in sweeps or ("latest",))
+        for path in result_folder.finished(place)
+    ]
+    if not found:
+        raise ConfigError(f"sweep={', '.join(sweeps) or 'latest'}: no job of it is finished")
+    return pd.DataFrame([page_text.row(each) for each in effects.tested(comparison.compare(found))])
+
+
+def report(*sweeps: str, folder: str | Path = "outputs") -> Path:
+    """Make the report of a sweep, or of several compared, as ``deepvis report`` does.
+
+    Args:
+      sweeps: ids, or ``latest``.
+      folder: where sweeps are.
+
+    Returns:
+      ``report.html``; ``report.md`` and ``results.csv`` are beside it.
+    """
+    from deepvis.report import page
+    from deepvis.results import manifest
+
+    places = [manifest.locate(sweep, Path(folder), "sweep") for sweep in sweeps or ("latest",)]
+    return page.make(places, page.target(places))[0]

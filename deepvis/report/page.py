@@ -32,6 +32,15 @@ KINDS = {
 }
 
 
+def target(folders: Sequence[Path]) -> Path:
+    """The folder of the report of some sweeps: the sweep's own, or one beside the first that is made here."""
+    if len(folders) == 1:
+        return folders[0]
+    beside = folders[0].parent / "-".join(["report", *(folder.name for folder in folders)])
+    beside.mkdir(exist_ok=True)
+    return beside
+
+
 def make(folders: Sequence[Path], target: Path, results: Mapping[Path, Result] | None = None) -> list[Path]:
     """Write the report of some sweeps.
 
