@@ -19,10 +19,10 @@ lint: .venv/ready
 	$(BIN)/mypy --no-incremental
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-# K=demo selects tests by name and BENCH_QUICK=1 only tries them; docs/benchmarks.md is written by a whole run.
+# K=demo selects tests by name and BENCH_QUICK=1 only tries them; docs/reference/benchmarks.md is written by a whole run.
 bench: $(BENCH)/ready
 	$(BENCH)/bin/python -m pytest benchmarks -k "$(K)" --benchmark-quiet --benchmark-json=$(BENCH)/run.json
-	$(BENCH)/bin/python benchmarks/table.py $(BENCH)/run.json $(if $(K)$(BENCH_QUICK),,docs/benchmarks.md)
+	$(BENCH)/bin/python benchmarks/table.py $(BENCH)/run.json $(if $(K)$(BENCH_QUICK),,docs/reference/benchmarks.md)
 
 # On top of .venv, whose packages it sees and does not change.
 $(BENCH)/ready: .venv/ready requirements-bench.lock

@@ -1,6 +1,6 @@
 """Benchmarks: what deepvis costs beside the bare network, Gildenblat's loop and two libraries.
 
-    make bench                   # every figure, and docs/benchmarks.md; about 40 minutes on two quiet cores
+    make bench                   # every figure, and docs/reference/benchmarks.md; about 40 minutes on two quiet cores
     make bench K=demo            # the tests with that name; printed only
     make bench BENCH_QUICK=1     # small sizes, one round: does it run? printed only
 
@@ -10,7 +10,7 @@ fails by a time; what can be counted, such as retraces, is asserted in the ordin
 
 `bare` is the network alone, `gildenblat_loop` the loop of Gildenblat 2016, `libraries` tf-keras-vis and
 xplique, `ours` the only module that knows deepvis; all optimize filters of VGG16's block5_conv1 with the same
-weights. Each test leaves rows for `table`, which writes docs/benchmarks.md. This module measures.
+weights. Each test leaves rows for `table`, which writes docs/reference/benchmarks.md. This module measures.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Where the time goes that is no step of a network: a process's start, and a job around its graph.
 
-python benchmarks/parts.py        prints the two tables of docs/limits.md
+python benchmarks/parts.py        prints the two tables of docs/explanation/limits.md
 """
 
 import functools

@@ -1,6 +1,6 @@
 """The table: pytest-benchmark's JSON -> Markdown, printed, and written where a file is named.
 
-python table.py RUN.json [docs/benchmarks.md]
+python table.py RUN.json [docs/reference/benchmarks.md]
 """
 
 import json
@@ -37,7 +37,7 @@ all threads, of whole processes where a process is measured. `benchmarks/` has t
 - A whole layer takes two steps here; each further look at it keeps 25 MB of pictures. The long sweep is jobs
   of 16 filters on block3_conv1 at 64 px, one step.
 
-What stands in the way of a bound that is not met: [limits.md](limits.md).
+What stands in the way of a bound that is not met: [limits.md](../explanation/limits.md).
 """
 
 

@@ -150,7 +150,7 @@ def test_the_table_of_the_documentation_is_true():
         "flower.jpg": photo,
         "flower.jpg, its pixels shuffled": RNG(0).permutation(photo.reshape(-1, 3)).reshape(photo.shape),
     }
-    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text()
     head, _, *lines = (
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in text.partition("| picture ")[2].partition("\n\n")[0].splitlines()
