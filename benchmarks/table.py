@@ -20,6 +20,9 @@ COLUMNS = {
     "wall": "wall",
     "seconds": "CPU seconds",
 }
+HEAD = f"""\
+**Measured with deepvis {version("deepvis")}**. `make bench` writes this page.
+"""
 NOTES = """\
 VGG16 block5_conv1, 128 px, 16 filters, 20 steps, unless a figure says otherwise. Ratios and differences are
 medians of rounds in which the two took turns, with the range over the rounds; CPU is user and system time of
@@ -34,7 +37,7 @@ all threads, of whole processes where a process is measured. `benchmarks/` has t
 - The time outside the graph is measured on the tiny network with pictures of the usual size, where no step of
   the network hides it.
 - The first step is done when its live picture is on the disk, in a folder that has a store.
-- A whole layer takes two steps here; each further look at it keeps 25 MB of pictures. The long sweep is jobs
+- A whole layer takes two steps here; each further snapshot keeps 25 MB of pictures. The long sweep is jobs
   of 16 filters on block3_conv1 at 64 px, one step.
 
 What stands in the way of a bound that is not met: [limits.md](../explanation/limits.md).
@@ -49,7 +52,7 @@ def main(run: str, target: str | None = None) -> None:
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     print(table)
     if target is not None:
-        text = f"# Benchmarks\n\n{NOTES}\n`make bench` writes this file.\n\n{_where(data)}\n\n{table}\n"
+        text = f"# Benchmarks\n\n{HEAD}\n{NOTES}\n{_where(data)}\n\n{table}\n"
         Path(target).write_text(text)
 
 

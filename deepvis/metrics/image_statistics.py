@@ -1,8 +1,8 @@
 """Metrics of a finished image: centred pixels [H, W, C] -> one number.
 
 None of them depends on the contrast of the image, which a step size sets as it likes; none but `saturation`
-looks at colour. A picture without any contrast has no metrics: they are NaN. docs/reference/metrics.md shows each on
-pictures that everybody knows.
+looks at colour. A picture without any contrast has no metrics: they are NaN. docs/reference/metrics.md shows
+each on pictures that everybody knows.
 """
 
 import functools
