@@ -43,8 +43,8 @@ class Block(NamedTuple):
 
 # What looks like a key of the config: placeholders, keys of launchers, arguments in Python.
 ELSEWHERE = {
-    "group", "group.key", "key", "num_gpus", "gpus_per_node", "cpus_per_task", "account", "array_parallelism", "mem_gb",
-    "timeout_min", "folder", "preprocess", "filters", "uri",
+    "group", "group.key", "key", "num_gpus", "gpus_per_node", "cpus_per_task", "account", "array_parallelism",
+    "mem_gb", "timeout_min", "folder", "preprocess", "filters", "uri",
 }  # fmt: skip
 
 
@@ -67,9 +67,9 @@ def commands(block: Block) -> list[list[str]]:
 
 def overrides(words: list[str]) -> list[str]:
     """What a command says to deepvis."""
-    for door in (["deepvis"], ["python", "-m", "deepvis.run"]):
-        if words[: len(door)] == door:
-            return words[len(door) :]
+    for program in (["deepvis"], ["python", "-m", "deepvis.run"]):
+        if words[: len(program)] == program:
+            return words[len(program) :]
     raise AssertionError(f"no command of deepvis: {shlex.join(words)}; mark the block as not run")
 
 
