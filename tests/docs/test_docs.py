@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from helpers import knob_tables
 from helpers.configs import choices, config_of
 from omegaconf import OmegaConf
 from PIL import Image
@@ -212,6 +213,13 @@ def test_the_reference_has_every_key(known):
     text = (ROOT / "docs/reference/config.md").read_text()
     leaves = {key for key in known if not any(other.startswith(f"{key}.") for other in known)}
     assert sorted(key for key in leaves if not key.endswith("_target_") and key not in text) == []
+
+
+def test_the_tables_of_knobs_are_their_declarations():
+    text = knob_tables.PAGE.read_text()
+    assert text == knob_tables.text(text), (
+        "PYTHONPATH=.:tests python -m helpers.knob_tables writes them again"
+    )
 
 
 def test_nothing_names_a_folder_of_one_machine():
