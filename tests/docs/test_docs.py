@@ -45,7 +45,7 @@ class Block(NamedTuple):
 # What looks like a key of the config: placeholders, keys of launchers, arguments in Python.
 ELSEWHERE = {
     "group", "group.key", "key", "num_gpus", "gpus_per_node", "cpus_per_task", "account", "array_parallelism",
-    "mem_gb", "timeout_min", "folder", "preprocess", "filters", "uri",
+    "mem_gb", "timeout_min", "folder", "low", "preprocess", "filters", "uri",
 }  # fmt: skip
 
 
@@ -220,6 +220,10 @@ def test_the_tables_of_knobs_are_their_declarations():
     assert text == knob_tables.text(text), (
         "PYTHONPATH=.:tests python -m helpers.knob_tables writes them again"
     )
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 130
 
 
 def test_nothing_names_a_folder_of_one_machine():
