@@ -18,7 +18,7 @@ from deepvis.core.errors import one_line
 from deepvis.core.files import write_csv
 from deepvis.results import manifest, result_folder
 from deepvis.results.result_folder import Result
-from deepvis.sweeps import process_locks
+from deepvis.sweeps import process_locks, summary
 from deepvis.tracking.base import Tracker
 
 ROWS, COLUMNS = 64, 32  # of a contact sheet that a person can still look at
@@ -51,7 +51,7 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> None:
     images.save(files[1], contact(places, done))
     report = _report(folder) if len(places) > 1 else []
     place = tracker.close(sweep, places, [*files, *report], manifest.tags(entry))
-    terminal.summary(done, _shown(folder))
+    summary.show(done, _shown(folder))
     if report:
         terminal.console().print(f"report    {_shown(report[0])}", soft_wrap=True)
     if place:
