@@ -14,7 +14,7 @@ for _package in ("report", "results"):  # their functions have these names: no l
 
 _HOMES = {
     "Visualization": "api", "compare": "api", "layers": "api", "report": "api", "visualize": "api",
-    "results": "sweeps.tables",
+    "results": "api",
     "Knob": "config.knobs",
     "objective": "ascent.objectives", "optimizer": "ascent.optimizers",
     "parametrization": "ascent.parametrizations", "regularizer": "ascent.regularizers",
@@ -28,7 +28,7 @@ __all__ = [
 ]  # fmt: skip
 
 if TYPE_CHECKING:
-    from deepvis.api import Visualization, compare, layers, report, visualize
+    from deepvis.api import Visualization, compare, layers, report, results, visualize
     from deepvis.ascent.objectives import objective
     from deepvis.ascent.optimizers import optimizer
     from deepvis.ascent.parametrizations import parametrization
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from deepvis.ascent.transforms import transform
     from deepvis.config.knobs import Knob
     from deepvis.core.errors import ConfigError, DeepvisError, TrackingError, WeightsError
-    from deepvis.sweeps.tables import results
 
 
 def __getattr__(name: str) -> Any:
