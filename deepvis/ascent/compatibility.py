@@ -33,7 +33,7 @@ def indices(cfg: Config, layer: Layer) -> list[int]:
     Raises:
       ConfigError: out of range, or not of that form.
     """
-    spec = cfg.layer.filters
+    spec = plain(cfg.layer.filters)  # a list, as it was typed
     each = schema.component("objective", cfg.objective).traits.get("each", "unit")
     if each == "row":
         rows = len(_directions(cfg.objective.vectors, layer))

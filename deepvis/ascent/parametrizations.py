@@ -40,7 +40,9 @@ _COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03
 
 @parametrization(
     octaves=Knob(1, "sizes at which the image is optimized, one after the other", low=1, static=True),
-    octave_scale=Knob(1.4, "from one octave's side to the next", above=1, high=255, static=True),
+    octave_scale=Knob(
+        1.4, "from one octave's side to the next", above=1, high=255, switch=False, static=True
+    ),
 )
 def pixel(size: int, mean: Sequence[float], octaves: int = 1, octave_scale: float = 1.4) -> Param:
     """The image itself: theta is ``[B, H, W, C]``, centred pixels. Both arguments are as for the others."""

@@ -60,7 +60,7 @@ def parse(text: str) -> list[Term]:
         if word:
             signed[-1][1].append(word)
     if not signed:
-        raise ValueError(f"{text!r}: wanted at least one term, like channel 3 - 0.5 channel 7")
+        raise ValueError(f"{text!r}: expected at least one term, like channel 3 - 0.5 channel 7")
     return [_term(sign, " ".join(words)) for sign, words in signed]
 
 
@@ -95,8 +95,8 @@ def layers_of(options: Mapping[str, Any], pictures: Mapping[str, bool], layer: s
 def _term(sign: str, written: str) -> Term:
     found = _TERM.fullmatch(written)
     if found is None:
-        wanted = "wanted [weight] kind [index] [of layer], like 0.5 channel 7 of block4_conv1"
-        raise ValueError(f"{f'{sign} {written}'.strip()!r}: {wanted}")
+        form = "expected [weight] kind [index] [of layer], like 0.5 channel 7 of block4_conv1"
+        raise ValueError(f"{f'{sign} {written}'.strip()!r}: {form}")
     kind, index, of = found["kind"], found["index"], found["layer"]
     weight = float(sign + (found["weight"] or "1"))
     if kind not in KINDS:
@@ -104,5 +104,5 @@ def _term(sign: str, written: str) -> Term:
     if kind == "layer" and index is not None:
         raise ValueError(f"{written!r}: a layer is taken as a whole, without an index")
     if not math.isfinite(weight):
-        raise ValueError(f"{written!r}: wanted a finite weight")
+        raise ValueError(f"{written!r}: expected a finite weight")
     return Term(weight, kind, None if index is None else int(index), of)

@@ -59,12 +59,12 @@ def filters(
     for part in parts:
         ends = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part)
         if ends is None:
-            raise ConfigError(f"{key}={spec}: wanted 0-15, 0,3,7 or all; {part!r} is none of them")
+            raise ConfigError(f"{key}={spec}: expected 0-15, 0,3,7 or all; {part!r} is none of them")
         first, last = int(ends[1]), int(ends[2] or ends[1])
         if last < first or last >= channels:
             has = f"{layer} has {channels} {what}, 0 to {channels - 1}"
             raise ConfigError(f"{key}={spec}: {part} is out of range; {has}")
         wanted.extend(range(first, last + 1))
     if not wanted or len(set(wanted)) < len(wanted):
-        raise ConfigError(f"{key}={spec}: wanted each filter once, and at least one")
+        raise ConfigError(f"{key}={spec}: expected each filter once, and at least one")
     return wanted

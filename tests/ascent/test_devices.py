@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.configs import config_of, job_of, optimized, parts_of, plain_of
+from helpers.configs import job_of, optimized, parts_of, typed_of
 
 from deepvis.ascent import devices, gradient_ascent, program, validation
 from deepvis.core.errors import ConfigError
@@ -37,8 +37,8 @@ def machine(monkeypatch, tmp_path):
 
 
 def chosen(*overrides):
-    cfg = devices.resolved(plain_of(*overrides))
-    return cfg["device"], cfg["precision"], cfg["batch_size"]
+    cfg = devices.resolved(typed_of(*overrides))
+    return cfg.device, cfg.precision, cfg.batch_size
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_choice_belongs_to_the_job_and_a_device_does_not(machine):
     for flags in ("", "amx_bf16"):
         machine(flags, TODAY)
         for typed in ("device=cpu", "device=gpu:1", "precision=float32", "precision=bfloat16"):
-            job = jobs.make(config_of(typed), [typed], Path("out"))
+            job = jobs.make(typed_of(typed), [typed], Path("out"))
             keys.setdefault(job.cfg.precision, set()).add(job.key)
             assert jobs.params(job)["precision"] == job.cfg.precision != "auto"
     assert {name: len(each) for name, each in keys.items()} == {"float32": 1, "bfloat16": 1}
@@ -89,13 +89,13 @@ def test_a_gpus_batch_shrinks_with_its_memory_and_the_image(machine):
 def test_a_device_that_is_not_there_is_refused(typed, machine):
     machine("", "9.0, 40000\\n" if typed == "device=gpu:2" else "")
     with pytest.raises(ConfigError) as refused:
-        validation.check(plain_of(typed))
+        validation.check(typed_of(typed))
     assert str(refused.value).startswith(typed) and "cpu" in str(refused.value)
 
 
 def test_the_processor_is_asked_without_tensorflow():
     code = (
-        "import sys; from deepvis import devices; print(sorted(devices.flags())); "
+        "import sys; from deepvis.ascent import devices; print(sorted(devices.flags())); "
         "assert 'tensorflow' not in sys.modules"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -107,7 +107,7 @@ def test_a_gpu_that_tensorflow_cannot_use_is_an_error_with_advice(machine, tmp_p
     machine("", TODAY)
     (pack,) = jobs.job_groups([job_of(tmp_path, "device=gpu")])
     with pytest.raises(ConfigError, match=r"device=gpu:0: TensorFlow sees no GPU .*and-cuda.*device=cpu"):
-        program.compiled(pack.static_config, pack.active)
+        program.compiled(pack.static_config, pack.enabled)
 
 
 # --- the graph ---------------------------------------------------------------------------------------
@@ -137,9 +137,9 @@ def test_xla_compiles_the_same_graph(monkeypatch, tmp_path):
 
     monkeypatch.setattr(gradient_ascent, "compiled", compiled)
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["a GPU"])  # sorts: XLA selects not
-    program.compiled.cache_clear()
+    program._compiled.cache_clear()
     fused = looks_of(job)
-    program.compiled.cache_clear()
+    program._compiled.cache_clear()
     for ours, theirs in zip(fused, plain, strict=True):
         for name, values in ours.record.items():
             np.testing.assert_allclose(values, theirs.record[name], rtol=2e-4, atol=1e-4, err_msg=name)

@@ -8,12 +8,12 @@ import pytest
 import tensorflow as tf
 from helpers import reference
 from helpers.configs import choices, job_of, optimized
-from omegaconf import OmegaConf
 from PIL import Image
 
 from deepvis import networks
 from deepvis.ascent import objectives, ops, specs
 from deepvis.ascent import program as graphs
+from deepvis.config import schema
 from deepvis.core import images
 from deepvis.metrics import image_statistics, robustness
 from deepvis.results import result_folder
@@ -56,7 +56,7 @@ def gradient(image: np.ndarray, index: int, pre: bool) -> np.ndarray:
 
 def settings(job: jobs.Job) -> tuple[dict, dict]:
     """A job's regularizers and step rule as the oracle wants them."""
-    plain = OmegaConf.to_container(job.cfg)
+    plain = schema.plain(job.cfg)
     rule = {k: v for k, v in plain["optimizer"].items() if k != "_target_"}
     return plain["reg"], rule | {"name": plain["optimizer"]["_target_"].rpartition(".")[2]}
 
@@ -64,13 +64,13 @@ def settings(job: jobs.Job) -> tuple[dict, dict]:
 # Every preset with the post's step rule; every step rule and both scores with a few presets.
 WHOLE = {(reg, "normalized", True) for reg in choices("reg")}
 WHOLE |= set(itertools.product(("combined", "yosinski_4"), FORGETFUL, (True,)))
-WHOLE |= set(itertools.product(("none", "seed"), ("normalized",), (False,)))
+WHOLE |= set(itertools.product(("none", "gildenblat_2016"), ("normalized",), (False,)))
 
 
 @pytest.mark.parametrize(("reg", "optimizer", "pre"), sorted(WHOLE))
 def test_each_step_of_an_ascent_equals_the_oracle(reg, optimizer, pre, tmp_path):
     """snapshot_every=1 shows every image; the step from one to the next is recomputed by hand."""
-    start = "gaussian" if reg.startswith("yosinski") else "raw_noise" if reg == "seed" else "noise"
+    start = "gaussian" if reg.startswith("yosinski") else "raw_noise" if reg == "gildenblat_2016" else "noise"
     overrides = [
         f"reg={reg}",
         f"optimizer={optimizer}",
@@ -112,7 +112,7 @@ def test_the_first_image_is_the_oracles(tmp_path):
         job = job_of(tmp_path, "seed=5", *overrides)
         for index in (0, 3):
             np.testing.assert_allclose(
-                graphs.start(specs.ImageSpec(job.plain, index), MEAN), oracle(index), atol=1e-4
+                graphs.start(specs.ImageSpec(job.cfg, index), MEAN), oracle(index), atol=1e-4
             )
 
 
@@ -364,7 +364,7 @@ def test_numbers_of_a_batch_are_those_of_its_jobs(tmp_path):
         ("reg.combine=mix", "reg.blur=3", "steps=9", "optimizer.learning_rate=2"),
     ]
     pack = next(jobs.job_groups([job_of(tmp_path, *line) for line in lines]))
-    assert pack.active == {"decay", "blur", "value"}
+    assert pack.enabled == {"reg.decay", "reg.blur", "reg.value"}
     numbers = specs.numbers([jobs.image_spec(pack, row) for row in (jobs.Row(0, 1), jobs.Row(1, 3))])
     wanted = {
         "filter": [1, 3], "unit": [1, 3], "steps": [20, 9], "optimizer.learning_rate": [0.9, 2], "reg.decay": [0.8, 1],

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import reference
-from helpers.configs import choices
+from helpers.configs import members
 from hydra.utils import get_method
 from omegaconf import OmegaConf
 
 from deepvis.ascent import matching_objectives, objectives
-from deepvis.config import expressions
+from deepvis.config import expressions, knobs
 from deepvis.core.names import CONF
 from deepvis.networks.base import Activation
 
@@ -197,16 +197,18 @@ def picked(found: dict[str, np.ndarray], which) -> dict[str, np.ndarray]:
 
 
 def test_every_file_is_held_to_the_laws_here():
-    assert set(CASES) == set(choices("objective"))
+    assert set(CASES) == set(members("objective"))
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_file_names_a_function_its_numbers_and_its_units(name):
     given = config(name)
-    each, target = given.pop("each"), given.pop("_target_")
-    assert given.pop("together", False) == (name == "diversity")
-    assert target.startswith("deepvis.") and each in ("unit", "row", "image")
-    function = get_method(target)
+    target = given.pop("_target_")
+    component = knobs.component("objective", target)
+    assert component.traits["together"] == (name == "diversity")
+    assert target.startswith("deepvis.") and component.traits["each"] in ("unit", "row", "image")
+    assert component.name == name and component is knobs.components("objective")[name]
+    function = component.function
     code = function.__code__
     taken = set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]) - {"layer", "filters"}
     given |= {"targets": given.pop("pictures")} if "pictures" in given else {}

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.configs import job_of, optimized
+from helpers.configs import job_of, optimized, typed_of
 from PIL import Image
 
-from deepvis.ascent import octaves, program
+from deepvis.ascent import octaves, program, specs
 from deepvis.sweeps import jobs
 
 OCTAVES = ("param=octaves", "param.octaves=3", "size=32", "robustness=false", "optimizer.learning_rate=3")
@@ -35,11 +35,13 @@ def pillows(image, size):
     ],
 )
 def test_sizes_fall_from_the_last_by_the_scale(count, scale, size, wanted):
-    assert octaves.sizes({"octaves": count, "octave_scale": scale}, size) == wanted
+    assert octaves.sizes(count, scale, size) == wanted
 
 
 def test_a_parametrization_without_octaves_has_one_size():
-    assert octaves.sizes({"_target_": "deepvis.ascent.parametrizations.pixel"}, 40) == [40]
+    for name in ("pixel", "fourier"):
+        static = specs.static_config(typed_of(f"param={name}"))
+        assert octaves.sizes(*static.octaves, 40) == [40]
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5])
@@ -115,11 +117,11 @@ def test_a_climb_by_octaves_is_a_climb_at_each_size_by_hand(tmp_path):
     job = job_of(tmp_path, *OCTAVES, "steps=6", "snapshot_every=1")
     start, looks = optimized(job)
     (pack,) = jobs.job_groups([job])
-    made = program.compiled(pack.static_config, pack.active)
-    numbers = program.specs.numbers([jobs.image_spec(pack, row) for row in pack.batches[0]])
+    made = program.compiled(pack.static_config, pack.enabled)
+    numbers = specs.numbers([jobs.image_spec(pack, row) for row in pack.batches[0]])
     hyper = {name: tf.constant(values) for name, values in numbers.items()}
     shown, scores, before = [], [], None
-    for size in octaves.sizes(job.plain["param"], 32):
+    for size in octaves.sizes(job.cfg.param.octaves, job.cfg.param.octave_scale, 32):
         small = np.stack([pillows(each, size) for each in start])
         if before is not None:
             lost = [pillows(each, len(before[0])) for each in start]

@@ -8,9 +8,10 @@ from helpers.configs import choices
 from scipy import ndimage
 
 from deepvis.ascent import transforms
+from deepvis.config import schema
 from deepvis.core.names import CONF
 
-OFF = yaml.safe_load((CONF / "transform/none.yaml").read_text())
+OFF = schema.neutral()["transform"]
 ON = {"jitter": 4, "scale": 0.3, "rotate": 40.0, "noise": 5.0, "pad": 3, "crop": 2}
 SIZE, SIDE = 13, 17  # two sizes for most of what follows: each is compiled anew
 BATCH = 5
@@ -20,9 +21,14 @@ def noise(seed: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 50, shape).astype(np.float32)
 
 
+def draw(numbers: dict, *where: int) -> dict[str, np.ndarray]:
+    """Of one image: where are its size, seed, filter and step."""
+    return transforms.draw(schema.free("transform", numbers), *where)
+
+
 def drawn(*numbers: dict, size: int = SIZE, step: int = 3) -> dict[str, np.ndarray]:
     """Of a batch, each image with numbers of its own."""
-    each = [transforms.draw(own, size, 7, index, step) for index, own in enumerate(numbers)]
+    each = [draw(own, size, 7, index, step) for index, own in enumerate(numbers)]
     return {name: np.stack([own[name] for own in each]) for name in each[0]}
 
 
@@ -101,19 +107,19 @@ def test_padding_lays_grey_around_and_a_crop_is_a_window():
     image = noise(5, 1, SIZE, SIZE, 3)
     padded = np.pad(image[0], ((2, 2), (2, 2), (0, 0)))
     pad = OFF | {"pad": 2}
-    assert transforms.out_size(pad, SIZE) == SIDE
+    assert transforms.out_size(pad["pad"], pad["crop"], SIZE) == SIDE
     np.testing.assert_array_equal(seen(drawn(pad), image, SIDE)[0], padded)
     both = OFF | {"pad": 2, "crop": 4}
     draws = drawn(both)
     top, left = draws["transform.matrix"][0, :, 2].astype(int) + 2
     np.testing.assert_array_equal(
-        seen(draws, image, transforms.out_size(both, SIZE))[0], padded[top : top + SIZE, left : left + SIZE]
+        seen(draws, image, transforms.out_size(both["pad"], both["crop"], SIZE))[0], padded[top : top + SIZE, left : left + SIZE]
     )
 
 
 def test_nothing_left_of_an_image_is_refused():
     with pytest.raises(ValueError, match="nothing is left of 8 px"):
-        transforms.out_size(OFF | {"crop": 8}, 8)
+        transforms.out_size(0, 8, 8)
 
 
 def test_noise_is_normal_and_each_images_own():
@@ -200,18 +206,18 @@ def test_other_draws_do_not_retrace():
 def matrix(numbers: dict, **changed) -> np.ndarray:
     """One image's, as three by three."""
     where = {"size": SIZE, "seed": 1, "index": 2, "step": 3} | changed
-    return np.vstack([transforms.draw(numbers, **where)["transform.matrix"], [0, 0, 1]])
+    return np.vstack([draw(numbers, *where.values())["transform.matrix"], [0, 0, 1]])
 
 
 def test_draws_depend_on_seed_filter_and_step_alone():
-    first = transforms.draw(ON, SIZE, 1, 2, 3)
+    first = draw(ON, SIZE, 1, 2, 3)
     np.random.seed(0)
-    transforms.draw(ON, SIZE, 9, 9, 9)
-    again = transforms.draw(ON, SIZE, 1, 2, 3)
+    draw(ON, SIZE, 9, 9, 9)
+    again = draw(ON, SIZE, 1, 2, 3)
     for name, array in first.items():
         assert array.tobytes() == again[name].tobytes() and array.dtype == again[name].dtype
     for other in ((2, 2, 3), (1, 3, 3), (1, 2, 4), (2, 1, 3), (1, 3, 2)):
-        moved = transforms.draw(ON, SIZE, *other)
+        moved = draw(ON, SIZE, *other)
         assert (moved["transform.matrix"] != first["transform.matrix"]).all()
         assert (moved["transform.seed"] != first["transform.seed"]).any()
 
@@ -222,7 +228,7 @@ def test_no_knob_changes_anothers_draw():
     together = np.linalg.multi_dot(apart)
     np.testing.assert_allclose(matrix(ON), together, rtol=0, atol=1e-5)
     assert not np.allclose(together, np.eye(3))
-    seeds = [transforms.draw(numbers, SIZE, 1, 2, 3)["transform.seed"] for numbers in (ON, OFF)]
+    seeds = [draw(numbers, SIZE, 1, 2, 3)["transform.seed"] for numbers in (ON, OFF)]
     np.testing.assert_array_equal(*seeds)
 
 
@@ -264,10 +270,9 @@ def test_an_image_is_turned_and_scaled_about_its_centre():
 
 @pytest.mark.parametrize("name", choices("transform"))
 def test_a_choice_changes_numbers_of_none_and_nothing_else(name):
-    own = yaml.safe_load((CONF / "transform" / f"{name}.yaml").read_text())
-    assert own.pop("defaults", ["none"]) == ["none"]
+    own = yaml.safe_load((CONF / "transform" / f"{name}.yaml").read_text()) or {}
     assert set(own) <= set(OFF)
     numbers = OFF | own
     assert {key for key in numbers if numbers[key]} == (set(own) if name != "none" else set())
-    assert transforms.out_size(numbers, 128) == {"crops": 96}.get(name, 128)
+    assert transforms.out_size(numbers["pad"], numbers["crop"], 128) == {"crops": 96}.get(name, 128)
     assert all(type(numbers[key]) is type(OFF[key]) for key in OFF)

@@ -112,14 +112,14 @@ def _by_channel(blur_one, image):
 # --- Step rules: gradient -> what is added to the image ----------------------------------------------------
 
 
-def normalized(grad, rate):
+def normalized(grad, learning_rate):
     """Every image moves as far; 1e-5 keeps a zero gradient from dividing by zero."""
-    return grad / (np.sqrt(np.mean(grad**2)) + 1e-5) * rate
+    return grad / (np.sqrt(np.mean(grad**2)) + 1e-5) * learning_rate
 
 
-def sgd(grad, rate):
+def sgd(grad, learning_rate):
     """Plain gradient ascent."""
-    return rate * grad
+    return learning_rate * grad
 
 
 def progress(grad, max_learning_rate, target_gain):
@@ -128,19 +128,19 @@ def progress(grad, max_learning_rate, target_gain):
     return (min(max_learning_rate, target_gain / squared) if squared > 0 else max_learning_rate) * grad
 
 
-def adam(grad, rate, beta_1, beta_2, epsilon):
+def adam(grad, learning_rate, beta_1, beta_2, epsilon):
     """The first step of Adam, whose means are the gradient itself: every value moves as far."""
-    return adam_steps([grad], rate, beta_1, beta_2, epsilon)[0]
+    return adam_steps([grad], learning_rate, beta_1, beta_2, epsilon)[0]
 
 
-def adam_steps(grads, rate, beta_1, beta_2, epsilon):
+def adam_steps(grads, learning_rate, beta_1, beta_2, epsilon):
     """Kingma and Ba 2015, algorithm 1, line by line, for gradients that come one after the other."""
     m = v = 0.0
     deltas = []
     for t, g in enumerate(grads, start=1):
         m = beta_1 * m + (1 - beta_1) * g
         v = beta_2 * v + (1 - beta_2) * g**2
-        deltas.append(rate * (m / (1 - beta_1**t)) / (np.sqrt(v / (1 - beta_2**t)) + epsilon))
+        deltas.append(learning_rate * (m / (1 - beta_1**t)) / (np.sqrt(v / (1 - beta_2**t)) + epsilon))
     return deltas
 
 

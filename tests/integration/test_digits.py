@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from helpers import digits
-from helpers.configs import config_of
+from helpers.configs import typed_of
 from PIL import Image
 
 import deepvis
@@ -77,8 +77,8 @@ def test_from_the_command_line_every_class_is_recognized(trained, tmp_path):
 
 def test_through_the_harness_without_a_warning(trained, tmp_path):
     path, model = trained
-    cfg = config_of(*TYPED, f"model.path={path}", "optimizer=adam", "twins=1")
-    validation.check(cfg)
+    cfg = typed_of(*TYPED, f"model.path={path}", "optimizer=adam", "twins=1")
+    validation.check_job(cfg)
     job = jobs.make(cfg, [], tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -1,5 +1,5 @@
 """Mistakes in what climbs, what is seen of it, what goes up and how: each one line that names the key, what
-came and what was wanted, before anything is computed."""
+came and what was expected, before anything is computed."""
 
 import functools
 import tempfile
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.configs import plain_of
+from helpers.configs import typed_of
 from PIL import Image
 
 from deepvis.ascent import validation
@@ -72,9 +72,9 @@ MISTAKES = {
                           ["optimizer=lbfgs", "param.octaves=1"]),
     "lbfgs remembers": (["optimizer=lbfgs", "optimizer.memory=0"], ["optimizer.memory=0", "1 or more"]),
     "octaves too small": (["param=octaves", "param.octaves=9"],
-                          ["would see 1 px", "block2_conv2 wants 2 px"]),
+                          ["would see 1 px", "block2_conv2 needs 2 px"]),
     "crop": (["transform=crops", "transform.crop=16"], ["transform.crop=16", "less than", "16 px"]),
-    "crop and layer": (["transform=crops", "transform.crop=15"], ["would see 1 px", "wants 2 px"]),
+    "crop and layer": (["transform=crops", "transform.crop=15"], ["would see 1 px", "needs 2 px"]),
     "directions shape": (["objective=direction", "objective.vectors=FILES/wide.npy"],
                          ["objective.vectors=", "wide.npy", "(17, 17)", "(n, 16)", "block2_conv2"]),
     "directions flat": (["objective=direction", "objective.vectors=FILES/flat.npy"], ["(16,)", "(n, 16)"]),
@@ -85,7 +85,7 @@ MISTAKES = {
     "rows": (["objective=direction", "objective.vectors=FILES/rows.npy", "layer.filters=2"],
              ["layer.filters=2", "rows.npy has 2 rows, 0 to 1"]),
     "terms": (["objective=sum", 'objective.terms="channel * 2"'],
-              ["objective.terms", "channel * 2", "wanted [weight] kind [index] [of layer]"]),
+              ["objective.terms", "channel * 2", "expected [weight] kind [index] [of layer]"]),
     "no terms": (["objective=sum", 'objective.terms=" "'], ["objective.terms", "at least one term"]),
     "kind": (["objective=sum", "objective.terms=filter"], ["objective.terms", "'filter'", "channel, neuron"]),
     "term's layer": (["objective=sum", 'objective.terms="channel 1 of block9_conv1"'],
@@ -105,17 +105,17 @@ MISTAKES = {
     "weight": (["objective=diversity", "objective.weight=-1"], ["objective.weight=-1", "0 or more"]),
     "all images": (["objective=layer", "layer.filters=all"],
                    ["layer.filters=all", "numbers of images", "0-3"]),
-    "jitter": (["transform.jitter=-1"], ["transform.jitter=-1", "whole number of 0 or more"]),
+    "jitter": (["transform.jitter=-1"], ["transform.jitter=-1", "whole number of px of 0 or more"]),
     "scale": (["transform.scale=1"], ["transform.scale=1", "[0, 1)"]),
-    "rotate": (["transform.rotate=181"], ["transform.rotate=181", "0 to 180"]),
-    "noise": (["transform.noise=nan"], ["transform.noise=nan", "0 to 255"]),
+    "rotate": (["transform.rotate=181"], ["transform.rotate=181", "[0, 180]"]),
+    "noise": (["transform.noise=nan"], ["transform.noise=nan", "[0, 255]"]),
     "beta": (["optimizer=adam", "optimizer.beta_1=1"], ["optimizer.beta_1=1", "[0, 1)"]),
     "learning_rate": (["optimizer.learning_rate=0"], ["optimizer.learning_rate=0", "above 0"]),
     "octaves": (["param=octaves", "param.octaves=0"], ["param.octaves=0", "1 or more"]),
-    "octave scale": (["param=octaves", "param.octave_scale=1"], ["param.octave_scale=1", "above 1"]),
+    "octave scale": (["param=octaves", "param.octave_scale=1"], ["param.octave_scale=1", "in (1, 255]"]),
     "no folder": (["param=maco", "param.pictures=FILES/p.png"], ["param.pictures=", "no such folder"]),
     "empty folder": (["param=maco", "param.pictures=FILES/empty"],
-                     ["param.pictures=", "wanted a folder of pictures", "none in it"]),
+                     ["param.pictures=", "expected a folder of pictures", "none in it"]),
     "five channels": (of_five("param=maco", "param.pictures=FILES"),
                       ["param.pictures=", "1 or 3 channels", "image 5"]),
     "start of five": (of_five("start=picture", "start.path=FILES/p.png"),
@@ -127,14 +127,14 @@ MISTAKES = {
 
 def config(typed):
     found = [each.replace("FILES", str(files())) for each in (*TINY, *typed)]
-    return plain_of(*(each.replace("FIVE", str(five())) if "FIVE" in each else each for each in found))
+    return typed_of(*(each.replace("FIVE", str(five())) if "FIVE" in each else each for each in found))
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_one_line_that_says_what_came_and_what_was_wanted(name):
+def test_a_mistake_is_one_line_that_says_what_came_and_what_was_expected(name):
     typed, says = MISTAKES[name]
     with pytest.raises(ConfigError) as error:
-        validation.check_climb(config(typed))
+        validation.check(config(typed))
     assert "\n" not in str(error.value)
     for each in says:
         assert each in str(error.value)
@@ -157,4 +157,4 @@ def test_a_mistake_is_one_line_that_says_what_came_and_what_was_wanted(name):
     ids=" ".join,
 )
 def test_what_lies_just_within_is_allowed(typed):
-    validation.check_climb(config(typed))
+    validation.check(config(typed))

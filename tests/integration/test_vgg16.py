@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import reference
-from helpers.configs import config_of, optimized, parts_of
+from helpers.configs import config_of, optimized, parts_of, typed_of
 from omegaconf import OmegaConf
 
 from deepvis import networks
 from deepvis.ascent import gradient_ascent, objectives
 from deepvis.ascent import program as graphs
+from deepvis.ascent.optimize import optimize
 from deepvis.ascent.specs import ImageSpec
+from deepvis.config import schema
 from deepvis.sweeps import jobs
 
 pytestmark = pytest.mark.slow
@@ -23,7 +25,7 @@ MEAN = np.array([123.68, 116.779, 103.939])
 
 def job_of(folder, layer: str, size: int, *overrides: str) -> jobs.Job:
     return jobs.make(
-        config_of(f"layer={layer}", f"size={size}", "precision=float32", *overrides), overrides, folder
+        typed_of(f"layer={layer}", f"size={size}", "precision=float32", *overrides), overrides, folder
     )
 
 
@@ -54,7 +56,7 @@ def gradients(layer: str, image: bytes, index: int) -> np.ndarray:
 
 
 def settings(job: jobs.Job) -> tuple[dict, dict]:
-    plain = OmegaConf.to_container(job.cfg)
+    plain = schema.plain(job.cfg)
     rule = {k: v for k, v in plain["optimizer"].items() if k != "_target_"}
     return plain["reg"], rule | {"name": plain["optimizer"]["_target_"].rpartition(".")[2]}
 
@@ -62,7 +64,7 @@ def settings(job: jobs.Job) -> tuple[dict, dict]:
 # The late states cost 20 steps of VGG16 a preset: one chain, one mix, one of Yosinski's with his step rule.
 EVERY_STATE = {
     "combined": (),
-    "seed": ("start=raw_noise",),
+    "gildenblat_2016": ("start=raw_noise",),
     "yosinski_1": ("optimizer=progress", "start=gaussian"),
 }
 PRESETS = ["none", "decay", "blur", "small_norm", "yosinski_2", "yosinski_3", "yosinski_4", *EVERY_STATE]
@@ -111,17 +113,10 @@ def climb(layer: str, size: int, filters, batch: int, reg: str, folder) -> dict[
     """20 steps of some filters: filter -> its last image and its scores."""
     named = ",".join(map(str, filters))
     job = job_of(folder, layer, size, f"reg={reg}", f"layer.filters=[{named}]", f"batch_size={batch}")
-    pack = next(jobs.job_groups([job]))
-    made = graphs.compiled(pack.static_config, pack.active)
-    found = {}
-    for rows in pack.batches:
-        images = [jobs.image_spec(pack, row) for row in rows]
-        start = np.stack([graphs.start(each, MEAN) for each in images])
-        looks = list(graphs.ascend(made, images, start, len(pack.batches[0]), 20))
-        for i, row in enumerate(rows):
-            scores = np.concatenate([look.record["score"][:, i] for look in looks])
-            found[job.filters[row.column]] = looks[-1].image[i], scores
-    return found
+    found = optimize([ImageSpec(job.cfg, index) for index in job.filters], width=batch)
+    return {
+        index: (found.final[i], found.history["score"][:, i]) for i, index in enumerate(job.filters)
+    }
 
 
 def same(ours: dict[int, tuple], alone: dict[int, tuple]) -> None:
@@ -159,8 +154,8 @@ def test_no_gradient_leaks_between_images():
 
 def test_before_its_relu_no_filter_is_stuck_where_behind_it_many_are(tmp_path):
     filters, layer = list(range(0, 512, 16)), "block5_conv3"
-    plain = job_of(tmp_path, layer, 64).plain
-    start = np.stack([graphs.start(ImageSpec(plain, index), MEAN) for index in filters])
+    cfg = job_of(tmp_path, layer, 64).cfg
+    start = np.stack([graphs.start(ImageSpec(cfg, index), MEAN) for index in filters])
     steps, stuck, activations = 4, {}, network(layer).activations
     for pre in (True, False):
 

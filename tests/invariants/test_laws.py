@@ -1,11 +1,12 @@
 """Laws that every member of a family keeps: regularizers, optimizers, objectives, starts; and the ascent.
 
-Members are found by listing conf/, so a new file is held to the laws without being named here. Everything is
-compared with `reference`, which is float64 and sees one image at a time.
+Members are the declared components and the files of conf/, so a new one is held to the laws without being named
+here. Everything is compared with `reference`, which is float64 and sees one image at a time.
 """
 
 import functools
 import math
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,30 +14,31 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import reference
-from helpers.configs import choices, config_of, parts_of
-from hydra.utils import get_method
-from omegaconf import OmegaConf
+from helpers.configs import choices, members, parts_of, switched_on, typed_of
 from PIL import Image
 
 from deepvis import networks
-from deepvis.ascent import gradient_ascent, objectives, ops, optimizers, regularizers, specs
+from deepvis.ascent import gradient_ascent, inputs, objectives, ops, optimizers, regularizers, specs
+from deepvis.config import schema
+from deepvis.config.knobs import Component, components
+from deepvis.config.schema import Config
 
 MEAN = (123.68, 116.779, 103.939)
 
 # --- Regularizers ------------------------------------------------------------------------------------------
 
-# One way of switching each operator on; a new operator without a row here fails a test below.
+# Each knob that switches a component on, at a value that follows from its declaration.
 ON = {
-    "decay": ["reg.decay=0.8"],
-    "blur": ["reg.blur=3"],
-    "value": ["reg.value_percentile=33.3"],
-    "norm": ["reg.norm_percentile=30"],
-    "contribution": ["reg.contribution_percentile=60"],
-    "clip_pixels": ["reg.clip_pixels=true"],
-}
-EVERY = [override for overrides in ON.values() for override in overrides]
+    key: (each.name, f"reg.{key}={str(switched_on(knob)).lower()}")
+    for each in components("reg").values() for key, knob in each.knobs.items() if knob.switch
+}  # fmt: skip
+EVERY = [
+    "reg.decay=0.8", "reg.blur=3", "reg.value_percentile=33.3", "reg.norm_percentile=30",
+    "reg.contribution_percentile=60", "reg.clip_pixels=true",
+]  # fmt: skip
 CASES = {f"preset {name}": (f"reg={name}",) for name in choices("reg")}
-CASES |= {f"only {name}": tuple(overrides) for name, overrides in ON.items()}
+CASES |= {f"only {key}": (override,) for key, (_, override) in ON.items()}
+CASES |= {override: (override,) for override in EVERY}
 CASES |= {
     "kernel of 1": ("reg.blur=1",),
     "kernel of 5": ("reg.blur=5",),
@@ -58,40 +60,35 @@ SIZES = (9, 16, 33)
 STEPS = (0, 1, 3, 4)
 
 
-def reg_of(case: str) -> dict:
-    return OmegaConf.to_container(config_of("model=tiny", "layer=block2_conv1", *CASES[case]).reg)
+def config_of(case: str) -> Config:
+    return typed_of("model=tiny", "layer=block2_conv1", *CASES[case])
+
+
+def combined(cfg: Config, combine: str) -> Config:
+    return replace(cfg, reg=replace(cfg.reg, combine=combine))
 
 
 def same_combine(case: str) -> list[str]:
     """The cases that may share a batch with this one."""
-    return [name for name in CASES if reg_of(name)["combine"] == reg_of(case)["combine"]]
+    return [name for name in CASES if config_of(name).reg.combine == config_of(case).reg.combine]
 
 
-def build(regs: list[dict], size: int, active=None) -> regularizers.Regularizer:
+def used_by(cfgs: list[Config]) -> list[Component]:
+    """The regularizers that any of them switches on, in their order."""
+    names = {name for cfg in cfgs for name in specs.regularizers(cfg)}
+    return [each for name, each in components("reg").items() if name in names]
+
+
+def build(cfgs: list[Config], size: int, used=None) -> regularizers.Regularizer:
     """A regularizer for a batch, each image with numbers of its own."""
-    active = frozenset().union(*map(specs.operators, regs)) if active is None else active
-    numbers = {
-        f"reg.{key}": np.array([reg[key] for reg in regs], np.float32)
-        for key, number in regs[0].items()
-        if isinstance(number, int | float) and not key.startswith("blur")
-    }
-    numbers |= {
-        f"reg.weights.{name}": np.array(
-            [reg["weights"][name] if name in specs.operators(reg) else 0 for reg in regs], np.float32
-        )
-        for name in regs[0]["weights"]
-    }
-    numbers["reg.blur_every"] = np.array([reg["blur_every"] for reg in regs], np.int32)
-    numbers["blur_matrix"] = np.stack(
-        [ops.blur_matrix(size, reg["blur_kind"], reg["blur"], reg["blur_sigma"]) for reg in regs]
-    )
-    return regularizers.build(
-        {k: tf.constant(v) for k, v in numbers.items()}, regs[0]["combine"], active, MEAN
-    )
+    used = used_by(cfgs) if used is None else used
+    images = [specs.ImageSpec(cfg, 0) for cfg in cfgs]
+    hyper = specs.numbers(images) | inputs.of(None, [], images, size, used)
+    return regularizers.build(used, {k: tf.constant(v) for k, v in hyper.items()}, cfgs[0].reg.combine, MEAN)
 
 
-def applied(regs, image, grad, step, active=None) -> np.ndarray:
-    regularize = build(regs, image.shape[1], active)
+def applied(cfgs, image, grad, step, used=None) -> np.ndarray:
+    regularize = build(cfgs, image.shape[1], used)
     return regularize(tf.constant(image), tf.constant(grad), tf.constant(step)).numpy()
 
 
@@ -118,21 +115,23 @@ def bitwise(ours: np.ndarray, other: np.ndarray) -> None:
     np.testing.assert_array_equal(ours, other)
 
 
-def test_every_operator_has_a_case_here():
-    assert set(ON) == set(regularizers.OPERATORS) | {"clip_pixels"}
+def test_every_regularizer_is_switched_on_by_a_case_and_by_that_alone():
+    for key, (name, _) in ON.items():
+        assert specs.regularizers(config_of(f"only {key}")) == [name]
+    assert {name for name, _ in ON.values()} == set(components("reg"))
+    assert specs.regularizers(config_of("chain of all")) == list(components("reg"))
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("case", CASES)
 def test_regularizer_equals_the_oracle(case, size):
-    reg = reg_of(case)
+    cfg = config_of(case)
+    reg = schema.plain(cfg.reg)
     image, grad = noise(1, 3, size, size, 3), noise(2, 3, size, size, 3, scale=0.1)
     image[1] += 100  # pixels beyond [0, 255]
     image[2, : size // 2] = 0  # ties at zero, as after a clip
-    blur_before_clip = reg["combine"] == "chain" and {"blur"} < specs.operators(reg) - {
-        "decay",
-        "clip_pixels",
-    }
+    switched = set(specs.regularizers(cfg)) - {"decay", "clip_pixels"}
+    blur_before_clip = reg["combine"] == "chain" and {"blur"} < switched
     if (
         not blur_before_clip
     ):  # a blur breaks ties by rounding, and which pixel is then below is anyone's guess
@@ -142,7 +141,7 @@ def test_regularizer_equals_the_oracle(case, size):
             np.stack([*a, *b]) for a, b in ((image, (tied[0], constant)), (grad, (tied[1], constant)))
         )
     for step in STEPS:
-        ours = applied([reg] * len(image), image, grad, step)
+        ours = applied([cfg] * len(image), image, grad, step)
         for i in range(len(image)):
             oracle = reference.regularize(
                 image[i].astype(float), grad[i].astype(float), step, reg, np.array(MEAN)
@@ -154,10 +153,10 @@ def test_regularizer_equals_the_oracle(case, size):
 @pytest.mark.parametrize("name", ON)
 def test_a_neutral_number_is_the_identity(name, combine):
     """Even where a neighbour uses the operator: image 0 has every knob off, image 1 this one on."""
-    off, on = reg_of("preset none"), reg_of(f"only {name}")
+    off, on = (combined(config_of(case), combine) for case in ("preset none", f"only {name}"))
     image, grad = noise(4, 2, 17, 17, 3, scale=200), noise(5, 2, 17, 17, 3)
     for step in STEPS:
-        found = applied([off | {"combine": combine}, on | {"combine": combine}], image, grad, step)
+        found = applied([off, on], image, grad, step)
         assert found[0].tobytes() == image[0].tobytes()
         assert (found[1] != image[1]).any()
 
@@ -165,49 +164,49 @@ def test_a_neutral_number_is_the_identity(name, combine):
 def test_all_operators_at_their_neutral_numbers_are_the_identity():
     image, grad = noise(6, 2, 12, 12, 3, scale=200), noise(7, 2, 12, 12, 3)
     for combine in ("chain", "mix"):
-        off = reg_of("preset none") | {"combine": combine}
-        assert applied([off, off], image, grad, 0, frozenset(ON)).tobytes() == image.tobytes()
+        off, used = combined(config_of("preset none"), combine), list(components("reg").values())
+        assert applied([off, off], image, grad, 0, used).tobytes() == image.tobytes()
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_regularizer_packed_equals_alone(case):
     """Beside images with other numbers, whose operators its own config leaves out of the graph."""
     names = same_combine(case)
-    regs = [reg_of(name) for name in names]
+    cfgs = [config_of(name) for name in names]
     i = names.index(case)
     for size in (16, 33):
-        image = noise(8, len(regs), size, size, 3)
-        grad = noise(9, len(regs), size, size, 3, scale=0.1)
+        image = noise(8, len(cfgs), size, size, 3)
+        grad = noise(9, len(cfgs), size, size, 3, scale=0.1)
         for step in (0, 1):
-            packed = applied(regs, image, grad, step)
-            alone = applied(regs[i : i + 1], image[i : i + 1], grad[i : i + 1], step)
+            packed = applied(cfgs, image, grad, step)
+            alone = applied(cfgs[i : i + 1], image[i : i + 1], grad[i : i + 1], step)
             bitwise(packed[i], alone[0])
 
 
 @pytest.mark.parametrize("case", ["preset none", "mix of all"])
 def test_permuting_the_batch_permutes_the_regularized_images(case):
-    regs = [reg_of(name) for name in same_combine(case)]
-    image, grad = noise(10, len(regs), 17, 17, 3), noise(11, len(regs), 17, 17, 3)
-    order = np.random.default_rng(0).permutation(len(regs))
-    whole = applied(regs, image, grad, 0)
-    bitwise(applied([regs[i] for i in order], image[order], grad[order], 0), whole[order])
+    cfgs = [config_of(name) for name in same_combine(case)]
+    image, grad = noise(10, len(cfgs), 17, 17, 3), noise(11, len(cfgs), 17, 17, 3)
+    order = np.random.default_rng(0).permutation(len(cfgs))
+    whole = applied(cfgs, image, grad, 0)
+    bitwise(applied([cfgs[i] for i in order], image[order], grad[order], 0), whole[order])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("case", CASES)
 def test_a_regularizer_keeps_nan_to_its_own_image(case, value):
-    reg = reg_of(case)
+    cfg = config_of(case)
     image, grad = noise(12, 3, 13, 13, 3), noise(13, 3, 13, 13, 3)
-    clean = applied([reg] * 3, image, grad, 0)
+    clean = applied([cfg] * 3, image, grad, 0)
     image[1, 2:9, ::2], grad[1, 5] = value, np.nan
-    bitwise(applied([reg] * 3, image, grad, 0)[[0, 2]], clean[[0, 2]])
+    bitwise(applied([cfg] * 3, image, grad, 0)[[0, 2]], clean[[0, 2]])
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_regularizer_mutates_no_argument(case):
     image, grad = tf.Variable(noise(14, 2, 12, 12, 3)), tf.Variable(noise(15, 2, 12, 12, 3))
     before = image.numpy().copy(), grad.numpy().copy()
-    build([reg_of(case)] * 2, 12)(image, grad, tf.constant(0))
+    build([config_of(case)] * 2, 12)(image, grad, tf.constant(0))
     bitwise(image.numpy(), before[0])
     bitwise(grad.numpy(), before[1])
 
@@ -215,13 +214,15 @@ def test_a_regularizer_mutates_no_argument(case):
 def test_the_chain_goes_in_the_order_of_yosinski():
     """Each pair of neighbours in the chain does not commute on these images, so the order can be seen."""
     order = ["decay", "blur", "value", "norm", "contribution", "clip_pixels"]
-    assert [*regularizers.OPERATORS, "clip_pixels"] == order
+    assert [name for name in components("reg") if name in order] == order
     image, grad = noise(16, 1, 16, 16, 3, scale=150), noise(17, 1, 16, 16, 3)
     every = {"decay": 0.5, "blur": 5, "value_percentile": 40, "norm_percentile": 50,
              "contribution_percentile": 60, "clip_pixels": True}  # fmt: skip
-    reg = reg_of("preset none") | every
+    off = config_of("preset none")
+    cfg = replace(off, reg=replace(off.reg, **every))
+    reg = schema.plain(cfg.reg)
     oracle = reference.regularize(image[0].astype(float), grad[0].astype(float), 0, reg, np.array(MEAN))
-    close(applied([reg], image, grad, 0)[0], oracle)
+    close(applied([cfg], image, grad, 0)[0], oracle)
 
 
 # --- Percentiles -------------------------------------------------------------------------------------------
@@ -288,22 +289,20 @@ def test_blur_matrix_is_scipys_blur_of_a_line(n, size):
     )
 
 
-RULES = [name for name in choices("optimizer") if name != "lbfgs"]  # a line search has no single step
+RULES = [name for name in members("optimizer") if name != "lbfgs"]  # a line search has no single step
 
 # --- Optimizers --------------------------------------------------------------------------------------------
 
 
 def rule_of(name: str) -> dict[str, float]:
     """A step rule's numbers in conf/optimizer."""
-    numbers = OmegaConf.to_container(
-        config_of("model=tiny", "layer=block2_conv1", f"optimizer={name}").optimizer
-    )
-    return {k: float(v) for k, v in numbers.items() if k != "_target_"}
+    settings = typed_of("model=tiny", "layer=block2_conv1", f"optimizer={name}").optimizer
+    return {key: float(getattr(settings, key)) for key in schema.component("optimizer", settings).knobs}
 
 
 def update(name: str, numbers: dict[str, np.ndarray], grad: np.ndarray) -> np.ndarray:
-    target = config_of("model=tiny", "layer=block2_conv1", f"optimizer={name}").optimizer["_target_"]
-    rule = get_method(target)(**{k: tf.constant(v, tf.float32) for k, v in numbers.items()})
+    make = components("optimizer")[name].function
+    rule = make(**{k: tf.constant(v, tf.float32) for k, v in numbers.items()})
     return _once(rule, tf.constant(grad)).numpy()
 
 
@@ -390,8 +389,7 @@ def test_a_step_rule_mutates_no_argument(name):
     numbers, grad = rule_batch(name)
     variables = {k: tf.Variable(v) for k, v in numbers.items()}
     held = tf.Variable(grad)
-    target = config_of("model=tiny", "layer=block2_conv1", f"optimizer={name}").optimizer["_target_"]
-    _once(get_method(target)(**variables), held)
+    _once(components("optimizer")[name].function(**variables), held)
     bitwise(held.numpy(), grad)
     for k, v in numbers.items():
         bitwise(variables[k].numpy(), v)
@@ -403,8 +401,8 @@ OBJECTIVES = [(name, pre) for name in ("channel",) for pre in (True, False)]
 
 
 def goal(name: str, layer: str, filters, pre: bool) -> objectives.Objective:
-    target = config_of("model=tiny", "layer=block2_conv1", f"objective={name}").objective["_target_"]
-    return get_method(target)(layer, tf.cast(filters, tf.int32), pre_activation=pre)
+    make = components("objective")[name].function
+    return make(layer, tf.cast(filters, tf.int32), pre_activation=pre)
 
 
 def maps(batch: int, channels: int = 16) -> dict[str, objectives.Activation]:
@@ -473,11 +471,10 @@ def test_an_objective_keeps_nan_to_its_own_image(name, pre):
 
 
 def start(name: str, size: int, seed: int, index: int, mean: np.ndarray, path: Path) -> np.ndarray:
-    given = OmegaConf.to_container(
-        config_of("model=tiny", "layer=block2_conv1", f"start={name}", *_path(name, path)).start
-    )
-    numbers = {k: v for k, v in given.items() if k not in ("_target_", "display")}
-    return get_method(given["_target_"])(size, seed, index, mean, **numbers)
+    settings = typed_of("model=tiny", "layer=block2_conv1", f"start={name}", *_path(name, path)).start
+    component = schema.component("start", settings)
+    numbers = {key: getattr(settings, key) for key in component.knobs if key != "display"}
+    return component.function(size, seed, index, mean, **numbers)
 
 
 def _path(name: str, path: Path) -> list[str]:
@@ -513,7 +510,7 @@ def test_pink_noise_falls_as_one_over_frequency_and_has_its_deviation():
 
 
 @pytest.mark.parametrize("channels", [1, 5])
-@pytest.mark.parametrize("name", choices("start"))
+@pytest.mark.parametrize("name", members("start"))
 def test_a_start_has_as_many_channels_as_the_mean(name, channels, photo):
     """And each has a draw of its own; a picture of one is its lightness, one of five is none."""
     mean = np.linspace(100, 120, channels).astype(np.float32)
@@ -531,7 +528,7 @@ def test_a_start_has_as_many_channels_as_the_mean(name, channels, photo):
 
 
 @pytest.mark.parametrize("size", [40, 17, 96])
-@pytest.mark.parametrize("name", choices("start"))
+@pytest.mark.parametrize("name", members("start"))
 def test_start_equals_the_oracle(name, size, photo):
     oracles = {
         "noise": lambda: reference.noise(size, 3, 7, 0.0, 20.0),
@@ -547,7 +544,7 @@ def test_start_equals_the_oracle(name, size, photo):
     close(ours[inner, inner], oracles[name]()[inner, inner], 1e-6)
 
 
-@pytest.mark.parametrize("name", choices("start"))
+@pytest.mark.parametrize("name", members("start"))
 def test_a_start_depends_on_its_seed_and_filter_alone_and_mutates_nothing(name, photo):
     mean = np.array(MEAN, np.float32)
     first = start(name, 12, 1, 2, mean, photo)
@@ -592,7 +589,7 @@ def tiny() -> networks.Activations:
 
 
 def parts(
-    hyper, pre: bool = True, optimizer: str = "normalized", active=frozenset(), combine="chain"
+    hyper, pre: bool = True, optimizer: str = "normalized", used=(), combine="chain"
 ) -> gradient_ascent.Parts:
     own = goal("channel", LAYER, hyper["filter"], pre)
     read = objectives.reading(LAYER, hyper["filter"])
@@ -601,7 +598,7 @@ def parts(
         seen = tiny().activations(image, [LAYER])
         return own(seen), *read(seen)
 
-    rule = get_method(f"deepvis.ascent.optimizers.{optimizer}")
+    rule = components("optimizer")[optimizer].function
     numbers = {k.removeprefix("optimizer."): v for k, v in hyper.items() if k.startswith("optimizer.")}
     made = rule(**numbers)
 
@@ -611,7 +608,7 @@ def parts(
     def remember(theta):
         return (tf.zeros_like(theta),) * made.slots
 
-    regularize = regularizers.build(hyper, combine, active, MEAN)
+    regularize = regularizers.build([components("reg")[name] for name in used], hyper, combine, MEAN)
     return gradient_ascent.Parts(same, same, same, measure, remember, made.update, regularize)
 
 
@@ -651,7 +648,7 @@ def same_row(one, i, other, j) -> None:
 
 @functools.cache
 def decaying() -> object:
-    return gradient_ascent.compiled(functools.partial(parts, active=frozenset({"decay"})))
+    return gradient_ascent.compiled(functools.partial(parts, used=("decay",)))
 
 
 def starts(n: int) -> np.ndarray:
@@ -673,7 +670,7 @@ def test_no_gradient_leaks_between_images():
 
 
 def test_changed_numbers_and_other_chunks_do_not_retrace():
-    made = gradient_ascent.compiled(functools.partial(parts, active=frozenset({"decay"})))
+    made = gradient_ascent.compiled(functools.partial(parts, used=("decay",)))
     state = made.begin(tf.constant(starts(3)), hyper_of(3))
     changes = [
         {},

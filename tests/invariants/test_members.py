@@ -1,7 +1,8 @@
-"""Laws of the whole climb, for every file of conf/param, conf/transform, conf/objective and conf/optimizer.
+"""Laws of a whole optimization, for every component and file of conf/param, conf/transform, conf/objective and
+conf/optimizer.
 
-Jobs become job_groups, job_groups batches, batches climb in a compiled graph: as a sweep does it, on `tiny`. A new file
-is held to the same laws because it is there.
+Jobs become groups, groups batches, batches are optimized in a compiled graph: as a sweep does it, on `tiny`. A new
+component, or a new file, is held to the same laws because it is there.
 """
 
 import functools
@@ -13,16 +14,19 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from helpers.configs import choices, config_of
+from helpers.configs import choices, config_of, members, plain_of, switched_on
 from omegaconf import OmegaConf
 from PIL import Image
 
 from deepvis.ascent import program, specs, validation
+from deepvis.ascent.optimize import optimize
+from deepvis.config import knobs, schema
 from deepvis.core.names import CONF
 from deepvis.sweeps import jobs
 
 GROUPS = ("param", "transform", "objective", "optimizer")
-MEMBERS = [f"{group}/{name}" for group in GROUPS for name in choices(group)]
+MEMBERS = [f"{group}/{name}" for group in GROUPS if group != "transform" for name in members(group)]
+MEMBERS += [f"transform/{name}" for name in choices("transform")]  # of numbers that are all there
 COMMON = ("model=tiny", "layer=named", "layer.name=block2_conv2", "layer.filters=0", "size=16", "steps=4",
           "snapshot_every=2", "precision=float32", "robustness=false", "optimizer.learning_rate=3")  # fmt: skip
 
@@ -61,8 +65,12 @@ OTHER = {
     "optimizer/progress": ("optimizer.max_learning_rate=50", "optimizer.target_gain=1"),
     "optimizer/sgd": ("optimizer.learning_rate=60",),
 }
-OFF = tuple(f"transform.{key}=0" for key in ("jitter", "scale", "rotate", "noise"))
-ON = ("transform.jitter=2", "transform.scale=0.2", "transform.rotate=20", "transform.noise=5")
+NUMBERS = {
+    key: knob for each in knobs.components("transform").values() for key, knob in each.knobs.items()
+    if not knob.static
+}  # fmt: skip
+OFF = tuple(f"transform.{key}={knob.default}" for key, knob in NUMBERS.items())
+ON = tuple(f"transform.{key}={min(switched_on(knob), 0.2 if knob.below == 1 else 20)}" for key, knob in NUMBERS.items())
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +94,7 @@ def given(member: str, folder: Path) -> Line:
     group, name = member.split("/")
     common = tuple(o for o in COMMON if group != "optimizer" or not o.startswith("optimizer."))
     typed = (*common, f"{group}={name}", *SMALL.get(member, ()))
-    for key in sorted(validation.missing(OmegaConf.to_container(config_of(*typed)))):
+    for key in schema.missing(plain_of(*typed)):
         value = {"vectors": folder / "given.npy", "terms": '"channel - 0.5 channel 1 of block1_conv1"'}
         typed += (f"{key}={value.get(key.rpartition('.')[2], folder / 'given.png')}",)
     return typed
@@ -108,42 +116,37 @@ def lines_of(member: str, folder: Path) -> list[Line]:
 
 @functools.cache
 def job(typed: Line, line: Line) -> jobs.Job:
-    cfg = OmegaConf.merge(config_of(*typed), OmegaConf.from_dotlist(list(line)))
-    validation.check(OmegaConf.to_container(cfg, resolve=True))
+    plain = OmegaConf.merge(config_of(*typed), OmegaConf.from_dotlist(list(line)))
+    cfg = schema.resolve(OmegaConf.to_container(plain, resolve=True))
+    validation.check_job(cfg)
     return jobs.make(cfg, line, Path("nowhere"))
 
 
 def packed(typed: Line, lines: Sequence[Line]) -> jobs.JobGroup:
-    (pack,) = jobs.job_groups([job(typed, line) for line in lines])
-    return pack
+    (group,) = jobs.job_groups([job(typed, line) for line in lines])
+    return group
 
 
-def optimized(pack: jobs.JobGroup) -> dict[tuple[int, int, int], dict[str, np.ndarray]]:
-    """What comes of each row of a pack: its last image and its best one, its records, what it came to."""
-    made, found = program.compiled(pack.static_config, pack.active), {}
-    for batch in pack.batches:
-        images = [jobs.image_spec(pack, row) for row in batch]
-        first = np.stack([program.start(each, made.network.mean) for each in images])
-        total = max(pack.jobs[row.job].cfg.steps for row in batch)
-        for look in program.ascend(made, images, first, max(map(len, pack.batches)), total):
-            for i, row in enumerate(batch):
-                own = found.setdefault(row, {"first": first[i]})
-                left = pack.jobs[row.job].cfg.steps - look.first
-                if left > 0:
-                    for name, values in look.record.items():
-                        own[name] = np.append(own.get(name, []), values[:left, i])
-                    own |= {"image": look.image[i], "best": look.best[i]}
-                if 0 < left <= len(look.record["score"]):
-                    own |= {f"final_values/{name}": values[i] for name, values in look.final_values.items()}
+def optimized(group: jobs.JobGroup) -> dict[jobs.Row, dict[str, np.ndarray]]:
+    """What comes of each row of a group: its start, its last image and its best one, its history."""
+    made, found = program.compiled(group.static_config, group.enabled), {}
+    for batch in group.batches:
+        images = [jobs.image_spec(group, row) for row in batch]
+        starts = np.stack([program.start(each, made.network.mean) for each in images])
+        left = optimize(images, using=made, starts=starts, width=max(map(len, group.batches)))
+        for i, (row, image) in enumerate(zip(batch, images, strict=True)):
+            found[row] = {"first": starts[i], "image": left.final[i], "best": left.best[i]}
+            found[row] |= {"features": left.features[i]} | {name: v[i] for name, v in left.values.items()}
+            found[row] |= {name: v[: image.cfg.steps + 1, i] for name, v in left.history.items()}
     return found
 
 
-def left(pack: jobs.JobGroup) -> dict[tuple[str, ...], Any]:
+def left(group: jobs.JobGroup) -> dict[tuple[str, ...], Any]:
     """By job, what comes of its rows."""
-    found = optimized(pack)
+    found = optimized(group)
     return {
         own.overrides: {(row.column, row.twin): kept for row, kept in found.items() if row.job == i}
-        for i, own in enumerate(pack.jobs)
+        for i, own in enumerate(group.jobs)
     }
 
 
@@ -156,7 +159,7 @@ def same(one: Any, other: Any) -> bool:
     return True
 
 
-def traces(made: program.Graph) -> dict[str, int]:
+def traces(made: program.Program) -> dict[str, int]:
     return {name: call.experimental_get_tracing_count() for name, call in made.ascent._asdict().items()}
 
 
@@ -169,16 +172,20 @@ def case(member, files):
 
 def test_every_number_of_every_file_is_varied(member, files):
     group, name = member.split("/")
-    cfg = job(given(member, files), ()).plain
+    cfg = job(given(member, files), ()).cfg
     changed = {each.split("=")[0] for line in lines_of(member, files) for each in line}
     wanted = {key for key in specs.numbers([specs.ImageSpec(cfg, 0)]) if key.startswith(f"{group}.")}
-    if group == "transform":
-        wanted = {f"transform.{key}" for key in specs._HOST["transform"]}
-    wanted |= {f"objective.pictures.{key}" for key in cfg["objective"].get("pictures", {})} - {
-        "objective.pictures.content"}  # fmt: skip
+    if group == "transform":  # numbers of the host
+        wanted = {
+            f"transform.{key}" for each in knobs.components("transform").values()
+            for key, knob in each.knobs.items() if not knob.static
+        }  # fmt: skip
+    if group == "objective":
+        pictures = schema.component("objective", cfg.objective).traits["pictures"]
+        wanted |= {f"objective.pictures.{key}" for key in pictures} - {"objective.pictures.content"}
     assert wanted - {"objective.group"} <= changed
-    shared = yaml.safe_load((CONF / group / f"{name}.yaml").read_text()).keys() - {"defaults"}
-    assert shared <= cfg[group].keys()
+    shared = yaml.safe_load((CONF / group / f"{name}.yaml").read_text()) or {}
+    assert {"target" if key == "_target_" else key for key in shared} <= vars(getattr(cfg, group)).keys()
 
 
 def test_packed_equals_alone_in_any_order(case):
@@ -195,20 +202,20 @@ def test_packed_equals_alone_in_any_order(case):
 def test_other_numbers_trace_nothing(case):
     typed, lines, _ = case
     pack = packed(typed, lines)
-    made = program.compiled(pack.static_config, pack.active)
+    made = program.compiled(pack.static_config, pack.enabled)
     before = traces(made)
     again = packed(typed, [(*line, f"seed={i + 7}") for i, line in enumerate([lines[1], lines[0], lines[2]])])
-    assert (again.static_config, again.active) == (pack.static_config, pack.active)
+    assert (again.static_config, again.enabled) == (pack.static_config, pack.enabled)
     left(again)
-    assert program.compiled(again.static_config, again.active) is made and traces(made) == before
+    assert program.compiled(again.static_config, again.enabled) is made and traces(made) == before
 
 
 def test_the_score_rises(case):
     _, _, together = case
     for rows in together.values():
         for own in rows.values():
-            assert own["final_values/score"] > own["score"][0]
-            assert own["alive"].all() and own["final_values/alive"]
+            assert own["score"][-1] > own["score"][0]
+            assert own["alive"].all()
 
 
 @pytest.mark.parametrize("off", [OFF, ()], ids=["zeros", "none"])
@@ -227,7 +234,7 @@ def test_octaves_trace_once_a_size(files):
     typed = (*given("param/octaves", files), "size=18")  # of no other test
     pack = packed(typed, lines_of("param/octaves", files))
     left(pack)
-    found = traces(program.compiled(pack.static_config, pack.active))
+    found = traces(program.compiled(pack.static_config, pack.enabled))
     assert found["advance"] == found["begin"] == found["show"] == 2 and found["finish"] == 1
 
 
@@ -241,6 +248,6 @@ def test_twins_start_one_rounding_off_and_climb_beside(name, files):
         one, other = found[column, 0], found[column, 1]
         apart = np.abs(one["first"] - other["first"])
         assert (apart > 0).all() and (apart <= 2e-7 * np.abs(one["first"])).all()
-        assert other["final_values/score"] > other["score"][0]
-        assert other["final_values/score"] == pytest.approx(one["final_values/score"], rel=0.01)
+        assert other["score"][-1] > other["score"][0]
+        assert other["score"][-1] == pytest.approx(one["score"][-1], rel=0.01)
         assert one["image"].tobytes() != other["image"].tobytes()

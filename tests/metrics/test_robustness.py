@@ -29,7 +29,7 @@ def test_a_filter_has_the_same_views_every_time_and_another_filter_others():
 
 def test_shifts_go_four_pixels_each_way_and_every_way():
     ways = set()
-    for image in seen("shift"):
+    for image in seen("translation"):
         found = [
             (down, right)
             for down in (-4, 4)
@@ -95,7 +95,7 @@ def test_a_view_of_a_tiny_image_has_its_size():
 def test_what_is_kept_is_a_share_of_a_score_above_zero():
     own = np.array([10.0, 0.0, -3.0, np.nan, np.inf])
     found = robustness.retained(
-        own, {"shift": np.array([5.0, 1, 1, 1, 1]), "noise": np.array([12.0, 1, 1, 1, np.inf])}
+        own, {"translation": np.array([5.0, 1, 1, 1, 1]), "noise": np.array([12.0, 1, 1, 1, np.inf])}
     )
     assert (found["retained_translation"][0], found["retained_noise"][0], found["robustness"][0]) == (
         0.5,
