@@ -14,6 +14,8 @@ from PIL import Image
 
 from deepvis import networks
 from deepvis.ascent import specs, validation
+from deepvis.config import knobs, schema
+from deepvis.config.knobs import REQUIRED
 from deepvis.core import names
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF
@@ -24,11 +26,8 @@ from deepvis.tracking import none
 # Found by listing, so a new file is tested because it is there.
 FILES = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml"))
 CHOICES = [(str(file.parent), file.name) for file in FILES if file.parent != Path()]
-WITH_TARGET = [
-    (group, name)
-    for group, name in CHOICES
-    if group in ("model", "objective", "param", "optimizer", "start", "tracker")
-]
+WITH_TARGET = [(group, name) for group, name in CHOICES if group in ("model", "tracker")]
+OF_COMPONENTS = [(group, name) for group, name in CHOICES if group in schema.CHOICES]
 EXPERIMENTS = [name for group, name in CHOICES if group == "experiment"]
 TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=[0,1]", "size=16", "steps=2", "tracker=none"]
 
@@ -80,13 +79,17 @@ def filled(group, name, picture):
     return composed(*overrides, *missing(overrides, picture))
 
 
+def resolved(cfg):
+    return schema.resolve(OmegaConf.to_container(cfg, resolve=True))
+
+
 def missing(overrides, picture):
     """What a person must still say: pictures, directions, terms."""
     rows = picture.with_name("rows.npy")
     np.save(rows, np.eye(512, dtype=np.float32)[:2])
     other = picture.with_name("other.png")  # a picture in its own style has nowhere to climb
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(other)
-    for key in sorted(validation.missing(OmegaConf.to_container(composed(*overrides)))):
+    for key in schema.missing(OmegaConf.to_container(composed(*overrides))):
         said = {"objective.vectors": rows, "objective.terms": '"channel - 0.5 channel 1"',
                 "objective.pictures.style": other}  # fmt: skip
         value = said.get(key, picture)
@@ -101,7 +104,7 @@ def test_the_listing_finds_the_groups_of_the_readme():
         "experiment",
     }  # fmt: skip
     assert {name for group, name in CHOICES if group == "reg"} >= {
-        "none", "decay", "blur", "small_norm", "combined", "seed",
+        "none", "decay", "blur", "small_norm", "combined", "gildenblat_2016",
         "yosinski_1", "yosinski_2", "yosinski_3", "yosinski_4",
     }  # fmt: skip
 
@@ -109,8 +112,9 @@ def test_the_listing_finds_the_groups_of_the_readme():
 @pytest.mark.parametrize(("group", "name"), CHOICES, ids=map("/".join, CHOICES))
 def test_every_choice_composes_and_passes_the_checks(group, name, picture):
     cfg = filled(group, name, picture)
-    validation.check(OmegaConf.to_container(cfg, resolve=True))
-    OmegaConf.resolve(cfg.copy())
+    typed = resolved(cfg)
+    validation.check_job(typed)
+    assert schema.resolve(schema.plain(typed)) == typed
 
 
 @pytest.mark.parametrize(("group", "name"), WITH_TARGET, ids=map("/".join, WITH_TARGET))
@@ -121,9 +125,43 @@ def test_every_target_is_a_function_of_this_package_that_takes_those_options(gro
     if group == "model":
         assert {key for key in node if key != "_target_"} == names
         return
-    # Read by the config's checks and the harness.
-    others = {"_target_", "name", "display", "each", "together", "pictures", "octaves", "octave_scale"}
-    assert {key for key in node if key not in others} <= names
+    assert {key for key in node if key != "_target_"} <= names
+
+
+@pytest.mark.parametrize(("group", "name"), OF_COMPONENTS, ids=map("/".join, OF_COMPONENTS))
+def test_a_file_has_exactly_the_knobs_of_its_component(group, name, picture):
+    """A knob with a neutral value may be left out, one without may not, and nothing else may stand there."""
+    node = OmegaConf.to_container(composed(f"{group}={name}"))[group]
+    target, own = node.pop("_target_"), set()
+    component = knobs.component(group, target)
+    assert target.startswith("deepvis.") and component is knobs.components(group)[component.name]
+    if component.traits.get("pictures"):
+        assert set(node.pop("pictures")) == set(component.traits["pictures"])
+        own = {"pictures"}
+    required = {key for key, knob in component.knobs.items() if knob.default == REQUIRED}
+    assert required <= set(node) <= set(component.knobs)
+    settings = getattr(resolved(filled(group, name, picture)), group)
+    assert set(vars(settings)) == {"target", *component.knobs} | own
+
+
+@pytest.mark.parametrize("group", schema.CHOICES)
+def test_every_component_has_a_file_of_its_name(group):
+    for name, component in knobs.components(group).items():
+        assert knobs.component(group, composed(f"{group}={name}")[group]["_target_"]) is component
+
+
+@pytest.mark.parametrize(
+    ("group", "name"), [(group, name) for group, name in CHOICES if group in schema.SETS], ids="/".join
+)
+def test_a_preset_has_exactly_the_knobs_of_all_components_of_its_family(group, name):
+    known = {key for each in knobs.components(group).values() for key in each.knobs}
+    others = {"_target_", "combine", "weights"} if group == "reg" else set()
+    node = composed(f"{group}={name}")[group]
+    assert set(node) == known | others
+    if group == "reg":
+        last = {each.name for each in knobs.components("reg").values() if each.traits["last"]}
+        assert set(node.weights) == set(knobs.components("reg")) - last
+    assert set(vars(getattr(resolved(composed(f"{group}={name}")), group))) == (known | others) - {"_target_"}
 
 
 @pytest.mark.parametrize("group", ["layer", "reg", "transform"])
@@ -154,7 +192,7 @@ def test_the_defaults_are_those_of_the_issue():
     assert cfg.objective.pre_activation is True and cfg.optimizer.learning_rate == 0.9
     assert cfg.tracker.uri == "sqlite:///mlruns/mlflow.db" and cfg.tracker.artifacts == "mlruns/artifacts"
     assert (cfg.start.low, cfg.start.high) == (0, 20)
-    assert specs.operators(cfg.reg) == set()
+    assert specs.enabled(resolved(cfg)) == frozenset()
 
 
 OFF = {
@@ -178,7 +216,7 @@ def test_yosinskis_recipes_carry_the_papers_numbers(name, of):
     reg = OmegaConf.to_container(composed(f"{of}={name}").reg)
     assert reg["decay"] == pytest.approx(1 - decay, abs=1e-12)  # their decay d is our factor 1 - d
     assert reg["blur_every"] == every or every is None
-    for key in ("decay", "blur_every", "weights"):
+    for key in ("_target_", "decay", "blur_every", "weights"):
         del reg[key]
     wanted = OFF | {
         "blur_sigma": sigma, "norm_percentile": norm, "contribution_percentile": contribution,
@@ -207,7 +245,7 @@ PRESETS = {
     "small_norm": {"norm_percentile": 30},
     "combined": {"decay": 0.95, "blur": 3, "norm_percentile": 5},
     # The post: (3 box blurs of 3 x 3 + 3 decays of 0.8 + 1 clip per value at the 1st percentile) / 7
-    "seed": {"decay": 0.8, "blur": 3, "blur_kind": "box", "value_percentile": 1, "combine": "mix"},
+    "gildenblat_2016": {"decay": 0.8, "blur": 3, "blur_kind": "box", "value_percentile": 1, "combine": "mix"},
 }
 
 
@@ -216,7 +254,7 @@ def test_a_preset_sets_what_its_name_says_and_nothing_else(name):
     reg = OmegaConf.to_container(composed(f"reg={name}").reg)
     assert {key: reg[key] for key in OFF} == OFF | PRESETS[name]
     assert reg["blur_every"] == 1
-    if name == "seed":
+    if name == "gildenblat_2016":
         weights = {key: weight for key, weight in reg["weights"].items() if weight}
         assert weights == {"decay": 3, "blur": 3, "value": 1}
     else:
@@ -241,11 +279,11 @@ def test_every_experiment_runs_two_steps(name, picture, tmp_path):
     from deepvis.sweeps import runner
 
     typed = [f"experiment={name}", *TINY, *SMALL.get(name, ())]
-    cfg = composed(*typed, *missing(typed, picture))
-    validation.check(OmegaConf.to_container(cfg, resolve=True))
+    cfg = resolved(composed(*typed, *missing(typed, picture)))
+    validation.check_job(cfg)
     memory = none.none()
     runner.run([jobs.make(cfg, [f"experiment={name}"], tmp_path)], memory, "sweep")
-    about_a_channel = cfg.objective.each == "unit"
+    about_a_channel = schema.component("objective", cfg.objective).traits["each"] == "unit"
     (run,) = memory.runs.values()
     assert run["status"] == "FINISHED" and run["sweep"] == "sweep"
     read = result_folder.read(run["folder"])
@@ -258,8 +296,7 @@ def test_every_experiment_runs_two_steps(name, picture, tmp_path):
     assert (read.history["image_rms"][0] != read.history["image_rms"][2]).all()
     if about_a_channel:
         assert len(set(read.history["score"][2].tolist())) == 2
-    again = OmegaConf.create(read.config)
-    assert jobs.make(again, [], tmp_path).key == read.key
+    assert jobs.make(resolved(OmegaConf.create(read.config)), [], tmp_path).key == read.key
 
 
 @pytest.mark.parametrize(
