@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from hydra import compose, initialize_config_dir
-from hydra._internal.utils import create_config_search_path
-from hydra.core.utils import setup_globals
+from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
@@ -77,7 +76,9 @@ def sweep(queue: Sequence[Job], tracker: Tracker) -> None:
 
 def composed(whole: Sequence[str], each: Sequence[Sequence[str]]) -> list[composer.Plan]:
     """The configs of a sweep's jobs, as its launcher has them composed."""
-    setup_globals()
-    loader = composer.Composer(create_config_search_path(str(names.CONF)))
-    master = loader.load_configuration("config", list(whole), RunMode.MULTIRUN)
-    return [composer.plan(loader, master, [*whole, *own], number) for number, own in enumerate(each)]
+    with initialize_config_dir(config_dir=str(names.CONF), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        of_sweep = composer.SweepComposer(
+            loader, loader.load_configuration("config", list(whole), RunMode.MULTIRUN)
+        )
+        return [of_sweep.plan([*whole, *own], number) for number, own in enumerate(each)]

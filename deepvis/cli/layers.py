@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from rich.table import Table
 
 from deepvis import networks
 from deepvis.cli import messages
+from deepvis.config import compose
 from deepvis.core import terminal
 from deepvis.core.errors import ConfigError
-from deepvis.core.names import CONF
 from deepvis.networks.base import Layer
 
 HELP = """deepvis layers [model=...]    the layers of a network that can be visualized
@@ -19,8 +18,8 @@ HELP = """deepvis layers [model=...]    the layers of a network that can be visu
   deepvis layers model=keras model.name=ResNet50            any network of keras.applications
   deepvis layers model=file model.path=my.keras             a model of yours
 
-In px of the image, along one side: from one unit to the next (stride), what a unit sees (receptive field),
-and the smallest image that will do, or with = the only one."""
+In pixels of the image, along one side: stride and receptive field of a unit, and the smallest image that fits
+(with =: the only size)."""
 
 
 def main(typed: Sequence[str]) -> int:
@@ -37,8 +36,7 @@ def main(typed: Sequence[str]) -> int:
         return 0
     terminal.take()
     try:
-        with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-            model = compose("config", list(typed)).model
+        model = compose.config(typed).model
         missing = sorted(OmegaConf.missing_keys(model))
         if missing:
             raise ConfigError(f"model.{missing[0]} is not given: add model.{missing[0]}=...")
@@ -46,7 +44,7 @@ def main(typed: Sequence[str]) -> int:
         network = networks.network(plain)
         found = network.layers()
     except Exception as err:
-        terminal.error(messages.line(err, typed))
+        messages.report(err, typed, multirun=False)
         return 1
     out = terminal.console()
     out.print(_table(found.values()))

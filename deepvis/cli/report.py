@@ -26,21 +26,22 @@ def main(typed: Sequence[str]) -> int:
         print(HELP)
         return 0 if typed else 2
     try:
-        place = next((Path(word[7:]) for word in typed if word.startswith("folder=")), Path("outputs"))
-        words = [word for word in typed if not word.startswith("folder=")] or ["latest"]
-        folders = list(dict.fromkeys(_folder(word, place) for word in words))
+        outputs = next((Path(each[7:]) for each in typed if each.startswith("folder=")), Path("outputs"))
+        sweeps = [each for each in typed if not each.startswith("folder=")] or ["latest"]
+        folders = list(dict.fromkeys(_folder(each, outputs) for each in sweeps))
         target = folders[0]
         if len(folders) > 1:
             target = folders[0].parent / "-".join(["report", *(folder.name for folder in folders)])
             target.mkdir(exist_ok=True)
         files = page.make(folders, target)
     except Exception as err:
-        terminal.error(messages.line(err, typed))
+        messages.report(err, typed)
         return 1
     terminal.console().print(f"report    {files[0]}", soft_wrap=True)
     return 0
 
 
-def _folder(word: str, place: Path) -> Path:
+def _folder(sweep: str, outputs: Path) -> Path:
     """Of a sweep: its path as it was printed, or its id."""
-    return Path(word) if (Path(word) / manifest.FILE).is_file() else manifest.locate(word, place, "report")
+    printed = Path(sweep)
+    return printed if (printed / manifest.FILE).is_file() else manifest.locate(sweep, outputs, "report")

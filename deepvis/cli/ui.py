@@ -9,13 +9,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 
-from hydra import compose, initialize_config_dir
-
 from deepvis.cli import messages
+from deepvis.config import compose
 from deepvis.core import terminal
-from deepvis.core.names import CONF
 from deepvis.tracking import mlflow
 
+HELP = """deepvis ui    MLflow's UI on this folder's store, with a link to the newest sweep; Ctrl-C ends it
+
+  deepvis ui                                            mlruns/mlflow.db
+  deepvis ui tracker.uri=sqlite:///elsewhere/mlflow.db  another store"""
 HOST = "127.0.0.1"  # whoever may read the store may also change it, so it is not offered to the network
 
 
@@ -28,13 +30,15 @@ def main(typed: Sequence[str]) -> int:
     Returns:
       Exit code.
     """
+    if {"-h", "--help"} & set(typed):
+        print(HELP)
+        return 0
     terminal.take()
     try:
-        with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-            cfg = compose("config", list(typed)).tracker
+        cfg = compose.config(typed).tracker
         store = mlflow.mlflow(cfg.uri, cfg.artifacts, cfg.experiment)
     except Exception as err:
-        terminal.error(messages.line(err, typed))
+        messages.report(err, typed, multirun=False)
         return 1
     if cfg.uri.startswith("http"):
         terminal.console().print(store.address(cfg.uri.rstrip("/")), soft_wrap=True)

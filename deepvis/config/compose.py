@@ -1,26 +1,31 @@
-"""The composer: (a sweep's config, overrides) -> `Plan`, a job's config, as Hydra composes it but faster.
+"""Compose: overrides -> config, and (a sweep's config, overrides) -> `Plan`, by Hydra's public interface.
 
 Hydra reads and merges every file again for every job. The jobs of a sweep choose few sets of files and
-differ in values: each set is composed once, by Hydra, and the values are put into a copy of it, by Hydra's
-own function. That takes a tenth of the time.
+differ in values: Hydra composes each set once, and the values are put into a copy of it, as Hydra would put
+them. That takes a tenth of the time. Whatever is not a plain value is left to Hydra.
 """
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from deepvis.config import schema
+from deepvis.core.errors import ConfigError
+from deepvis.core.names import CONF
 
 
-class Plan(NamedTuple):
+@dataclass(frozen=True)
+class Plan:
     """A job before it is checked."""
 
     cfg: DictConfig  # without Hydra's own node
@@ -28,77 +33,146 @@ class Plan(NamedTuple):
     folder: Path
 
 
-class Composer(ConfigLoaderImpl):
-    """Hydra's config loader; put in its place when a sweep starts, it serves every sweeper and launcher."""
+@dataclass(frozen=True)
+class Expansion:
+    """The product of what a sweep's overrides list."""
 
-    def __init__(self, path: ConfigSearchPath) -> None:
-        super().__init__(path)
-        self.composed: dict[tuple[str, ...], DictConfig] = {}  # by the overrides that choose files
-        self.jobs: dict[tuple[str, ...], DictConfig] = {}  # by all of a job's; it is asked for three times
-        self.parsed: dict[str, tuple[Override, bool]] = {}  # and whether it is a value
-
-    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
-        """One job's config.
-
-        Args:
-          master_config: the sweep's.
-          sweep_overrides: of the job.
-        """
-        typed = tuple(sweep_overrides)
-        if typed not in self.jobs:
-            self.jobs[typed] = self._compose(master_config, typed)
-        return self.jobs[typed]
-
-    def _compose(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
-        told = [self._parse(override) for override in sweep_overrides]
-        every = [each for each, _ in told]
-        self.validate_sweep_overrides_legal(every, RunMode.RUN, from_shell=True)
-        values = [each for each, is_value in told if is_value]
-        files = tuple(each.input_line for each, is_value in told if not is_value)
-        if files not in self.composed:
-            self.composed[files] = super().load_sweep_config(master_config, list(files))
-        cfg = self.composed[files].copy()
-        self._apply_overrides_to_config(values, cfg)
-        task = [each for each in every if not each.is_hydra_override()]
-        cfg.hydra.overrides.task = [each.input_line for each in task]
-        of_name = cfg.hydra.job.config.override_dirname
-        cfg.hydra.job.override_dirname = get_overrides_dirname(
-            task, kv_sep=of_name.kv_sep, item_sep=of_name.item_sep, exclude_keys=of_name.exclude_keys
-        )
-        OmegaConf.copy_cache(from_config=master_config, to_config=cfg)
-        return cfg
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Empty to another process: an engine sends the loader along with every single job."""
-        return self.__dict__ | {"composed": {}, "jobs": {}, "parsed": {}}
-
-    def _parse(self, override: str) -> tuple[Override, bool]:
-        if override not in self.parsed:
-            (each,) = OverridesParser.create(self).parse_overrides([override])
-            self.parsed[override] = each, self._is_value(each)
-        return self.parsed[override]
-
-    def _is_value(self, each: Override) -> bool:
-        """Whether an override chooses no file and is none of Hydra's own."""
-        chooses = self.repository.group_exists(each.key_or_group) and not isinstance(each.value(), dict)
-        return not (chooses or each.is_hydra_override())
+    swept: tuple[str, ...]  # keys with several values
+    jobs: tuple[tuple[str, ...], ...]  # overrides, by job
 
 
-def plan(loader: ConfigLoader, whole: DictConfig, overrides: Sequence[str], number: int) -> Plan:
-    """One job of a sweep: its config and its folder, as Hydra's own launcher would have them.
+def config(overrides: Sequence[str]) -> DictConfig:
+    """The config of these overrides, without Hydra's own node."""
+    if GlobalHydra.instance().is_initialized():  # inside Hydra's main
+        return hydra_compose("config", list(overrides))
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        return hydra_compose("config", list(overrides))
+
+
+def parse(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:
+    """Overrides as Hydra's grammar reads them."""
+    return OverridesParser.create(loader).parse_overrides(list(overrides))
+
+
+def swept(overrides: Sequence[str]) -> tuple[str, ...]:
+    """The keys of the overrides that have several values."""
+    return tuple(each.get_key_element() for each in parse(overrides) if each.is_sweep_override())
+
+
+def expand(loader: ConfigLoader, overrides: Sequence[str]) -> Expansion:
+    """Every combination of the values that overrides list; of a key typed twice the last counts.
 
     Args:
-      loader: Hydra's.
-      whole: the sweep's config.
-      overrides: of the job.
-      number: of the job.
+      loader: Hydra's; it knows the files that ``reg=glob(*)`` means.
+      overrides: as typed.
+
+    Raises:
+      ConfigError: an interval, which only a search can draw from.
     """
-    cfg = loader.load_sweep_config(whole, list(overrides))
-    with open_dict(cfg):
-        cfg.hydra.job.id = cfg.hydra.job.num = number
-    return planned(cfg, Path(cfg.hydra.sweep.dir) / str(cfg.hydra.sweep.subdir))
+    values: dict[str, list[str]] = {}
+    several: dict[str, None] = {}
+    for each in parse(overrides, loader):
+        key = each.get_key_element()
+        # `++` sets or adds; nothing that does not exist passes the check before, so it sets.
+        key = key.removeprefix("++") if each.is_force_add() and not _of_hydra(each) else key
+        if each.is_sweep_override():
+            several[key] = None
+        if not each.is_sweep_override():
+            values[key] = [f"{key}={each.get_value_element_as_str()}"]
+        elif each.is_discrete_sweep():
+            values[key] = [f"{key}={value}" for value in each.sweep_string_iterator()]
+        else:
+            raise ConfigError(
+                f"{each.input_line}: an interval has no list of values; type them, or search it with "
+                "hydra/sweeper=optuna"
+            )
+    return Expansion(tuple(several), tuple(itertools.product(*values.values())))
+
+
+class SweepComposer:
+    """Composes the jobs of one sweep."""
+
+    def __init__(self, loader: ConfigLoader, sweep: DictConfig) -> None:
+        """Make one.
+
+        Args:
+          loader: Hydra's, as it hands it to a plugin.
+          sweep: the sweep's config, likewise.
+        """
+        self._loader, self._sweep = loader, sweep
+        self._groups = set(loader.list_groups(""))
+        self._composed: dict[tuple[str, ...], DictConfig] = {}  # by the overrides that choose files
+        self._parsed: dict[str, Override] = {}
+        self._plans: dict[tuple[int, tuple[str, ...]], Plan] = {}
+        # Hydra derives it from a job's values; who wants it in a folder's name gets it from Hydra.
+        self._whole = "override_dirname" in str(OmegaConf.to_container(sweep.hydra.sweep, resolve=False))
+
+    def plan(self, overrides: Sequence[str], number: int) -> Plan:
+        """One job: its config and its folder, as Hydra's own launcher would have them.
+
+        Args:
+          overrides: of the job.
+          number: of the job.
+        """
+        key = number, tuple(overrides)
+        if key not in self._plans:
+            cfg = self._compose(list(overrides))
+            with open_dict(cfg):
+                cfg.hydra.job.id = cfg.hydra.job.num = number
+            folder = Path(cfg.hydra.sweep.dir) / str(cfg.hydra.sweep.subdir)
+            typed = list(cfg.hydra.overrides.task)
+            with open_dict(cfg):
+                del cfg["hydra"]
+            self._plans[key] = Plan(cfg, typed, folder)
+        return self._plans[key]
+
+    def _compose(self, overrides: list[str]) -> DictConfig:
+        values = [each for each in map(self._parse, overrides) if self._is_value(each)]
+        plain = {each.input_line for each in values}
+        files = tuple(each for each in overrides if each not in plain)
+        if self._whole or not all(map(self._is_choice, map(self._parse, files))):
+            return self._loader.load_sweep_config(self._sweep, overrides)
+        if files not in self._composed:
+            self._composed[files] = _pruned(self._loader.load_sweep_config(self._sweep, list(files)))
+        cfg = self._composed[files].copy()
+        try:
+            for each in values:
+                OmegaConf.update(cfg, each.key_or_group, each.value(), merge=True)
+        except OmegaConfBaseException:  # Hydra says what is wrong
+            return self._loader.load_sweep_config(self._sweep, overrides)
+        cfg.hydra.overrides.task = [each for each in overrides if not _of_hydra(self._parse(each))]
+        OmegaConf.copy_cache(from_config=self._sweep, to_config=cfg)
+        return cfg
+
+    def _parse(self, override: str) -> Override:
+        if override not in self._parsed:
+            (self._parsed[override],) = parse([override], self._loader)
+        return self._parsed[override]
+
+    def _is_value(self, each: Override) -> bool:
+        """Whether an override is ``key=value`` of an option."""
+        set_here = not (each.is_add() or each.is_force_add() or each.is_delete() or each.is_sweep_override())
+        path = each.package is None and "/" not in each.key_or_group and each.key_or_group not in self._groups
+        return set_here and path and not _of_hydra(each) and not isinstance(each.value(), dict)
+
+    def _is_choice(self, each: Override) -> bool:
+        """Whether an override chooses a file or is Hydra's own, so that its place does not matter."""
+        chooses = each.key_or_group in self._groups and not isinstance(each.value(), dict)
+        return chooses or _of_hydra(each)
 
 
 def planned(cfg: DictConfig, folder: Path) -> Plan:
     """A composed config and its folder as a plan."""
     return Plan(schema.without_hydra(cfg), list(cfg.hydra.overrides.task), folder)
+
+
+def _pruned(cfg: DictConfig) -> DictConfig:
+    """A config without what no job's folder depends on: most of Hydra's own node, and copying costs."""
+    with flag_override(cfg.hydra, ["struct", "readonly"], False):
+        for key in ("help", "hydra_help", "hydra_logging", "job_logging", "callbacks", "launcher", "sweeper"):
+            del cfg.hydra[key]
+    return cfg
+
+
+def _of_hydra(each: Override) -> bool:
+    return each.is_hydra_override() or each.key_or_group == "hydra"

@@ -1,29 +1,30 @@
 """The terminal: deepvis alone speaks there; everything else that is printed goes to a log file.
 
 TensorFlow, oneDNN, absl, Alembic and MLflow write to the file descriptors 1 and 2, some of them from C++.
-So `take` keeps copies of the two for deepvis and points the originals at the log.
+So `take` keeps copies of the two for deepvis and points the originals at the log. Messages go through the
+logger ``deepvis``, whose handler here writes them on standard error.
 """
 
+import logging
 import os
+import pdb
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-
-from deepvis.metrics.convergence import ENDS
-from deepvis.results.result_folder import Result
 
 _copies: dict[int, TextIO] = {}  # file descriptor -> our copy of the terminal's
 _early: list[int] = []  # file of what is printed before there is a log
+_bars: list[Progress] = []  # that are drawn now
+_log = logging.getLogger("deepvis")
 
-# (steps just done, images in the batch, mean score, stuck) -> None
+# (steps just done, images in the batch, mean score, images with zero gradient) -> None
 Update = Callable[[int, int, float, int], None]
 
 
@@ -39,6 +40,7 @@ def take(log: Path | None = None) -> None:
     for fd in (1, 2):
         if fd not in _copies:
             _copies[fd] = os.fdopen(os.dup(fd), "w", buffering=1)
+    sys.breakpointhook = _breakpoint
     with tempfile.TemporaryFile(buffering=0) if log is None else log.open("ab", buffering=0) as target:
         if log is not None and _early:
             target.write(os.pread(_early.pop(), 1 << 20, 0))
@@ -57,7 +59,32 @@ def console() -> Console:
 
 def error(message: str) -> None:
     """One line on standard error."""
-    print(f"deepvis: {message}", file=_copies.get(2, sys.stderr), flush=True)
+    _log.error(message)
+
+
+class _OnStandardError(logging.Handler):
+    """Writes what deepvis has to say on the terminal's standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(f"deepvis: {record.getMessage()}", file=_copies.get(2, sys.stderr), flush=True)
+
+
+if not _log.handlers:
+    _log.addHandler(_OnStandardError(logging.WARNING))
+
+
+def _breakpoint(*args: Any, **kwargs: Any) -> None:
+    """``breakpoint()``: give the process its terminal back, then start the debugger where it was called."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    while _bars:
+        _bars.pop().stop()
+    for fd, copy in _copies.items():
+        os.dup2(copy.fileno(), fd)
+    if os.environ.get("PYTHONBREAKPOINT"):  # another debugger
+        sys.__breakpointhook__(*args, **kwargs)
+    else:
+        pdb.Pdb().set_trace(sys._getframe(1))
 
 
 @contextmanager
@@ -86,7 +113,7 @@ def progress(name: str, total: int) -> Iterator[Update]:
             left = (total - steps_done) * (time.perf_counter() - began) / steps_done
             out.print(
                 f"{name}  step {steps_done}/{total}  {speed:.1f} images x steps/s  {left:.0f} s left  "
-                f"score {score:.4g}  stuck {stuck}"
+                f"mean score {score:.4g}  stuck {stuck}"
             )
 
         yield line
@@ -94,34 +121,15 @@ def progress(name: str, total: int) -> Iterator[Update]:
     columns = (
         TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
         TextColumn("[cyan]{task.fields[speed]:.1f}[/] images x steps/s"), TimeRemainingColumn(),
-        TextColumn("score [bold]{task.fields[score]:.4g}[/]  stuck {task.fields[stuck]}"),
+        TextColumn("mean score [bold]{task.fields[score]:.4g}[/]  stuck {task.fields[stuck]}"),
     )  # fmt: skip
     with Progress(*columns, console=out) as bar:
         short = name if len(name) <= 40 else f"{name[:39]}…"
+        _bars.append(bar)
         task = bar.add_task(short, total=total, speed=0.0, score=float("nan"), stuck=0)
 
         def redraw(steps, images, score, stuck):
             bar.update(task, advance=steps, speed=count(steps, images), score=score, stuck=stuck)
 
         yield redraw
-
-
-def summary(results: Sequence[Result], folder: Path) -> None:
-    """A table of a sweep's jobs, and where their pictures are."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("job")
-    for heading in ("score", "activation", "top of layer", "steps to 90 %", *ENDS):
-        table.add_column(heading, justify="right")
-    for result in results:
-        figure = result.figures.get
-        table.add_row(
-            result.name,
-            f"{figure('final/score', float('nan')):.4g}",
-            f"{figure('final/activation', float('nan')):.4g}",
-            f"{100 * figure('filters/top_share'):.0f} %" if "filters/top_share" in result.figures else "",
-            f"{figure('final/steps_to_90', float('nan')):.0f}",
-            *(f"{figure(f'filters/{end}', 0):.0f}" for end in ENDS),
-        )
-    out = console()
-    out.print(table)
-    out.print(f"pictures  {folder}")
+        _bars.clear()

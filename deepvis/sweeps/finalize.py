@@ -19,7 +19,7 @@ from deepvis.core.errors import one_line
 from deepvis.core.files import write_csv
 from deepvis.results import manifest, result_folder
 from deepvis.results.result_folder import Result
-from deepvis.sweeps import events, process_locks
+from deepvis.sweeps import events, process_locks, summary
 from deepvis.tracking.base import Tracker
 
 ROWS, COLUMNS = 64, 32  # of a contact sheet that a person can still look at
@@ -52,7 +52,7 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> None:
     report = _report(folder, results) if len(results) > 1 else []
     by_job = {path.parent.name: result for path, result in results.items()}
     address = tracker.close(sweep, by_job, [*files, *report], manifest.tags(entry))
-    terminal.summary(list(results.values()), _shown(folder))
+    summary.show(list(results.values()), _shown(folder))
     if report:
         terminal.console().print(f"report    {_shown(report[0])}", soft_wrap=True)
     if address:

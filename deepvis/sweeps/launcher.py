@@ -1,55 +1,47 @@
-"""Packed: all jobs of a sweep -> one call of the harness, and what Hydra wants to know of each."""
+"""Packed: all jobs of a sweep -> one call of the runner, and what Hydra expects to get of each."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig
 
 from deepvis.ascent import backend
-from deepvis.config import compose
+from deepvis.config.compose import Plan
 from deepvis.config.schema import plain
 from deepvis.core import terminal
 from deepvis.core.errors import ReportedError
 from deepvis.results import manifest, result_folder
 from deepvis.sweeps import jobs
-from deepvis.sweeps.preflight import job_of, tracker_of
+from deepvis.sweeps.preflight import job_of, sweep_id, tracker_of
 
 
-def launch(
-    loader: ConfigLoader, whole: DictConfig, every: Sequence[Sequence[str]], first: int
-) -> list[JobReturn]:
+def launch(plans: Sequence[Plan], folder: Path) -> list[JobReturn]:
     """Run the jobs that a sweeper asks for.
 
     Args:
-      loader: Hydra's.
-      whole: the sweep's config.
-      every: overrides, one list a job.
-      first: number of the first job, for a sweeper that asks more than once.
+      plans: of the jobs.
+      folder: of the sweep.
 
     Returns:
       One a job, in that order; a failed one raises `ReportedError` when it is read.
     """
-    folder = Path(whole.hydra.sweep.dir)
     folder.mkdir(parents=True, exist_ok=True)
     terminal.take(folder / "deepvis.log")
-    queue, returns = [], []
-    for number, overrides in enumerate(every, start=first):
-        plan = compose.plan(loader, whole, overrides, number)
-        queue.append(job_of(plan))
+    queue = [job_of(plan) for plan in plans]
+    for plan in plans:
         plan.folder.mkdir(parents=True, exist_ok=True)
-        returns.append(JobReturn(overrides=list(overrides), cfg=plan.cfg, working_dir=str(Path.cwd())))
     manifest.add_jobs(folder, [jobs.listed(job) for job in queue])
     backend.load()  # TensorFlow, now that nothing else can be wrong
     from deepvis.sweeps import runner
 
-    lost = runner.run(queue, tracker_of(plain(queue[0].cfg.tracker)), os.environ["DEEPVIS_SWEEP"])
-    for job, told in zip(queue, returns, strict=True):
-        if job.folder in lost:
-            told.status, told.return_value = JobStatus.FAILED, ReportedError(job.name)
+    failed = runner.run(queue, tracker_of(plain(queue[0].cfg.tracker)), sweep_id())
+    returns = []
+    for plan, job in zip(plans, queue, strict=True):
+        returned = JobReturn(overrides=list(plan.overrides), cfg=plan.cfg, working_dir=str(Path.cwd()))
+        if job.folder in failed:
+            returned.status, returned.return_value = JobStatus.FAILED, ReportedError(job.name)
         else:
-            told.status = JobStatus.COMPLETED
-            told.return_value = result_folder.value(job.folder / "result", job.cfg.objective_value)
+            returned.status = JobStatus.COMPLETED
+            returned.return_value = result_folder.value(job.folder / "result", job.cfg.objective_value)
+        returns.append(returned)
     return returns

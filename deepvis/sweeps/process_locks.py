@@ -1,6 +1,6 @@
-"""Signs of life: which processes of a sweep still run, by locks that the system lets go when they end.
+"""Process locks: which processes of a sweep still run, by locks that the system releases when they end.
 
-A process number would not do: it is given again.
+A process number is not enough: the system gives it again.
 """
 
 import os
@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from deepvis.core.errors import ConfigError
 
 FOLDER = ".alive"  # in a sweep's folder
-_held: dict[Path, FileLock] = {}  # this process's own, by sweep folder
+_held: dict[Path, FileLock] = {}  # this process's locks, by sweep folder
 
 
 def sign(folder: Path) -> str:
@@ -57,10 +57,10 @@ def refuse(folder: Path, sweep: str) -> None:
 
 
 def tidy(folder: Path) -> None:
-    """Let go of this process's sign, and clear those of processes that are gone."""
+    """Release this process's lock, and remove those of processes that have ended."""
     if folder in _held:
         _held.pop(folder).release()
     for file in (folder / FOLDER).glob("*"):
         holds(folder, file.name)
-    with suppress(OSError):  # others may still be at work
+    with suppress(OSError):  # others may still run
         (folder / FOLDER).rmdir()

@@ -11,40 +11,40 @@ from deepvis.sweeps.jobs import Job
 from deepvis.tracking.base import Tracker
 
 
-def remaining(queue: Sequence[Job], tracker: Tracker, sweep: str, lost: dict[Path, str]) -> list[Job]:
+def remaining(queue: Sequence[Job], tracker: Tracker, sweep: str, failed: dict[Path, str]) -> list[Job]:
     """The jobs that a resumed sweep has still to compute; what was computed and not logged is logged here."""
     if not any(job.cfg.resume for job in queue):
         return list(queue)
-    states, left = tracker.states(sweep), []
+    states, remaining_jobs = tracker.states(sweep), []
     for job in queue:
-        done = job.folder / "result"
+        folder = job.folder / "result"
         status, reason = states.get(job.folder.name, (None, ""))
         if status == "RUNNING":
-            events.lose(job, "still run by another process", lost)
+            events.lose(job, "still run by another process", failed)
             continue
         result_folder.clear(job.folder)  # of a finished one too: its process may have died tidying up
         if status == "FINISHED":
             continue
-        if done.is_dir() and (result := result_folder.read(done)).key == job.key:
-            _log_again(job, result, reason, tracker, sweep, lost)
+        if folder.is_dir() and (result := result_folder.read(folder)).key == job.key:
+            _log_again(job, result, reason, tracker, sweep, failed)
         else:
-            left.append(job)
-    return left
+            remaining_jobs.append(job)
+    return remaining_jobs
 
 
 def _log_again(
-    job: Job, result: Result, logged: str, tracker: Tracker, sweep: str, lost: dict[Path, str]
+    job: Job, result: Result, logged: str, tracker: Tracker, sweep: str, failed: dict[Path, str]
 ) -> None:
     """Log a result that is there; not once more if it was logged as a failure with that very reason."""
-    done, run = job.folder / "result", None
+    folder, run = job.folder / "result", None
     failure = events.failure(result)
     try:
         if failure is None or failure != logged:
             run = events.begin(job, result.tags, tracker, sweep)
-            tracker.finish(run, result, done, failure)
+            tracker.finish(run, result, folder, failure)
     except Exception as err:
-        failure = f"still not logged ({first_line(err)}); its results are kept in {done}"
+        failure = f"still not logged ({first_line(err)}); its results are kept in {folder}"
         if run is not None:
             events.end(tracker, run, "FAILED", failure)
     if failure:
-        events.lose(job, failure, lost)
+        events.lose(job, failure, failed)

@@ -65,6 +65,7 @@ sys.meta_path.insert(0, Blocker())
 FORKER = """
 import json, os, sys
 from deepvis import run
+from deepvis.cli import runs
 
 for case in json.load(sys.stdin):
     pid = os.fork()
@@ -191,11 +192,11 @@ ALONE = [
     case("layer=block5_conv", says=["did you mean block5_conv", *LAYERS], base=["tracker=none"]),
     case("layer=mixed4a", says=["layer=mixed4a", *LAYERS], base=["tracker=none"]),
     case("reg=yosinsky_1", says=["reg=yosinsky_1", "did you mean yosinski_1?", "combined"]),
-    case("reg=lots", says=["reg=lots", "yosinski_1", "none", "decay", "small_norm", "seed"]),
+    case("reg=lots", says=["reg=lots", "yosinski_1", "none", "decay", "small_norm", "gildenblat_2016"]),
     case("optimizer=normalised", says=["optimizer=normalised", "did you mean normalized?", "sgd"]),
     case("objective=chanel", says=["objective=chanel", "channel"]),
     case("start=nose", says=["start=nose", "did you mean noise?", "raw_noise", "gaussian", "picture"]),
-    case("tracker=mlfow", says=["tracker=mlfow", "did you mean mlflow?", "memory"]),
+    case("tracker=mlfow", says=["tracker=mlfow", "did you mean mlflow?", "none"]),
     case("experiment=yosinski_5", says=["experiment=yosinski_5", "did you mean yosinski_"]),
     # layers and filters
     case("layer.name=block2_conv9", says=["layer.name=block2_conv9", "tiny", "did you mean block2_conv"]),
@@ -231,6 +232,14 @@ ALONE = [
     case("~reg.decay", says=["~reg.decay"]),
     case("+stpes=3", says=["+stpes", "did you mean steps?"]),
     case("stpes=3", says=["stpes", "did you mean steps?"]),
+    # names that deepvis prints, typed back
+    case("decay=0.8", says=["decay: no such option; did you mean reg.decay?"]),
+    case("filters=0-3", says=["filters: no such option; did you mean layer.filters?"]),
+    case("path=cat.jpg", says=["path: no such option; did you mean ", "start.path (with start=picture)"]),
+    case("model=resnet50", says=["model=resnet50: no such choice", "model=keras model.name=ResNet50"]),
+    case("layer=conv4_block6_out", says=["is chosen with layer.name=conv4_block6_out"]),
+    case("steps=abc", says=["steps=abc", "expected a whole number"]),
+    case("robustness=maybe", says=["robustness=maybe", "expected"]),
     case("+reg={decya: 0.8}", says=["reg"]),
     case("optimizer.rat=1", says=["optimizer.rat", "did you mean optimizer.learning_rate?"]),
     case("start=gaussian", "start.sgima=1", says=["start.sgima", "did you mean start.sigma?"]),
@@ -286,6 +295,11 @@ ALONE = [
     case("-m", "layer.filters=0,1,12", says=["layer.filters=12", "12 filters"]),
     case("-m", "steps=2,0", "seed=0,1", says=["steps=0"]),
     case("-m", "+reg.decya=0.8,0.9", says=["+reg.decya", "did you mean reg.decay?"]),
+    case("-m", "++reg.decya=0.8,0.9", says=["++reg.decya", "did you mean reg.decay?"]),
+    case("-m", "+reg.blur=3,5", says=["+reg.blur: reg.blur exists already", "without the +"]),
+    case("-m", "steps=2,abc", says=["steps=abc", "expected a whole number"]),
+    case("-m", "decay=0.8,0.9", says=["decay: no such option; did you mean reg.decay?"]),
+    case("-m", "reg.decay=interval(0,1)", says=["reg.decay=interval(0,1)", "hydra/sweeper=optuna"]),
     case("-m", "reg.decya=0.8,0.9", says=["reg.decya", "did you mean reg.decay?"]),
     case("-m", "reg.decay=0.8,abc", says=["reg.decay", "abc"]),
     case("-m", "reg.decay=range(-1,2)", says=["reg.decay=", "(0, 1]"]),
@@ -740,3 +754,56 @@ def test_ui_serves_this_store_on_the_loopback_only_and_prints_the_newest_sweep(p
     assert log.with_suffix(".err").read_text() == ""
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", int(port))) != 0
+
+
+# --- what else is typed ------------------------------------------------------------------------------
+
+
+def test_version_is_deepvis_own_and_of_what_its_results_depend_on(blocked, tmp_path):
+    from deepvis import __version__
+
+    done = run_in(tmp_path, [*SCRIPT, "--version"], blocked | {"TRACE": str(tmp_path / "trace")})
+    assert done.returncode == 0 and done.stderr == ""
+    assert re.fullmatch(
+        rf"deepvis {re.escape(__version__)} \(TensorFlow [\d.]+, Keras [\d.]+, MLflow [\d.]+\)\n", done.stdout
+    )
+    assert not (tmp_path / "trace").exists()
+
+
+@pytest.mark.parametrize("command", ["ui", "layers", "report"])
+def test_subcommands_have_a_help(command, blocked, tmp_path):
+    done = run_in(tmp_path, [*MODULE, command, "--help"], blocked | {"TRACE": str(tmp_path / "trace")})
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith(f"deepvis {command} ")
+
+
+@pytest.mark.parametrize("typed", [["reg.decay=2"], ["-m", "reg.decay=1,2"], ["steps=abc"]], ids=" ".join)
+def test_full_errors_show_the_traceback(typed, blocked, tmp_path):
+    env = blocked | {"TRACE": str(tmp_path / "trace"), "HYDRA_FULL_ERROR": "1"}
+    done = run_in(tmp_path, [*MODULE, *typed, *QUIET], env)
+    assert done.returncode == 1
+    assert "Traceback (most recent call last)" in done.stderr and "Error" in done.stderr.splitlines()[-1]
+
+
+def test_a_breakpoint_in_a_job_has_the_terminal(tmp_path):
+    """The output of the process goes to its log, the debugger's must not; it stops where it was called."""
+    (tmp_path / "broken.py").write_text(
+        "from deepvis.ascent import program\n"
+        "from deepvis.sweeps import runner\n"
+        "real = program.start\n"
+        "def start(spec, mean):\n"
+        "    print('to the log')\n"
+        "    breakpoint()\n"
+        "    return real(spec, mean)\n"
+        "program.start = start\n"
+        "from deepvis.run import main\n"
+        "main()\n"
+    )
+    typed = [*QUIET, "layer.filters=0", "steps=1"]
+    done = subprocess.run(
+        [sys.executable, "broken.py", *typed], cwd=tmp_path, env=environment(), input="p 40 + 2\nc\n",
+        capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "to the log" not in done.stdout
+    assert "broken.py(7)start()" in done.stdout
+    assert re.search(r"\(Pdb\) 42\n", done.stdout)

@@ -36,7 +36,7 @@ def test_a_wheel_runs_in_an_empty_folder_with_its_own_conf(tmp_path: Path) -> No
         cwd=empty,
     )
 
-    where = python("-c", "from deepvis import units; print(units.CONF)", cwd=empty).strip()
+    where = python("-c", "from deepvis.core import names; print(names.CONF)", cwd=empty).strip()
     assert Path(where) == tmp_path / "site" / "deepvis" / "conf"
     small = ["model=tiny", "layer=block2_conv1", "layer.filters=0-3", "size=16", "steps=2"]
     script = str(tmp_path / "site" / "bin" / "deepvis")

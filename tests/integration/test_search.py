@@ -107,7 +107,7 @@ def test_a_search_cannot_be_taken_up_again(forker, tmp_path):
     assert forker.run(tmp_path, *typed).code == 0
     was = entry_of(newest(tmp_path))
     said = forker.run(tmp_path, *typed, "resume=latest")
-    assert said.code == 1 and "a search thinks up its jobs as it goes and cannot be taken up" in said.err
+    assert said.code == 1 and "a search draws its jobs one after the other and cannot be resumed" in said.err
     assert entry_of(newest(tmp_path)) == was
 
 

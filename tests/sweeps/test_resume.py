@@ -29,21 +29,21 @@ DIES = """
 import os, signal
 from deepvis.ascent import program
 from deepvis.sweeps import runner
-harness.DESK = 0  # what is done is reported before the next chunk
-real_dying, begun = graph.ascend, []
+runner.MOST_PENDING = 0  # what is done is reported before the next chunk
+real_dying, begun = program.ascend, []
 def ascend(*given):
     begun.append(given)
     for look in real_dying(*given):
         if len(begun) == 3:
             os.kill(os.getpid(), signal.SIGKILL)
         yield look
-graph.ascend = ascend
+program.ascend = ascend
 """
 # Whoever computes leaves a trace in the file `computed`, one line an image.
 TELLS = """
 from deepvis.ascent import program
 from deepvis.sweeps import jobs
-real_ascend, real_climber, folders = graph.ascend, jobs.image_spec, {}
+real_ascend, real_climber, folders = program.ascend, jobs.image_spec, {}
 def image_spec(pack, row):
     folders[id(pack.jobs[row.job].plain)] = pack.jobs[row.job].folder.name
     return real_climber(pack, row)
@@ -53,7 +53,7 @@ def ascend(made, images, *given):
         for each in images:
             print(folders[id(each.cfg)], each.index, file=file)
     return real_ascend(made, images, *given)
-graph.ascend = ascend
+program.ascend = ascend
 """
 IS_KILLED = -signal.SIGKILL
 
@@ -169,12 +169,12 @@ def test_a_job_that_failed_is_run_again(forker, tmp_path):
     typed = ["-m", *TINY, *SWEPT]
     change = """
 from deepvis.ascent import program
-real = graph.start
+real = program.start
 def start(image_spec, mean):
     if image_spec.cfg["reg"]["decay"] == 0.8:
         raise RuntimeError("not today")
     return real(image_spec, mean)
-graph.start = start
+program.start = start
 """
     assert forker.run(tmp_path, *typed, change=change).code == 1
     folder = newest(tmp_path)
@@ -221,11 +221,15 @@ CHANGED = {
     "a number of reg": (["reg.norm_percentile=10"], "", ["reg.norm_percentile=10"]),
     "the values of a sweep": (["seed=0,2"], "", ["seed=0,1", "seed=0,2"]),
     "fewer jobs": (["seed=0"], "", ["seed=0,1"]),
-    "version": ([], "from deepvis import ledger; ledger.__version__ = '9.9.9'", ["deepvis 0.", "9.9.9"]),
+    "version": (
+        [],
+        "from deepvis.results import manifest; manifest.__version__ = '9.9.9'",
+        ["deepvis 0.", "9.9.9"],
+    ),
     "tensorflow": (
         [],
-        "from deepvis import ledger; real = ledger._version\n"
-        "ledger._version = lambda name: '9.8.7' if name == 'tensorflow' else real(name)",
+        "from deepvis.results import manifest; real = manifest._version\n"
+        "manifest._version = lambda name: '9.8.7' if name == 'tensorflow' else real(name)",
         ["tensorflow 2.", "9.8.7"],
     ),
     "weights": (["model.weights.seed=1"], "", ["weights"]),
@@ -265,14 +269,14 @@ def test_a_process_that_lives_keeps_its_jobs_and_nothing_is_run_twice(forker, tm
     change = """
 import os, time
 from deepvis.ascent import program
-real_held = graph.ascend
+real_held = program.ascend
 def ascend(*given):
     for look in real_held(*given):
         yield look
         open("begun", "w").close()
         while not os.path.exists("go"):
             time.sleep(0.01)
-graph.ascend = ascend
+program.ascend = ascend
 """
     process = forker.start(tmp_path, *typed, change=TELLS + change)
     process.until((tmp_path / "begun").exists)
@@ -296,8 +300,8 @@ graph.ascend = ascend
 
 
 def test_a_process_is_alive_while_it_holds_its_lock_and_no_longer(tmp_path):
-    code = "import sys, pathlib; from deepvis import alive; " \
-           "print(alive.sign(pathlib.Path(sys.argv[1])), flush=True); sys.stdin.read()"  # fmt: skip
+    code = "import sys, pathlib; from deepvis.sweeps import process_locks; " \
+           "print(process_locks.sign(pathlib.Path(sys.argv[1])), flush=True); sys.stdin.read()"  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -318,19 +322,19 @@ def test_a_process_is_alive_while_it_holds_its_lock_and_no_longer(tmp_path):
 
 REFUSES = """
 from deepvis.tracking import mlflow
-real_finish = tracker.Mlflow.finish
+real_finish = mlflow.Mlflow.finish
 def finish(self, run, folder, failure):
     if "decay=0.8" in folder.parent.name:
         raise ConnectionError("database is locked")
     return real_finish(self, run, folder, failure)
-tracker.Mlflow.finish = finish
+mlflow.Mlflow.finish = finish
 """
 COMPUTES_NOT = """
 from deepvis.ascent import program
 def compiled(*given):
     open("compiled", "w").close()
     raise AssertionError("nothing was to be computed")
-graph.compiled = compiled
+program.compiled = compiled
 """
 
 

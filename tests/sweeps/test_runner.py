@@ -154,12 +154,12 @@ BROKEN = {
     "start": (
         """
 from deepvis.tracking import mlflow
-real = tracker.Mlflow.start
+real = mlflow.Mlflow.start
 def start(self, sweep, name, params, tags):
     if "decay=0.8" in name:
         raise ConnectionError("the store said no")
     return real(self, sweep, name, params, tags)
-tracker.Mlflow.start = start
+mlflow.Mlflow.start = start
 """,
         "the store said no",
     ),
@@ -167,12 +167,12 @@ tracker.Mlflow.start = start
         """
 import errno
 from deepvis.results import result_folder
-real = outcome.write
+real = result_folder.write
 def write(folder, result, pictures):
     if "decay=0.8" in result.name:
         raise OSError(errno.ENOSPC, "No space left on device", str(folder))
     return real(folder, result, pictures)
-outcome.write = write
+result_folder.write = write
 """,
         "No space left on device",
     ),
@@ -180,12 +180,12 @@ outcome.write = write
         """
 from deepvis.sweeps import runner
 from deepvis.ascent import program
-real = graph.start
+real = program.start
 def start(image_spec, mean):
     if image_spec.cfg["reg"]["decay"] == 0.8:
         raise FileNotFoundError(2, "No such file or directory", "gone.png")
     return real(image_spec, mean)
-graph.start = start
+program.start = start
 """,
         "gone.png: No such file or directory",
     ),
@@ -243,11 +243,11 @@ def test_a_picture_that_vanishes_behind_the_preflight_fails_the_jobs_that_start_
     change = """
 from pathlib import Path
 from deepvis.sweeps import runner
-real = harness.run
+real = runner.run
 def run(*given):
     Path("goes.png").unlink()
     return real(*given)
-harness.run = run
+runner.run = run
 """
     typed = ["start=picture", "start.path=goes.png,stays.png", "seed=0,1"]
     said = forker.run(cwd, "-m", *TINY, *typed, change=change)
@@ -294,13 +294,13 @@ def test_a_signal_kills_the_open_runs_keeps_the_finished_and_tells_how_to_go_on(
     change = """
 import time
 from deepvis.ascent import program
-real = graph.ascend
+real = program.ascend
 def ascend(made, images, *given):
     for look in real(made, images, *given):
         yield look
         if images[0].cfg["steps"] == 3:
             time.sleep(60)
-graph.ascend = ascend
+program.ascend = ascend
 """
     process = forker.start(tmp_path, *typed, "batch_size=4", change=change)
     process.until(lambda: list(tmp_path.glob("outputs/*/3_*/live.png")))
@@ -341,7 +341,7 @@ def test_the_command_that_is_printed_goes_on_with_the_sweep_however_it_was_typed
 from deepvis.ascent import program
 def start(image_spec, mean):
     raise RuntimeError("not yet")
-graph.start = start
+program.start = start
 """
     said = forker.run(tmp_path, "-m", *TINY, *typed, change=change)
     assert said.code == 1

@@ -1,0 +1,113 @@
+"""Hydra's plugins: the sweeper and the launcher of deepvis, and the callback for what neither sees.
+
+Hydra 1.3 instantiates a plugin only if the config names it ``hydra_plugins.<...>``, and looks such a name up
+in a dict that its public `Plugins.register` fills under the class's own module. `register` therefore writes
+into that dict itself: the one place where deepvis relies on what Hydra does not promise. The classes keep
+their own module, so that other processes can unpickle them.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
+from hydra.experimental.callback import Callback
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from deepvis.cli import messages, overrides
+from deepvis.config import compose
+from deepvis.config.compose import SweepComposer
+from deepvis.sweeps import launcher, preflight
+
+MODULE = "hydra_plugins.deepvis"  # what conf/hydra/{launcher,sweeper} name
+
+
+class PackedLauncher(Launcher):
+    """All jobs of a sweep in one process, those with a common static config in one graph."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config, self.task_function = config, task_function
+        self.composer = SweepComposer(hydra_context.config_loader, config)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        numbered = enumerate(job_overrides, start=initial_job_idx)
+        plans = [self.composer.plan(overrides, number) for number, overrides in numbered]
+        return launcher.launch(plans, Path(self.config.hydra.sweep.dir))
+
+
+class ProductSweeper(Sweeper):
+    """Every combination of the values typed; all jobs are checked, then launched in one call."""
+
+    def __init__(self, params: Mapping[str, Any] | None = None) -> None:
+        self.params = [f"{key}={value}" for key, value in (params or {}).items()]
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config, self.loader = config, hydra_context.config_loader
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
+        folder = Path(self.config.hydra.sweep.dir)
+        expansion = compose.expand(self.loader, [*self.params, *overrides.checked(arguments)])
+        preflight.name_jobs_by(expansion.swept)
+        composer = (
+            self.launcher.composer
+            if isinstance(self.launcher, PackedLauncher)
+            else SweepComposer(self.loader, self.config)
+        )
+        plans = [composer.plan(each, number) for number, each in enumerate(expansion.jobs)]
+        preflight.begin(folder, plans, typed_of(self.config), self.config)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "multirun.yaml")
+        returns = self.launcher.launch(expansion.jobs, initial_job_idx=0)
+        for each in returns:
+            _ = each.return_value  # raises what the job raised
+        return returns
+
+
+class Preflight(Callback):
+    """The checks of a single job and of a search, called before either starts.
+
+    Hydra turns a callback's exception into a warning and goes on; an exit it lets through.
+    """
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        folder = Path(config.hydra.run.dir)
+        # A folder that the user chose for one job is the job's and its sweep's in one.
+        of_sweep = folder.parent if folder.parent.name == preflight.sweep_id() else folder
+        self._begin(of_sweep, [compose.planned(config, folder)], config)
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if config.hydra.sweeper._target_ == f"{MODULE}.{ProductSweeper.__name__}":
+            return  # it checks its jobs itself
+        params = getattr(config.hydra.sweeper, "params", None) or {}
+        fixed = [f"{key}={value}" for key, value in params.items()]
+        preflight.name_jobs_by(compose.swept([*fixed, *config.hydra.overrides.task]))
+        self._begin(Path(config.hydra.sweep.dir), [], config)
+
+    def _begin(self, folder: Path, plans: Sequence[compose.Plan], config: DictConfig) -> None:
+        typed = OmegaConf.to_container(config.hydra.overrides.task)
+        try:
+            overrides.checked(typed)
+            preflight.begin(folder, plans, typed_of(config), config)
+        except Exception as err:
+            messages.report(err, typed)
+            raise SystemExit(1) from err
+
+
+def typed_of(config: DictConfig) -> list[str]:
+    """Everything that was typed, but ``-m``, which Hydra adds as an override."""
+    of_hydra = OmegaConf.to_container(config.hydra.overrides.hydra)
+    task = OmegaConf.to_container(config.hydra.overrides.task)
+    return task + [each for each in of_hydra if not each.startswith("hydra.mode=")]
+
+
+def register() -> None:
+    """Make Hydra know the plugins, in this process."""
+    for plugin in (PackedLauncher, ProductSweeper):
+        Plugins.instance().class_name_to_class[f"{MODULE}.{plugin.__name__}"] = plugin

@@ -1,0 +1,116 @@
+"""Overrides as typed: which are options, and what is wrong with one that Hydra refuses."""
+
+import importlib.util
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from deepvis.config import compose
+from deepvis.core.errors import ConfigError
+from deepvis.core.names import CONF, nearest
+
+
+def checked(typed: Sequence[str]) -> list[str]:
+    """Overrides as typed, none of which Hydra accepts but nothing would read, such as ``+reg.decya=0.8``.
+
+    Raises:
+      ConfigError: there is one.
+    """
+    for each in compose.parse(typed):
+        key, plain = each.get_key_element(), each.key_or_group
+        if key == plain or each.is_hydra_override() or each.package is not None:
+            continue
+        if each.is_delete():
+            raise ConfigError(f"{key}: an option cannot be deleted; set it to its neutral value")
+        config = _chosen(typed)
+        if plain not in _beside(plain, config):
+            raise ConfigError(unknown(key, plain, config))
+        if each.is_add() and not isinstance(each.value(), dict | list):
+            raise ConfigError(f"{key}: {plain} exists already; type {plain}=... without the +")
+    return list(typed)
+
+
+def fault(typed: Sequence[str], multirun: bool) -> str | None:
+    """What is wrong with the overrides, as one line; None where that is not known.
+
+    Args:
+      typed: all of them.
+      multirun: whether several values make a sweep.
+    """
+    config = _chosen(typed)
+    for each in compose.parse(typed):
+        if each.is_hydra_override() or each.package is not None or (CONF / each.key_or_group).is_dir():
+            continue
+        if each.is_sweep_override() and not multirun:
+            return f"{each.input_line}: several values make a sweep; add -m, or quote or bracket a list"
+        if each.key_or_group not in _beside(each.key_or_group, config):
+            return unknown(each.get_key_element(), each.key_or_group, config)
+    return None
+
+
+def unknown(key: str, plain: str, config: DictConfig) -> str:
+    """The line for an option that does not exist.
+
+    Args:
+      key: as typed.
+      plain: the same without ``+``.
+      config: the groups that were chosen.
+    """
+    if "." not in plain:
+        longer = list(dict.fromkeys(_ending_in(plain, config)))
+        if longer:
+            return f"{key}: no such option; did you mean {' or '.join(longer)}?"
+    return f"{key}: no such option, nothing would read it; {nearest(plain, _beside(plain, config))}"
+
+
+def no_choice(group: str, choice: str, options: Sequence[str]) -> str:
+    """The line for a file that a group does not have."""
+    line = f"{group}={choice}: no such choice; {nearest(choice, options)}"
+    if group == "layer":
+        line += f"; a layer of another network is chosen with layer.name={choice}"
+    if group == "model":
+        name = next((name for name in _applications() if name.lower() == choice.lower()), None)
+        line += f"; a network of keras.applications is chosen with model=keras model.name={name or '...'}"
+    return line
+
+
+def _chosen(typed: Sequence[str]) -> DictConfig:
+    """The config under the groups that were chosen, without any value that was typed."""
+    return compose.config([o for o in typed if (CONF / o.partition("=")[0]).is_dir() and "," not in o])
+
+
+def _beside(key: str, config: DictConfig) -> list[str]:
+    """Every key beside this one."""
+    parent = key.rpartition(".")[0]
+    try:
+        node = OmegaConf.select(config, parent) if parent else config
+    except OmegaConfBaseException:
+        node = None
+    keys = [str(each) for each in node] if OmegaConf.is_dict(node) else []
+    return [f"{parent}.{each}" if parent else each for each in keys]
+
+
+def _ending_in(word: str, config: DictConfig) -> Iterator[str]:
+    """Every longer key that ends in a word: of the config, then of other choices of its groups."""
+    for group in config:
+        node = OmegaConf.select(config, str(group), throw_on_missing=False)
+        if OmegaConf.is_dict(node) and word in node:
+            yield f"{group}.{word}"
+            continue
+        for file in sorted((CONF / str(group)).glob("*.yaml")):
+            if word in (yaml.safe_load(file.read_text()) or {}):
+                yield f"{group}.{word} (with {group}={file.stem})"
+
+
+def _applications() -> list[str]:
+    """The names in keras.applications, without importing Keras."""
+    spec = importlib.util.find_spec("keras")
+    for folder in spec.submodule_search_locations or [] if spec else []:
+        file = Path(folder) / "applications" / "__init__.py"
+        if file.is_file():
+            return re.findall(r"import ([A-Z]\w*) as \1$", file.read_text(), re.MULTILINE)
+    return []

@@ -1,0 +1,74 @@
+"""Runs: Hydra's task, and what comes before and after the jobs of one command line.
+
+Apart from `main`, for it loads NumPy and SciPy, which ``--help`` and ``--cfg job`` do without.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from deepvis.ascent import backend
+from deepvis.cli import hydra_plugins, messages
+from deepvis.config.compose import Plan
+from deepvis.config.schema import plain
+from deepvis.core import names, terminal
+from deepvis.core.errors import ReportedError
+from deepvis.results import manifest, result_folder
+from deepvis.sweeps import finalize, jobs, preflight
+
+
+def job(cfg: DictConfig) -> float | list[float]:
+    """Hydra's task: one job, where a launcher hands jobs out one by one."""
+    hydra_config = HydraConfig.get()
+    folder = Path(hydra_config.runtime.output_dir)
+    terminal.take(folder / "deepvis.log")
+    one = preflight.job_of(Plan(cfg, list(hydra_config.overrides.task), folder))
+    manifest.add_jobs(manifest.of_job(folder), [jobs.listed(one)])
+    backend.load()  # TensorFlow, now that nothing else can be wrong
+    from deepvis.sweeps import runner
+
+    if runner.run([one], preflight.tracker_of(plain(one.cfg.tracker)), preflight.sweep_id()):
+        raise ReportedError(one.name)
+    return result_folder.value(folder / "result", one.cfg.objective_value)
+
+
+def start(typed: Sequence[str]) -> None:
+    """Run the jobs of the command line, which Hydra reads by itself.
+
+    Args:
+      typed: its overrides.
+    """
+    for name in ("DEEPVIS_SWEPT", "DEEPVIS_FOLDER"):  # of a sweep that started this process
+        os.environ.pop(name, None)
+    os.environ["DEEPVIS_SWEEP"] = _sweep_id(typed)
+    hydra_plugins.register()
+    hydra.main(version_base="1.3", config_path=str(names.CONF), config_name="config")(job)()
+
+
+def close() -> bool:
+    """Sum up what was started, however it ended; whether that worked."""
+    if "DEEPVIS_FOLDER" not in os.environ:  # nothing had begun
+        return True
+    folder = Path(os.environ["DEEPVIS_FOLDER"])
+    try:
+        finalize.close(preflight.sweep_id(), folder, preflight.opened())
+    except Exception as err:  # the store is gone, or the disk is full
+        terminal.error(f"the sweep could not be summed up: {messages.line(err)}")
+        finalize.go_on(manifest.read(folder), folder)
+        return False
+    return True
+
+
+def _sweep_id(typed: Sequence[str]) -> str:
+    """A new one, or that of the sweep to resume. Hydra needs it to name the folders."""
+    values = dict(each.split("=", 1) for each in typed if "=" in each)
+    if "resume" in values:
+        own = [Path(values[key].strip("'\"")) for key in manifest.FOLDER_KEYS if key in values]
+        return manifest.find(values["resume"], own or list(Path("outputs").glob("*")))
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
