@@ -16,7 +16,7 @@ from deepvis.core.names import CONF
 
 
 def test_hydra_is_of_the_version_that_this_was_written_for():
-    """When it moves: read Plugins._instantiate, see whether Plugins.register does now, then edit this test."""
+    """When it moves: read Plugins._instantiate; see whether Plugins.register does now."""
     assert version("hydra-core").startswith("1.3.")
     assert isinstance(Plugins.instance().class_name_to_class, dict)
     assert Plugins.is_in_toplevel_plugins_module(f"{MODULE}.PackedLauncher")

@@ -198,7 +198,7 @@ def test_what_is_read_from_a_packs_first_job_is_common_to_all():
     queue = [made(), made("snapshot_every=1"), made("batch_size=2"), made("size=18"), made("reg.decay=0.8")]
     for pack in jobs.job_groups(queue):
         for key in ("size", "batch_size", "snapshot_every"):
-            assert len({job.cfg[key] for job in pack.jobs}) == 1, key
+            assert len({getattr(job.cfg, key) for job in pack.jobs}) == 1, key
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 7, 16, 100])
@@ -243,7 +243,7 @@ def test_each_image_gets_the_numbers_of_its_own_job(batch_size):
     # Only what is on has a weight, else a copy that nothing changed would water the mix down.
     assert whole["reg.weights.norm"] == [0, 0, 5, 0] and whole["reg.weights.decay"] == [1, 1, 0, 0]
     assert whole["reg.weights.blur"] == [0, 0, 0, 0]
-    assert pack.active == {"decay", "norm", "clip_pixels"}
+    assert pack.enabled == {"decay", "norm", "clip_pixels"}
 
 
 @pytest.mark.parametrize(

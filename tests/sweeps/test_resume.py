@@ -30,22 +30,22 @@ import os, signal
 from deepvis.ascent import program
 from deepvis.sweeps import runner
 runner.MOST_PENDING = 0  # what is done is reported before the next chunk
-real_dying, begun = program.ascend, []
+real_dying, begun = program.snapshots, []
 def ascend(*given):
     begun.append(given)
     for look in real_dying(*given):
         if len(begun) == 3:
             os.kill(os.getpid(), signal.SIGKILL)
         yield look
-program.ascend = ascend
+program.snapshots = ascend
 """
 # Whoever computes leaves a trace in the file `computed`, one line an image.
 TELLS = """
 from deepvis.ascent import program
 from deepvis.sweeps import jobs
-real_ascend, real_climber, folders = program.ascend, jobs.image_spec, {}
+real_ascend, real_climber, folders = program.snapshots, jobs.image_spec, {}
 def image_spec(pack, row):
-    folders[id(pack.jobs[row.job].plain)] = pack.jobs[row.job].folder.name
+    folders[id(pack.jobs[row.job].cfg)] = pack.jobs[row.job].folder.name
     return real_climber(pack, row)
 jobs.image_spec = image_spec
 def ascend(made, images, *given):
@@ -53,7 +53,7 @@ def ascend(made, images, *given):
         for each in images:
             print(folders[id(each.cfg)], each.index, file=file)
     return real_ascend(made, images, *given)
-program.ascend = ascend
+program.snapshots = ascend
 """
 IS_KILLED = -signal.SIGKILL
 
@@ -171,7 +171,7 @@ def test_a_job_that_failed_is_run_again(forker, tmp_path):
 from deepvis.ascent import program
 real = program.start
 def start(image_spec, mean):
-    if image_spec.cfg["reg"]["decay"] == 0.8:
+    if image_spec.cfg.reg.decay == 0.8:
         raise RuntimeError("not today")
     return real(image_spec, mean)
 program.start = start
@@ -269,14 +269,14 @@ def test_a_process_that_lives_keeps_its_jobs_and_nothing_is_run_twice(forker, tm
     change = """
 import os, time
 from deepvis.ascent import program
-real_held = program.ascend
+real_held = program.snapshots
 def ascend(*given):
     for look in real_held(*given):
         yield look
         open("begun", "w").close()
         while not os.path.exists("go"):
             time.sleep(0.01)
-program.ascend = ascend
+program.snapshots = ascend
 """
     process = forker.start(tmp_path, *typed, change=TELLS + change)
     process.until((tmp_path / "begun").exists)

@@ -182,7 +182,7 @@ from deepvis.sweeps import runner
 from deepvis.ascent import program
 real = program.start
 def start(image_spec, mean):
-    if image_spec.cfg["reg"]["decay"] == 0.8:
+    if image_spec.cfg.reg.decay == 0.8:
         raise FileNotFoundError(2, "No such file or directory", "gone.png")
     return real(image_spec, mean)
 program.start = start
@@ -294,13 +294,13 @@ def test_a_signal_kills_the_open_runs_keeps_the_finished_and_tells_how_to_go_on(
     change = """
 import time
 from deepvis.ascent import program
-real = program.ascend
+real = program.snapshots
 def ascend(made, images, *given):
     for look in real(made, images, *given):
         yield look
-        if images[0].cfg["steps"] == 3:
+        if images[0].cfg.steps == 3:
             time.sleep(60)
-program.ascend = ascend
+program.snapshots = ascend
 """
     process = forker.start(tmp_path, *typed, "batch_size=4", change=change)
     process.until(lambda: list(tmp_path.glob("outputs/*/3_*/live.png")))
