@@ -113,7 +113,7 @@ def progress(name: str, total: int) -> Iterator[Update]:
             left = (total - steps_done) * (time.perf_counter() - began) / steps_done
             out.print(
                 f"{name}  step {steps_done}/{total}  {speed:.1f} images x steps/s  {left:.0f} s left  "
-                f"mean score {score:.4g}  stuck {stuck}"
+                f"mean score {score:.4g}  zero gradient {stuck}"
             )
 
         yield line
@@ -121,7 +121,7 @@ def progress(name: str, total: int) -> Iterator[Update]:
     columns = (
         TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
         TextColumn("[cyan]{task.fields[speed]:.1f}[/] images x steps/s"), TimeRemainingColumn(),
-        TextColumn("mean score [bold]{task.fields[score]:.4g}[/]  stuck {task.fields[stuck]}"),
+        TextColumn("mean score [bold]{task.fields[score]:.4g}[/]  zero gradient {task.fields[stuck]}"),
     )  # fmt: skip
     with Progress(*columns, console=out) as bar:
         short = name if len(name) <= 40 else f"{name[:39]}…"

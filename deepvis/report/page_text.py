@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from deepvis.metrics import convergence
 from deepvis.report import conclusions, thumbnails
 from deepvis.report.comparison import Comparison
 from deepvis.report.effects import TestedEffect
@@ -63,7 +64,7 @@ def captions(compared: Comparison) -> list[dict[str, Any]]:
 
 def end(key: str) -> str:
     """How a filter ended, in words."""
-    return {"rising": "still improving", **conclusions.PROBLEMS}.get(key, key)
+    return convergence.IN_WORDS.get(key, key)
 
 
 def settings(compared: Comparison, medians: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

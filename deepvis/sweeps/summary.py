@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.table import Table
 
 from deepvis.core import terminal
-from deepvis.metrics.convergence import ENDS
+from deepvis.metrics.convergence import ENDS, IN_WORDS
 from deepvis.results.result_folder import Result
 
 NARROW = 100  # characters a line, below which the counts of how optimizations ended are one column
@@ -19,14 +19,15 @@ def show(results: Sequence[Result], folder: Path) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     # A name that is too long is folded, never cut: its end is what tells it from the others.
     table.add_column("job", overflow="fold", min_width=min(24, max(len(each.name) for each in results)))
-    for heading in ("score", "activation", "top of layer", "steps to 90 %"):
+    for heading in ("score", "activation", "top-1 share", "steps to 90 %"):
         table.add_column(heading, justify="right")
-    for heading in ("ends",) if narrow else ENDS:
+    words = {end: IN_WORDS.get(end, end) for end in ENDS}
+    for heading in ("ends",) if narrow else words.values():
         table.add_column(heading, justify="left" if narrow else "right")
     for result in results:
         figure = result.figures.get
         counts = {end: f"{figure(f'filters/{end}', 0):.0f}" for end in ENDS}
-        ends = ", ".join(f"{count} {end}" for end, count in counts.items() if count != "0")
+        ends = ", ".join(f"{count} {words[end]}" for end, count in counts.items() if count != "0")
         table.add_row(
             result.name,
             f"{figure('final/score', float('nan')):.4g}",
