@@ -490,8 +490,9 @@ def test_every_kind_of_term_has_its_objective():
 
 
 def test_layers_besides_the_jobs_own():
-    def of(name, layer, **changes):
-        return expressions.layers_of(config(name) | changes, layer)
+    def of(name, layer, pictures=None, **changes):
+        given = {key: path is not None for key, path in (pictures or {}).items()}
+        return expressions.layers_of(config(name) | changes, given, layer)
 
     assert of("channel", "conv1") == of("inversion", "conv1") == []
     assert of("sum", "a", terms="channel of b - neuron + layer of c + channel 3 of b + layer of a") == [
