@@ -1,4 +1,4 @@
-"""What stays unloaded until it is needed. Who may import whom are contracts of import-linter, in pyproject.toml."""
+"""What stays unloaded until it is needed. Who may import whom is said by import-linter's contracts."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ MODULES = sorted(
     for path in ROOT.rglob("*.py")
 )
 HEAVY = {"tensorflow", "keras", "mlflow", "matplotlib", "pandas", "h5py", "onnx"}
-# Those that import Keras or matplotlib at once, and are themselves imported when a job or a report needs them.
+# Those that import Keras or matplotlib at once; a job or a report imports them when it needs them.
 LOADING = {
     "deepvis.networks.keras_activations", "deepvis.networks.keras_models", "deepvis.networks.keras_network",
     "deepvis.report.figures", "deepvis.report.page", "deepvis.cli.report",
@@ -27,7 +27,9 @@ def done(code: str) -> subprocess.CompletedProcess:
 
 def test_modules_are_found():
     """Else the laws below would hold of nothing."""
-    assert {"deepvis", "deepvis.run", "deepvis.ascent.program", "deepvis.core.errors", *LOADING} <= set(MODULES)
+    assert {"deepvis", "deepvis.run", "deepvis.ascent.program", "deepvis.core.errors", *LOADING} <= set(
+        MODULES
+    )
 
 
 def test_all_light_modules_together_load_nothing_heavy():
@@ -63,7 +65,8 @@ def test_names_of_the_package_are_imported_when_they_are_used():
 def test_a_program_loads_no_keras_and_leaves_it_to_who_asks():
     """Keras is half of the time that `import tensorflow` takes."""
     code = (
-        "import sys\nfrom deepvis.ascent import backend\nbackend.load()\nfrom deepvis.ascent import optimize, program\n"
+        "import sys\nfrom deepvis.ascent import backend\nbackend.load()\n"
+        "from deepvis.ascent import optimize, program\n"
         "from deepvis.sweeps import runner\n"
         "assert 'keras' not in sys.modules and 'tensorflow' in sys.modules\n"
         "import keras, tensorflow as tf\n"

@@ -367,7 +367,8 @@ def test_numbers_of_a_batch_are_those_of_its_jobs(tmp_path):
     assert pack.enabled == {"reg.decay", "reg.blur", "reg.value"}
     numbers = specs.numbers([jobs.image_spec(pack, row) for row in (jobs.Row(0, 1), jobs.Row(1, 3))])
     wanted = {
-        "filter": [1, 3], "unit": [1, 3], "steps": [20, 9], "optimizer.learning_rate": [0.9, 2], "reg.decay": [0.8, 1],
+        "filter": [1, 3], "unit": [1, 3], "steps": [20, 9], "optimizer.learning_rate": [0.9, 2],
+        "reg.decay": [0.8, 1],
         "reg.value_percentile": [1, 0], "reg.norm_percentile": [0, 0], "reg.contribution_percentile": [0, 0],
         "reg.clip_pixels": [0, 0], "reg.blur_every": [1, 1], "reg.weights.decay": [3, 0],
         "reg.weights.blur": [3, 1], "reg.weights.value": [1, 0], "reg.weights.norm": [0, 0],

@@ -24,7 +24,8 @@ MEAN, SCALE = digits.PREPROCESS["mean"], digits.PREPROCESS["scale"]
 # Pixels as a scanner gives them, shown as they are, so that the file on disk can be given to the network.
 TYPED = [
     "model=file", f"model.preprocess={{mean: {MEAN}, scale: {SCALE}}}", "layer=named", "layer.name=logits",
-    "layer.filters=all", "size=8", "precision=float32", "steps=48", "snapshot_every=48", "optimizer.learning_rate=4",
+    "layer.filters=all", "size=8", "precision=float32", "steps=48", "snapshot_every=48",
+    "optimizer.learning_rate=4",
     "reg.clip_pixels=true", "start.display=natural", "tracker=none",
 ]  # fmt: skip
 
@@ -95,7 +96,8 @@ def test_from_python_every_class_is_recognized(trained, param, rate, reg):
     before = model.get_weights()
     seen = deepvis.visualize(
         model, "logits", "all", preprocess=digits.PREPROCESS, size=8, steps=48, precision="float32",
-        param=param, reg=reg, optimizer={"learning_rate": rate}, start={"preset": "noise", "display": "natural"},
+        param=param, reg=reg, optimizer={"learning_rate": rate},
+        start={"preset": "noise", "display": "natural"},
     )  # fmt: skip
     assert seen.filters == list(range(10)) and seen.centred.shape == (10, 8, 8, 1)
     recognized, sure = classes(model, seen.centred + MEAN)

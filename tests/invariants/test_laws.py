@@ -1,7 +1,7 @@
 """Laws that every member of a family keeps: regularizers, optimizers, objectives, starts; and the ascent.
 
-Members are the declared components and the files of conf/, so a new one is held to the laws without being named
-here. Everything is compared with `reference`, which is float64 and sees one image at a time.
+Members are the declared components and the files of conf/, so a new one is held to the laws without being
+named here. Everything is compared with `reference`, which is float64 and sees one image at a time.
 """
 
 import functools

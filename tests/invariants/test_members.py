@@ -1,8 +1,8 @@
-"""Laws of a whole optimization, for every component and file of conf/param, conf/transform, conf/objective and
+"""Laws of a whole optimization, for every component and file of conf/param, conf/transform, conf/objective,
 conf/optimizer.
 
-Jobs become groups, groups batches, batches are optimized in a compiled graph: as a sweep does it, on `tiny`. A new
-component, or a new file, is held to the same laws because it is there.
+Jobs become groups, groups batches, batches are optimized in a compiled graph: as a sweep does it, on `tiny`. A
+new component, or a new file, is held to the same laws because it is there.
 """
 
 import functools
@@ -28,7 +28,8 @@ GROUPS = ("param", "transform", "objective", "optimizer")
 MEMBERS = [f"{group}/{name}" for group in GROUPS if group != "transform" for name in members(group)]
 MEMBERS += [f"transform/{name}" for name in choices("transform")]  # of numbers that are all there
 COMMON = ("model=tiny", "layer=named", "layer.name=block2_conv2", "layer.filters=0", "size=16", "steps=4",
-          "snapshot_every=2", "precision=float32", "robustness=false", "optimizer.learning_rate=3")  # fmt: skip
+          "snapshot_every=2", "precision=float32", "robustness=false",
+          "optimizer.learning_rate=3")  # fmt: skip
 
 Line = tuple[str, ...]  # overrides of one job
 # What is small enough for sixteen pixels and two blocks, and steps that suit what is optimized.
@@ -70,7 +71,10 @@ NUMBERS = {
     if not knob.static
 }  # fmt: skip
 OFF = tuple(f"transform.{key}={knob.default}" for key, knob in NUMBERS.items())
-ON = tuple(f"transform.{key}={min(switched_on(knob), 0.2 if knob.below == 1 else 20)}" for key, knob in NUMBERS.items())
+ON = tuple(
+    f"transform.{key}={min(switched_on(knob), 0.2 if knob.below == 1 else 20)}"
+    for key, knob in NUMBERS.items()
+)
 
 
 @pytest.fixture(scope="module")
