@@ -1,8 +1,8 @@
 """Laws of a whole optimization, for every component and file of conf/param, conf/transform, conf/objective,
 conf/optimizer.
 
-Jobs become groups, groups batches, batches are optimized in a compiled graph: as a sweep does it, on `tiny`. A
-new component, or a new file, is held to the same laws because it is there.
+Jobs become groups, groups batches, batches are optimized in a compiled graph: as a sweep does it, on `tiny`.
+A new component, or a new file, is held to the same laws because it is there.
 """
 
 import functools
