@@ -123,7 +123,7 @@ def sgd(grad, learning_rate):
 
 
 def progress(grad, max_learning_rate, target_gain):
-    """The rate r, at most `max_learning_rate`, at which the score promises to rise by `target_gain` = r g . g."""
+    """The rate r, at most `max_learning_rate`, that promises a rise of `target_gain`, which is r g . g."""
     squared = np.sum(grad**2)
     return (min(max_learning_rate, target_gain / squared) if squared > 0 else max_learning_rate) * grad
 
