@@ -27,7 +27,9 @@ def done(code: str) -> subprocess.CompletedProcess:
 
 def test_modules_are_found():
     """Else the laws below would hold of nothing."""
-    assert {"deepvis", "deepvis.run", "deepvis.ascent.program", "deepvis.core.errors", *LOADING} <= set(MODULES)
+    assert {"deepvis", "deepvis.run", "deepvis.ascent.program", "deepvis.core.errors", *LOADING} <= set(
+        MODULES
+    )
 
 
 def test_all_light_modules_together_load_nothing_heavy():

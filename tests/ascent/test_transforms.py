@@ -113,7 +113,8 @@ def test_padding_lays_grey_around_and_a_crop_is_a_window():
     draws = drawn(both)
     top, left = draws["transform.matrix"][0, :, 2].astype(int) + 2
     np.testing.assert_array_equal(
-        seen(draws, image, transforms.out_size(both["pad"], both["crop"], SIZE))[0], padded[top : top + SIZE, left : left + SIZE]
+        seen(draws, image, transforms.out_size(both["pad"], both["crop"], SIZE))[0],
+        padded[top : top + SIZE, left : left + SIZE],
     )
 
 

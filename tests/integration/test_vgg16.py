@@ -114,9 +114,7 @@ def climb(layer: str, size: int, filters, batch: int, reg: str, folder) -> dict[
     named = ",".join(map(str, filters))
     job = job_of(folder, layer, size, f"reg={reg}", f"layer.filters=[{named}]", f"batch_size={batch}")
     found = optimize([ImageSpec(job.cfg, index) for index in job.filters], width=batch)
-    return {
-        index: (found.final[i], found.history["score"][:, i]) for i, index in enumerate(job.filters)
-    }
+    return {index: (found.final[i], found.history["score"][:, i]) for i, index in enumerate(job.filters)}
 
 
 def same(ours: dict[int, tuple], alone: dict[int, tuple]) -> None:

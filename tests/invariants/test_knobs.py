@@ -136,9 +136,15 @@ def test_a_knob_of_two_components_and_a_name_of_two_modules_are_refused():
 
 
 def test_a_config_is_typed_frozen_and_plain_again():
-    cfg = typed_of("model=tiny", "layer=block2_conv1", "reg=combined", "objective_value=[final/score,image/sparsity]")
+    cfg = typed_of(
+        "model=tiny", "layer=block2_conv1", "reg=combined", "objective_value=[final/score,image/sparsity]"
+    )
     assert schema.resolve(schema.plain(cfg)) == cfg and hash(cfg) == hash(schema.resolve(schema.plain(cfg)))
-    assert cfg.reg.decay == 0.95 and type(cfg.reg.blur) is int and cfg.objective_value == ("final/score", "image/sparsity")
+    assert (
+        cfg.reg.decay == 0.95
+        and type(cfg.reg.blur) is int
+        and cfg.objective_value == ("final/score", "image/sparsity")
+    )
     with pytest.raises(AttributeError):
         cfg.steps = 3
     with pytest.raises(AttributeError):

@@ -70,7 +70,10 @@ NUMBERS = {
     if not knob.static
 }  # fmt: skip
 OFF = tuple(f"transform.{key}={knob.default}" for key, knob in NUMBERS.items())
-ON = tuple(f"transform.{key}={min(switched_on(knob), 0.2 if knob.below == 1 else 20)}" for key, knob in NUMBERS.items())
+ON = tuple(
+    f"transform.{key}={min(switched_on(knob), 0.2 if knob.below == 1 else 20)}"
+    for key, knob in NUMBERS.items()
+)
 
 
 @pytest.fixture(scope="module")
