@@ -23,8 +23,9 @@ _HOMES = {
     "WeightsError": "core.errors",
 }  # fmt: skip
 __all__ = [
-    "ConfigError", "DeepvisError", "Knob", "TrackingError", "Visualization", "WeightsError", "compare", "layers",
-    "objective", "optimizer", "parametrization", "regularizer", "report", "results", "start", "transform", "visualize",
+    "ConfigError", "DeepvisError", "Knob", "TrackingError", "Visualization", "WeightsError", "compare",
+    "layers", "objective", "optimizer", "parametrization", "regularizer", "report", "results", "start",
+    "transform", "visualize",
 ]  # fmt: skip
 
 if TYPE_CHECKING:

@@ -42,8 +42,8 @@ def check(ascent: Ascent, starts: tf.Tensor, hyper: Mapping[str, Any], names: st
     for beside_others, beside_copies in zip(first_after(False), first_after(True), strict=True):
         if not np.array_equal(beside_others, beside_copies, equal_nan=True):
             raise ConfigError(
-                f"{names}: an image comes out otherwise beside other images than alone, expected a function that "
-                "treats each image by itself; reduce over axes 1, 2, 3 and reshape a knob [B] to [B, 1, 1, 1]"
+                f"{names}: an image comes out otherwise beside other images than alone, expected a function "
+                "that treats each image by itself; reduce over axes 1, 2, 3 and reshape a knob [B] to [B, 1, 1, 1]"
             )
 
 
@@ -55,8 +55,8 @@ def shaped(function: Callable[..., tf.Tensor], name: str) -> Callable[..., tf.Te
         got = getattr(result, "shape", None), getattr(result, "dtype", None)
         if got[0] != image.shape or got[1] != image.dtype:
             raise ConfigError(
-                f"{name}: returned {type(result).__name__} {got[0]} {got[1]}, expected the image's {image.shape} "
-                f"{image.dtype.name}"
+                f"{name}: returned {type(result).__name__} {got[0]} {got[1]}, expected the image's "
+                f"{image.shape} {image.dtype.name}"
             )
         return result
 

@@ -1,4 +1,4 @@
-"""What goes with what: objective, parametrization, transform and optimizer, with each other and with the network.
+"""What goes together: objective, parametrization, transform and optimizer, with each other and the network.
 
     check(config) -> None, or ConfigError with one line
 
@@ -71,15 +71,15 @@ def _check_line_search(cfg: Config) -> None:
     # Bounds are the one thing that a line search can be held to.
     for name in sorted(specs.enabled(cfg) - {"reg.clip_pixels"}):
         raise ConfigError(
-            f"optimizer=lbfgs: a line search needs one score for one image, and {name.partition('.')[2]} would "
-            "change it between steps; set reg=none transform=none"
+            f"optimizer=lbfgs: a line search needs one score for one image, and {name.partition('.')[2]} "
+            "would change it between steps; set reg=none transform=none"
         )
     if getattr(cfg.param, "octaves", 1) > 1:
         raise ConfigError("optimizer=lbfgs: has no octaves; set param.octaves=1")
     if specs.together(cfg):
         raise ConfigError(
-            "optimizer=lbfgs: takes an image at a time, and those of objective=diversity must see one another; "
-            "take optimizer=adam"
+            "optimizer=lbfgs: takes an image at a time, and those of objective=diversity must see one "
+            "another; take optimizer=adam"
         )
 
 

@@ -29,8 +29,8 @@ def objective(
     """Declare a function as an objective, ``(layer, filters, **options) -> Objective``.
 
     Args:
-      each: what an entry of ``layer.filters`` is: a ``unit`` of the layer, a ``row`` of a file of directions, or
-        the number of an ``image``.
+      each: what an entry of ``layer.filters`` is: a ``unit`` of the layer, a ``row`` of a file of directions,
+        or the number of an ``image``.
       together: whether all images of a job share a batch and see one another.
       pictures: names of the pictures that it compares with, paths under ``objective.pictures``.
       knobs: its options by their key under ``objective``.
@@ -183,8 +183,8 @@ def sum(layer: str, filters: tf.Tensor, *, terms: str, pre_activation: bool = Tr
     Args:
       layer: of the terms that name no other.
       filters: one channel per image, ``[B]`` int32, of the terms that name no other.
-      terms: like ``channel - 0.5 channel 7 of block4_conv1``; see `deepvis.config.expressions.parse`. A neuron is the
-        one in the centre.
+      terms: like ``channel - 0.5 channel 7 of block4_conv1``; see `deepvis.config.expressions.parse`. A neuron is
+        the one in the centre.
       pre_activation: of all terms.
 
     Returns:

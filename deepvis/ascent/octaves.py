@@ -1,4 +1,4 @@
-"""Octaves: an image is optimized small first, then ever larger, as deep dream does: sizes, and the way between.
+"""Octaves: an image is optimized small first, then ever larger, as in deep dream: sizes, and the way between.
 
 A network sees at one scale; an image that grows while it climbs gets structure at several of them.
 """

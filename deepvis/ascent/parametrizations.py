@@ -27,7 +27,7 @@ class Param(NamedTuple):
 
 
 def parametrization(**knobs: Knob) -> Callable[[Function], Function]:
-    """Declare a function as a parametrization, ``(size, mean, **options) -> Param``; its options are knobs."""
+    """Declare a function as a parametrization, ``(size, mean, **options) -> Param``; options are knobs."""
     return declare("param", None, knobs)
 
 

@@ -36,8 +36,8 @@ def regularizer(
 
     Args:
       name: of it, in a mix's weights; by default the function's.
-      prepare: (settings of ``reg``, side of the image in px) -> arrays that the host makes once per image; the
-        function takes them, stacked, as parameters of those names.
+      prepare: (settings of ``reg``, side of the image in px) -> arrays that the host makes once per image;
+        the function takes them, stacked, as parameters of those names.
       last: comes after all others and outside of a mix, as a projection does.
       knobs: by their key under ``reg``; their defaults are off.
 
@@ -147,7 +147,8 @@ def clip_small_norm(norm_percentile: tf.Tensor) -> Regularizer:
               \lVert x_{ij} \rVert_2 < \mathrm{pct}_q(\lVert x \rVert_2)
 
     Args:
-      norm_percentile: :math:`q`, percentile in [0, 100), ``[B]``; 0 is off (the paper's :math:`\theta_{n\_pct}`).
+      norm_percentile: :math:`q`, percentile in [0, 100), ``[B]``; 0 is off (the paper:
+        :math:`\theta_{n\_pct}`).
 
     Returns:
       A regularizer.
@@ -178,7 +179,8 @@ def clip_small_contribution(contribution_percentile: tf.Tensor) -> Regularizer:
               |g_{ij} \cdot x_{ij}| < \mathrm{pct}_q(|g \cdot x|)
 
     Args:
-      contribution_percentile: :math:`q`, percentile in [0, 100), ``[B]``; 0 is off (the paper's :math:`\theta_{c\_pct}`).
+      contribution_percentile: :math:`q`, percentile in [0, 100), ``[B]``; 0 is off (the paper:
+        :math:`\theta_{c\_pct}`).
 
     Returns:
       A regularizer.

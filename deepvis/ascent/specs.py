@@ -123,8 +123,8 @@ def numbers(images: Sequence[ImageSpec]) -> dict[str, np.ndarray]:
       images: the specs.
 
     Returns:
-      ``filter``, ``unit``, ``steps``, ``reg.*``, ``objective.*``, ``optimizer.*``, ``transform.*`` -> ``[B]``,
-      float32 or int32. The weight of a regularizer that is off is 0; an index that is left open is -1.
+      ``filter``, ``unit``, ``steps``, ``reg.*``, ``objective.*``, ``optimizer.*``, ``transform.*`` ->
+      ``[B]``, float32 or int32. The weight of a regularizer that is off is 0; an index that is left open is -1.
     """
     each = [_numbers(image) for image in images]
     return {

@@ -16,7 +16,7 @@ from deepvis.config.knobs import REQUIRED, Function, Knob, declare
 
 
 def start(**knobs: Knob) -> Callable[[Function], Function]:
-    """Declare a function as a start, ``(size, seed, index, mean, **options) -> image``; its options are knobs."""
+    """Declare a function as a start, ``(size, seed, index, mean, **options) -> image``; options are knobs."""
     display = Knob(REQUIRED, "how its images are shown", choices=("contrast", "natural"), kind=str)
     return declare("start", None, {**knobs, "display": display})
 

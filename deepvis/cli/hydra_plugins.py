@@ -42,6 +42,9 @@ class PackedLauncher(Launcher):
 class ProductSweeper(Sweeper):
     """Every combination of the values typed; all jobs are checked, then launched in one call."""
 
+    config: DictConfig  # set before `sweep` is called, as the launcher is
+    launcher: Launcher
+
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
         self.params = [f"{key}={value}" for key, value in (params or {}).items()]
 
@@ -91,7 +94,7 @@ class Preflight(Callback):
         self._begin(Path(config.hydra.sweep.dir), [], config)
 
     def _begin(self, folder: Path, plans: Sequence[compose.Plan], config: DictConfig) -> None:
-        typed = OmegaConf.to_container(config.hydra.overrides.task)
+        typed = compose.plain_mapping(config.hydra.overrides, resolve=False)["task"]
         try:
             overrides.checked(typed)
             preflight.begin(folder, plans, typed_of(config), config)
@@ -102,9 +105,8 @@ class Preflight(Callback):
 
 def typed_of(config: DictConfig) -> list[str]:
     """Everything that was typed, but ``-m``, which Hydra adds as an override."""
-    of_hydra = OmegaConf.to_container(config.hydra.overrides.hydra)
-    task = OmegaConf.to_container(config.hydra.overrides.task)
-    return task + [each for each in of_hydra if not each.startswith("hydra.mode=")]
+    given = compose.plain_mapping(config.hydra.overrides, resolve=False)
+    return given["task"] + [each for each in given["hydra"] if not each.startswith("hydra.mode=")]
 
 
 def register() -> None:

@@ -40,8 +40,7 @@ def main(typed: Sequence[str]) -> int:
         missing = sorted(OmegaConf.missing_keys(model))
         if missing:
             raise ConfigError(f"model.{missing[0]} is not given: add model.{missing[0]}=...")
-        plain = OmegaConf.to_container(model, resolve=True)
-        network = networks.network(plain)
+        network = networks.network(compose.plain_mapping(model))
         found = network.layers()
     except Exception as err:
         messages.report(err, typed, multirun=False)

@@ -9,6 +9,7 @@ import importlib
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 import hydra
 from omegaconf import DictConfig
@@ -32,7 +33,8 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise, so that the one line is ours
     code: int | str | None = 0
     typed: list[str] = []
-    runs, multirun = None, True
+    close: Callable[[], bool] | None = None
+    multirun = True
     try:
         command_line = arguments.parse(sys.argv[1:])
         typed, multirun = command_line.overrides, command_line.multirun
@@ -45,6 +47,7 @@ def main() -> None:
         elif command_line.runs:
             from deepvis.cli import runs
 
+            close = runs.close
             runs.start(typed)
         else:
             hydra.main(version_base="1.3", config_path=str(names.CONF), config_name="config")(_show)()
@@ -62,7 +65,7 @@ def main() -> None:
     except Exception as err:
         messages.report(err, typed, multirun)
         code = 1
-    if runs is not None and not runs.close():
+    if close is not None and not close():
         code = code or 1
     sys.exit(code)
 

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from deepvis.cli import overrides
+from deepvis.config import compose
 from deepvis.core import terminal
 from deepvis.core.errors import DeepvisError, first_line, one_line
 
@@ -56,7 +57,7 @@ def _fault(typed: Sequence[str], multirun: bool) -> str | None:
 
 def _source(err: OmegaConfBaseException) -> str:
     """The option that an interpolation points to."""
-    node = OmegaConf.to_container(err.parent_node, resolve=False) if err.parent_node is not None else {}
-    text = str(node.get(err.key, "") if isinstance(node, dict) else "")
+    node = err.parent_node
+    text = str(compose.plain_mapping(node, resolve=False).get(err.key, "") if OmegaConf.is_dict(node) else "")
     found = re.fullmatch(r"\$\{([\w.]+)\}", text)
     return found[1] if found else str(err.full_key)

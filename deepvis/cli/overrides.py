@@ -90,18 +90,18 @@ def _beside(key: str, config: DictConfig) -> list[str]:
         node = OmegaConf.select(config, parent) if parent else config
     except OmegaConfBaseException:
         node = None
-    keys = [str(each) for each in node] if OmegaConf.is_dict(node) else []
+    keys = [str(each) for each in node] if isinstance(node, DictConfig) else []
     return [f"{parent}.{each}" if parent else each for each in keys]
 
 
 def _ending_in(word: str, config: DictConfig) -> Iterator[str]:
     """Every longer key that ends in a word: of the config, then of other choices of its groups."""
-    for group in config:
-        node = OmegaConf.select(config, str(group), throw_on_missing=False)
-        if OmegaConf.is_dict(node) and word in node:
+    for group in map(str, config):
+        node = OmegaConf.select(config, group, throw_on_missing=False)
+        if isinstance(node, DictConfig) and word in node:
             yield f"{group}.{word}"
             continue
-        for file in sorted((CONF / str(group)).glob("*.yaml")):
+        for file in sorted((CONF / group).glob("*.yaml")):
             if word in (yaml.safe_load(file.read_text()) or {}):
                 yield f"{group}.{word} (with {group}={file.stem})"
 

@@ -29,7 +29,7 @@ def job(cfg: DictConfig) -> float | list[float]:
     folder = Path(hydra_config.runtime.output_dir)
     terminal.take(folder / "deepvis.log")
     one = preflight.job_of(Plan(cfg, list(hydra_config.overrides.task), folder))
-    manifest.add_jobs(manifest.of_job(folder), [jobs.listed(one)])
+    manifest.add_jobs(manifest.of_job(folder), [jobs.manifest_entry(one)])
     backend.load()  # TensorFlow, now that nothing else can be wrong
     from deepvis.sweeps import runner
 

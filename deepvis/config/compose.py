@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -47,6 +48,16 @@ def config(overrides: Sequence[str]) -> DictConfig:
         return hydra_compose("config", list(overrides))
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
         return hydra_compose("config", list(overrides))
+
+
+def plain_mapping(cfg: Any, resolve: bool = True) -> dict[str, Any]:
+    """A node of a config that is a mapping, as a plain dict.
+
+    Args:
+      cfg: the node.
+      resolve: whether interpolations are replaced by what they mean.
+    """
+    return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=resolve))
 
 
 def parse(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:
@@ -105,7 +116,7 @@ class SweepComposer:
         self._parsed: dict[str, Override] = {}
         self._plans: dict[tuple[int, tuple[str, ...]], Plan] = {}
         # Hydra derives it from a job's values; who wants it in a folder's name gets it from Hydra.
-        self._whole = "override_dirname" in str(OmegaConf.to_container(sweep.hydra.sweep, resolve=False))
+        self._whole = "override_dirname" in str(plain_mapping(sweep.hydra.sweep, resolve=False))
 
     def plan(self, overrides: Sequence[str], number: int) -> Plan:
         """One job: its config and its folder, as Hydra's own launcher would have them.

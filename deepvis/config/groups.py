@@ -1,4 +1,4 @@
-"""Groups from Python: choices, changes and functions -> the same plain config that a command line composes."""
+"""Groups from Python: choices, changes and functions -> the plain config that a command line composes."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
 from deepvis.config import knobs, schema
+from deepvis.config.compose import plain_mapping
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF, nearest
 
@@ -21,8 +21,8 @@ def composed(groups: Mapping[str, Choice], values: Mapping[str, Any]) -> dict[st
     """The plain config of some choices.
 
     Args:
-      groups: by name; ``{"preset": "adam", "learning_rate": 3}`` changes a file of conf/, which by default is the
-        group's own; ``{"_target_": function, ...}`` or the function itself takes one of the user's.
+      groups: by name; ``{"preset": "adam", "learning_rate": 3}`` changes a file of conf/, which by default is
+        the group's; ``{"_target_": function, ...}`` or the function itself takes one of the user's.
       values: of keys that belong to no group, and whole groups in place of composed ones.
 
     Raises:
@@ -33,14 +33,14 @@ def composed(groups: Mapping[str, Choice], values: Mapping[str, Any]) -> dict[st
       {'_target_': 'deepvis.ascent.optimizers.sgd', 'learning_rate': 3}
     """
     names, changes, functions = {}, {}, {}
-    for group, said in groups.items():
-        if callable(said):
-            said = {"_target_": said}
-        if not isinstance(said, str | Mapping):
+    for group, choice in groups.items():
+        if callable(choice):
+            choice = {"_target_": choice}
+        if not isinstance(choice, str | Mapping):
             raise ConfigError(
-                f"{group}={said}: expected the name of a choice, a mapping of its options, or a function"
+                f"{group}={choice}: expected the name of a choice, a mapping of its options, or a function"
             )
-        given = {"preset": said} if isinstance(said, str) else dict(said)
+        given = {"preset": choice} if isinstance(choice, str) else dict(choice)
         target = given.pop("_target_", None)
         if "preset" in given:
             names[group] = _file(group, str(given.pop("preset")))
@@ -51,17 +51,15 @@ def composed(groups: Mapping[str, Choice], values: Mapping[str, Any]) -> dict[st
     schema.store()  # a function of the user's may have brought knobs
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
         cfg = compose("config", [f"{group}={name}" for group, name in names.items()])
-    whole = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(whole, dict)
-    own: dict[str, Any] = {str(key): value for key, value in whole.items()}
+    plain = plain_mapping(cfg)
     for group, given in changes.items():
         if group in functions:
-            known = own[group] if group in schema.SETS else knobs.component(group, functions[group]).knobs
-            own[group] = {**(own[group] if group in schema.SETS else {}), "_target_": functions[group]}
-            own[group] |= _changed(dict(known), given, group, only=True)
+            known = plain[group] if group in schema.SETS else knobs.component(group, functions[group]).knobs
+            plain[group] = {**(plain[group] if group in schema.SETS else {}), "_target_": functions[group]}
+            plain[group] |= _changed(dict(known), given, group, only=True)
         else:
-            own[group] = _changed(own[group], given, group)
-    return own | {key: plain_value(value) for key, value in values.items()}
+            plain[group] = _changed(plain[group], given, group)
+    return plain | {key: plain_value(value) for key, value in values.items()}
 
 
 def _file(group: str, name: str) -> str:

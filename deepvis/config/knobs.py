@@ -1,8 +1,9 @@
 """Knobs: the numbers and words that a component takes, declared once, beside its function.
 
-A component is a function of one of the families (``reg``, ``objective``, ``param``, ``transform``, ``optimizer``,
-``start``), registered by its family's decorator. The schema, the range checks, whether it is switched on, the
-arrays of numbers per image, the table in the docs and the invariant tests are derived from the declaration.
+A component is a function of one of the families (``reg``, ``objective``, ``param``, ``transform``,
+``optimizer``, ``start``), registered by its family's decorator. The schema, the range checks, whether it is
+switched on, the arrays of numbers per image, the table in the docs and the invariant tests are derived from
+the declaration.
 """
 
 import importlib
@@ -155,8 +156,8 @@ def register(component: Component) -> Component:
     old = family.get(component.name)
     if old is not None and old.function.__module__ != component.function.__module__:
         raise ConfigError(
-            f"{component.family}: {component.function.__module__}.{component.name} has the name of a component of "
-            f"{old.function.__module__}; rename the function"
+            f"{component.family}: {component.function.__module__}.{component.name} has the name of a component "
+            f"of {old.function.__module__}; rename the function"
         )
     if component.family in ("reg", "transform"):
         for other in family.values():

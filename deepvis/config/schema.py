@@ -89,7 +89,7 @@ class Config:
 
 
 def resolve(composed: Mapping[str, Any]) -> Config:
-    """A composed config as what it means: every value typed and within its range.
+    """A composed config as a `Config`: every value typed and within its range.
 
     Args:
       composed: plain, without Hydra's own node.
@@ -104,17 +104,19 @@ def resolve(composed: Mapping[str, Any]) -> Config:
     groups: dict[str, Any] = {name: choice(name, composed[name]) for name in CHOICES}
     groups |= {"reg": _reg(composed["reg"]), "transform": _set("transform", composed["transform"])}
     groups |= {name: free(name, composed[name]) for name in ("model", "tracker")}
-    wanted = composed["objective_value"]
+    objective_value = composed["objective_value"]
     return Config(
         **groups,
         **values,
         layer=Layer(str(composed["layer"]["name"]), freeze(composed["layer"]["filters"])),
-        objective_value=tuple(map(str, wanted)) if isinstance(wanted, list) else str(wanted),
+        objective_value=tuple(map(str, objective_value))
+        if isinstance(objective_value, list)
+        else str(objective_value),
     )
 
 
 def missing(composed: Mapping[str, Any], under: str = "") -> list[str]:
-    """The keys of a plain config that somebody must still give."""
+    """The keys of a plain config that are required and not given."""
     found = []
     for key, value in composed.items():
         if isinstance(value, Mapping):
@@ -124,17 +126,17 @@ def missing(composed: Mapping[str, Any], under: str = "") -> list[str]:
     return sorted(found)
 
 
-def choice(group: str, said: Mapping[str, Any]) -> Target:
+def choice(group: str, settings: Mapping[str, Any]) -> Target:
     """The settings of a group that chooses a component; a key that its function does not take is left out."""
-    component = knobs.component(group, said["_target_"])
-    values = {key: _read(f"{group}.{key}", knob, said.get(key, knob.default))
+    component = knobs.component(group, settings["_target_"])
+    values = {key: _read(f"{group}.{key}", knob, settings.get(key, knob.default))
               for key, knob in component.knobs.items()}  # fmt: skip
     if component.traits.get("pictures"):
-        given = said.get("pictures", {})
+        given = settings.get("pictures", {})
         values["pictures"] = free(
             "pictures", {name: given.get(name) for name in component.traits["pictures"]}
         )
-    return cast(Target, _settings(group, {"target": said["_target_"], **values}, Target))
+    return cast(Target, _settings(group, {"target": settings["_target_"], **values}, Target))
 
 
 def component(group: str, settings: Target) -> Component:
@@ -142,21 +144,21 @@ def component(group: str, settings: Target) -> Component:
     return knobs.component(group, settings.target)
 
 
-def _reg(said: Mapping[str, Any]) -> Settings:
-    targets = said.get("_target_") or ()
+def _reg(settings: Mapping[str, Any]) -> Settings:
+    targets = settings.get("_target_") or ()
     for target in [targets] if isinstance(targets, str) or callable(targets) else targets:
         knobs.component("reg", target)
-    own = _set("reg", said)
-    weights = {name: WEIGHT.read(f"reg.weights.{name}", said.get("weights", {}).get(name, WEIGHT.default))
+    knob_values = _set("reg", settings)
+    weights = {name: WEIGHT.read(f"reg.weights.{name}", settings.get("weights", {}).get(name, WEIGHT.default))
                for name in _weighted()}  # fmt: skip
-    values = {each.name: getattr(own, each.name) for each in fields(own)}
-    values["combine"] = COMBINE.read("reg.combine", said.get("combine", COMBINE.default))
+    values = {each.name: getattr(knob_values, each.name) for each in fields(knob_values)}
+    values["combine"] = COMBINE.read("reg.combine", settings.get("combine", COMBINE.default))
     return _settings("reg", values | {"weights": _settings("weights", weights)})
 
 
-def _set(group: str, said: Mapping[str, Any]) -> Settings:
+def _set(group: str, settings: Mapping[str, Any]) -> Settings:
     return _settings(group, {
-        key: knob.read(f"{group}.{key}", said.get(key, knob.default))
+        key: knob.read(f"{group}.{key}", settings.get(key, knob.default))
         for each in knobs.components(group).values() for key, knob in each.knobs.items()
     })  # fmt: skip
 
@@ -173,9 +175,9 @@ def _read(key: str, knob: Knob, value: Any) -> Any:
     return knob.read(key, value)
 
 
-def free(group: str, said: Mapping[str, Any]) -> Settings:
+def free(group: str, settings: Mapping[str, Any]) -> Settings:
     """Settings whose keys are those that are given."""
-    return _settings(group, {key.strip("_"): freeze(value) for key, value in said.items()})
+    return _settings(group, {key.strip("_"): freeze(value) for key, value in settings.items()})
 
 
 def freeze(value: Any) -> Any:
@@ -201,8 +203,8 @@ def _settings(group: str, values: Mapping[str, Any], base: type = Settings) -> A
 
 @functools.cache
 def _class(group: str, keys: tuple[str, ...], base: type) -> type:
-    own = [(key, Any) for key in keys if key != "target" or base is Settings]
-    return make_dataclass(f"{group.title()}Settings", own, bases=(base,), frozen=True)
+    added = [(key, Any) for key in keys if key != "target" or base is Settings]
+    return make_dataclass(f"{group.title()}Settings", added, bases=(base,), frozen=True)
 
 
 def neutral() -> dict[str, Any]:
@@ -219,29 +221,29 @@ def neutral() -> dict[str, Any]:
 
 
 def store(typed: Iterable[str] = ()) -> None:
-    """Tell Hydra the neutral values, those of functions of the user's among them.
+    """Register the neutral values with Hydra, those of the user's functions included.
 
     Args:
-      typed: overrides as typed; ``reg._target_=my_package.my_function`` brings the knobs of that function.
+      typed: overrides as typed; ``reg._target_=my_package.my_function`` adds the knobs of that function.
 
     Raises:
       ConfigError: there is no such function.
     """
-    brought: dict[str, dict[str, Any]] = {}
+    added: dict[str, dict[str, Any]] = {}
     for override in typed:
         found = re.fullmatch(r"\+{0,2}(\w+)\._target_=(.+)", override)
         if found and found[1] in knobs.FAMILIES:
             for target in found[2].strip("[]").split(","):
                 new = knobs.component(found[1], target.strip(" \"'")).knobs
                 if found[1] in CHOICES:
-                    brought.setdefault(found[1], {}).update({key: knob.default for key, knob in new.items()})
-    ConfigStore.instance().store(name="schema", node=neutral() | brought, provider="deepvis")
+                    added.setdefault(found[1], {}).update({key: knob.default for key, knob in new.items()})
+    ConfigStore.instance().store(name="schema", node=neutral() | added, provider="deepvis")
 
 
 def name(overrides: Iterable[str]) -> str:
-    """What a person calls a job: the overrides that tell it from its sweep, without their groups.
+    """A job's name: the overrides that distinguish it from the other jobs of its sweep, without their groups.
 
-    In a sweep only the swept keys do; the door leaves them in ``DEEPVIS_SWEPT`` for every process of it.
+    In a sweep only the swept keys do; the entry point sets them in ``DEEPVIS_SWEPT`` for every process.
 
     Example:
       >>> name(["reg.decay=0.8", "model=hed", "batch_size=4"])
@@ -250,9 +252,9 @@ def name(overrides: Iterable[str]) -> str:
     swept = os.environ.get("DEEPVIS_SWEPT", "").split()
     quiet = ("tracker", "hydra", "batch_size=", "snapshot_every=", "resume=", "objective_value=")
     last = {o.partition("=")[0]: o for o in overrides}  # typed twice, the last one counts
-    own = [o for key, o in last.items() if (key in swept if swept else not o.startswith(quiet))]
+    naming = [o for key, o in last.items() if (key in swept if swept else not o.startswith(quiet))]
     short = (
-        re.sub(r"(?<==)-?\d*\.\d{10,}(e[-+]?\d+)?$", lambda m: f"{float(m[0]):.4g}", o) for o in own
+        re.sub(r"(?<==)-?\d*\.\d{10,}(e[-+]?\d+)?$", lambda m: f"{float(m[0]):.4g}", o) for o in naming
     )  # a search's
     bare = (re.sub(r"^[\w.]*\.(?=\w+=)", "", o).replace('"', "") for o in short)
     return " ".join(re.sub(r"(?<==)[^\s=]*/(?=[^/]+$)", "", o) for o in bare)  # of a path the file

@@ -1,1 +1,1 @@
-"""Metrics of a history, of a finished image, of several seeds, and statistical tests. NumPy and SciPy only."""
+"""Metrics of a history, an image or several seeds, and statistical tests. NumPy and SciPy only."""

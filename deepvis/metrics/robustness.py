@@ -101,7 +101,8 @@ def retained(own: np.ndarray, seen: Mapping[str, np.ndarray]) -> dict[str, np.nd
       measure of a finished image in the place of a regularizer.
 
     Example:
-      >>> retained(np.array([10.0]), {"translation": np.array([9.0]), "noise": np.array([10.0])})["robustness"].tolist()
+      >>> shares = retained(np.array([10.0]), {"translation": np.array([9.0]), "noise": np.array([10.0])})
+      >>> shares["robustness"].tolist()
       [0.95]
     """
     own = np.where((own > 0) & np.isfinite(own), own, np.nan)

@@ -104,8 +104,9 @@ def _scaled(values: np.ndarray, floor: np.ndarray | None) -> tuple[np.ndarray, n
 
 def _in_percent(effect: Effect) -> Effect:
     """Per cent, of an effect in logarithms."""
-    percent = {name: _percent(getattr(effect, name)) for name in ("median", "low", "high")}
-    return effect._replace(**percent)
+    return effect._replace(
+        median=_percent(effect.median), low=_percent(effect.low), high=_percent(effect.high)
+    )
 
 
 def _percent(logarithm: float) -> float:
@@ -114,13 +115,13 @@ def _percent(logarithm: float) -> float:
 
 def _any(compared: Comparison, table: np.ndarray) -> list[tuple[str, Effect]]:
     """Friedman's test of each factor with three levels or more, the others averaged."""
-    tests = []
+    tests, nan = [], math.nan
     for axis, (factor, levels) in enumerate(compared.levels.items()):
         if len(levels) > 2:
             others = tuple(a for a in range(table.ndim - 1) if a != axis)
             by_level = table.mean(axis=others)
             n = int(np.isfinite(by_level).all(axis=0).sum())
-            effect = Effect(n, *[np.nan] * 5, statistics.friedman(by_level))
+            effect = Effect(n, nan, nan, nan, nan, nan, statistics.friedman(by_level))
             tests.append((f"{factor}: any of {', '.join(map(str, levels))}", effect))
     return tests
 

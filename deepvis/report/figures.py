@@ -7,6 +7,7 @@ import io
 import itertools
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -15,10 +16,13 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from deepvis.report.comparison import Comparison
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
 INK, LINE = "#010203", "#0072b2"  # stand for the page's own colours
 MOST = 16  # panels of curves, and names in the trade-off
 MAPS = ("score", "robustness", "high_frequency", "total_variation")
-STYLE = {
+STYLE: "dict[RcKeyType, Any]" = {
     "svg.fonttype": "none", "font.size": 9, "axes.titlesize": 9, "font.family": "sans-serif",
     "text.color": INK, "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
     "axes.spines.top": False, "axes.spines.right": False,
@@ -117,9 +121,10 @@ def tradeoff(points: np.ndarray, names: Sequence[str], axes: tuple[str, str], on
     panel.plot(*rest.T, "o", color="none", markeredgecolor=INK, markersize=6, label="dominated by another")
     panel.plot(*best.T, "-D", color=LINE, markersize=8, linewidth=1, label="Pareto-optimal")
     panel.margins(0.08)
-    named = [k for k in np.argsort(~on_front, kind="stable")[:MOST] if np.isfinite(points[k]).all()]
+    order: list[int] = np.argsort(~on_front, kind="stable")[:MOST].tolist()
+    named = [k for k in order if np.isfinite(points[k]).all()]
     for number, k in enumerate(named, start=1):
-        panel.annotate(str(number), points[k], (7, 4), textcoords="offset points", fontsize=8)
+        panel.annotate(str(number), tuple(points[k]), (7, 4), textcoords="offset points", fontsize=8)
     key = "\n".join(f"{number}  {_wrapped(names[k], 34)}" for number, k in enumerate(named, start=1))
     panel.annotate(key, (1.03, 0), xycoords="axes fraction", fontsize=8, linespacing=1.5)
     if (points[named] > 0).all() and _is_wide(points[named, 0]):
@@ -133,7 +138,7 @@ def tradeoff(points: np.ndarray, names: Sequence[str], axes: tuple[str, str], on
     return _svg(figure, f"{axes[1]} against {axes[0]}")
 
 
-def _is_wide(values: Sequence[float]) -> bool:
+def _is_wide(values: Sequence[float] | np.ndarray) -> bool:
     return len(values) > 1 and max(values) > 8 * min(values)
 
 

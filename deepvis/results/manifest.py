@@ -211,7 +211,7 @@ def command(entry: Mapping[str, Any], folder: Path) -> str:
     fixed = {f"{key}=": f"{key}={folder}" for key in FOLDER_KEYS}
     overrides = [fixed.get(o[: o.find("=") + 1], o) if "${" in o else o for o in entry["overrides"]]
     program = "python -m deepvis.run" if Path(sys.argv[0]).name == "run.py" else "deepvis"
-    return f"{program} {typed(entry | {'overrides': overrides})} resume={entry['id']}".replace("  ", " ")
+    return f"{program} {typed({**entry, 'overrides': overrides})} resume={entry['id']}".replace("  ", " ")
 
 
 def typed(entry: Mapping[str, Any]) -> str:

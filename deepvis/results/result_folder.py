@@ -144,7 +144,7 @@ def read(folder: Path) -> Result:
     Args:
       folder: ``<job folder>/result``.
     """
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name in ARRAYS:
         with np.load(folder / f"{name}.npz") as file:
             arrays[name] = {key: file[key] for key in file.files}

@@ -1,15 +1,14 @@
-"""Jobs: (config, overrides) -> Job, and jobs -> job_groups. No tensors.
+"""Jobs: (config, overrides) -> `Job`, and jobs -> `JobGroup`. No tensors.
 
 A job is a config with a name and a key. Jobs that differ only in numbers that are per image share a
-static_config, and with it a batch and a compiled graph.
+static config, and with it batches and a compiled graph.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from deepvis import networks
 from deepvis.ascent import compatibility, devices, specs
@@ -19,7 +18,8 @@ from deepvis.config.params import NOT_IDENTITY, Value, flatten
 from deepvis.config.schema import Config
 
 
-class Job(NamedTuple):
+@dataclass(frozen=True)
+class Job:
     """A config, ready to run."""
 
     name: str  # what a person calls it: its overrides, without their groups
@@ -30,15 +30,17 @@ class Job(NamedTuple):
     folder: Path  # where its results go
 
 
-class Row(NamedTuple):
-    """One image of a pack: a filter of a job."""
+@dataclass(frozen=True, order=True)
+class Row:
+    """One image of a group: a filter of a job."""
 
-    job: int  # index in the pack
+    job: int  # index in the group
     column: int  # index in that job's filters
-    twin: int = 0  # number of its start; 0 is the job's own, the others give the noise floor
+    twin: int = 0  # number of its start; 0 is the job's, the others give the noise floor
 
 
-class JobGroup(NamedTuple):
+@dataclass(frozen=True)
+class JobGroup:
     """Jobs that share a graph."""
 
     jobs: tuple[Job, ...]
@@ -69,16 +71,16 @@ def params(job: Job) -> dict[str, Value]:
     return flatten(schema.plain(job.cfg))
 
 
-def listed(job: Job) -> dict[str, str]:
-    """What a sweep's ledger has of a job."""
+def manifest_entry(job: Job) -> dict[str, str]:
+    """What a sweep's manifest holds of a job."""
     return {"name": job.name, "key": job.key, "folder": job.folder.name}
 
 
 def job_groups(jobs: Sequence[Job]) -> Iterator[JobGroup]:
-    """Group jobs by static_config, and their images into batches of ``batch_size``.
+    """Group jobs by static config, and their images into batches of ``batch_size``.
 
     Args:
-      jobs: in any order; a pack keeps theirs.
+      jobs: in any order; a group keeps it.
     """
     groups: dict[StaticConfig, list[Job]] = {}
     for job in jobs:
@@ -90,7 +92,7 @@ def job_groups(jobs: Sequence[Job]) -> Iterator[JobGroup]:
             for twin in range(1 + job.cfg.twins)
             for j in range(len(job.filters))
         ]
-        # Those with as many steps climb together: an image that is done still takes its place in the graph.
+        # Images with equally many steps share batches: one that is done is computed until the last is done.
         rows.sort(key=lambda row: group[row.job].cfg.steps)
         yield JobGroup(
             jobs=tuple(group),
@@ -100,11 +102,11 @@ def job_groups(jobs: Sequence[Job]) -> Iterator[JobGroup]:
         )
 
 
-def image_spec(pack: JobGroup, row: Row) -> ImageSpec:
-    """One image of a pack, by itself."""
-    job = pack.jobs[row.job]
-    group = row.job * (1 + job.cfg.twins) + row.twin
-    return ImageSpec(job.cfg, job.filters[row.column], row.twin, group)
+def image_spec(group: JobGroup, row: Row) -> ImageSpec:
+    """The image of a row, by itself."""
+    job = group.jobs[row.job]
+    number = row.job * (1 + job.cfg.twins) + row.twin
+    return ImageSpec(job.cfg, job.filters[row.column], row.twin, number)
 
 
 def _batches(rows: Sequence[Row], cfg: Config) -> Iterator[tuple[Row, ...]]:

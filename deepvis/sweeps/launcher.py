@@ -30,7 +30,7 @@ def launch(plans: Sequence[Plan], folder: Path) -> list[JobReturn]:
     queue = [job_of(plan) for plan in plans]
     for plan in plans:
         plan.folder.mkdir(parents=True, exist_ok=True)
-    manifest.add_jobs(folder, [jobs.listed(job) for job in queue])
+    manifest.add_jobs(folder, [jobs.manifest_entry(job) for job in queue])
     backend.load()  # TensorFlow, now that nothing else can be wrong
     from deepvis.sweeps import runner
 

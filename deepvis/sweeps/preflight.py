@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from hydra.utils import get_method
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from deepvis import networks
 from deepvis.ascent import validation
 from deepvis.config import schema
-from deepvis.config.compose import Plan
+from deepvis.config.compose import Plan, plain_mapping
 from deepvis.config.schema import Config
 from deepvis.core import disk, terminal
 from deepvis.core.errors import ConfigError
@@ -25,7 +25,7 @@ from deepvis.sweeps.jobs import Job
 from deepvis.tracking.base import Tracker
 
 _opened: list[Tracker] = []  # this process's tracker: the preflight opens it, the jobs use it
-_checked: dict[tuple[Path | str, ...], Job] = {}  # the jobs that were checked, by folder and overrides
+_checked: dict[tuple[object, ...], Job] = {}  # the jobs that were checked, by folder and overrides
 
 
 def sweep_id() -> str:
@@ -55,7 +55,7 @@ def job_of(plan: Plan) -> Job:
     """A plan's job, checked: that of the preflight, but not every sweeper composes its jobs beforehand."""
     key = plan.folder.absolute(), *plan.overrides
     if key not in _checked:
-        cfg = schema.resolve(OmegaConf.to_container(plan.cfg, resolve=True))
+        cfg = schema.resolve(plain_mapping(plan.cfg))
         validation.check_job(cfg)
         _checked[key] = jobs.make(cfg, plan.overrides, plan.folder)
     return _checked[key]
@@ -81,9 +81,11 @@ def begin(folder: Path, plans: Sequence[Plan], typed: Sequence[str], sweep_confi
         )
     disk.check_folder(folder)
     digests = _check(plans)
-    tracker = tracker_of(OmegaConf.to_container((plans[0].cfg if plans else sweep_config).tracker))
+    tracker = tracker_of(plain_mapping((plans[0].cfg if plans else sweep_config).tracker, resolve=False))
     folder = folder.absolute()
-    entry = manifest.identity(sweep_id(), typed, [jobs.listed(job_of(each)) for each in plans], digests)
+    entry = manifest.identity(
+        sweep_id(), typed, [jobs.manifest_entry(job_of(each)) for each in plans], digests
+    )
     if resume is not None:
         old = manifest.read(folder)
         manifest.check(old, entry)

@@ -26,13 +26,14 @@ def show(results: Sequence[Result], folder: Path) -> None:
         table.add_column(heading, justify="left" if narrow else "right")
     for result in results:
         figure = result.figures.get
+        top = result.figures.get("filters/top_share")
         counts = {end: f"{figure(f'filters/{end}', 0):.0f}" for end in ENDS}
         ends = ", ".join(f"{count} {words[end]}" for end, count in counts.items() if count != "0")
         table.add_row(
             result.name,
             f"{figure('final/score', float('nan')):.4g}",
             f"{figure('final/activation', float('nan')):.4g}",
-            f"{100 * figure('filters/top_share'):.0f} %" if "filters/top_share" in result.figures else "",
+            "" if top is None else f"{100 * top:.0f} %",
             f"{figure('final/steps_to_90', float('nan')):.0f}",
             *([ends] if narrow else counts.values()),
         )

@@ -1,6 +1,6 @@
 """Tables: a sweep -> one tidy pandas DataFrame, a row a job and filter. It is `deepvis.results`."""
 
-from contextlib import nullcontext
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,10 @@ def results(
     """
     import pandas as pd
 
-    local = None if uri else result_folder.finished(manifest.locate(sweep, Path(folder), "sweep"))
-    with mlflow.fetched(uri, experiment, sweep) if uri else nullcontext(local) as folders:
-        return pd.DataFrame(result_folder.table([result_folder.read(folder) for folder in folders]))
+    def table(folders: Iterable[Path]) -> "pd.DataFrame":
+        return pd.DataFrame(result_folder.table([result_folder.read(each) for each in folders]))
+
+    if not uri:
+        return table(result_folder.finished(manifest.locate(sweep, Path(folder), "sweep")))
+    with mlflow.fetched(uri, experiment, sweep) as folders:
+        return table(folders)

@@ -17,6 +17,7 @@ class Tracker(Protocol):
 
     def start(self, sweep: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
         """Open a run for a job, and return its id."""
+        ...
 
     def finish(
         self, run: str, result: Result, folder: Path, failure: str | None, pictures: Pictures | None = None
@@ -36,6 +37,7 @@ class Tracker(Protocol):
 
     def states(self, sweep: str) -> dict[str, JobState]:
         """How far a sweep's jobs are, by the name of their folder; FINISHED counts before RUNNING."""
+        ...
 
     def mend(self, sweep: str, is_running: Callable[[str], bool]) -> None:
         """End as KILLED the runs that are open though their process is gone."""

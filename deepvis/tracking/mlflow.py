@@ -139,10 +139,10 @@ class Mlflow:
     def _log_varied(self, sweep: str, results: Mapping[str, result_folder.Result], varied: list[str]) -> None:
         """Log what varies within a sweep, where `start` could not know that it does."""
         for run in self._runs(sweep, "tags.kind = 'job'") if varied else ():
-            result = results.get(run.data.tags["job"])
-            missing = [key for key in varied if result and key in result.params.keys() - run.data.params]
-            if missing:
-                self._log_params(run.info.run_id, {key: result.params[key] for key in missing})
+            if result := results.get(run.data.tags["job"]):
+                known = result.params.keys() - run.data.params
+                if missing := {key: result.params[key] for key in varied if key in known}:
+                    self._log_params(run.info.run_id, missing)
 
     def _runs(self, sweep, condition):
         token, where = None, f"tags.sweep = '{sweep}' and {condition}"
