@@ -1,6 +1,6 @@
 """Benchmarks: what deepvis costs beside the bare network, Gildenblat's loop and two libraries.
 
-    make bench                   # every figure, and docs/reference/benchmarks.md; 40 minutes on two quiet cores
+    make bench                   # every figure, and docs/reference/benchmarks.md; 40 minutes on two cores
     make bench K=demo            # the tests with that name; printed only
     make bench BENCH_QUICK=1     # small sizes, one round: does it run? printed only
 

@@ -42,8 +42,8 @@ RENAMED = {
 }
 # Of the arrays in a result, likewise.
 RENAMED_ARRAYS = {
-    "kept_shift": "retained_translation", "kept_rotation": "retained_rotation", "kept_scaling": "retained_scaling",
-    "kept_jpeg": "retained_jpeg", "kept_noise": "retained_noise",
+    "kept_shift": "retained_translation", "kept_rotation": "retained_rotation",
+    "kept_scaling": "retained_scaling", "kept_jpeg": "retained_jpeg", "kept_noise": "retained_noise",
 }  # fmt: skip
 TINY = (
     "model=tiny", "layer=named", "layer.name=block2_conv2", "layer.filters=0-3", "size=32", "steps=12",

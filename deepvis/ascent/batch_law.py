@@ -43,7 +43,8 @@ def check(ascent: Ascent, starts: tf.Tensor, hyper: Mapping[str, Any], names: st
         if not np.array_equal(beside_others, beside_copies, equal_nan=True):
             raise ConfigError(
                 f"{names}: an image comes out otherwise beside other images than alone, expected a function "
-                "that treats each image by itself; reduce over axes 1, 2, 3 and reshape a knob [B] to [B, 1, 1, 1]"
+                "that treats each image by itself; reduce over axes 1, 2, 3 and reshape a knob [B] to "
+                "[B, 1, 1, 1]"
             )
 
 

@@ -64,55 +64,54 @@ def iterates(
       bounds: the lowest and the highest value of each of theta's numbers.
 
     Yields:
-      Accepted points and what `evaluate` told of them; it ends where no step raises the score any more.
+      Accepted points and what `evaluate` returned of them; it ends where no step raises the score any more.
     """
-    asked: queue.Queue[bool] = queue.Queue()
-    told: queue.Queue[tuple[np.ndarray, Any] | BaseException | None] = queue.Queue()
+    requests: queue.Queue[bool] = queue.Queue()
+    points: queue.Queue[tuple[np.ndarray, Any] | BaseException | None] = queue.Queue()
     seen: dict[bytes, Any] = {}  # of the line search at hand
 
-    def negative(flat):
+    def negative(flat: np.ndarray) -> tuple[float, np.ndarray]:
         theta = flat.reshape(start.shape).astype(np.float32)
         score, gradient, record = evaluate(theta)
         seen[flat.tobytes()] = theta, record
         return -float(score), -np.asarray(gradient, np.float64).ravel()
 
     def accepted(flat: np.ndarray) -> None:
-        told.put(seen[flat.tobytes()])
+        points.put(seen[flat.tobytes()])
         seen.clear()
-        if not asked.get():
+        if not requests.get():
             raise StopIteration
 
-    def search():
+    def search() -> None:
         try:
-            if not asked.get():
+            if not requests.get():
                 return
             first = np.asarray(start, np.float64).ravel()
             negative(first)
             accepted(first)
             options: Any = {"maxcor": memory, "maxiter": 10**9, "maxfun": 10**9, "ftol": 0.0, "gtol": 0.0}
             within = None if bounds is None else optimize.Bounds(*(np.ravel(each) for each in bounds))
-            optimize.minimize(  # pyright: ignore[reportCallIssue]  # StopIteration ends it, documented
-                negative, first, jac=True, method="L-BFGS-B", bounds=within, options=options,
-                callback=accepted,  # pyright: ignore[reportArgumentType]
-            )  # fmt: skip
-            told.put(None)
+            callback: Any = accepted  # StopIteration ends the search: documented, not in the stubs
+            optimize.minimize(negative, first, jac=True, method="L-BFGS-B", bounds=within,
+                              options=options, callback=callback)  # fmt: skip
+            points.put(None)
         except StopIteration:
             pass
         except BaseException as err:  # handed over to whoever asks
-            told.put(err)
+            points.put(err)
 
     threading.Thread(target=search, daemon=True, name="lbfgs").start()
     try:
         while True:
-            asked.put(True)
-            point = told.get()
+            requests.put(True)
+            point = points.get()
             if isinstance(point, BaseException):
                 raise point
             if point is None:
                 return
             yield point
     finally:
-        asked.put(False)
+        requests.put(False)
 
 
 class Searches:

@@ -4,8 +4,8 @@ Every function here takes its parameters and returns
 
     {layer: Activation} -> score [B]
 
-as in `deepvis.ascent.objectives`. A picture is known by its activations, ``targets[name][layer]``, one picture
-per image; no image sees another but in `diversity`, and there only those of its group.
+as in `deepvis.ascent.objectives`. A picture is known by its activations, ``targets[name][layer]``, one
+picture per image; no image sees another but in `diversity`, and there only those of its group.
 """
 
 from __future__ import annotations

@@ -183,8 +183,8 @@ def sum(layer: str, filters: tf.Tensor, *, terms: str, pre_activation: bool = Tr
     Args:
       layer: of the terms that name no other.
       filters: one channel per image, ``[B]`` int32, of the terms that name no other.
-      terms: like ``channel - 0.5 channel 7 of block4_conv1``; see `deepvis.config.expressions.parse`. A neuron is
-        the one in the centre.
+      terms: like ``channel - 0.5 channel 7 of block4_conv1``; see `deepvis.config.expressions.parse`. A
+        neuron is the one in the centre.
       pre_activation: of all terms.
 
     Returns:

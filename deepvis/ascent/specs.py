@@ -124,7 +124,8 @@ def numbers(images: Sequence[ImageSpec]) -> dict[str, np.ndarray]:
 
     Returns:
       ``filter``, ``unit``, ``steps``, ``reg.*``, ``objective.*``, ``optimizer.*``, ``transform.*`` ->
-      ``[B]``, float32 or int32. The weight of a regularizer that is off is 0; an index that is left open is -1.
+      ``[B]``, float32 or int32. The weight of a regularizer that is off is 0; an index that is left
+      open is -1.
     """
     each = [_numbers(image) for image in images]
     return {

@@ -9,10 +9,10 @@ the declaration.
 import importlib
 import inspect
 import math
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from deepvis.core.errors import ConfigError
@@ -156,8 +156,8 @@ def register(component: Component) -> Component:
     old = family.get(component.name)
     if old is not None and old.function.__module__ != component.function.__module__:
         raise ConfigError(
-            f"{component.family}: {component.function.__module__}.{component.name} has the name of a component "
-            f"of {old.function.__module__}; rename the function"
+            f"{component.family}: {component.function.__module__}.{component.name} has the name of a "
+            f"component of {old.function.__module__}; rename the function"
         )
     if component.family in ("reg", "transform"):
         for other in family.values():
@@ -206,8 +206,9 @@ def _imported(family: str, target: str) -> Any:
     module, _, name = target.rpartition(".")
     if not module:
         raise ConfigError(f"{family}._target_={target}: expected package.module.function")
-    if os.getcwd() not in sys.path:  # noqa: PTH109
-        sys.path.insert(0, os.getcwd())  # noqa: PTH109  # a console script does not look there
+    folder = str(Path.cwd())
+    if folder not in sys.path:  # a console script does not look there
+        sys.path.insert(0, folder)
     try:
         return getattr(importlib.import_module(module), name)
     except ImportError as err:

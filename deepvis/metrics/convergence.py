@@ -10,7 +10,7 @@ import numpy as np
 
 History = Mapping[str, np.ndarray]
 ENDS = ("converged", "rising", "stuck", "diverged")
-IN_WORDS = {"rising": "still improving", "stuck": "zero gradient"}  # of the ends whose key is no plain English
+IN_WORDS = {"rising": "still improving", "stuck": "zero gradient"}  # of ends whose key is no plain English
 FIGURES = (*(f"filters/{end}" for end in ENDS), "filters/top_share",
            "final/score", "final/best_score", "final/activation", "final/steps_to_90")  # fmt: skip
 

@@ -46,7 +46,7 @@ def ordered(factor: str, levels: Iterable[Level]) -> list[Level]:
     """Each level once: numbers by size, anything else in the order of the jobs."""
     once = list(dict.fromkeys(levels))
     if all(isinstance(item, int | float) for item in once):
-        return sorted(once, reverse=factor in DESCENDING)  # type: ignore[type-var]
+        return sorted(once, reverse=factor in DESCENDING)  # type: ignore[type-var]  # all are numbers
     return once
 
 

@@ -1,4 +1,4 @@
-"""Laws of deepvis.sweeps.jobs: what a job is, which jobs share a graph, and that no image is lost on the way."""
+"""Laws of deepvis.sweeps.jobs: what a job is, which jobs share a graph, and that no image is lost."""
 
 import functools
 import itertools
