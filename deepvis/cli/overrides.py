@@ -1,8 +1,8 @@
 """Overrides as typed: which are options, and what is wrong with one that Hydra refuses."""
 
-import importlib.util
 import re
 from collections.abc import Iterator, Sequence
+from importlib import metadata
 from pathlib import Path
 
 import yaml
@@ -108,9 +108,9 @@ def _ending_in(word: str, config: DictConfig) -> Iterator[str]:
 
 def _applications() -> list[str]:
     """The names in keras.applications, without importing Keras."""
-    spec = importlib.util.find_spec("keras")
-    for folder in spec.submodule_search_locations or [] if spec else []:
-        file = Path(folder) / "applications" / "__init__.py"
-        if file.is_file():
-            return re.findall(r"import ([A-Z]\w*) as \1$", file.read_text(), re.MULTILINE)
-    return []
+    try:
+        file = Path(str(metadata.distribution("keras").locate_file("keras/applications/__init__.py")))
+        text = file.read_text()
+    except (metadata.PackageNotFoundError, OSError):
+        return []
+    return re.findall(r"import ([A-Z]\w*) as \1$", text, re.MULTILINE)

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from deepvis.config import knobs
 from deepvis.config.knobs import REQUIRED, Component, Knob
 from deepvis.core.errors import ConfigError
+from deepvis.core.names import nearest
 
 CHOICES = ("objective", "param", "optimizer", "start")  # groups that choose one component
 SETS = ("reg", "transform")  # groups whose components are all there, each off until a knob switches it on
@@ -127,15 +128,22 @@ def missing(composed: Mapping[str, Any], under: str = "") -> list[str]:
 
 
 def choice(group: str, settings: Mapping[str, Any]) -> Target:
-    """The settings of a group that chooses a component; a key that its function does not take is left out."""
+    """The settings of a group that chooses a component.
+
+    Raises:
+      ConfigError: a key that its function does not take. Of a function of the user's such a key is left out: it
+        is one of the file that the function was typed over.
+    """
     component = knobs.component(group, settings["_target_"])
+    pictures = component.traits.get("pictures", ())
+    if component.function.__module__.startswith("deepvis."):
+        _refuse_unknown(group, settings, [*component.knobs, *(["pictures"] if pictures else [])])
+        _refuse_unknown(f"{group}.pictures", settings.get("pictures", {}), pictures)
     values = {key: _read(f"{group}.{key}", knob, settings.get(key, knob.default))
               for key, knob in component.knobs.items()}  # fmt: skip
-    if component.traits.get("pictures"):
+    if pictures:
         given = settings.get("pictures", {})
-        values["pictures"] = free(
-            "pictures", {name: given.get(name) for name in component.traits["pictures"]}
-        )
+        values["pictures"] = free("pictures", {name: given.get(name) for name in pictures})
     return cast(Target, _settings(group, {"target": settings["_target_"], **values}, Target))
 
 
@@ -148,7 +156,8 @@ def _reg(settings: Mapping[str, Any]) -> Settings:
     targets = settings.get("_target_") or ()
     for target in [targets] if isinstance(targets, str) or callable(targets) else targets:
         knobs.component("reg", target)
-    knob_values = _set("reg", settings)
+    knob_values = _set("reg", settings, "combine", "weights")
+    _refuse_unknown("reg.weights", settings.get("weights", {}), _weighted())
     weights = {name: WEIGHT.read(f"reg.weights.{name}", settings.get("weights", {}).get(name, WEIGHT.default))
                for name in _weighted()}  # fmt: skip
     values = {each.name: getattr(knob_values, each.name) for each in fields(knob_values)}
@@ -156,11 +165,21 @@ def _reg(settings: Mapping[str, Any]) -> Settings:
     return _settings("reg", values | {"weights": _settings("weights", weights)})
 
 
-def _set(group: str, settings: Mapping[str, Any]) -> Settings:
+def _set(group: str, settings: Mapping[str, Any], *others: str) -> Settings:
+    known = [key for each in knobs.components(group).values() for key in each.knobs]
+    _refuse_unknown(group, settings, [*known, *others])
     return _settings(group, {
         key: knob.read(f"{group}.{key}", settings.get(key, knob.default))
         for each in knobs.components(group).values() for key, knob in each.knobs.items()
     })  # fmt: skip
+
+
+def _refuse_unknown(group: str, settings: Mapping[str, Any], known: Sequence[str]) -> None:
+    for key in settings:
+        if key not in known and key != "_target_":
+            raise ConfigError(
+                f"{group}.{key}: no such option, nothing would read it; {nearest(str(key), known)}"
+            )
 
 
 def _weighted() -> list[str]:

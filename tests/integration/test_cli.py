@@ -484,7 +484,7 @@ def test_a_good_run_speaks_on_stdout_alone_and_only_of_deepvis(happy, which):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     deepvis_alone(done.stdout)
-    assert "step" in done.stdout and "stuck" in done.stdout and "images x steps/s" in done.stdout
+    assert "step" in done.stdout and "zero gradient" in done.stdout and "images x steps/s" in done.stdout
     assert f"pictures  outputs/{folder.name}" in done.stdout
     assert f"viewStateShareKey={folder.name}" in done.stdout
     assert "\x1b" not in done.stdout  # no terminal, no colours, no bar
