@@ -86,8 +86,8 @@ def gpus() -> tuple[Gpu, ...]:
     """NVIDIA's GPUs, in its order; none where there is no driver."""
     ask = ["nvidia-smi", "--query-gpu=compute_cap,memory.free", "--format=csv,noheader,nounits"]
     try:
-        told = subprocess.run(ask, capture_output=True, text=True, check=True, timeout=20).stdout
+        output = subprocess.run(ask, capture_output=True, text=True, check=True, timeout=20).stdout
     except (OSError, subprocess.SubprocessError):
         return ()
-    rows = [line.split(",") for line in told.strip().splitlines()]
+    rows = [line.split(",") for line in output.strip().splitlines()]
     return tuple(Gpu(float(capability), int(free) * 2**20) for capability, free in rows)

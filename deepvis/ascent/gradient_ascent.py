@@ -163,8 +163,8 @@ def compiled(build: Callable[[Hyper], Parts], device: str = "cpu:0", xla: bool =
                 return work(*given, build(hyper), hyper["steps"])
 
         # TensorFlow counts traces by the lines of a function, and would warn of many that are each the first.
-        own = functools.partial(call)
-        return tf.function(own, autograph=False, reduce_retracing=False, jit_compile=xla)
+        distinct = functools.partial(call)
+        return tf.function(distinct, autograph=False, reduce_retracing=False, jit_compile=xla)
 
     return Ascent(
         begin=graph(lambda image, parts, steps: begin(image, parts)),

@@ -196,8 +196,8 @@ def sum(layer: str, filters: tf.Tensor, *, terms: str, pre_activation: bool = Tr
     """
     parts = []
     for term in parse(terms):
-        own = filters if term.index is None else tf.fill(tf.shape(filters), term.index)
-        parts.append((term.weight, TERMS[term.kind](term.layer or layer, own, pre_activation)))
+        channels = filters if term.index is None else tf.fill(tf.shape(filters), term.index)
+        parts.append((term.weight, TERMS[term.kind](term.layer or layer, channels, pre_activation)))
 
     def objective(activations):
         weight, part = parts[0]

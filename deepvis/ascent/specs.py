@@ -83,9 +83,9 @@ def static_config(cfg: Config) -> StaticConfig:
 
 
 def _options(
-    component: Component, settings: Settings, wanted: Callable[[Knob], bool]
+    component: Component, settings: Settings, is_included: Callable[[Knob], bool]
 ) -> tuple[tuple[str, Any], ...]:
-    return tuple((key, getattr(settings, key)) for key, knob in component.knobs.items() if wanted(knob))
+    return tuple((key, getattr(settings, key)) for key, knob in component.knobs.items() if is_included(knob))
 
 
 def enabled(cfg: Config) -> frozenset[str]:
@@ -129,7 +129,7 @@ def numbers(images: Sequence[ImageSpec]) -> dict[str, np.ndarray]:
     """
     each = [_numbers(image) for image in images]
     return {
-        key: np.array([own[key] for own in each], np.float32 if isinstance(value, float) else np.int32)
+        key: np.array([image[key] for image in each], np.float32 if isinstance(value, float) else np.int32)
         for key, value in each[0].items()
     }
 

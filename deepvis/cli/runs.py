@@ -69,6 +69,6 @@ def _sweep_id(typed: Sequence[str]) -> str:
     """A new one, or that of the sweep to resume. Hydra needs it to name the folders."""
     values = dict(each.split("=", 1) for each in typed if "=" in each)
     if "resume" in values:
-        own = [Path(values[key].strip("'\"")) for key in manifest.FOLDER_KEYS if key in values]
-        return manifest.find(values["resume"], own or list(Path("outputs").glob("*")))
+        folders = [Path(values[key].strip("'\"")) for key in manifest.FOLDER_KEYS if key in values]
+        return manifest.find(values["resume"], folders or list(Path("outputs").glob("*")))
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"

@@ -55,7 +55,7 @@ def filters(
         str(p).strip()
         for p in (spec if isinstance(spec, Sequence) and not isinstance(spec, str) else str(spec).split(","))
     ]
-    wanted: list[int] = []
+    indices: list[int] = []
     for part in parts:
         ends = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part)
         if ends is None:
@@ -64,7 +64,7 @@ def filters(
         if last < first or last >= channels:
             has = f"{layer} has {channels} {what}, 0 to {channels - 1}"
             raise ConfigError(f"{key}={spec}: {part} is out of range; {has}")
-        wanted.extend(range(first, last + 1))
-    if not wanted or len(set(wanted)) < len(wanted):
+        indices.extend(range(first, last + 1))
+    if not indices or len(set(indices)) < len(indices):
         raise ConfigError(f"{key}={spec}: expected each filter once, and at least one")
-    return wanted
+    return indices

@@ -59,9 +59,10 @@ def reproducibility(features: np.ndarray) -> np.ndarray:
     hits = []
     for s, t in itertools.permutations(range(seeds), 2):
         likeness = along[s] @ along[t].T
-        own = likeness.diagonal().copy()
+        matching = likeness.diagonal().copy()
         np.fill_diagonal(likeness, -np.inf)
-        hits.append(np.where(np.isfinite(own), own > np.nanmax(likeness, axis=1, initial=-np.inf), np.nan))
+        is_hit = matching > np.nanmax(likeness, axis=1, initial=-np.inf)
+        hits.append(np.where(np.isfinite(matching), is_hit, np.nan))
     return np.mean(hits, axis=0)
 
 

@@ -67,11 +67,11 @@ def spectral_slope(image: np.ndarray) -> float:
     power, radius = _spectrum(image, window=True)
     n = len(image)
     rings = np.rint(radius * n).astype(int).ravel()
-    wanted = np.arange(2, n // 2 + 1)
-    means = (np.bincount(rings, np.sqrt(power).ravel()) / np.bincount(rings))[wanted]
+    frequencies = np.arange(2, n // 2 + 1)
+    means = (np.bincount(rings, np.sqrt(power).ravel()) / np.bincount(rings))[frequencies]
     if not means.min() > 0:
         return np.nan
-    return float(np.polyfit(np.log(wanted), np.log(means), 1)[0])
+    return float(np.polyfit(np.log(frequencies), np.log(means), 1)[0])
 
 
 def sparsity(image: np.ndarray) -> float:

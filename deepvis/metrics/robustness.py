@@ -84,14 +84,14 @@ def of(image: np.ndarray, index: int) -> dict[str, np.ndarray]:
         }
 
 
-def retained(own: np.ndarray, seen: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def retained(score: np.ndarray, seen: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     r"""Robustness: the share of its score that an image keeps, view by view and in the mean.
 
     .. math:: \mathrm{retained}_v = s(v(x)) \, / \, s(x), \quad
               \mathrm{robustness} = \tfrac15 \sum_v \mathrm{retained}_v
 
     Args:
-      own: scores of the images, :math:`s(x)`, ``[B]``.
+      score: of the images, :math:`s(x)`, ``[B]``.
       seen: scores of each view of them, by its name.
 
     Returns:
@@ -105,8 +105,8 @@ def retained(own: np.ndarray, seen: Mapping[str, np.ndarray]) -> dict[str, np.nd
       >>> shares["robustness"].tolist()
       [0.95]
     """
-    own = np.where((own > 0) & np.isfinite(own), own, np.nan)
-    shares = {f"retained_{name}": scores / own for name, scores in seen.items()}
+    score = np.where((score > 0) & np.isfinite(score), score, np.nan)
+    shares = {f"retained_{name}": scores / score for name, scores in seen.items()}
     return {"robustness": np.mean(list(shares.values()), axis=0)} | shares
 
 
