@@ -9,7 +9,6 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from deepvis.ascent import program
 from deepvis.ascent.specs import Snapshot
@@ -36,7 +35,7 @@ def job(folder: Path, *overrides: str) -> Job:
 def made(plan: composer.Plan) -> Job:
     """A composed job, and its folder."""
     plan.folder.mkdir(parents=True, exist_ok=True)
-    cfg = schema.resolve(OmegaConf.to_container(plan.cfg, resolve=True))
+    cfg = schema.resolve(composer.plain_mapping(plan.cfg))
     return jobs.make(cfg, plan.overrides, plan.folder)
 
 

@@ -23,6 +23,7 @@ from PIL import Image
 import deepvis.ascent  # noqa: F401  its components declare the knobs of a config
 from deepvis import networks
 from deepvis.config import schema
+from deepvis.config.compose import plain_mapping
 from deepvis.core import images, names
 from deepvis.core.files import write_csv
 from deepvis.metrics import across_seeds, convergence, statistics
@@ -67,7 +68,7 @@ def resolved(*overrides: str) -> schema.Config:
     """The typed config that these overrides give on the command line."""
     with hydra.initialize_config_dir(str(names.CONF), version_base="1.3"):
         composed = schema.without_hydra(hydra.compose("config", list(overrides)))
-    return schema.resolve(OmegaConf.to_container(composed, resolve=True))
+    return schema.resolve(plain_mapping(composed))
 
 
 def config(*overrides: str) -> DictConfig:
@@ -258,7 +259,7 @@ def start(job: Job, index: int) -> np.ndarray:
     from deepvis.ascent import program
     from deepvis.ascent.specs import ImageSpec
 
-    cfg = schema.resolve(OmegaConf.to_container(job.config))
+    cfg = schema.resolve(plain_mapping(job.config))
     return program.start(ImageSpec(cfg, index), job.config.model.mean)
 
 
@@ -266,13 +267,13 @@ def network(model: DictConfig, layer: str, size: int, precision: str) -> Callabl
     """A VGG up to a layer: centred pixels ``[B, H, W, C]`` -> the layer's maps, ``.pre`` and ``.post``."""
     import tensorflow as tf
 
-    made = networks.network(OmegaConf.to_container(model, resolve=True)).build([layer], size, precision)
+    made = networks.network(plain_mapping(model)).build([layer], size, precision)
     return lambda pixels: made.activations(tf.convert_to_tensor(pixels), [layer])[layer]
 
 
 def kernel(model: DictConfig, layer: str) -> tuple[np.ndarray, np.ndarray]:
     """Kernel ``[H, W, I, O]`` and bias ``[O]`` of a layer."""
-    return networks.network(OmegaConf.to_container(model, resolve=True)).read(layer).layers[layer]
+    return networks.network(plain_mapping(model)).read(layer).layers[layer]
 
 
 def run(file: str, make: Callable[..., None], *sweeps: str) -> None:

@@ -105,14 +105,12 @@ def resolve(composed: Mapping[str, Any]) -> Config:
     groups: dict[str, Any] = {name: choice(name, composed[name]) for name in CHOICES}
     groups |= {"reg": _reg(composed["reg"]), "transform": _set("transform", composed["transform"])}
     groups |= {name: free(name, composed[name]) for name in ("model", "tracker")}
-    objective_value = composed["objective_value"]
+    names = composed["objective_value"]
     return Config(
         **groups,
         **values,
         layer=Layer(str(composed["layer"]["name"]), freeze(composed["layer"]["filters"])),
-        objective_value=tuple(map(str, objective_value))
-        if isinstance(objective_value, list)
-        else str(objective_value),
+        objective_value=tuple(map(str, names)) if isinstance(names, list) else str(names),
     )
 
 

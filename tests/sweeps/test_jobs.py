@@ -46,7 +46,8 @@ def other(key, value):
     """A value of the same kind that is not this one."""
     known = {
         ("layer", "filters"): "0-2", ("layer", "name"): "block1_conv1", ("device",): "cpu",
-        ("model", "target"): "deepvis.networks.vgg:Vgg", ("objective", "target"): "deepvis.ascent.objectives.neuron",
+        ("model", "target"): "deepvis.networks.vgg:Vgg",
+        ("objective", "target"): "deepvis.ascent.objectives.neuron",
     }  # fmt: skip
     if key in known:
         return known[key]
