@@ -129,8 +129,8 @@ def choice(group: str, settings: Mapping[str, Any]) -> Target:
     """The settings of a group that chooses a component.
 
     Raises:
-      ConfigError: a key that its function does not take. Of a function of the user's such a key is left out: it
-        is one of the file that the function was typed over.
+      ConfigError: a key that its function does not take. Of a function of the user's such a key is left out:
+        it is one of the file that the function was typed over.
     """
     component = knobs.component(group, settings["_target_"])
     pictures = component.traits.get("pictures", ())
