@@ -1,4 +1,4 @@
-"""The ascent: images climb their scores, all at once, on the device.
+"""Gradient ascent: the scores of all images rise at once, on the device.
 
     begin(image, Hyper)         -> State
     advance(State, Hyper)       -> (State, Record [B])
@@ -6,9 +6,9 @@
     finish(State, image, Hyper) -> (State, Record [B], features [B, C])
 
 One step is Yosinski's: forward, record, backward, step, regularize. Every number is per image, and
-an image that has done its steps, or that is no longer finite, stands still while its neighbours go on.
-What climbs is theta, of which a parametrization makes the image; of plain pixels it is the image itself.
-What an image came to is measured once more, forward only.
+an image that has done its steps, or that is no longer finite, stands still while the other images go on.
+What is optimized is theta, of which a parametrization makes the image; of pixels it is the image itself. The
+final values of an image are measured once more, forward only.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def compiled(build: Callable[[Hyper], Parts], device: str = "cpu:0", xla: bool =
     )
 
 
-def climb(made: Ascent, state: State, hypers: Iterable[Hyper]) -> tuple[State, Record]:
+def advance(made: Ascent, state: State, hypers: Iterable[Hyper]) -> tuple[State, Record]:
     """Several steps; nothing comes to the host between them.
 
     The loop is Python's. A loop in the graph kept oneDNN from some gradients of max pooling, other ones in

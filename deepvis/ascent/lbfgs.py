@@ -135,8 +135,8 @@ class Searches:
             path = iterates(evaluate, start, int(rule.memory[b]), bounds)
             self.points.append((path, *next(path)))
 
-    def climb(self, state: State, n: int) -> tuple[State, Record]:
-        """Several steps of every image, as `deepvis.ascent.climb` has them."""
+    def advance(self, state: State, n: int) -> tuple[State, Record]:
+        """Several steps of every image, as `deepvis.ascent.gradient_ascent.advance` has them."""
         records, best, scores = [], state.best_theta.numpy().copy(), state.best_score.numpy().copy()
         alive = state.alive.numpy().copy()
         for step in range(int(state.step), int(state.step) + n):

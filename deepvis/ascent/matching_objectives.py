@@ -175,7 +175,7 @@ def diversity(
     .. math:: s_b = \frac{1}{hw} \sum_{ij} a_{b,ij,k_b}
               - \frac{w_b}{|N_b|} \sum_{m \in N_b} \cos(G(a_b), G(a_m))
 
-    where :math:`N_b` are the others of its group. Each climbs the sum of the group's scores: it moves away
+    where :math:`N_b` are the others of its group. Each raises the sum of the group's scores: it moves away
     from the others, and takes into account that they are compared with it.
 
     Args:

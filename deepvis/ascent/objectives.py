@@ -57,7 +57,7 @@ def channel(layer: str, filters: tf.Tensor, pre_activation: bool = True) -> Obje
       layer: name. Of a dense layer, a map of 1 x 1, a channel is a unit or a class.
       filters: :math:`k_b`, one channel per image, ``[B]`` int32.
       pre_activation: take the map before its ReLU, where a silent filter still has a gradient; false is
-        the score of Erhan et al. (2009), the Keras blog and the post.
+        the score of Erhan et al. (2009), the Keras blog and Gildenblat (2016).
 
     Returns:
       An objective.

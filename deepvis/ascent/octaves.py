@@ -1,6 +1,6 @@
 """Octaves: an image is optimized small first, then ever larger, as in deep dream: sizes, and the way between.
 
-A network sees at one scale; an image that grows while it climbs gets structure at several of them.
+A network sees at one scale; an image that grows while it is optimized gets structure at several of them.
 """
 
 import numpy as np

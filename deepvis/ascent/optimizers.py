@@ -44,7 +44,7 @@ def normalized(learning_rate: tf.Tensor) -> Optimizer:
 
     Returns:
       An optimizer. Source: the Keras blog, "How convolutional neural networks see the world"; rate 0.9 is
-      the post's.
+      Gildenblat's (2016).
 
     Example:
       >>> g = tf.fill([1, 2, 2, 3], 4.0)

@@ -229,8 +229,8 @@ def _way(made: Program, state: State, hyper: Hyper) -> Callable[[State, list[Hyp
     rule = made.static.optimizer(**_under(hyper, "optimizer"))
     if isinstance(rule, lbfgs.LineSearch):
         search = lbfgs.Searches(made.ascent.gradient, state, hyper, rule, made.network.mean)
-        return lambda state, hypers: search.climb(state, len(hypers))
-    return lambda state, hypers: gradient_ascent.climb(made.ascent, state, hypers)
+        return lambda state, hypers: search.advance(state, len(hypers))
+    return lambda state, hypers: gradient_ascent.advance(made.ascent, state, hypers)
 
 
 def _kept(

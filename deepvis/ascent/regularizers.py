@@ -124,7 +124,7 @@ def blur(matrix: tf.Tensor, blur_every: tf.Tensor) -> Regularizer:
     "value", value_percentile=_percentile("values whose magnitude is below this percentile become 0")
 )
 def clip_small_value(value_percentile: tf.Tensor) -> Regularizer:
-    r"""Set to zero the values of small magnitude; the post's clip.
+    r"""Set to zero the values of small magnitude; Gildenblat's clip.
 
     .. math:: x_{ijc} \leftarrow 0 \quad \text{where} \quad |x_{ijc}| < \mathrm{pct}_q(|x|)
 
@@ -230,7 +230,7 @@ def chain(operators: Sequence[Regularizer]) -> Regularizer:
 
 
 def mix(operators: Sequence[Regularizer], weights: Sequence[tf.Tensor]) -> Regularizer:
-    r"""The weighted mean of separately regularized copies (the post's way).
+    r"""The weighted mean of separately regularized copies (Gildenblat 2016).
 
     .. math:: x \leftarrow \sum_k w_k \, r_k(x) \, / \, \sum_k w_k
 

@@ -37,7 +37,7 @@ def noise(size: int, seed: int, index: int, mean: np.ndarray, low: float, high: 
       high: of the range.
 
     Returns:
-      The image. Source: the post, whose 128 + U(0, 20) fed raw is ``low=128, high=148``.
+      The image. Source: Gildenblat 2016, whose 128 + U(0, 20) fed raw is ``low=128, high=148``.
     """
     shape = (size, size, len(mean))
     return np.random.default_rng([seed, index]).uniform(low, high, shape).astype(np.float32)
@@ -95,7 +95,7 @@ def twin(image: np.ndarray, number: int, seed: int, index: int) -> np.ndarray:
 
 @start(path=Knob(REQUIRED, "a picture file", kind=str))
 def picture(size: int, seed: int, index: int, mean: np.ndarray, path: str) -> np.ndarray:
-    """A picture of the user's, the same for every filter (the post's --img).
+    """A picture of the user's, the same for every filter (Gildenblat 2016, ``--img``).
 
     Args:
       size: px; the largest square about the picture's centre is scaled to it.

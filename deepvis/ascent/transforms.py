@@ -2,7 +2,7 @@
 
     build(draws) -> (image [B, H, W, C] -> image [B, H', W', C])
 
-A transform leaves the image itself alone; what climbs under it must please the network moved, turned and
+A transform leaves the image itself alone; an image optimized under it must excite the unit moved, turned and
 scaled a little. The draws of one image and step are made on the host, from ``(seed, filter, step)`` alone.
 Numbers, one per image, 0 is off: ``jitter`` (px, whole, each axis in [-j, j]), ``scale`` (factor in
 [1 - s, 1 + s], s below 1), ``rotate`` (degrees, in [-r, r]), ``noise`` (standard deviation, grey levels).

@@ -2,7 +2,7 @@
 
 Two displays. *Contrast* sets each channel's mean to middle grey and the standard deviation of the whole
 image to 32 grey levels: filters of very different height can be compared by eye, and no drift between
-channels tints the picture (the post subtracts one mean over all channels, which does). *Natural* adds
+channels tints the picture (Gildenblat 2016 subtracts one mean over all channels, which does). *Natural* adds
 the training mean back and clips: a photograph keeps its own colours.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-MARGIN = 5  # px between the pictures of a gallery, black, as in the post
+MARGIN = 5  # px between the pictures of a gallery, black, as in Gildenblat 2016
 
 
 def contrast(image: np.ndarray) -> np.ndarray:
@@ -44,7 +44,7 @@ def displayed(image: np.ndarray, display: str, mean: Sequence[float]) -> np.ndar
 
 
 def gallery(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Pictures stitched row by row into the smallest square that holds them, as the post does.
+    """Pictures stitched row by row into the smallest square that holds them, as Gildenblat 2016 does.
 
     Args:
       pictures: uint8 ``[H, W, 3]``, all of one size.

@@ -22,7 +22,7 @@ def ends(history: History) -> list[str]:
     - ``stuck``: its gradient was zero at every step and its score never rose above the start's. Behind a
       ReLU this is a filter that nothing in the start touches (keras-team/keras issue 18334).
     - ``rising``: the last quarter of the steps brought more than 5 % of the whole rise of its best score.
-      So a straight climb is rising, and an exponential approach converges after about four quarters of
+      So a straight line is rising, and an exponential approach converges after about four quarters of
       three time constants.
     - ``converged``: none of these. Also a filter that has a gradient and yet never rose, for its regularizer
       takes more than a step gives.

@@ -13,7 +13,7 @@ from scipy import fft
 
 
 def total_variation(image: np.ndarray) -> float:
-    r"""How much neighbours differ: anisotropic total variation a pixel, in standard deviations of the image.
+    r"""How much neighbouring pixels differ: anisotropic total variation, in standard deviations.
 
     .. math:: \frac{\overline{|x_{i+1,j,c} - x_{ijc}|} + \overline{|x_{i,j+1,c} - x_{ijc}|}}{\sigma},
               \quad \sigma^2 = \overline{\operatorname{var}_{ij}(x_{ijc})}

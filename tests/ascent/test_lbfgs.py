@@ -174,7 +174,7 @@ def hump(theta, _):
 
 def test_an_image_at_the_top_or_done_stands_still_while_others_go_on():
     search, state = searches(hump, [3.0, -1.0, -1.0], [9, 9, 2])
-    state, record = search.climb(state, 9)
+    state, record = search.advance(state, 9)
     scores = record.score.numpy()
     assert scores.shape == (9, 3) and int(state.step) == 9
     assert (scores[:, 0] == 0).all() and float(state.theta[0, 0, 0, 0]) == 3
@@ -186,11 +186,11 @@ def test_an_image_at_the_top_or_done_stands_still_while_others_go_on():
 
 def test_pieces_of_a_climb_are_the_whole_climb():
     one, state = searches(hump, [-1.0, 9.0], [7, 7])
-    whole, record = one.climb(state, 7)
+    whole, record = one.advance(state, 7)
     other, state = searches(hump, [-1.0, 9.0], [7, 7])
     parts = []
     for n in (1, 4, 2):
-        state, seen = other.climb(state, n)
+        state, seen = other.advance(state, n)
         parts.append(seen.score.numpy())
     np.testing.assert_array_equal(np.concatenate(parts), record.score)
     for name in ("theta", "best_theta", "best_score"):
@@ -199,7 +199,7 @@ def test_pieces_of_a_climb_are_the_whole_climb():
 
 def test_pixels_stay_in_their_range():
     search, state = searches(lambda theta, _: theta, [5.0, 5.0], [4, 4], clip=1.0)
-    state, _ = search.climb(state, 4)
+    state, _ = search.advance(state, 4)
     np.testing.assert_array_equal(state.theta.numpy().ravel(), [155, 155])
 
 
@@ -210,9 +210,9 @@ def test_a_score_that_is_no_number_ends_its_own_image(at):
         return hump(theta, index) + tf.where(spoilt, np.nan, 0.0)
 
     alone, state = searches(hump, [-1.0], [6])
-    wanted, record = alone.climb(state, 6)
+    wanted, record = alone.advance(state, 6)
     search, state = searches(broken, [-1.0, -1.0, -1.0], [6, 6, 6])
-    state, seen = search.climb(state, 6)
+    state, seen = search.advance(state, 6)
     for b in (0, 2):
         np.testing.assert_array_equal(seen.score[:, b], record.score[:, 0])
         np.testing.assert_array_equal(state.theta[b], wanted.theta[0])

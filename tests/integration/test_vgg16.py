@@ -172,7 +172,7 @@ def test_before_its_relu_no_filter_is_stuck_where_behind_it_many_are(tmp_path):
 
         hyper = {"filter": tf.constant(filters), "steps": tf.fill([len(filters)], steps)}
         made = gradient_ascent.compiled(build)
-        state, record = gradient_ascent.climb(
+        state, record = gradient_ascent.advance(
             made, made.begin(tf.constant(start), hyper), [hyper] * (steps + 1)
         )
         stuck[pre] = (record.gradient_rms.numpy() == 0).all(axis=0)

@@ -626,7 +626,7 @@ def climb(made, image, hyper, *chunks: int) -> tuple[gradient_ascent.State, dict
     state, records = made.begin(tf.constant(image), hyper), []
     for n in chunks or (12,):
         if n:
-            state, record = gradient_ascent.climb(made, state, [hyper] * n)
+            state, record = gradient_ascent.advance(made, state, [hyper] * n)
             records.append(record)
     state, last, _ = made.finish(state, made.show(state.theta, hyper), hyper)
     records.append(gradient_ascent.Record(*(values[None] for values in last)))
@@ -680,7 +680,7 @@ def test_changed_numbers_and_other_chunks_do_not_retrace():
         {"steps": np.int32([1, 99, 3])},
     ]
     for n, change in enumerate(changes, start=1):
-        state, record = gradient_ascent.climb(made, state, [hyper_of(3, **change)] * n)
+        state, record = gradient_ascent.advance(made, state, [hyper_of(3, **change)] * n)
         assert len(record.score) == n
         made.finish(state, made.show(state.theta, hyper_of(3)), hyper_of(3, **change))
     assert int(state.step) == sum(range(1, len(changes) + 1))

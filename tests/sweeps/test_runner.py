@@ -260,7 +260,8 @@ def test_a_job_whose_images_go_non_finite_fails_alone_with_the_step(forker, tmp_
     typed = [*TINY, "optimizer=sgd", "steps=4"]
     said = forker.run(tmp_path, "-m", *typed, "optimizer.learning_rate=100,3e38,50", "seed=0,1")
     folder = newest(tmp_path)
-    broken = [name for name in states(folder) if not name.startswith(("rate=100 ", "rate=50 "))]
+    finite = ("learning_rate=100 ", "learning_rate=50 ")
+    broken = [name for name in states(folder) if not name.startswith(finite)]
     assert len(broken) == 2
     failed(said, broken, "not finite: f000 at step ")
     assert [name for name, state in states(folder).items() if state == "FAILED"] == broken
