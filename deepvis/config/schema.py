@@ -136,7 +136,8 @@ def choice(group: str, settings: Mapping[str, Any]) -> Target:
     pictures = component.traits.get("pictures", ())
     if component.function.__module__.startswith("deepvis."):
         _refuse_unknown(group, settings, [*component.knobs, *(["pictures"] if pictures else [])])
-        _refuse_unknown(f"{group}.pictures", settings.get("pictures", {}), pictures)
+        if pictures:
+            _refuse_unknown(f"{group}.pictures", settings.get("pictures", {}), pictures)
     values = {key: _read(f"{group}.{key}", knob, settings.get(key, knob.default))
               for key, knob in component.knobs.items()}  # fmt: skip
     if pictures:
