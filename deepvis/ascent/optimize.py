@@ -21,10 +21,10 @@ class Trajectory:
 
     history: Mapping[
         str, np.ndarray
-    ]  # [steps + 1, B]; what was seen after t steps, the last without a gradient
+    ]  # [steps + 1, B]; row t: values after t steps; the last without a gradient
     final: np.ndarray  # [B, H, W, C] centred pixels
     best: np.ndarray  # likewise, of the highest score
-    features: np.ndarray  # [B, channels]: means of the layer's maps behind its nonlinearity
+    features: np.ndarray  # [B, channels]: mean of each of the layer's maps after its nonlinearity
     values: Mapping[str, np.ndarray]  # [B]: robustness, and what is retained under each change
 
 
@@ -47,14 +47,14 @@ def optimize(
 
     Args:
       images: the specs; they share a static config.
-      using: their program, where it is compiled already.
+      using: their compiled program; by default it is looked up or compiled.
       starts: where they start, ``[B, H, W, C]`` centred pixels; by default as their configs say.
       width: images in a batch; by default the config's ``batch_size``.
       on_snapshot: is called after each chunk of ``snapshot_every`` steps with the specs of a batch and what
         is seen of them.
 
     Returns:
-      The trajectory. An image that has taken its steps keeps its last values in the rows that follow.
+      The trajectory. An image with fewer steps than others repeats its final values in the remaining rows.
     """
     made = using or compiled(images)
     if starts is None:

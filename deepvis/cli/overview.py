@@ -16,7 +16,7 @@ COMMANDS = """deepvis: what do the filters of this network look for, and which r
   deepvis experiment=gildenblat_2016             reproduce a finished study
   deepvis layers model=keras model.name=VGG19    the layers of a network
   deepvis report latest                          the report of the last sweep; written at its end, too
-  deepvis ui                                     the MLflow UI, opened on the last sweep
+  deepvis ui                                     the MLflow UI, with a link to the newest sweep
 """
 
 

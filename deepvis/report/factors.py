@@ -13,9 +13,9 @@ from deepvis.results.result_folder import Result
 Level = int | float | str
 Factors = dict[str, list[Level]]  # by factor, the level of each job
 
-BROUGHT = ("model", "steps", "size", "precision")  # no factors where another one determines them
-DESCENDING = ("reg.decay",)  # whose highest level is off, and the baseline
-NOT_VARIED = ("seed", "layer", "layer.filters", "twins", "robustness")  # make no setting of their own
+DETERMINED = ("model", "steps", "size", "precision")  # no factors where another factor fixes their value
+DESCENDING = ("reg.decay",)  # sorted from high to low: their highest value means off, and is the baseline
+NOT_VARIED = ("seed", "layer", "layer.filters", "twins", "robustness")  # never a factor
 
 
 def of_jobs(results: Sequence[Result]) -> Factors:
@@ -35,7 +35,7 @@ def of_jobs(results: Sequence[Result]) -> Factors:
         candidates = [varied[group]] if group in varied else []
         varied = _collapsed(varied, group, keys, [*candidates, *_choices(results, group)])
     varied = _collapsed(varied, "experiment", list(varied), _choices(results, "experiment"))
-    for key in BROUGHT:
+    for key in DETERMINED:
         others = [by_job for factor, by_job in varied.items() if factor != key]
         if key in varied and others and _is_determined(varied[key], list(zip(*others, strict=True))):
             del varied[key]
