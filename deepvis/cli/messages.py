@@ -20,7 +20,7 @@ FULL = os.environ.get("HYDRA_FULL_ERROR") == "1" and "DEEPVIS_SWEEP" not in os.e
 
 def report(err: BaseException, typed: Sequence[str] = (), multirun: bool = True) -> None:
     """Tell the person at the terminal: one line, or the traceback under HYDRA_FULL_ERROR=1."""
-    full = "".join(traceback.format_exception(err)) if FULL else ""
+    full = "".join(traceback.format_exception(err)).rstrip() if FULL else ""
     terminal.error(full or line(err, typed, multirun))
 
 

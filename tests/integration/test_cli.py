@@ -692,7 +692,7 @@ def test_a_disk_that_is_full_from_the_start_is_one_line(small_disk, blocked, tmp
     trace = tmp_path / "trace"
     done = run_in(cwd, [*MODULE, *QUIET, f"hydra.run.dir={small_disk}/out"], blocked | {"TRACE": str(trace)})
     assert done.returncode != 0
-    assert re.fullmatch(r"deepvis: output folder [^\n]* MB free, wanted [^\n]*\n", done.stderr), done.stderr
+    assert re.fullmatch(r"deepvis: output folder [^\n]* MB free, expected [^\n]*\n", done.stderr), done.stderr
     assert "hydra.run.dir" in done.stderr
     assert done.stdout == "" and tree(cwd) == []
     assert not trace.exists()
@@ -779,7 +779,7 @@ def test_subcommands_have_a_help(command, blocked, tmp_path):
 @pytest.mark.parametrize("typed", [["reg.decay=2"], ["-m", "reg.decay=1,2"], ["steps=abc"]], ids=" ".join)
 def test_full_errors_show_the_traceback(typed, blocked, tmp_path):
     env = blocked | {"TRACE": str(tmp_path / "trace"), "HYDRA_FULL_ERROR": "1"}
-    done = run_in(tmp_path, [*MODULE, *typed, *QUIET], env)
+    done = run_in(tmp_path, [*MODULE, *QUIET, *typed], env)
     assert done.returncode == 1
     assert "Traceback (most recent call last)" in done.stderr and "Error" in done.stderr.splitlines()[-1]
 

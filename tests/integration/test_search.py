@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers.configs import plain_of
+from helpers.configs import typed_of
 from helpers.processes import entry_of, newest, states, statuses
 from omegaconf import OmegaConf
 
@@ -113,10 +113,10 @@ def test_a_search_cannot_be_taken_up_again(forker, tmp_path):
 
 def test_a_search_may_be_told_robustness_unless_it_is_left_out():
     wanted = "objective_value=[image/robustness,image/retained_translation]"
-    validation.check(plain_of("model=tiny", "layer=block2_conv1", "layer.filters=0-3", wanted))
+    validation.check_job(typed_of("model=tiny", "layer=block2_conv1", "layer.filters=0-3", wanted))
     with pytest.raises(ConfigError, match="objective_value=image/robustness: valid: filters/"):
-        validation.check(
-            plain_of("model=tiny", "layer=block2_conv1", "layer.filters=0-3", wanted, "robustness=false")
+        validation.check_job(
+            typed_of("model=tiny", "layer=block2_conv1", "layer.filters=0-3", wanted, "robustness=false")
         )
 
 
@@ -129,4 +129,4 @@ def test_a_figure_that_no_filter_has_is_told_as_nan(tmp_path):
 
 @pytest.mark.parametrize("typed", ["3.077402031400422e-09", "0.30774020314004"])
 def test_a_name_has_few_digits_of_a_number_that_was_drawn(typed):
-    assert schema.name([f"optimizer.learning_rate={typed}"]) == f"rate={float(typed):.4g}"
+    assert schema.name([f"optimizer.learning_rate={typed}"]) == f"learning_rate={float(typed):.4g}"

@@ -323,10 +323,10 @@ def test_a_process_is_alive_while_it_holds_its_lock_and_no_longer(tmp_path):
 REFUSES = """
 from deepvis.tracking import mlflow
 real_finish = mlflow.Mlflow.finish
-def finish(self, run, folder, failure):
+def finish(self, run, result, folder, failure, *pictures):
     if "decay=0.8" in folder.parent.name:
         raise ConnectionError("database is locked")
-    return real_finish(self, run, folder, failure)
+    return real_finish(self, run, result, folder, failure, *pictures)
 mlflow.Mlflow.finish = finish
 """
 COMPUTES_NOT = """
