@@ -4,7 +4,7 @@ The runner of sweeps, `deepvis.visualize`, the studies, the benchmarks and the t
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from deepvis.ascent import program, specs
 from deepvis.ascent.program import Program
 from deepvis.ascent.specs import ImageSpec, Snapshot
 
+NO_IMAGES = np.empty(0, np.float32)
 OnSnapshot = Callable[[Sequence[ImageSpec], Snapshot], None]
 
 
@@ -61,9 +62,12 @@ def optimize(
         starts = np.stack([program.start(each, made.network.mean) for each in images])
     parts = []
     for place in _batches(images, width):
-        batch, seen = images[place], []
+        batch, seen, last = images[place], [], None
         total = max(each.cfg.steps for each in batch)
         for snapshot in program.snapshots(made, batch, starts[place], width or _width(images), total):
+            if last is not None:  # images of all snapshots would not fit into memory
+                seen[-1] = replace(last, image=NO_IMAGES, best=NO_IMAGES)
+            last = snapshot
             seen.append(snapshot)
             if on_snapshot is not None:
                 on_snapshot(batch, snapshot)

@@ -58,7 +58,6 @@ class StaticConfig:
     optimizer: Callable[..., Any]
     objective: tuple[Callable[..., Any], tuple[tuple[str, Any], ...]]  # function, options that are no numbers
     pictures: tuple[tuple[str, bool], ...]  # that the objective compares with, and whether they are given
-    vectors: bool  # whether the objective reads directions
     window: tuple[int, int]  # transform.pad and transform.crop
 
 
@@ -77,7 +76,6 @@ def static_config(cfg: Config) -> StaticConfig:
         optimizer=schema.component("optimizer", cfg.optimizer).function,
         objective=(objective.function, _options(objective, cfg.objective, lambda knob: knob.static)),
         pictures=tuple((name, path is not None) for name, path in pictures.items()),
-        vectors="vectors" in objective.knobs,
         window=(cfg.transform.pad, cfg.transform.crop),
     )  # fmt: skip
 

@@ -29,11 +29,7 @@ def main(typed: Sequence[str]) -> int:
         outputs = next((Path(each[7:]) for each in typed if each.startswith("folder=")), Path("outputs"))
         sweeps = [each for each in typed if not each.startswith("folder=")] or ["latest"]
         folders = list(dict.fromkeys(_folder(each, outputs) for each in sweeps))
-        target = folders[0]
-        if len(folders) > 1:
-            target = folders[0].parent / "-".join(["report", *(folder.name for folder in folders)])
-            target.mkdir(exist_ok=True)
-        files = page.make(folders, target)
+        files = page.make(folders, page.target(folders))
     except Exception as err:
         messages.report(err, typed)
         return 1
