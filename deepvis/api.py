@@ -67,6 +67,8 @@ def visualize(
     size: int = 128,
     seed: int = 0,
     preprocess: Any = "auto",
+    inputs: Mapping[str, Any] | None = None,
+    optimize: str | None = None,
     precision: str = "auto",
     device: str = "auto",
     batch_size: int = 0,
@@ -88,8 +90,11 @@ def visualize(
       size: px, square.
       seed: of the start and of the transform's chance.
       preprocess: what a model in hand wants of its pixels: ``"caffe"``, ``"torch"``, ``"tf"``, ``"none"``
-        (0 to 255 as they are), or ``{"mean": ..., "scale": ...}`` in grey levels. ``"auto"`` is Keras' own
-        for a model that has the name of one of keras.applications, and ``"none"`` for others.
+        (0 to 255 as they are), or ``{"mean": ..., "scale": ...}`` in grey levels. ``"auto"`` is ``"none"``
+        for a model that scales its pixels itself, Keras' own for one that is, or begins with, a network of
+        keras.applications, and ``"none"`` for others.
+      inputs: values of the other inputs of a model in hand, by name: arrays, or a number for all of one.
+      optimize: name of the input that is the image; needed where several have no value.
       precision: ``auto``, ``float32`` or ``bfloat16``, of the convolutions.
       device: ``auto``, ``cpu``, ``gpu:1``.
       batch_size: images in one graph; 0 chooses.
@@ -114,7 +119,7 @@ def visualize(
         "layer": {"name": name, "filters": spec}, "precision": precision, "device": device, "twins": 0,
         "robustness": False,
     }  # fmt: skip
-    held, choice = _network(model, preprocess)
+    held, choice = _network(model, preprocess, inputs, optimize)
     values |= {} if held is None else {"model": held}
     cfg = schema.resolve(groups.composed(chosen | choice, values))
     validation.check(cfg)
@@ -123,12 +128,14 @@ def visualize(
     return _visualization(cfg, compatibility.indices(cfg, networks.network(resolved).layer(name)))
 
 
-def _network(model: Any, preprocess: Any) -> tuple[dict[str, Any] | None, dict[str, Choice]]:
+def _network(
+    model: Any, preprocess: Any, inputs: Mapping[str, Any] | None = None, optimize: str | None = None
+) -> tuple[dict[str, Any] | None, dict[str, Choice]]:
     """A network as a config: that of a model in hand, or a choice of conf/model or of keras.applications."""
     if isinstance(model, Mapping):
         return None, {"model": model}
     if not isinstance(model, str):
-        return networks.hold(model, preprocess), {}
+        return networks.hold(model, preprocess, inputs, optimize), {}
     named = {path.stem for path in (CONF / "model").glob("*.yaml")} - {"keras", "file"}
     if model in named:
         return None, {"model": model}

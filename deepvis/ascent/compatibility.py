@@ -5,6 +5,7 @@
 Like all checks without TensorFlow, so a position outside of the map costs a second, not a night.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +94,11 @@ def check_picture(key: str, value: Any, cfg: Config) -> None:
 def _check_objective(cfg: Config, layer: Layer) -> None:
     objective, network = cfg.objective, networks.network(plain(cfg.model))
     options = {key: getattr(objective, key) for key in schema.component("objective", objective).knobs}
-    side = network.map_size(layer.name, cfg.size)
-    for key in ("row", "column"):
+    size = network.map_size(layer.name, (cfg.size, cfg.size))
+    for key, side in zip(("row", "column"), size, strict=True):
         if options.get(key) is not None and options[key] >= side:
             raise ConfigError(
-                f"objective.{key}={options[key]}: outside of the map; {layer.name} has {side} x {side} "
+                f"objective.{key}={options[key]}: outside of the map; {layer.name} has {size[0]} x {size[1]} "
                 f"positions at size={cfg.size}, 0 to {side - 1}"
             )
     if "channel" in options:
@@ -110,9 +111,15 @@ def _check_objective(cfg: Config, layer: Layer) -> None:
         terms = expressions.parse(options["terms"]) if "terms" in options else []
     except ValueError as err:
         raise ConfigError(f"objective.terms: {err}") from err
-    for each in read:
+    own = [] if any(key.endswith("_layers") for key in options) else [layer.name]
+    for each in [*own, *read]:
         lists = (key for key in options if key.endswith("_layers") and each in options[key])
-        network.layer(each, f"objective.{next(lists, 'terms')}")
+        known = network.layer(each, f"objective.{next(lists, 'terms')}")
+        if options.get("pre_activation") and not known.pre_activation:
+            raise ConfigError(
+                f"objective.pre_activation=true: the values before the nonlinearity of {known.name} "
+                f"({known.kind}) cannot be had, for its code is its own; set objective.pre_activation=false"
+            )
     for name, path in given.items():
         if path is not None:
             check_picture(f"objective.pictures.{name}", path, cfg)
@@ -145,15 +152,22 @@ def _check_param(cfg: Config, layer: Layer) -> None:
             "set reg=none or param=pixel"
         )
     count, scale = getattr(cfg.param, "octaves", 1), getattr(cfg.param, "octave_scale", 1.0)
-    smallest = octaves.sizes(count, scale, cfg.size)[0]
-    seen = smallest + 2 * cfg.transform.pad - cfg.transform.crop
-    if seen < layer.smallest:
-        raise ConfigError(f"the network would see {seen} px of the image (the first octave is {smallest} px, "
-                          f"transform.crop={cfg.transform.crop}), and {layer.name} needs "
-                          f"{layer.smallest} px or more")  # fmt: skip
-    if layer.exactly is not None and (seen != cfg.size or count > 1):
-        raise ConfigError(f"{layer.name} takes {layer.exactly} px and no other: set transform.pad=0 "
-                          "transform.crop=0 param.octaves=1")  # fmt: skip
+    _check_sizes(cfg, layer, octaves.sizes(count, scale, cfg.size))
     if getattr(cfg.param, "pictures", None) is not None:
         check_picture("param.pictures", cfg.param.pictures, cfg)
         pictures("param.pictures", cfg.param.pictures)
+
+
+def _check_sizes(cfg: Config, layer: Layer, sides: Sequence[int]) -> None:
+    """The network sees each octave's image whole, when it is measured, and what the transform makes of it."""
+    network = networks.network(plain(cfg.model))
+    for side in sides:
+        for seen in dict.fromkeys((side, side + 2 * cfg.transform.pad - cfg.transform.crop)):
+            try:
+                network.map_size(layer.name, (seen, seen))
+            except ConfigError as err:
+                if seen == cfg.size:
+                    raise
+                raise ConfigError(
+                    f"param.octaves, transform.pad and transform.crop show the network {seen} px of the image: {err}"
+                ) from err

@@ -77,7 +77,7 @@ def _compiled(
     layers = _layers(static)
     network = networks.network(schema.plain(static.model))
     with tf.device(device):
-        built = network.build(layers, static.size, static.precision)
+        built = network.build(layers, (static.size, static.size), static.precision)
     return _around(built, static, used, transforming)
 
 

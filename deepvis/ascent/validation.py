@@ -54,18 +54,8 @@ def _check_start(cfg: Config) -> None:
 
 def _check_layer(cfg: Config) -> None:
     model = plain(cfg.model)
-    layer = networks.network(model).layer(cfg.layer.name)
+    networks.network(model).layer(cfg.layer.name)
     networks.resolved(model)
-    if layer.exactly is not None and cfg.size != layer.exactly:
-        raise ConfigError(
-            f"size={cfg.size}: {layer.name} reads every place of the image by its own weights, so it takes "
-            f"{layer.exactly} px and no other; set size={layer.exactly}"
-        )
-    if cfg.size < layer.smallest:
-        raise ConfigError(
-            f"size={cfg.size}: too small for {layer.name}, whose map would have no pixel; "
-            f"expected {layer.smallest} px or more"
-        )
 
 
 def _check_blur(cfg: Config) -> None:
