@@ -54,7 +54,7 @@ class Visualization:
 
 def visualize(
     model: Any,
-    layer: str,
+    layer: Any,
     filters: int | str | Sequence[int] = "0-15",
     *,
     reg: Choice = "none",
@@ -78,7 +78,7 @@ def visualize(
     Args:
       model: a Keras model; or a name: ``vgg16``, ``hed``, or any of keras.applications such as ``ResNet50``,
         with its weights; or a mapping, ``{"preset": "file", "path": "my.keras"}``.
-      layer: its name in the model.
+      layer: the layer, or its name in the model.
       filters: ``"0-15"``, ``"all"``, a number, or numbers.
       reg: regularizers: ``"combined"``, or knobs such as ``{"decay": 0.9, "blur": 3}``.
       objective: what goes up: ``"channel"``, ``{"preset": "neuron", "row": 3, "column": 4}`` ...
@@ -113,19 +113,20 @@ def visualize(
     spec = filters if isinstance(filters, str) else np.atleast_1d(filters).tolist()
     chosen = {"reg": reg, "objective": objective, "param": param, "transform": transform,
               "optimizer": optimizer, "start": start}  # fmt: skip
-    name = str(getattr(layer, "name", layer))  # a layer of a Keras model will do
+    held, choice = _network(model, preprocess, inputs, optimize)
+    if not isinstance(layer, str):
+        layer = networks.network(held or groups.composed(choice, {})["model"]).name_of(layer)
     values: dict[str, Any] = {
         "steps": steps, "snapshot_every": steps, "size": size, "seed": seed, "batch_size": batch_size,
-        "layer": {"name": name, "filters": spec}, "precision": precision, "device": device, "twins": 0,
+        "layer": {"name": layer, "filters": spec}, "precision": precision, "device": device, "twins": 0,
         "robustness": False,
     }  # fmt: skip
-    held, choice = _network(model, preprocess, inputs, optimize)
     values |= {} if held is None else {"model": held}
     cfg = schema.resolve(groups.composed(chosen | choice, values))
     validation.check(cfg)
     resolved = networks.resolved(schema.plain(cfg.model))
     cfg = replace(devices.resolved(cfg), model=schema.free("model", resolved))
-    return _visualization(cfg, compatibility.indices(cfg, networks.network(resolved).layer(name)))
+    return _visualization(cfg, compatibility.indices(cfg, networks.network(resolved).layer(layer)))
 
 
 def _network(

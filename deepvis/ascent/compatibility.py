@@ -169,5 +169,5 @@ def _check_sizes(cfg: Config, layer: Layer, sides: Sequence[int]) -> None:
                 if seen == cfg.size:
                     raise
                 raise ConfigError(
-                    f"param.octaves, transform.pad and transform.crop show the network {seen} px of the image: {err}"
+                    f"param.octaves, transform.pad, transform.crop: the network would see {seen} px: {err}"
                 ) from err

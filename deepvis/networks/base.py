@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from deepvis.core import names
 from deepvis.core.errors import ConfigError
@@ -97,6 +97,14 @@ class Network(Protocol):
 
         Raises:
           ConfigError: the network has none, or none that can be visualized.
+        """
+        ...
+
+    def name_of(self, layer: Any) -> str:
+        """The name of a layer in hand.
+
+        Raises:
+          ConfigError: it is none of this network.
         """
         ...
 

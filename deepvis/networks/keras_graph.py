@@ -125,10 +125,8 @@ def is_functional(layer: Any) -> bool:
     return bool(getattr(layer, "inputs", None))  # a Sequential has none until it is called
 
 
-def resized(
-    graph: Graph, tensors: Sequence[Any], shapes: Mapping[str, Shape]
-) -> keras.Model:
-    """The part of a network that gives some tensors, for inputs of other shapes: the user's layers, called anew.
+def resized(graph: Graph, tensors: Sequence[Any], shapes: Mapping[str, Shape]) -> keras.Model:
+    """The part of a network that gives some tensors, for inputs of other shapes; the layers are the user's.
 
     Args:
       graph: of the network.
@@ -141,7 +139,7 @@ def resized(
     names = {id(call.layer): call.name for call in reversed(graph.calls)}
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        return _called(names.get(id(layer), layer.name), layer, args, kwargs)
+        return _called(names.get(id(layer)) or layer.name, layer, args, kwargs)
 
     inputs = [_input((None, *shapes[name]), each) for name, each in graph.inputs.items()]
     outputs = _walk(list(graph.inputs.values()), tensors, inputs, call)
@@ -185,7 +183,7 @@ def _called(name: str, layer: Any, args: Any, kwargs: Any) -> Any:
         raise UncallableLayerError(f"{name} ({type(layer).__name__}): {reason[:300].strip()}") from err
     if isinstance(layer, keras.layers.Concatenate):  # infers a shape from maps that do not fit
         shapes = [list(each.shape) for each in keras.tree.flatten(args)]
-        fitting = {tuple(s[:layer.axis] + s[layer.axis:][1:]) for s in shapes}
+        fitting = {tuple(s[: layer.axis] + s[layer.axis :][1:]) for s in shapes}
         if len(fitting) > 1:
             raise UncallableLayerError(f"{name} (Concatenate): its maps {shapes} do not fit")
     for tensor in keras.tree.flatten(outputs):

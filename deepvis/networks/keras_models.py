@@ -15,8 +15,8 @@ import numpy as np
 from deepvis.core import names
 from deepvis.core.errors import ConfigError, WeightsError
 from deepvis.networks import keras_activations, pixel_range
-from deepvis.networks.keras_activations import OpenGraph
 from deepvis.networks.keras_network import KerasNetwork
+from deepvis.networks.open_graph import OpenGraph
 from deepvis.networks.preprocessing import Preprocess, read
 
 SAVED = "expected a model that Keras 3 saved (.keras, or .h5)"
@@ -241,7 +241,9 @@ def contained(network: OpenGraph) -> Preprocess:
     inside = pixel_range.scaled_inside(network)
     if inside is not None:
         return read(inside, channels)
-    first = {call.name.partition("/")[0] for call in network.graph.readers(network.graph.inputs[network.image])}
+    first = {
+        call.name.partition("/")[0] for call in network.graph.readers(network.graph.inputs[network.image])
+    }
     name = next(filter(None, map(matched, [network.graph.name, *sorted(first)])), None)
     if name and channels == 3:
         return application_pixels(name)

@@ -1,22 +1,25 @@
 """`KerasNetwork`: what deepvis knows of a network that is asked through Keras; each source is read once."""
 
 import functools
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import keras
 import numpy as np
 
 from deepvis.core import names
 from deepvis.core.errors import ConfigError
-from deepvis.networks import keras_activations, keras_graph, pixel_range, receptive_fields
-from deepvis.networks.base import Activations, Layer, Size, no_such_layer, weight_tags
-from deepvis.networks.keras_activations import OpenGraph, opened
+from deepvis.networks import keras_activations, keras_graph, open_graph, pixel_range, receptive_fields
+from deepvis.networks.base import Activation, Activations, Layer, Size, no_such_layer, weight_tags
 from deepvis.networks.keras_graph import Graph
+from deepvis.networks.open_graph import OpenGraph
 from deepvis.networks.preprocessing import Preprocess, per_channel, read
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 DEFAULT_LAYER = "block5_conv1"  # of conf/config.yaml: where it is missing, nobody typed it
 
@@ -81,7 +84,7 @@ class KerasNetwork:
 
     def _opened(self, model: keras.Model, graph: Graph) -> OpenGraph:
         held = {name: _read_input(name, value) for name, value in self.inputs.items()}
-        return opened(model, graph, self.optimize, held | dict(self.source.held_inputs()))
+        return open_graph.opened(model, graph, self.optimize, held | dict(self.source.held_inputs()))
 
     def pixels(self) -> Preprocess:
         """What it expects its pixels to be."""
@@ -103,7 +106,7 @@ class KerasNetwork:
         return _refusals(self.graph().graph)
 
     def layer(self, name: str, key: str = "layer.name") -> Layer:
-        """The layer of that name, or of the layer of a nested model if no other has it; see `Network.layer`."""
+        """The layer of that name; a nested one may do without its path; see `Network.layer`."""
         known = self.layers()
         if name in known:
             return known[name]
@@ -124,7 +127,18 @@ class KerasNetwork:
 
     def map_size(self, name: str, size: Size) -> Size:
         """Height and width of a layer's map; see `Network.map_size`."""
-        return keras_activations.map_size(self.graph(), name, size)
+        return open_graph.map_size(self.graph(), self.layer(name).name, size)
+
+    def name_of(self, layer: Any) -> str:
+        """The name of a layer in hand, which may be of a nested model.
+
+        Raises:
+          ConfigError: it is none of this network.
+        """
+        for call in self.graph().graph.calls:
+            if call.layer is layer:
+                return call.name
+        raise ConfigError(f"layer={layer}: no layer of {self.name}; expected one of its own, or its name")
 
     def digest(self, layer: str) -> str:
         """The weights of the whole network, as 12 hex digits; see `Network.digest`."""
@@ -136,10 +150,18 @@ class KerasNetwork:
         known = loaded(self.source)
         network, pixels = self._opened(known.model, known.graph), self.pixels()
         origin, verified = self.source.origin
-        built = keras_activations.built(network, pixels, layers, size, precision)
+        whole = {
+            name: self.layer(name).name for name in layers
+        }  # a nested layer may be named without its path
+        built = keras_activations.built(network, pixels, list(whole.values()), size, precision)
+
+        def activations(image: "tf.Tensor", names: Collection[str]) -> dict[str, Activation]:
+            found = built.activations(image, [whole[name] for name in names])
+            return {name: found[whole[name]] for name in names}
+
         tags = dict(built.tags) | weight_tags(origin, known.digest, verified)
         tags["network.range"] = pixel_range.check(network, pixels, size)
-        return replace(built, name=self.name, tags=tags)
+        return replace(built, name=self.name, tags=tags, activations=activations)
 
 
 def _read_input(name: str, value: Any) -> Any:
@@ -148,7 +170,9 @@ def _read_input(name: str, value: Any) -> Any:
     try:
         return np.load(Path(str(value)).expanduser(), allow_pickle=False)
     except (OSError, ValueError) as err:
-        raise ConfigError(f"model.inputs.{name}={value}: got {err}, expected a number or a .npy file") from err
+        raise ConfigError(
+            f"model.inputs.{name}={value}: got {err}, expected a number or a .npy file"
+        ) from err
 
 
 def loaded(source: Source) -> LoadedModel:

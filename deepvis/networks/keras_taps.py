@@ -68,13 +68,21 @@ def _activated(layer: Any) -> Any:
     return layer if callable(function) and name not in ("linear", "glu") else None
 
 
+def tensors(taps: Iterable[Tap]) -> list[Any]:
+    """The symbolic tensors that some taps read, each once."""
+    found = [each for tap in taps for each in (tap.pre, tap.post, tap.grid) if each is not None]
+    return list({id(each): each for each in found}.values())
+
+
 def _grid(graph: Graph, call: Call) -> Any:
     """The nearest map below tokens that has as many places, but for a few extra tokens."""
     if len(call.output_shape) != 3:
         return None
     places = call.output_shape[1]
     maps = [image for image in graph.inputs.values() if len(image.shape) == 4]
-    maps += [each for below in graph.below(call.outputs[:1]) for each in below.outputs if len(each.shape) == 4]
+    maps += [
+        each for below in graph.below(call.outputs[:1]) for each in below.outputs if len(each.shape) == 4
+    ]
     for each in reversed(maps):
         height, width = each.shape[1:3]
         if None in (places, height, width) or 0 <= places - height * width <= MOST_EXTRA_TOKENS:
@@ -108,9 +116,7 @@ def computing_in(model: keras.Model, precision: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def observed(
-    layers: Iterable[Any], attribute: str, note: Callable[[Any, Any, Any], None]
-) -> Iterator[None]:
+def observed(layers: Iterable[Any], attribute: str, note: Callable[[Any, Any, Any], None]) -> Iterator[None]:
     """While it lasts, each call of a function of some layers is told to ``note(layer, argument, returned)``.
 
     Args:

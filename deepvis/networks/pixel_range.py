@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from deepvis.networks import keras_graph, keras_probe, keras_taps
 from deepvis.networks.base import Size
-from deepvis.networks.keras_activations import OpenGraph, prepared
 from deepvis.networks.keras_graph import UncallableLayerError
-from deepvis.networks.preprocessing import Preprocess
+from deepvis.networks.open_graph import OpenGraph
+from deepvis.networks.preprocessing import Preprocess, in_range
 
 LOG = logging.getLogger(__name__)
 RATIO = (0.4, 2.5)  # of variances, between which a range is right: 0.9 to 1.4 was seen of right ones
@@ -64,8 +64,8 @@ def check(network: OpenGraph, pixels: Preprocess, size: Size) -> str:
         return "not checked: the first batch normalization does not take this size"
     draws = np.random.default_rng(0)
     images = [keras_probe.photograph(*size, int(network.shape[-1] or 0), draws) for _ in range(PHOTOGRAPHS)]
-    image = tf.constant(np.stack(images) - np.array(pixels.centre), tf.float32)
-    inputs = network.feed(prepared(image, pixels))
+    image = tf.constant(np.stack(images), tf.float32)
+    inputs = network.feed(in_range(image, pixels))
     with keras_taps.computing_in(part, "float32"):
         (values,) = keras.tree.flatten(part([inputs[name] for name in network.graph.inputs], training=False))
     seen = np.asarray(values).reshape(-1, variance.shape[0]).var(axis=0)

@@ -171,19 +171,22 @@ def _asked(call: Call, inputs: list[Extent], one: Extent) -> Extent:
     ratio = one.sides[:, -1] / np.maximum(sides[:, -1], 1)
     scaled = between.min() != between.max()
     return one._replace(
-        sides=between, stride=one.stride * np.round(ratio) if scaled else np.zeros(2), field=np.full(2, np.inf)
+        sides=between,
+        stride=one.stride * np.round(ratio) if scaled else np.zeros(2),
+        field=np.full(2, np.inf),
     )
 
 
 def _asked_at(call: Call, sides: list[np.ndarray]) -> tuple[int, int]:
-    maps = [tensor for tensor in call.inputs]
     if any(side.min() == 0 for side in sides):
         return 0, 0
     resized = {
         id(tensor): keras.KerasTensor((None, int(side[0]), int(side[1]), tensor.shape[-1]), tensor.dtype)
-        for tensor, side in zip(maps, sides, strict=True)
+        for tensor, side in zip(call.inputs, sides, strict=True)
     }
-    args, kwargs = keras.tree.map_structure(lambda each: resized.get(id(each), each), call.arguments)
+    args, kwargs = call.arguments
+    args = keras.tree.map_structure(lambda each: resized.get(id(each), each), args)
+    kwargs = keras.tree.map_structure(lambda each: resized.get(id(each), each), kwargs)
     try:
         shape = keras.tree.flatten(call.layer.compute_output_spec(*args, **kwargs))[0].shape
     except Exception:  # a user's layer may refuse in any way

@@ -28,8 +28,9 @@ class Vgg:
       weights: trained on BGR: ``_target_`` names a function such as `weights.load`, the rest are its options.
 
     Example:
-      >>> Vgg("small", [[8], [12, 16]], [0, 0, 0], {}).layers()["block2_conv1"]
-      Layer(name='block2_conv1', kind='conv', channels=12, stride=(2, 2), field=8, smallest=2, exactly=None, pre_activation=True)
+      >>> layer = Vgg("small", [[8], [12, 16]], [0, 0, 0], {}).layers()["block2_conv1"]
+      >>> layer.channels, layer.stride, layer.field
+      (12, (2, 2), 8)
     """
 
     name: str
@@ -74,6 +75,10 @@ class Vgg:
         if name not in layers:
             raise no_such_layer(self, name, key)
         return layers[name]
+
+    def name_of(self, layer: Any) -> str:
+        """It has no layers in hand; see `Network.name_of`."""
+        raise ConfigError(f"layer: got {type(layer).__name__}, expected the name of a layer of {self.name}")
 
     def map_size(self, name: str, size: Size) -> Size:
         """Height and width of a layer's map; see `Network.map_size`."""
