@@ -56,7 +56,7 @@ def built(
         def note(layer: Any, argument: Any, _: Any) -> None:
             before.setdefault(id(layer), argument)
 
-        at = (int(image.shape[1]), int(image.shape[2]))
+        at = _size(image)
         if at not in parts:
             parts[at] = keras_graph.resized(graph, read, network.shapes(at))
         part = parts[at]
@@ -104,6 +104,11 @@ def repeatable_draws() -> Iterator[None]:
         yield
     finally:
         random.setstate(kept)
+
+
+def _size(image: tf.Tensor) -> Size:
+    _, height, width, _ = image.shape.as_list()
+    return height, width
 
 
 def _map(values: tf.Tensor, grid: Any) -> tf.Tensor:

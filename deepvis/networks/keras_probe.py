@@ -91,9 +91,9 @@ def check(network: OpenGraph, taps: Sequence[Tap], pixels: Pixels, size: Size) -
         for key, difference in differences.items():
             if difference > SAME:
                 raise ConfigError(
-                    f"layer {names[key]} of {graph.name}: its values in the part that deepvis cut from the model "
-                    f"differ from the model's own by {difference:.2g} of the largest; the model computes more "
-                    "than its graph of layers says, so its pictures would be wrong"
+                    f"layer {names[key]} of {graph.name}: got values from the part that deepvis cut that "
+                    f"differ from the model's own by {difference:.2g} of the largest, expected the same: "
+                    "the model computes more than its graph of layers says"
                 )
         compared |= differences
         places += [f"{at[0]} x {at[1]} px"] * bool(differences)
@@ -116,7 +116,7 @@ def images_of(height: int, width: int, channels: int) -> np.ndarray:
 
 
 def photograph(height: int, width: int, channels: int, draws: np.random.Generator) -> np.ndarray:
-    """An image with the spectrum of photographs: ``[H, W, C]``, mean 120, standard deviation 60 grey levels."""
+    """An image with the spectrum of photographs: ``[H, W, C]``, mean 120, deviation 60 grey levels."""
     radius = np.hypot(*np.meshgrid(np.fft.fftfreq(height), np.fft.fftfreq(width), indexing="ij"))
     grey, colour = draws.normal(size=(height, width, 1)), draws.normal(size=(height, width, channels))
     spectrum = np.fft.fft2(grey + 0.3 * colour, axes=(0, 1))
@@ -211,8 +211,8 @@ def _check_taps(taps: Sequence[Tap], ours: Pass, batch: int) -> None:
             before, behind = next(iter(ours.activations.get(id(tap.activated), [])), (None, None))
             if not before or not behind or before.shape != post.shape or _difference(behind, post) > SAME:
                 raise ConfigError(
-                    f"layer {tap.call.name}: the values before its nonlinearity cannot be had, since its output "
-                    "is not what its activation returns; set objective.pre_activation=false"
+                    f"layer {tap.call.name}: the values before its nonlinearity cannot be had, since it does "
+                    "not return what its activation does; set objective.pre_activation=false"
                 )
 
 
@@ -227,10 +227,10 @@ def _check_alone(names: Mapping[int, str], ours: Pass, alone: Callable[[], Pass]
             continue
         if _difference(alone().outputs[key][0], one) > 0:
             raise ConfigError(
-                f"layer {names[key]}: draws random numbers at inference (two passes of one image differ), so its "
-                "pictures could not be reproduced; expected a layer that repeats with training=False"
+                f"layer {names[key]}: draws random numbers at inference (two passes of one image differ), so "
+                "its pictures could not be reproduced; expected a layer that repeats with training=False"
             )
         raise ConfigError(
-            f"layer {names[key]}: an image's values depend on the other images of its batch (statistics over the "
-            "batch), and images are optimized in batches; expected a layer that treats each image alone"
+            f"layer {names[key]}: an image's values depend on the other images of its batch (statistics over "
+            "the batch), and images are optimized in batches; expected a layer that treats each image alone"
         )

@@ -58,7 +58,7 @@ def tap(graph: Graph, name: str) -> Tap:
 
 
 def _activated(layer: Any) -> Any:
-    """The layer with an ``activation`` that it applies itself: this one, or the one that it wraps; or None."""
+    """The layer with an ``activation`` that it applies itself: this one, or the one that it wraps."""
     if isinstance(layer, keras.layers.Wrapper) and is_keras(layer):
         return _activated(layer.layer)
     if is_activation(layer) or families(layer) & {"RNN"}:

@@ -73,8 +73,8 @@ def opened(
     others = [name for name in free if name != chosen]
     if chosen is None or others:
         raise ConfigError(
-            f"{model.name} takes {takes}: expected one image; say which is optimized with model.optimize=NAME "
-            "and give the others values, model.inputs={NAME: number or file.npy}"
+            f"{model.name} takes {takes}: expected one image; say which is optimized with "
+            "model.optimize=NAME and give the others values, model.inputs={NAME: number or file.npy}"
         )
     shape = tuple(graph.inputs[chosen].shape)
     if len(shape) != 4 or shape[-1] is None:
@@ -89,10 +89,10 @@ def opened(
 
 def _held(name: str, value: Any, tensor: Any) -> np.ndarray:
     shape, dtype = tuple(tensor.shape[1:]), np.dtype(tensor.dtype)
-    array = np.asarray(value)
+    array: np.ndarray = np.asarray(value)
     if array.ndim == 0 and None not in shape:
         array = np.full(shape, array)
-    if array.ndim == len(shape) + 1 and array.shape[0] == 1:
+    if array.ndim == len(shape) + 1 and len(array) == 1:
         array = array[0]
     if array.ndim != len(shape) or any(b not in (None, a) for a, b in zip(array.shape, shape, strict=True)):
         raise ConfigError(f"model.inputs.{name}: got shape {array.shape}, expected {shape}")

@@ -21,7 +21,7 @@ PHOTOGRAPHS = 5
 
 
 def scaled_inside(network: OpenGraph) -> Any:
-    """What ``preprocess`` must be, where the first layers of a network scale its pixels; None: they do not."""
+    """What ``preprocess`` must be where the first layers of a network scale its pixels; None: they do not."""
     tensor, scale, scales = network.graph.inputs[network.image], 1.0, False
     while True:
         readers = network.graph.readers(tensor)

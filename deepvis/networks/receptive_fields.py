@@ -1,8 +1,8 @@
 """How large a network's maps are, and how much of the image a unit sees: `Graph` -> {layer: Layer}.
 
 Arithmetic over kernel, stride, dilation and padding (Araujo, Norris and Sim 2019, "Computing Receptive Fields
-of Convolutional Neural Networks", Distill), for square images of all sizes at once. What a layer of unknown code
-does to the size of a map is asked of Keras at some sizes. Whether one size fits is for `keras_activations.map_size`.
+of Convolutional Neural Networks", Distill), for square images of all sizes at once. What a layer of unknown
+code does to the size of a map is asked of Keras at some sizes; `open_graph.map_size` tells whether one size fits.
 """
 
 import re
@@ -186,9 +186,13 @@ def _asked_at(call: Call, sides: list[np.ndarray]) -> tuple[int, int]:
     }
     args, kwargs = call.arguments
     args = keras.tree.map_structure(lambda each: resized.get(id(each), each), args)
-    kwargs = keras.tree.map_structure(lambda each: resized.get(id(each), each), kwargs)
+    kwargs = {
+        key: keras.tree.map_structure(lambda each: resized.get(id(each), each), value)
+        for key, value in kwargs.items()
+    }
     try:
-        shape = keras.tree.flatten(call.layer.compute_output_spec(*args, **kwargs))[0].shape
+        (first, *_) = keras.tree.flatten(call.layer.compute_output_spec(*args, **kwargs))
+        shape = tuple(first.shape or ())
     except Exception:  # a user's layer may refuse in any way
         return 0, 0
     return (int(shape[1] or 0), int(shape[2] or 0)) if len(shape) == 4 else (0, 0)

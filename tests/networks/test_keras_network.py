@@ -14,8 +14,13 @@ from deepvis.ascent import validation
 from deepvis.config import schema
 from deepvis.core.errors import ConfigError, WeightsError
 from deepvis.networks import (
-    keras_activations, keras_models, keras_network, open_graph, preprocessing, receptive_fields,
-)  # fmt: skip
+    keras_activations,
+    keras_models,
+    keras_network,
+    open_graph,
+    preprocessing,
+    receptive_fields,
+)
 from deepvis.networks.base import Layer
 from deepvis.sweeps import jobs
 
@@ -334,7 +339,7 @@ def test_a_file_becomes_a_job_and_a_network(trained, tmp_path):
         (["layer.name=top", "size=8", "model.mean=[1,2]"], "model.mean="),
     ],
     ids=lambda each: each[0] if isinstance(each, list) else "",
-)  # fmt: skip
+)
 def test_mistakes_with_a_file_are_named_in_one_line(trained, overrides, says):
     cfg = of_file(trained[0], "layer.filters=0", *overrides)
     with pytest.raises(ConfigError, match=says) as error:
@@ -416,9 +421,13 @@ def test_weights_of_an_application_come_from_a_file_or_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "layer"), [("MobileNetV2", "block_5_add"), ("ResNet50V2", "conv2_block1_out"),
-                        pytest.param("ResNet50", "conv3_block1_out", marks=pytest.mark.slow)]
-)  # fmt: skip
+    ("name", "layer"),
+    [
+        ("MobileNetV2", "block_5_add"),
+        ("ResNet50V2", "conv2_block1_out"),
+        pytest.param("ResNet50", "conv3_block1_out", marks=pytest.mark.slow),
+    ],
+)
 def test_applications_give_keras_own_activations(name, layer):
     known = keras_models.application(name, None, "auto", None)
     network = known.build([layer], (64, 64), "float32")
