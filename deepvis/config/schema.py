@@ -173,7 +173,9 @@ def _set(group: str, settings: Mapping[str, Any], *others: str) -> Settings:
     })  # fmt: skip
 
 
-def _refuse_unknown(group: str, settings: Mapping[str, Any], known: Sequence[str]) -> None:
+def _refuse_unknown(group: str, settings: Any, known: Sequence[str]) -> None:
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"{group}={settings}: expected a mapping of {', '.join(known)}")
     for key in settings:
         if key not in known and key != "_target_":
             raise ConfigError(
