@@ -8,7 +8,7 @@ import pytest
 import deepvis
 from deepvis import Knob, regularizer, transform
 from deepvis.ascent.ops import per_image
-from deepvis.config import knobs
+from deepvis.config import compose, knobs, schema
 from deepvis.core.errors import ConfigError
 
 tf = pytest.importorskip("tensorflow")
@@ -178,3 +178,29 @@ def test_an_option_of_names_reaches_an_objective_and_its_layers_are_read():
     first = seen(objective=others).history["score"]
     second = seen(objective={"_target_": others, "more_layers": ["block2_conv1"]}).history["score"]
     assert not np.array_equal(first, second)
+
+
+def test_its_defaults_are_its_own_on_the_command_line_too(tmp_path, monkeypatch):
+    """The file that the group has by default is made for another function."""
+    (tmp_path / "own_rules.py").write_text(
+        "def fast(learning_rate=5.0): pass\ndef slow(learning_rate=0.5): pass\n"
+        "def flat(size, seed, index, mean, low=7.0): pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert cfg_of("optimizer._target_=own_rules.fast").optimizer.learning_rate == 5
+    assert (
+        cfg_of("optimizer._target_=own_rules.fast", "optimizer.learning_rate=2").optimizer.learning_rate == 2
+    )
+    assert cfg_of("optimizer.learning_rate=2").optimizer.learning_rate == 2
+    start = cfg_of("start._target_=own_rules.flat").start
+    assert (start.low, start.display) == (7, "contrast")
+    with pytest.raises(ConfigError, match=r"defaults of learning_rate differ; add optimizer\.learning_rate="):
+        cfg_of("optimizer._target_=own_rules.fast,own_rules.slow")
+
+
+def cfg_of(*typed):
+    try:
+        schema.store(typed)
+        return schema.resolve(compose.plain_mapping(compose.config(typed)))
+    finally:
+        schema.store()

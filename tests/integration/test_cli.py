@@ -186,6 +186,9 @@ LAYERS = [f"block{b}_conv{c}" for b, n in enumerate((2, 2, 3, 3, 3), 1) for c in
 # What is typed after the base; words that its one line holds. BAD is the folder of the fixture `bad`.
 ALONE = [
     # unknown choices: a near miss names the nearest, and every line lists the valid ones
+    case("20261125-232809-57be", says=["57be: expected key=value", "deepvis report"], base=[]),
+    case("reg.decay", says=["reg.decay: expected key=value"]),
+    case("reg.decay=0.8 reg.blur=3", says=["reg.decay=0.8 reg.blur=3: got several settings in one argument"]),
     case("reprot", says=["reprot: no such command", "did you mean report?", "key=value"], base=[]),
     case("model=vgg61", says=["model=vgg61", "did you mean vgg16?", "hed", "tiny"]),
     case("model=resnet999", says=["model=resnet999", "vgg16", "hed", "tiny"]),
@@ -203,6 +206,9 @@ ALONE = [
     case("layer.name=conv", says=["layer.name=conv", "block1_conv1", "block2_conv1", "block2_conv2"]),
     case("layer=named", says=["layer.name", "not given"]),
     case("layer=block5_conv1", says=["block5_conv1", "tiny", "block2_conv2"]),
+    case("reg=null", says=["reg=null: no such choice", "none"]),
+    case("-m", "reg=decay,null", says=["reg=null: no such choice", "none"]),
+    case("layer=3", says=["layer=3: no such choice", "block5_conv1"], base=["tracker=none"]),
     case("layer.filters=0-12", says=["layer.filters=0-12", "block2_conv1 has 12 filters, 0 to 11"]),
     case("layer.filters=12", says=["layer.filters=12", "12 filters"]),
     case("layer.filters=[0,99]", says=["layer.filters", "99", "12 filters"]),
@@ -299,6 +305,8 @@ ALONE = [
     case("-m", "+reg.blur=3,5", says=["+reg.blur: reg.blur exists already", "without the +"]),
     case("-m", "steps=2,abc", says=["steps=abc", "expected a whole number"]),
     case("-m", "decay=0.8,0.9", says=["decay: no such option; did you mean reg.decay?"]),
+    case("-m", "reg=glob(nothing*)", says=["reg=glob(nothing*): got no value"]),
+    case("-m", "seed=range(1,0)", says=["seed=range(1,0): got no value"]),
     case("-m", "reg.decay=interval(0,1)", says=["reg.decay=interval(0,1)", "hydra/sweeper=optuna"]),
     case("-m", "reg.decya=0.8,0.9", says=["reg.decya", "did you mean reg.decay?"]),
     case("-m", "reg.decay=0.8,abc", says=["reg.decay", "abc"]),
