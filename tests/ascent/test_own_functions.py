@@ -1,6 +1,8 @@
 """Functions of the user's: they work like those of deepvis, or one line refuses them before a step."""
 
 import functools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -204,3 +206,10 @@ def cfg_of(*typed):
         return schema.resolve(compose.plain_mapping(compose.config(typed)))
     finally:
         schema.store()
+
+
+def test_the_config_that_it_makes_can_be_shown(tmp_path):
+    (tmp_path / "own_rules.py").write_text("def fast(learning_rate=5.0): pass\n")
+    said = [sys.executable, "-m", "deepvis.run", "--cfg", "job", "optimizer._target_=own_rules.fast"]
+    done = subprocess.run(said, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert (done.returncode, "learning_rate: 5.0" in done.stdout) == (0, True), done.stderr

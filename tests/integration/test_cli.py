@@ -300,6 +300,7 @@ ALONE = [
     case("-m", "reg=none,decay,bulr", says=["reg=bulr", "did you mean blur?"]),
     case("-m", "layer.filters=0,1,12", says=["layer.filters=12", "12 filters"]),
     case("-m", "steps=2,0", "seed=0,1", says=["steps=0"]),
+    case("-m", "+experiment=maco,keras_blog", says=["experiment exists already", "without the +"]),
     case("-m", "+reg.decya=0.8,0.9", says=["+reg.decya", "did you mean reg.decay?"]),
     case("-m", "++reg.decya=0.8,0.9", says=["++reg.decya", "did you mean reg.decay?"]),
     case("-m", "+reg.blur=3,5", says=["+reg.blur: reg.blur exists already", "without the +"]),
