@@ -32,7 +32,7 @@ def check(ascent: Ascent, starts: tf.Tensor, hyper: Mapping[str, Any], names: st
     Raises:
       ConfigError: the first image differs, or a function raised an error.
     """
-    batch = starts.shape[0]
+    batch: int = hyper["steps"].shape[0]
 
     def first_after(places: Sequence[int], step: int) -> list[np.ndarray]:
         def placed(values):
