@@ -92,6 +92,7 @@ def _around(
     make_objective, options = static.objective
     make_param, param_options = static.param
     param = make_param(static.size, network.mean, **dict(param_options))
+    _refuse_without(("encode", "decode"), param, f"param: {make_param.__name__}")
     names = {each.name for each in transforming}
     own = tuple(each for each in transforming if each.name not in specs.TRANSFORMS)
     geometric, noisy = "geometry" in names, "noise" in names
@@ -101,8 +102,12 @@ def _around(
         goal = make_objective(
             static.layer, hyper["filter"], **_under(hyper, "objective"), **dict(options), **targets
         )
+        if not make_objective.__module__.startswith("deepvis."):
+            goal = batch_law.scored(goal, make_objective.__name__)
         read = objectives.reading(static.layer, hyper["unit"])
         rule = static.optimizer(**_under(hyper, "optimizer"))
+        if not isinstance(rule, lbfgs.LineSearch):
+            _refuse_without(("slots", "update"), rule, f"optimizer: {static.optimizer.__name__}")
 
         def measure(image):
             activations = network.activations(image, layers)
@@ -122,7 +127,7 @@ def _around(
             transform=transform,
             measure=measure,
             remember=lambda theta: (tf.zeros_like(theta),) * getattr(rule, "slots", 0),
-            update=getattr(rule, "update", _no_update),
+            update=getattr(rule, "update", _no_update),  # a line search has none
             regularize=regularizers.build(used, hyper, static.combine, network.mean),
         )
 
@@ -175,7 +180,8 @@ def snapshots(
         begun = whole(np.stack(before))
         if made.users and octave == 1 and "objective.group" not in hyper:
             moved = whole(inputs.sampled_transforms(images, size, 0)) if made.geometric or made.noisy else {}
-            batch_law.check(made.ascent, begun, hyper | moved, made.users)
+            least = min(width, 1 if made.network.bitwise_any_batch else 2)
+            batch_law.check(made.ascent, begun, hyper | moved, made.users, least)
         state = made.ascent.begin(begun, hyper)
         state = state._replace(step=tf.constant(done))
         advance, end = _way(made, state, hyper), total * octave // len(sizes)
@@ -202,6 +208,11 @@ def snapshots(
         image = image[: len(images)]
 
 
+def _refuse_without(names: Sequence[str], got: object, where: str) -> None:
+    if not all(hasattr(got, name) for name in names):
+        raise ConfigError(f"{where}: returned {type(got).__name__}, expected {' and '.join(names)} in it")
+
+
 def _no_update(*args: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
     raise TypeError("a line search chooses its own points, on the host")
 
@@ -211,7 +222,12 @@ def start(image: ImageSpec, mean: Sequence[float]) -> np.ndarray:
     cfg, centre = image.cfg, np.array(mean, np.float32)
     component = schema.component("start", cfg.start)
     options = {key: getattr(cfg.start, key) for key in component.knobs if key != "display"}
-    first = component.function(cfg.size, cfg.seed, image.index, centre, **options)
+    first = np.asarray(component.function(cfg.size, cfg.seed, image.index, centre, **options), np.float32)
+    if first.shape != (cfg.size, cfg.size, len(mean)) or not np.isfinite(first).all():
+        raise ConfigError(
+            f"start: {component.name}: returned {'' if np.isfinite(first).all() else 'NaN or infinity in '}"
+            f"shape {first.shape}, expected finite numbers of shape {(cfg.size, cfg.size, len(mean))}"
+        )
     if cfg.reg.clip_pixels:
         first = np.clip(first, -centre, 255 - centre)
     return starts.twin(first, image.twin, cfg.seed, image.index) if image.twin else first

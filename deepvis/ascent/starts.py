@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from deepvis.config.knobs import REQUIRED, Function, Knob, declare
+from deepvis.config.knobs import DISPLAY, REQUIRED, Function, Knob, declare
 
 
 def start(**knobs: Knob) -> Callable[[Function], Function]:
     """Declare a function as a start, ``(size, seed, index, mean, **options) -> image``; options are knobs."""
-    display = Knob(REQUIRED, "how its images are shown", choices=("contrast", "natural"), kind=str)
-    return declare("start", None, {**knobs, "display": display})
+    return declare("start", None, {**knobs, "display": DISPLAY})
 
 
 @start(

@@ -78,7 +78,7 @@ def expand(loader: ConfigLoader, overrides: Sequence[str]) -> Expansion:
       overrides: as typed.
 
     Raises:
-      ConfigError: an interval, which only a search can draw from.
+      ConfigError: an interval, which only a search can draw from; or a list of no values.
     """
     values: dict[str, list[str]] = {}
     several: dict[str, None] = {}
@@ -92,6 +92,10 @@ def expand(loader: ConfigLoader, overrides: Sequence[str]) -> Expansion:
             values[key] = [f"{key}={each.get_value_element_as_str()}"]
         elif each.is_discrete_sweep():
             values[key] = [f"{key}={value}" for value in each.sweep_string_iterator()]
+            if not values[key]:
+                raise ConfigError(
+                    f"{each.input_line}: got no value, expected one or more: it matches nothing"
+                )
         else:
             raise ConfigError(
                 f"{each.input_line}: an interval has no list of values; type them, or search it with "

@@ -55,7 +55,9 @@ def composed(groups: Mapping[str, Choice], values: Mapping[str, Any]) -> dict[st
     for group, given in changes.items():
         if group in functions:
             known = plain[group] if group in schema.SETS else knobs.component(group, functions[group]).knobs
-            plain[group] = {**(plain[group] if group in schema.SETS else {}), "_target_": functions[group]}
+            kept = set(plain[group]) if group in schema.SETS else {"display"}  # of a start: how it is shown
+            plain[group] = {key: value for key, value in plain[group].items() if key in kept}
+            plain[group]["_target_"] = functions[group]
             plain[group] |= _changed(dict(known), given, group, only=True)
         else:
             plain[group] = _changed(plain[group], given, group)
@@ -78,7 +80,11 @@ def _changed(
         if key not in whole:
             valid = [each for each in whole if each != "_target_"]
             raise ConfigError(f"{group}: no option {key}; {nearest(key, valid)}")
-        if isinstance(whole[key], Mapping) and isinstance(value, Mapping):
+        if isinstance(whole[key], Mapping) and not isinstance(value, Mapping):
+            raise ConfigError(
+                f"{group}.{key}={value}: expected a mapping of {', '.join(map(str, whole[key]))}"
+            )
+        if isinstance(whole[key], Mapping):
             found[key] = _changed(whole[key], value, f"{group}.{key}")
         else:
             found[key] = plain_value(value)

@@ -173,7 +173,9 @@ def _set(group: str, settings: Mapping[str, Any], *others: str) -> Settings:
     })  # fmt: skip
 
 
-def _refuse_unknown(group: str, settings: Mapping[str, Any], known: Sequence[str]) -> None:
+def _refuse_unknown(group: str, settings: Any, known: Sequence[str]) -> None:
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"{group}={settings}: expected a mapping of {', '.join(known)}")
     for key in settings:
         if key not in known and key != "_target_":
             raise ConfigError(
@@ -238,7 +240,7 @@ def neutral() -> dict[str, Any]:
     return values
 
 
-def store(typed: Iterable[str] = ()) -> None:
+def store(typed: Sequence[str] = ()) -> None:
     """Register the neutral values with Hydra, those of the user's functions included.
 
     Args:
@@ -248,14 +250,20 @@ def store(typed: Iterable[str] = ()) -> None:
       ConfigError: there is no such function.
     """
     added: dict[str, dict[str, Any]] = {}
+    own: dict[str, dict[str, Any]] = {}  # of the user's: over the group's file, which is for another function
     for override in typed:
         found = re.fullmatch(r"\+{0,2}(\w+)\._target_=(.+)", override)
-        if found and found[1] in knobs.FAMILIES:
-            for target in found[2].strip("[]").split(","):
-                new = knobs.component(found[1], target.strip(" \"'")).knobs
-                if found[1] in CHOICES:
-                    added.setdefault(found[1], {}).update({key: knob.default for key, knob in new.items()})
+        group, targets = found.groups() if found and found[1] in knobs.FAMILIES else ("", "")
+        for target in filter(None, targets.strip("[]").split(",")):
+            component = knobs.component(group, target.strip(" \"'"))
+            for key, knob in component.knobs.items() if group in CHOICES else ():
+                default = added.setdefault(group, {}).setdefault(key, knob.default)
+                if default != knob.default and not any(f"{group}.{key}=" in each for each in typed):
+                    raise ConfigError(f"{override}: their defaults of {key} differ; add {group}.{key}=...")
+                if not component.function.__module__.startswith("deepvis.") and knob is not knobs.DISPLAY:
+                    own.setdefault(group, {})[key] = knob.default
     ConfigStore.instance().store(name="schema", node=neutral() | added, provider="deepvis")
+    ConfigStore.instance().store(name="functions", node=own, provider="deepvis")
 
 
 def name(overrides: Iterable[str]) -> str:
