@@ -6,7 +6,18 @@ import zlib
 
 import numpy as np
 import pytest
-from helpers.picture_formats import ADOBE_RGB, DISPLAY_P3, SRGB, encoded, png, profile, shown, tiff
+from helpers.picture_formats import (
+    ADOBE_RGB,
+    DISPLAY_P3,
+    SRGB,
+    cmyk_profile,
+    encoded,
+    from_lab,
+    png,
+    profile,
+    shown,
+    tiff,
+)
 from PIL import Image, ImageCms
 
 from deepvis.config import ranges
@@ -190,11 +201,22 @@ def test_lab_is_converted_by_the_formula_of_cie(tmp_path):
         np.stack([np.rint(lab[..., 0] * 2.55), lab[..., 1], lab[..., 2]], -1).astype(int).astype(np.uint8)
     )
     (tmp_path / "p.tif").write_bytes(tiff(stored, 8))
-    y = (np.rint(lab[..., 0] * 2.55) / 2.55 + 16) / 116
-    f = np.stack([y + lab[..., 1] / 500, y, y - lab[..., 2] / 200], -1)
-    xyz = np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29)) * (0.9642, 1.0, 0.8249)
-    expected = encoded(np.clip(xyz @ np.linalg.inv(SRGB).T, 0, 1))
+    expected = from_lab(np.rint(lab * (2.55, 1, 1)) / (2.55, 1, 1))
     np.testing.assert_allclose(np.asarray(picture_files.read(tmp_path / "p.tif")), expected, atol=1.5, rtol=0)
+
+
+def test_a_profile_of_cmyk_is_its_table(tmp_path):
+    ink = np.array(np.meshgrid(*[[0, 1]] * 4, indexing="ij"))
+    amount = ink.sum(0)
+    tint = np.where((amount == 0) | (amount == 4), 0, 1)  # paper is white, and all ink is black
+    lab = np.stack(
+        [100 - 25 * amount, tint * (5 * ink[0] - 8 * ink[1]), tint * (6 * ink[2] - 4 * ink[3])], -1
+    )
+    pixels = (255 * ink).reshape(4, 16).T.astype(np.uint8)
+    image = Image.frombytes("CMYK", (4, 4), pixels.tobytes())
+    expected = from_lab(np.rint(lab * (2.55, 1, 1)) / (2.55, 1, 1)).reshape(4, 4, 3)
+    seen = read(tmp_path, pillow(image, "TIFF", icc_profile=cmyk_profile(lab)), size=4)
+    np.testing.assert_allclose(seen, expected, atol=1.5, rtol=0)
 
 
 TURNED = {  # orientation tag -> the picture as it is seen, of the picture as it is stored

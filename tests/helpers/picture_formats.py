@@ -81,31 +81,56 @@ def tiff(
 def profile(space: str, gamma: float, primaries: Sequence[Sequence[float]] = SRGB) -> bytes:
     """A colour profile of version 2: a power law, and for ``RGB`` primaries."""
 
-    def xyz(values):
-        return b"XYZ \0\0\0\0" + b"".join(struct.pack(">i", round(v * 65536)) for v in values)
-
     curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
+    found = {}
+    if space == "RGB":
+        for name, column in zip("rgb", np.transpose(primaries), strict=True):
+            found |= {f"{name}XYZ".encode(): _xyz(column), f"{name}TRC".encode(): curve}
+    else:
+        found[b"kTRC"] = curve
+    return _bound(found, space, b"mntr", b"XYZ ")
+
+
+def cmyk_profile(lab: np.ndarray) -> bytes:
+    """A colour profile of a printer: Lab [2, 2, 2, 2, 3] of no and all cyan, magenta, yellow and black."""
+    stored = np.rint(np.stack([lab[..., 0] * 2.55, lab[..., 1] + 128, lab[..., 2] + 128], -1)).astype(
+        np.uint8
+    )
+    ramp = bytes(range(256))
+    identity = b"".join(struct.pack(">i", v) for v in (65536, 0, 0, 0, 65536, 0, 0, 0, 65536))
+    table = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + identity + ramp * 4 + stored.tobytes() + ramp * 3
+    return _bound({b"A2B0": table}, "CMYK", b"prtr", b"Lab ")
+
+
+def _bound(tags: Mapping[bytes, bytes], space: str, device: bytes, connection: bytes) -> bytes:
     text = b"a profile of a test\0"
     found = {
         b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(text)) + text + bytes(78),
-        b"cprt": b"text\0\0\0\0none\0", b"wtpt": xyz(D50),
+        b"cprt": b"text\0\0\0\0none\0", b"wtpt": _xyz(D50), **tags,
     }  # fmt: skip
-    if space == "RGB":
-        for name, column in zip("rgb", np.transpose(primaries), strict=True):
-            found |= {f"{name}XYZ".encode(): xyz(column), f"{name}TRC".encode(): curve}
-    else:
-        found[b"kTRC"] = curve
     place, table, data = 128 + 4 + 12 * len(found), b"", b""
     for name, each in found.items():
         each += bytes(-len(each) % 4)
         table += name + struct.pack(">II", place + len(data), len(each))
         data += each
     head = struct.pack(
-        ">I4sI4s4s4s", place + len(data), b"test", 0x02400000, b"mntr", f"{space:4}".encode(), b"XYZ "
+        ">I4sI4s4s4s", place + len(data), b"test", 0x02400000, device, f"{space:4}".encode(), connection
     )
     head += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp") + bytes(28)
     head += b"".join(struct.pack(">i", round(v * 65536)) for v in D50)
     return head.ljust(128, b"\0") + struct.pack(">I", len(found)) + table + data
+
+
+def _xyz(values: Sequence[float]) -> bytes:
+    return b"XYZ \0\0\0\0" + b"".join(struct.pack(">i", round(v * 65536)) for v in values)
+
+
+def from_lab(lab: np.ndarray) -> np.ndarray:
+    """CIE Lab [..., 3] of the white D50 -> sRGB in [0, 255], by the formula."""
+    y = (lab[..., 0] + 16) / 116
+    f = np.stack([y + lab[..., 1] / 500, y, y - lab[..., 2] / 200], -1)
+    xyz = np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29)) * D50
+    return encoded(np.clip(xyz @ np.linalg.inv(SRGB).T, 0, 1))
 
 
 def shown(pixels: np.ndarray, gamma: float, primaries: Sequence[Sequence[float]] = SRGB) -> np.ndarray:
