@@ -46,9 +46,7 @@ def fitted(path: str | Path, channels: int, height: int, width: int) -> np.ndarr
     if shown.mode != "F":
         shown = shown.convert("L" if channels == 1 else "RGB")
     values = np.asarray(ImageOps.fit(shown, (width, height)), np.float32).reshape(height, width, -1)
-    clipped = np.clip(
-        values, 0, 255
-    )  # of floats the filter overshoots at edges; of 8 bits it has clipped itself
+    clipped = np.clip(values, 0, 255)  # of floats the filter overshoots at edges
     return np.broadcast_to(clipped, (height, width, channels)).copy()
 
 
@@ -180,7 +178,7 @@ def _check_colours(file: Image.Image, data: bytes, profiled: bool) -> None:
 def _coloured(image: Image.Image, profile: bytes | None) -> Image.Image:
     """Of 8 bits, opaque -> ``L`` or ``RGB`` of sRGB."""
     if image.mode == "LAB":
-        return _transformed(image, ImageCms.createProfile("LAB"))
+        return _transformed(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
     plain = image if image.mode in ("L", "CMYK") else image.convert("L" if image.mode == "1" else "RGB")
     if profile:
         return _in_srgb(plain, profile)
@@ -193,7 +191,7 @@ def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
         read = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     except (OSError, ImageCms.PyCMSError) as err:
         raise ConfigError("got a colour profile that cannot be read; expected sRGB: save it as that") from err
-    space = read.profile.xcolor_space.strip()
+    space = str(getattr(read.profile, "xcolor_space", "")).strip()
     mode = PROFILED.get(space)
     fits = mode is not None and (mode == "CMYK") == (image.mode == "CMYK")
     if fits and mode == "L":
@@ -205,9 +203,7 @@ def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     return _transformed(image.convert(mode), read)
 
 
-def _transformed(
-    image: Image.Image, profile: ImageCms.ImageCmsProfile | ImageCms.core.CmsProfile
-) -> Image.Image:
+def _transformed(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
     srgb, flags = ImageCms.createProfile("sRGB"), EXACT if image.mode == "LAB" else ImageCms.Flags.NONE
     try:
         shown = ImageCms.profileToProfile(image, profile, srgb, outputMode="RGB", flags=flags)

@@ -42,7 +42,8 @@ def built(
     image = tf.constant(np.random.default_rng(0).normal(0, 50, shape).astype(np.float32))
     expected = sound.activations(image, layers)
     touched = {
-        name: tuple(np.zeros(each.shape[-1], bool) for each in maps) for name, maps in expected.items()
+        name: tuple(np.zeros(int(each.shape[-1] or 0), bool) for each in maps)
+        for name, maps in expected.items()
     }
     for seed in range(PROBES):
         found = build(_mended(model, seed)).activations(image, layers)
@@ -71,7 +72,7 @@ def _damage(model: keras.Model) -> Iterator[str]:
 
 
 def _damaged(array: np.ndarray) -> np.ndarray:
-    if array.dtype.kind != "f":
+    if array.dtype.kind in "biu":
         return np.zeros(array.shape, bool)
     # An infinite bias shuts a unit off, which is meant; what is infinite and multiplied makes NaN.
     return np.isnan(array) if array.ndim < 2 else ~np.isfinite(array)
