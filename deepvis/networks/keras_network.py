@@ -10,7 +10,7 @@ import keras
 
 from deepvis.core import names
 from deepvis.core.errors import ConfigError
-from deepvis.networks import damaged_weights, keras_activations, receptive_fields
+from deepvis.networks import keras_activations, keras_damage, receptive_fields
 from deepvis.networks.base import Activations, Layer, no_such_layer, weight_tags
 from deepvis.networks.preprocessing import Preprocess, per_channel, read
 
@@ -119,7 +119,7 @@ class KerasNetwork:
         known = loaded(self.source)
         origin, verified = self.source.origin
         tags = weight_tags(origin, known.digest, verified)
-        built = damaged_weights.built(
+        built = keras_damage.built(
             known.model,
             lambda model: keras_activations.built(model, self.pixels(), layers, size, precision),
             layers,

@@ -1,4 +1,4 @@
-"""Laws of deepvis.networks.damaged_weights: what a damaged weight does not touch is as if it were sound."""
+"""Laws of deepvis.networks.keras_damage: what a damaged weight does not touch is as if it were sound."""
 
 import logging
 
