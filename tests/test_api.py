@@ -101,6 +101,28 @@ def test_a_path_may_be_a_path(tmp_path):
     assert one.centred.tobytes() == other.centred.tobytes()
 
 
+def test_a_picture_of_16_bits_is_a_start_and_a_target_like_one_of_8_and_a_wrong_one_is_refused(tmp_path):
+    levels = np.tile(np.linspace(0, 255, 16).astype(np.uint8), (16, 1))
+    for name, pixels in (("8", levels), ("16", levels.astype(np.uint16) * 257)):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    Image.fromarray(levels.astype(np.float32)).save(tmp_path / "floats.tif")
+
+    def from_picture(name):
+        path = str(tmp_path / name)
+        target = {"preset": "inversion", "pictures": {"picture": path}}
+        return seen(
+            0, start={"preset": "picture", "path": path}, objective=target, optimizer={"learning_rate": 1e-4}
+        )
+
+    one, other = from_picture("8.png"), from_picture("16.png")
+    grey = (other.centred[0] + np.float32([123.68, 116.779, 103.939]))[8, :, 0]
+    np.testing.assert_allclose(grey, levels[8], atol=0.1)
+    np.testing.assert_allclose(other.centred, one.centred, atol=1e-2)
+    np.testing.assert_allclose(other.history["score"], one.history["score"], atol=1e-4)
+    with pytest.raises(ConfigError, match=r"^start\.path=.*floats\.tif: got floats from 0 to 255; expected"):
+        seen(0, start={"preset": "picture", "path": str(tmp_path / "floats.tif")})
+
+
 def test_a_notebook_shows_the_gallery():
     found = seen([0, 3, 7])
     with Image.open(io.BytesIO(found._repr_png_())) as shown:

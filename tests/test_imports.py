@@ -16,7 +16,8 @@ MODULES = sorted(
 HEAVY = {"tensorflow", "keras", "mlflow", "matplotlib", "pandas", "h5py", "onnx"}
 # Those that import Keras or matplotlib at once; a job or a report imports them when it needs them.
 LOADING = {
-    "deepvis.networks.keras_activations", "deepvis.networks.keras_models", "deepvis.networks.keras_network",
+    "deepvis.networks.keras_activations", "deepvis.networks.keras_damage", "deepvis.networks.keras_models",
+    "deepvis.networks.keras_network",
     "deepvis.report.figures", "deepvis.report.page", "deepvis.cli.report",
 }  # fmt: skip
 

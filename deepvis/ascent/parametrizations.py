@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from deepvis.ascent.backend import tf
 from deepvis.config.knobs import REQUIRED, Function, Knob, declare
+from deepvis.core import picture_files
 
 
 class Param(NamedTuple):
@@ -164,13 +164,8 @@ def _magnitude(folder: Path, size: int, mean: np.ndarray, out: np.ndarray) -> np
     if len(mean) not in (1, 3):
         raise ValueError(f"param.pictures: pictures have 1 or 3 channels, this network's input {len(mean)}")
     found = []
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
-        try:
-            with Image.open(path) as file:
-                upright = ImageOps.exif_transpose(file).convert("L" if len(mean) == 1 else "RGB")
-        except UnidentifiedImageError:
-            continue  # a folder of pictures holds other files, too
-        square = np.asarray(ImageOps.fit(upright, (size, size)), float).reshape(size, size, -1)
+    for path in picture_files.in_folder(folder):
+        square = picture_files.fitted(path, len(mean), size, size).astype(float)
         found.append(np.abs(np.fft.rfft2((square - mean) @ out.T, axes=(0, 1))))
     if not found:
         raise ValueError(f"param.pictures={folder}: no picture in it")

@@ -7,12 +7,11 @@ by filter.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from deepvis.config.knobs import DISPLAY, REQUIRED, Function, Knob, declare
+from deepvis.core import picture_files
 
 
 def start(**knobs: Knob) -> Callable[[Function], Function]:
@@ -101,7 +100,7 @@ def picture(size: int, seed: int, index: int, mean: np.ndarray, path: str) -> np
       seed: not used: a picture has no chance in it.
       index: not used.
       mean: of the training set, ``[C]``, subtracted; a single channel is the picture's lightness.
-      path: of any file that Pillow reads; its orientation tag is obeyed.
+      path: of a file; see `deepvis.core.picture_files`.
 
     Returns:
       The image.
@@ -110,9 +109,6 @@ def picture(size: int, seed: int, index: int, mean: np.ndarray, path: str) -> np
       ValueError: the network's input has neither 1 nor 3 channels.
     """
     del seed, index
-    modes = {1: "L", 3: "RGB"}
-    if len(mean) not in modes:
+    if len(mean) not in (1, 3):
         raise ValueError(f"start.path: a picture has 1 or 3 channels, this network's input {len(mean)}")
-    with Image.open(Path(path).expanduser()) as file:
-        square = ImageOps.fit(ImageOps.exif_transpose(file).convert(modes[len(mean)]), (size, size))
-    return np.asarray(square, np.float32).reshape(size, size, -1) - np.asarray(mean, np.float32)
+    return picture_files.fitted(path, len(mean), size, size) - np.asarray(mean, np.float32)

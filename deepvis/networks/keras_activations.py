@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from deepvis.networks import keras_graph, keras_probe, keras_taps, open_graph
+from deepvis.networks import keras_damage, keras_graph, keras_probe, keras_taps, open_graph
 from deepvis.networks.base import Activation, Activations, Size, weight_tags
 from deepvis.networks.keras_graph import Shape
 from deepvis.networks.open_graph import OpenGraph
@@ -46,10 +46,11 @@ def built(
     taps = {name: keras_taps.tap(graph, name) for name in layers}
     read = keras_taps.tensors(taps.values())
     place = {id(tensor): k for k, tensor in enumerate(read)}
+    damage = keras_damage.damage(network.model)
     activated = [tap.activated for tap in taps.values() if tap.activated is not None]
     parts: dict[Size, keras.Model] = {}  # octaves and crops show the network other sizes
 
-    def computed(image: tf.Tensor, kind: str) -> dict[str, Activation]:
+    def computed(image: tf.Tensor, kind: str, seed: int | None = None) -> dict[str, Activation]:
         before: dict[int, Any] = {}
         inputs = network.feed(prepared(image, pixels))
 
@@ -60,7 +61,11 @@ def built(
         if at not in parts:
             parts[at] = keras_graph.resized(graph, read, network.shapes(at))
         part = parts[at]
-        with keras_taps.computing_in(part, kind), keras_taps.observed(activated, "activation", note):
+        with (
+            keras_taps.computing_in(part, kind),
+            keras_taps.observed(activated, "activation", note),
+            keras_damage.without(damage, seed),
+        ):
             outputs = keras.tree.flatten(part([inputs[name] for name in graph.inputs], training=False))
         found = {}
         for name, tap in taps.items():
@@ -74,8 +79,12 @@ def built(
     if precision != "float32":
         precision = _possible(computed, (1, *size, network.shape[-1]), precision, graph.name)
 
+    marked = keras_damage.marked(
+        lambda image, seed: computed(image, precision, seed), damage, (*size, network.shape[-1]), graph.name
+    )
+
     def activations(image: tf.Tensor, names: Collection[str]) -> dict[str, Activation]:
-        found = computed(image, precision)
+        found = marked(image)
         return {name: found[name] for name in names}
 
     tags = weight_tags("in hand", digest(network.model), verified=False)
@@ -107,8 +116,7 @@ def repeatable_draws() -> Iterator[None]:
 
 
 def _size(image: tf.Tensor) -> Size:
-    _, height, width, _ = image.shape.as_list()
-    return height, width
+    return int(image.shape[1] or 0), int(image.shape[2] or 0)
 
 
 def _map(values: tf.Tensor, grid: Any) -> tf.Tensor:

@@ -150,9 +150,8 @@ class KerasNetwork:
         known = loaded(self.source)
         network, pixels = self._opened(known.model, known.graph), self.pixels()
         origin, verified = self.source.origin
-        whole = {
-            name: self.layer(name).name for name in layers
-        }  # a nested layer may be named without its path
+        # A nested layer may be named without its path.
+        whole = {name: self.layer(name).name for name in layers}
         built = keras_activations.built(network, pixels, list(whole.values()), size, precision)
 
         def activations(image: "tf.Tensor", names: Collection[str]) -> dict[str, Activation]:

@@ -2,7 +2,7 @@
 
 Arithmetic over kernel, stride, dilation and padding (Araujo, Norris and Sim 2019, "Computing Receptive Fields
 of Convolutional Neural Networks", Distill), for square images of all sizes at once. What a layer of unknown
-code does to the size of a map is asked of Keras at some sizes; `open_graph.map_size` tells whether one size fits.
+code does to the size of a map is asked of Keras at some sizes; `open_graph.map_size` tells if one size fits.
 """
 
 import re
@@ -191,7 +191,8 @@ def _asked_at(call: Call, sides: list[np.ndarray]) -> tuple[int, int]:
         for key, value in kwargs.items()
     }
     try:
-        (first, *_) = keras.tree.flatten(call.layer.compute_output_spec(*args, **kwargs))
+        spec: Any = call.layer.compute_output_spec(*args, **kwargs)
+        first = keras.tree.flatten(spec)[0]
         shape = tuple(first.shape or ())
     except Exception:  # a user's layer may refuse in any way
         return 0, 0

@@ -31,6 +31,9 @@ def files() -> Path:
     (folder / "text.npy").write_text("no array")
     (folder / "empty").mkdir()
     (folder / "empty" / "notes.txt").write_text("no picture")
+    (folder / "mixed").mkdir()
+    (folder / "mixed" / "p.png").write_bytes((folder / "p.png").read_bytes())
+    (folder / "mixed" / "notes.txt").write_text("no picture")
     return folder
 
 
@@ -114,6 +117,7 @@ MISTAKES = {
     "octaves": (["param=octaves", "param.octaves=0"], ["param.octaves=0", "1 or more"]),
     "octave scale": (["param=octaves", "param.octave_scale=1"], ["param.octave_scale=1", "in (1, 255]"]),
     "no folder": (["param=maco", "param.pictures=FILES/p.png"], ["param.pictures=", "no such folder"]),
+    "broken in a folder": (["param=maco", "param.pictures=FILES"], ["param.pictures=", "half.png: "]),
     "empty folder": (["param=maco", "param.pictures=FILES/empty"],
                      ["param.pictures=", "expected a folder of pictures", "none in it"]),
     "five channels": (of_five("param=maco", "param.pictures=FILES"),
@@ -150,7 +154,7 @@ def test_a_mistake_is_one_line_that_says_what_came_and_what_was_expected(name):
         ["transform=crops", "transform.crop=14"],
         ["objective=direction", "objective.vectors=FILES/rows.npy"],
         ["objective=sum", 'objective.terms="channel 7 of block1_conv1 - neuron"'],
-        ["param=maco", "param.pictures=FILES"],
+        ["param=maco", "param.pictures=FILES/mixed"],
         of_five("param=fourier"),
         of_five("param=maco"),
     ],
