@@ -80,7 +80,10 @@ def built(
         precision = _possible(computed, (1, *size, network.shape[-1]), precision, graph.name)
 
     marked = keras_damage.marked(
-        lambda image, seed: computed(image, precision, seed), damage, (*size, network.shape[-1]), graph.name
+        lambda image, seed: computed(image, precision, seed),
+        damage,
+        (*size, int(network.shape[-1] or 0)),
+        graph.name,
     )
 
     def activations(image: tf.Tensor, names: Collection[str]) -> dict[str, Activation]:

@@ -43,17 +43,17 @@ def without(found: Sequence[Damage], seed: int | None = None) -> contextlib.Abst
     if not found:
         return contextlib.nullcontext()
     rng = np.random.default_rng(seed)
+    draws = [0.0 if seed is None else rng.normal(size=each.mask.shape) for each in found]
     return keras.StatelessScope([
-        (each.variable, tf.constant(np.where(each.mask, 0 if seed is None else rng.normal(size=each.mask.shape),
-                                             each.array), each.variable.dtype))
-        for each in found
+        (each.variable, tf.constant(np.where(each.mask, draw, each.array), each.variable.dtype))
+        for each, draw in zip(found, draws, strict=True)
     ])  # fmt: skip
 
 
 def marked(
     compute: Callable[[tf.Tensor, int | None], Maps],
     found: Sequence[Damage],
-    shape: Sequence[int | None],
+    shape: tuple[int, int, int],
     model: str,
 ) -> Callable[[tf.Tensor], Maps]:
     """The activations of a model with damaged weights; the channels that depend on them are NaN.
