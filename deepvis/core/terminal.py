@@ -57,6 +57,11 @@ def console() -> Console:
     return Console(file=file, highlight=False, width=None if file.isatty() else 200)
 
 
+def say(line: str) -> None:
+    """One line on standard output, however long."""
+    console().print(line, soft_wrap=True)
+
+
 def error(message: str) -> None:
     """One line on standard error."""
     _log.error(message)

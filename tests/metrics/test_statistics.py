@@ -74,7 +74,7 @@ def test_too_few_filters_get_no_interval_and_no_p(n):
 
 def test_filters_that_all_moved_alike_need_no_resampling():
     assert (
-        statistics.effect(np.zeros(20))[:6] == (20, 0, 0, 0, 0, 0) and statistics.effect(np.zeros(20)).p == 1
+        statistics.effect(np.zeros(20)) == statistics.Effect(20, 0, 0, 0, 0, 0, 0, 1)
     )
     same = statistics.effect(np.full(20, -2.0))
     assert (same.low, same.median, same.high, same.up) == (-2, -2, -2, 0) and same.p < 1e-4
@@ -117,11 +117,11 @@ def medians(interaction: float) -> dict[str, float]:
 def test_contrasts_of_a_grid_are_what_was_put_in():
     found = medians(0)
     assert list(found) == [
-        "reg.decay: 0.9 - 1", "reg.decay: 0.8 - 1", "reg.decay: 0.8 - 0.9", "reg.blur: 3 - 0", "seed: 1 - 0",
-        "reg.decay x reg.blur: 0.9 - 1 at 3 - 0", "reg.decay x reg.blur: 0.8 - 1 at 3 - 0",
-        "reg.decay x reg.blur: 0.8 - 0.9 at 3 - 0", "reg.decay x seed: 0.9 - 1 at 1 - 0",
-        "reg.decay x seed: 0.8 - 1 at 1 - 0", "reg.decay x seed: 0.8 - 0.9 at 1 - 0",
-        "reg.blur x seed: 3 - 0 at 1 - 0",
+        "reg.decay: 0.9 against 1", "reg.decay: 0.8 against 1", "reg.decay: 0.8 against 0.9", "reg.blur: 3 against 0", "seed: 1 against 0",
+        "reg.decay x reg.blur: 0.9 against 1 at 3 against 0", "reg.decay x reg.blur: 0.8 against 1 at 3 against 0",
+        "reg.decay x reg.blur: 0.8 against 0.9 at 3 against 0", "reg.decay x seed: 0.9 against 1 at 1 against 0",
+        "reg.decay x seed: 0.8 against 1 at 1 against 0", "reg.decay x seed: 0.8 against 0.9 at 1 against 0",
+        "reg.blur x seed: 3 against 0 at 1 against 0",
     ]  # fmt: skip
     want = [2, 4, 2, 5] + [0] * 8
     np.testing.assert_allclose(list(found.values()), want, atol=0.02)
@@ -129,11 +129,11 @@ def test_contrasts_of_a_grid_are_what_was_put_in():
     moved = {name: planted[name] - found[name] for name in found if abs(planted[name] - found[name]) > 0.02}
     assert moved == pytest.approx(
         {
-            "reg.decay: 0.8 - 1": 3.5,  # over both blurs
-            "reg.decay: 0.8 - 0.9": 3.5,
-            "reg.blur: 3 - 0": 7 / 3,
-            "reg.decay x reg.blur: 0.8 - 1 at 3 - 0": 7,
-            "reg.decay x reg.blur: 0.8 - 0.9 at 3 - 0": 7,
+            "reg.decay: 0.8 against 1": 3.5,  # over both blurs
+            "reg.decay: 0.8 against 0.9": 3.5,
+            "reg.blur: 3 against 0": 7 / 3,
+            "reg.decay x reg.blur: 0.8 against 1 at 3 against 0": 7,
+            "reg.decay x reg.blur: 0.8 against 0.9 at 3 against 0": 7,
         },
         abs=0.02,
     )
