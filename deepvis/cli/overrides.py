@@ -15,11 +15,7 @@ from deepvis.core.names import CONF, nearest
 
 
 def checked(typed: Sequence[str]) -> list[str]:
-    """Overrides as typed, none of which Hydra accepts but nothing would read, such as ``+reg.decya=0.8``.
-
-    Raises:
-      ConfigError: there is one.
-    """
+    """Overrides as typed; a `ConfigError` if Hydra accepts one that nothing would read (``+reg.decya=1``)."""
     for each in compose.parse(typed):
         key, plain = each.get_key_element(), each.key_or_group
         if key == plain or each.is_hydra_override() or each.package is not None:
@@ -35,12 +31,7 @@ def checked(typed: Sequence[str]) -> list[str]:
 
 
 def fault(typed: Sequence[str], multirun: bool) -> str | None:
-    """What is wrong with the overrides, as one line; None where that is not known.
-
-    Args:
-      typed: all of them.
-      multirun: whether several values make a sweep.
-    """
+    """What is wrong with the overrides, as one line; None where that is not known."""
     config = _chosen(typed)
     for each in compose.parse(typed):
         if each.is_hydra_override() or each.package is not None or (CONF / each.key_or_group).is_dir():
@@ -53,13 +44,7 @@ def fault(typed: Sequence[str], multirun: bool) -> str | None:
 
 
 def unknown(key: str, plain: str, config: DictConfig) -> str:
-    """The line for an option that does not exist.
-
-    Args:
-      key: as typed.
-      plain: the same without ``+``.
-      config: the groups that were chosen.
-    """
+    """The line for an option that does not exist, as typed and plain, without ``+``."""
     if (CONF / plain).is_dir():
         return f"{key}: {plain} exists already; type {plain}=... without the +"
     if "." not in plain:

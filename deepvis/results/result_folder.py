@@ -71,15 +71,7 @@ def label(index: int) -> str:
 
 
 def write(folder: Path, result: Result, pictures: Pictures) -> Path:
-    """Write a job's results beside their final name, then rename them into place.
-
-    Args:
-      folder: of the job.
-      result: figures and texts.
-      pictures: images.
-
-    Returns:
-      ``folder/result``.
+    """Write a job's results beside their final name, then rename them into place; returns ``folder/result``.
 
     Raises:
       OSError: the disk is full, or the folder cannot be written; nothing of the result remains.
@@ -139,11 +131,7 @@ def clear(folder: Path) -> None:
 
 
 def read(folder: Path) -> Result:
-    """The result that `write` wrote, without its pictures.
-
-    Args:
-      folder: ``<job folder>/result``.
-    """
+    """The result that `write` wrote in ``<job folder>/result``, without its pictures."""
     arrays: dict[str, Any] = {}
     for name in ARRAYS:
         with np.load(folder / f"{name}.npz") as file:
@@ -160,8 +148,7 @@ def last(result: Result) -> dict[str, np.ndarray]:
 def floor(result: Result) -> dict[str, np.ndarray]:
     """The numerical noise floor: the mean distance of a filter's perturbed replicas from it.
 
-    Returns:
-      ``<name>_floor`` -> ``[filters]``, of the final values; nothing without replicas.
+    ``<name>_floor`` -> ``[filters]``, of the final values; nothing without replicas.
     """
     twins = {name: values[:, -1] if name in LAST else values for name, values in result.twins.items()}
     return {
@@ -172,12 +159,7 @@ def floor(result: Result) -> dict[str, np.ndarray]:
 
 
 def rows(result: Result, varied: Collection[str] = ()) -> Iterator[dict[str, Any]]:
-    """A result as a table, a row a filter: how it ended, its final values, its job's main parameters.
-
-    Args:
-      result: of a job.
-      varied: further parameters, those that differ within the sweep.
-    """
+    """A result as a table, a row a filter: how it ended, its final values, its job's main parameters."""
     columns = last(result) | floor(result)
     main = params.main(result.params, varied)
     for i, (index, end) in enumerate(zip(result.filters, result.ends, strict=True)):
@@ -195,9 +177,7 @@ def table(results: Sequence[Result]) -> list[dict[str, Any]]:
 def value(folder: Path, names: str | Sequence[str]) -> float | list[float]:
     """What a search maximizes or minimizes: one of a finished job's figures, or several.
 
-    Args:
-      folder: ``<job folder>/result``.
-      names: ``final/activation`` ..., or a list of such names; NaN where no filter has such a figure.
+    NaN where no filter has such a figure.
     """
     figures = json.loads((folder / "result.json").read_text())["figures"]
     values = [figures.get(name, math.nan) for name in ([names] if isinstance(names, str) else names)]

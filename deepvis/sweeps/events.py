@@ -20,17 +20,7 @@ _results: dict[Path, Result] = {}  # of the jobs that finished in this process, 
 
 
 def begin(job: Job, tags: Mapping[str, str], tracker: Tracker, sweep: str) -> str:
-    """Open a job's run.
-
-    Args:
-      job: which.
-      tags: of its network and its device.
-      tracker: where.
-      sweep: id.
-
-    Returns:
-      The run's id.
-    """
+    """Open a job's run, with the tags of its network and its device; returns the run's id."""
     process = process_locks.sign(manifest.of_job(job.folder))
     identity = {"job": job.folder.name, "job_key": job.key, "process": process}
     identity["overrides"] = shlex.join(job.overrides)
@@ -63,9 +53,9 @@ def failure(result: Result) -> str | None:
     return convergence.failure(result.history, [result_folder.label(i) for i in result.filters])
 
 
-def lose(job: Job, reason: str, lost: dict[Path, str]) -> None:
-    """A job has failed: say so on the terminal."""
-    lost[job.folder] = reason
+def report_failure(job: Job, reason: str, failed: dict[Path, str]) -> None:
+    """Say on the terminal that a job has failed, and add it to those that have."""
+    failed[job.folder] = reason
     terminal.error(f"{job.name}: {reason}")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from deepvis.core.errors import first_line
 from deepvis.results import result_folder
+from deepvis.results.manifest import JobState
 from deepvis.results.result_folder import Result
 from deepvis.sweeps import events
 from deepvis.sweeps.jobs import Job
@@ -18,15 +19,15 @@ def remaining(queue: Sequence[Job], tracker: Tracker, sweep: str, failed: dict[P
     states, remaining_jobs = tracker.states(sweep), []
     for job in queue:
         folder = job.folder / "result"
-        status, reason = states.get(job.folder.name, (None, ""))
-        if status == "RUNNING":
-            events.lose(job, "still run by another process", failed)
+        state = states.get(job.folder.name, JobState("PENDING"))
+        if state.status == "RUNNING":
+            events.report_failure(job, "still run by another process", failed)
             continue
         result_folder.clear(job.folder)  # of a finished one too: its process may have died tidying up
-        if status == "FINISHED":
+        if state.status == "FINISHED":
             continue
         if folder.is_dir() and (result := result_folder.read(folder)).key == job.key:
-            _log_again(job, result, reason, tracker, sweep, failed)
+            _log_again(job, result, state.reason, tracker, sweep, failed)
         else:
             remaining_jobs.append(job)
     return remaining_jobs
@@ -47,4 +48,4 @@ def _log_again(
         if run is not None:
             events.end(tracker, run, "FAILED", failure)
     if failure:
-        events.lose(job, failure, failed)
+        events.report_failure(job, failure, failed)

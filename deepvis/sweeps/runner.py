@@ -133,7 +133,7 @@ def isolate_failures(group_run: GroupRun, indices: Iterable[int]) -> Iterator[No
         for index in indices:
             job = group_run.group.jobs[index]
             if job.folder not in group_run.failed:
-                events.lose(job, reason, group_run.failed)
+                events.report_failure(job, reason, group_run.failed)
             if index in group_run.recorders:
                 events.end(group_run.tracker, group_run.recorders.pop(index).run, "FAILED", reason)
             else:  # it has no run that could say so
@@ -184,4 +184,4 @@ def _wait_for_writer(group_run: GroupRun, most: int) -> None:
             reason = group_run.pending.pop(index).result()
             recorder = group_run.recorders.pop(index)
             if reason:
-                events.lose(recorder.job, reason, group_run.failed)
+                events.report_failure(recorder.job, reason, group_run.failed)

@@ -11,7 +11,7 @@ from helpers.processes import newest, runs_of
 from scipy import stats as scipy_stats
 
 import deepvis
-from deepvis.cli import report
+from deepvis.cli import main
 from deepvis.metrics import statistics
 from deepvis.report import comparison, conclusions, effects, page, thumbnails
 from deepvis.results import manifest, result_folder
@@ -361,7 +361,7 @@ def test_the_direction_that_most_filters_took_is_told(factor, words, tmp_path):
 
 
 def test_a_sweep_is_found_by_the_path_that_was_printed(made, capsys):
-    assert report.main([str(made)]) == 0
+    assert main.subcommand("report", [str(made)]) == 0
     assert f"report    {made / 'report.html'}" in capsys.readouterr().out
 
 
@@ -369,7 +369,7 @@ def test_a_sweep_of_an_older_version_is_refused_in_one_line(made, capsys, tmp_pa
     shutil.copytree(made, tmp_path / "old")
     for path in (tmp_path / "old").glob("*/result/features.npz"):
         path.unlink()
-    assert report.main([str(tmp_path / "old")]) == 1
+    assert main.subcommand("report", [str(tmp_path / "old")]) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "features.npz is missing; the sweep ran with deepvis" in said
 
