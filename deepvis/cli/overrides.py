@@ -1,14 +1,12 @@
 """Overrides as typed: which are options, and what is wrong with one that Hydra refuses."""
 
-import re
 from collections.abc import Iterator, Sequence
-from importlib import metadata
-from pathlib import Path
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from deepvis import networks
 from deepvis.config import compose
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF, nearest
@@ -60,7 +58,7 @@ def no_choice(group: str, choice: str, options: Sequence[str]) -> str:
     if group == "layer":
         line += f"; a layer of another network is chosen with layer.name={choice}"
     if group == "model":
-        name = next((name for name in _applications() if name.lower() == choice.lower()), None)
+        name = next((name for name in networks.applications() if name.lower() == choice.lower()), None)
         line += f"; a network of keras.applications is chosen with model=keras model.name={name or '...'}"
     return line
 
@@ -91,13 +89,3 @@ def _ending_in(word: str, config: DictConfig) -> Iterator[str]:
         for file in sorted((CONF / group).glob("*.yaml")):
             if word in (yaml.safe_load(file.read_text()) or {}):
                 yield f"{group}.{word} (with {group}={file.stem})"
-
-
-def _applications() -> list[str]:
-    """The names in keras.applications, without importing Keras."""
-    try:
-        file = Path(str(metadata.distribution("keras").locate_file("keras/applications/__init__.py")))
-        text = file.read_text()
-    except (metadata.PackageNotFoundError, OSError):
-        return []
-    return re.findall(r"import ([A-Z]\w*) as \1$", text, re.MULTILINE)

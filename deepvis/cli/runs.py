@@ -1,6 +1,6 @@
 """Runs: Hydra's task, and what comes before and after the jobs of one command line.
 
-Apart from `main`, for it loads NumPy and SciPy, which ``--help`` and ``--cfg job`` do without.
+Apart from `main`, for ``--help`` and ``--cfg job`` do without what it imports.
 """
 
 import os

@@ -22,13 +22,13 @@ class Effect:
     """What became of the filters when one setting took another's place."""
 
     n: int  # filters that could be compared: finite in both
-    median: float  # of their differences
-    low: float  # of the 95 % interval of the median; NaN where n is below `FEW`
-    high: float
-    up: float  # share of filters that are higher
-    down: float  # share of filters that are lower
-    moved: float  # share of filters that moved farther than the noise floor
-    p: float  # of Wilcoxon's signed-rank test, two-sided; NaN where n is below `FEW`
+    median: float = np.nan  # of their differences
+    low: float = np.nan  # of the 95 % interval of the median; NaN where n is below `FEW`
+    high: float = np.nan
+    up: float = np.nan  # share of filters that are higher
+    down: float = np.nan  # share of filters that are lower
+    moved: float = np.nan  # share of filters that moved farther than the noise floor
+    p: float = np.nan  # of Wilcoxon's signed-rank test, two-sided; NaN where n is below `FEW`
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,15 @@ def effect(differences: np.ndarray, floor: np.ndarray | float = 0.0) -> Effect:
     d, least = differences[known], np.broadcast_to(floor, differences.shape)[known]
     n = len(d)
     if n == 0:
-        return Effect(0, *[np.nan] * 7)
+        return Effect(0)
     low = high = p = np.nan
     if n >= FEW and np.ptp(d) == 0:  # nothing to resample
         low, high, p = d[0], d[0], 1.0 if d[0] == 0 else float(stats.wilcoxon(d).pvalue)
     elif n >= FEW:
         low, high = _interval(d)
         p = float(stats.wilcoxon(d, zero_method="pratt").pvalue)
-    shares = (float(where.mean()) for where in (d > 0, d < 0, np.abs(d) > least))
-    return Effect(n, float(np.median(d)), float(low), float(high), *shares, p)
+    up, down, moved = (float(which.mean()) for which in (d > 0, d < 0, np.abs(d) > least))
+    return Effect(n, float(np.median(d)), float(low), float(high), up, down, moved, p)
 
 
 def _interval(d: np.ndarray) -> tuple[float, float]:

@@ -36,7 +36,7 @@ def sentences(compared: Comparison, effects: Sequence[TestedEffect]) -> list[str
     lines += _pareto_optimal(compared)
     lines += [
         f"{effect.comparison.partition(':')[0].replace(' x ', ' and ')} interact in {effect.measure} "
-        f"({effect.comparison}, median {interval(effect)}): compare their levels one by one."
+        f"({effect.comparison}, median {interval(effect)}): the effect of one depends on the other's level."
         for measure in ("score", *SECONDARY)
         for effect in _strongest(effects, measure)
     ]

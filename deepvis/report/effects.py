@@ -118,7 +118,7 @@ def _any_level(compared: Comparison, table: np.ndarray) -> Iterator[Test]:
         if len(levels) > 2:
             by_level = table.mean(axis=tuple(a for a in range(table.ndim - 1) if a != axis))
             n = int(np.isfinite(by_level).all(axis=0).sum())
-            effect = Effect(n, *[math.nan] * 6, statistics.friedman(by_level))
+            effect = Effect(n, p=statistics.friedman(by_level))
             yield "any level", f"{factor}: any of {', '.join(map(str, levels))}", effect
 
 

@@ -19,7 +19,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -158,20 +158,17 @@ def floor(result: Result) -> dict[str, np.ndarray]:
     }
 
 
-def rows(result: Result, varied: Collection[str] = ()) -> Iterator[dict[str, Any]]:
-    """A result as a table, a row a filter: how it ended, its final values, its job's main parameters."""
-    columns = last(result) | floor(result)
-    main = params.main(result.params, varied)
-    for i, (index, end) in enumerate(zip(result.filters, result.ends, strict=True)):
-        row = {"job": result.name, "filter": index, "end": end}
-        row |= {name: float(column[i]) for name, column in columns.items()}
-        yield row | {key: value for key, value in main.items() if key not in row}
-
-
 def table(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """The rows of all jobs of a sweep."""
+    """Results of a sweep, a row a job and filter: its end, final values and job's main parameters."""
     varied = params.varied([result.params for result in results])
-    return [row for result in results for row in rows(result, varied)]
+    rows = []
+    for result in results:
+        columns, main = last(result) | floor(result), params.main(result.params, varied)
+        for i, (index, end) in enumerate(zip(result.filters, result.ends, strict=True)):
+            row = {"job": result.name, "filter": index, "end": end}
+            row |= {name: float(column[i]) for name, column in columns.items()}
+            rows.append(row | {key: value for key, value in main.items() if key not in row})
+    return rows
 
 
 def value(folder: Path, names: str | Sequence[str]) -> float | list[float]:

@@ -22,7 +22,7 @@ from deepvis.core import images, terminal
 from deepvis.core.errors import one_line
 from deepvis.core.files import write_text
 from deepvis.results import result_folder
-from deepvis.sweeps import events, jobs, resume
+from deepvis.sweeps import events, jobs
 from deepvis.sweeps.jobs import Job, JobGroup, Row
 from deepvis.sweeps.recorder import JobRecorder
 from deepvis.tracking.base import Tracker
@@ -59,7 +59,7 @@ def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> dict[Path, str]:
       BaseException: an interrupt or an exit, after the open runs were ended as KILLED.
     """
     failed: dict[Path, str] = {}
-    for group in jobs.job_groups(resume.remaining(queue, tracker, sweep, failed)):
+    for group in jobs.job_groups(events.remaining(queue, tracker, sweep, failed)):
         with ThreadPoolExecutor(max_workers=1) as writer:
             group_run, graph = GroupRun(group, writer, failed, tracker, sweep), None
             with isolate_failures(group_run, range(len(group.jobs))):
