@@ -7,8 +7,8 @@ share a folder; commands run in processes forked from one that has imported Tens
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -33,7 +33,8 @@ SETTING = re.compile(r"^\+?([a-z][a-z_0-9]*(?:\.[a-z_0-9]+)*)=\S")
 ALONE = re.compile(r"^[a-z_]+(\.[a-z_0-9]+)+$")
 
 
-class Block(NamedTuple):
+@dataclass(frozen=True)
+class Block:
     """A fenced block of a page."""
 
     line: int
