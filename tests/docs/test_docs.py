@@ -130,7 +130,8 @@ def run_python(forker, folder: Path, script: list[str], where: str) -> None:
     """Run all blocks so far in one process, and forget them."""
     if not script:
         return
-    body = f"import sys, traceback\nsys.path.insert(0, '')\ntry:\n    exec({''.join(script)!r}, {{}})\n"
+    body = "import sys, traceback\nsys.path.insert(0, '')\ntry:\n"
+    body += f"    exec({''.join(script)!r}, {{'__name__': '__main__'}})\n"
     body += "except BaseException:\n    traceback.print_exc()\n    raise SystemExit(1)\nraise SystemExit(0)\n"
     said = forker.run(folder, change=body)
     script.clear()
