@@ -6,7 +6,7 @@ seen.gallery()
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -182,10 +182,38 @@ def layers(model: Any, preprocess: Any = "auto") -> list[Layer]:
 def results(
     sweep: str = "latest", folder: str | Path = "outputs", uri: str | None = None, experiment: str = "deepvis"
 ) -> "pd.DataFrame":
-    """What the jobs of a sweep came to, a row a job and filter; see `deepvis.sweeps.tables.results`."""
-    from deepvis.sweeps import tables
+    """The final values of a sweep's jobs as one tidy table, filter by filter.
 
-    return tables.results(sweep, folder, uri, experiment)
+    Args:
+      sweep: ``latest``, or its id.
+      folder: where sweeps are, or a sweep's folder. Nothing else is read.
+      uri: of an MLflow store or server, which is then read instead of the folder.
+      experiment: name of the MLflow experiment, with a uri.
+
+    Returns:
+      A row a job and filter: ``job``, ``filter``, ``end`` (one of `deepvis.metrics.convergence.ENDS`),
+      ``score``, ``activation``, ``rank`` and ``margin`` of the last image, and its `deepvis.metrics`; with
+      twins the noise floor of each of these (``score_floor`` ...); and the job's main parameters, with what
+      was swept among them, as typed values.
+
+    Raises:
+      ConfigError: there is no such sweep.
+
+    Example:
+      >>> deepvis.results("latest").groupby("reg.decay").score.median()  # doctest: +SKIP
+    """
+    import pandas as pd
+
+    from deepvis.results import manifest, result_folder
+    from deepvis.tracking import mlflow
+
+    def table(folders: Iterable[Path]) -> "pd.DataFrame":
+        return pd.DataFrame(result_folder.table([result_folder.read(each) for each in folders]))
+
+    if not uri:
+        return table(result_folder.finished(manifest.locate(sweep, Path(folder), "sweep")))
+    with mlflow.fetched(uri, experiment, sweep) as folders:
+        return table(folders)
 
 
 def compare(*sweeps: str, folder: str | Path = "outputs") -> "pd.DataFrame":
@@ -196,24 +224,17 @@ def compare(*sweeps: str, folder: str | Path = "outputs") -> "pd.DataFrame":
       folder: where sweeps are.
 
     Returns:
-      A row a test: kind, measure, comparison, n, median, low, high, up, moved, p, p_holm, floor.
+      A row a test: kind, measure, comparison, n, median, low, high, up, down, moved, p, p_holm, floor.
 
     Raises:
       ConfigError: no such sweep, or no job of it is finished.
     """
     import pandas as pd
 
-    from deepvis.report import comparison, effects, page_text
-    from deepvis.results import manifest, result_folder
+    from deepvis.report import comparison, effects
 
-    found = [
-        (place.name, path, result_folder.read(path))
-        for place in (manifest.locate(sweep, Path(folder), "sweep") for sweep in sweeps or ("latest",))
-        for path in result_folder.finished(place)
-    ]
-    if not found:
-        raise ConfigError(f"sweep={', '.join(sweeps) or 'latest'}: no job of it is finished")
-    return pd.DataFrame([page_text.row(each) for each in effects.tested(comparison.compare(found))])
+    compared = comparison.of_sweeps(_folders(sweeps, folder), {})
+    return pd.DataFrame([test.row() for test in effects.tested(compared)])
 
 
 def report(*sweeps: str, folder: str | Path = "outputs") -> Path:
@@ -227,7 +248,12 @@ def report(*sweeps: str, folder: str | Path = "outputs") -> Path:
       ``report.html``; ``report.md`` and ``results.csv`` are beside it.
     """
     from deepvis.report import page
+
+    folders = _folders(sweeps, folder)
+    return page.make(folders, page.target(folders))[0]
+
+
+def _folders(sweeps: Sequence[str], folder: str | Path) -> list[Path]:
     from deepvis.results import manifest
 
-    places = [manifest.locate(sweep, Path(folder), "sweep") for sweep in sweeps or ("latest",)]
-    return page.make(places, page.target(places))[0]
+    return [manifest.locate(sweep, Path(folder), "sweep") for sweep in sweeps or ("latest",)]

@@ -18,8 +18,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def forker(tmp_path_factory) -> Iterator[Forker]:
     made = Forker(tmp_path_factory.mktemp("forker"))
     yield made
-    made.process.stdin.close()
-    made.process.wait()
+    made.close()
 
 
 @pytest.fixture(autouse=True)

@@ -77,7 +77,7 @@ def _check_line_search(cfg: Config) -> None:
         )
     if getattr(cfg.param, "octaves", 1) > 1:
         raise ConfigError("optimizer=lbfgs: has no octaves; set param.octaves=1")
-    if specs.together(cfg):
+    if specs.images_interact(cfg):
         raise ConfigError(
             "optimizer=lbfgs: takes an image at a time, and those of objective=diversity must see one "
             "another; take optimizer=adam"

@@ -76,7 +76,7 @@ def optimize(
 
 
 def _width(images: Sequence[ImageSpec]) -> int:
-    together = specs.together(images[0].cfg)
+    together = specs.images_interact(images[0].cfg)
     return len(images) if together else min(images[0].cfg.batch_size, len(images))
 
 

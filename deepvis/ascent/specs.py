@@ -109,7 +109,7 @@ def unit(image: ImageSpec) -> int:
     return int(getattr(objective, "channel", INVISIBLE))
 
 
-def together(cfg: Config) -> bool:
+def images_interact(cfg: Config) -> bool:
     """Whether all images of a job share a batch and see one another."""
     return bool(schema.component("objective", cfg.objective).traits.get("together", False))
 
@@ -149,7 +149,7 @@ def _numbers(image: ImageSpec) -> dict[str, int | float]:
         found |= _group_numbers(
             group, schema.component(group, settings), settings, tuple(schema.component(group, settings).knobs)
         )
-    if together(cfg):
+    if images_interact(cfg):
         found["objective.group"] = image.group
     return found
 

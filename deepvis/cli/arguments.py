@@ -1,18 +1,32 @@
-"""The arguments of the command line: Hydra's documented flags, and overrides."""
+"""The arguments of the command line: Hydra's documented flags, and overrides; and ``deepvis --help``."""
 
 import argparse
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
+from omegaconf import OmegaConf
+
+from deepvis.config import compose
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF, nearest
+from deepvis.core.version import __version__, installed
 
 COMMANDS = ("layers", "report", "ui")
 PACKAGES = {"TensorFlow": "tensorflow", "Keras": "keras", "MLflow": "mlflow"}
 INFORMATION = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+HELP = """deepvis: what do the filters of this network look for, and which regularizer shows it best?
+
+  deepvis                                        one job: VGG16, block5_conv1, 16 filters
+  deepvis -m reg.decay=0.8,0.9 reg.blur=3,5      an ablation: 4 jobs, compared in MLflow
+  deepvis layer=block3_conv1 layer.filters=0-63  another layer
+  deepvis experiment=maco                        a published recipe
+  deepvis experiment=gildenblat_2016             reproduce a finished study
+  deepvis layers model=keras model.name=VGG19    the layers of a network
+  deepvis report latest                          the report of the latest sweep; written at its end, too
+  deepvis ui                                     the MLflow UI, with a link to the latest sweep
+"""
 
 
 @dataclass(frozen=True)
@@ -32,12 +46,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(argv: Sequence[str]) -> CommandLine:
-    """Flags first, for Hydra takes no override behind one.
+    """Flags first, for Hydra takes no override behind one; a `ConfigError` of an unknown flag or command.
 
     In a single job ``layer.filters=0,3,7`` can only mean one list; in a sweep a bare comma sweeps.
-
-    Raises:
-      ConfigError: no such flag or command, or something that is no setting.
     """
     if argv and re.fullmatch(r"[a-z]+", argv[0]):
         commands = nearest(argv[0], COMMANDS)
@@ -82,12 +93,22 @@ def _parser() -> argparse.ArgumentParser:
 
 def _versions() -> str:
     """deepvis' version, and those of the packages that its results depend on."""
-    found = []
-    for name, package in PACKAGES.items():
-        try:
-            found.append(f"{name} {version(package)}")
-        except PackageNotFoundError:
-            found.append(f"{name} not installed")
-    from deepvis import __version__
+    others = (f"{name} {installed(package) or 'not installed'}" for name, package in PACKAGES.items())
+    return f"deepvis {__version__} ({', '.join(others)})"
 
-    return f"deepvis {__version__} ({', '.join(found)})"
+
+def help_text(typed: Sequence[str]) -> str:
+    """Commands, groups, and the config with these overrides."""
+    folders = sorted(path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
+    groups = [
+        f"{each.name}: {', '.join(sorted(file.stem for file in each.glob('*.yaml')))}" for each in folders
+    ]
+    return "\n".join([
+        HELP,
+        "== Groups: choose with group=option ==",
+        *groups,
+        "",
+        "== Config: override with key=value ==",
+        OmegaConf.to_yaml(compose.config(typed)),
+        "More: --cfg job (the whole config), --hydra-help (Hydra's own flags), --version",
+    ])  # fmt: skip

@@ -6,7 +6,6 @@ from omegaconf import OmegaConf
 from rich.table import Table
 
 from deepvis import networks
-from deepvis.cli import messages
 from deepvis.config import compose
 from deepvis.core import terminal
 from deepvis.core.errors import ConfigError
@@ -23,36 +22,21 @@ In pixels of the image, along one side: stride and receptive field of a unit, an
 
 
 def main(typed: Sequence[str]) -> int:
-    """The command.
-
-    Args:
-      typed: overrides, such as ``model=keras model.name=ResNet50``.
-
-    Returns:
-      Exit code.
-    """
-    if {"-h", "--help"} & set(typed):
-        print(HELP)
-        return 0
+    """Print the layers of the network that these overrides choose; returns the exit code."""
     terminal.take()
-    try:
-        model = compose.config(typed).model
-        missing = sorted(OmegaConf.missing_keys(model))
-        if missing:
-            raise ConfigError(f"model.{missing[0]} is not given: add model.{missing[0]}=...")
-        network = networks.network(compose.plain_mapping(model))
-        found = network.layers()
-    except Exception as err:
-        messages.report(err, typed, multirun=False)
-        return 1
-    out = terminal.console()
-    out.print(_table(found.values()))
-    out.print(f"{len(found)} layers of {network.name}; look into one with layer.name=...", soft_wrap=True)
-    hidden = [layer.name for layer in found.values() if not layer.pre_activation]
+    model = compose.config(typed).model
+    missing = sorted(OmegaConf.missing_keys(model))
+    if missing:
+        raise ConfigError(f"model.{missing[0]} is not given: add model.{missing[0]}=...")
+    network = networks.network(compose.plain_mapping(model))
+    layers = network.layers()
+    terminal.console().print(_table(layers.values()))
+    terminal.say(f"{len(layers)} layers of {network.name}; look into one with layer.name=...")
+    hidden = [layer.name for layer in layers.values() if not layer.pre_activation]
     if hidden:
-        out.print(f"only with objective.pre_activation=false: {', '.join(hidden)}", soft_wrap=True)
+        terminal.say(f"only with objective.pre_activation=false: {', '.join(hidden)}")
     for name, why in network.refusals().items():
-        out.print(f"refused: {name}: {why}", soft_wrap=True)
+        terminal.say(f"refused: {name}: {why}")
     return 0
 
 

@@ -9,13 +9,13 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import hydra
 from omegaconf import DictConfig
 
 import deepvis.ascent  # noqa: F401  declares the knobs, which are the schema of the config
-from deepvis.cli import arguments, messages, overview
+from deepvis.cli import arguments, messages
 from deepvis.config import schema
 from deepvis.core import names, terminal
 from deepvis.core.errors import ReportedError
@@ -28,8 +28,7 @@ def main() -> None:
     # An exit ends what is open, the runs of a sweep or the server of the UI; a signal would not.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     if sys.argv[1:2] and sys.argv[1] in arguments.COMMANDS:
-        command = importlib.import_module(f"deepvis.cli.{sys.argv[1]}")
-        sys.exit(command.main(sys.argv[2:]))
+        sys.exit(subcommand(sys.argv[1], sys.argv[2:]))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise, so that the one line is ours
     code: int | str | None = 0
     typed: list[str] = []
@@ -43,7 +42,7 @@ def main() -> None:
             terminal.take()  # what a user's module prints on import goes to the log
         schema.store(typed)
         if command_line.help:
-            print(overview.text(typed))
+            print(arguments.help_text(typed))
         elif command_line.runs:
             from deepvis.cli import runs
 
@@ -68,6 +67,19 @@ def main() -> None:
     if close is not None and not close():
         code = code or 1
     sys.exit(code)
+
+
+def subcommand(name: str, typed: Sequence[str]) -> int:
+    """Run ``layers``, ``report`` or ``ui``; returns its exit code."""
+    command = importlib.import_module(f"deepvis.cli.{name}")
+    if {"-h", "--help"} & set(typed):
+        print(command.HELP)
+        return 0
+    try:
+        return command.main(typed)
+    except Exception as err:
+        messages.report(err, typed, multirun=False)
+        return 1
 
 
 def _show(cfg: DictConfig) -> None:

@@ -25,13 +25,7 @@ def report(err: BaseException, typed: Sequence[str] = (), multirun: bool = True)
 
 
 def line(err: BaseException, typed: Sequence[str] = (), multirun: bool = True) -> str:
-    """One line for a person.
-
-    Args:
-      err: what was raised.
-      typed: overrides as typed, among which the fault may be.
-      multirun: whether several values make a sweep.
-    """
+    """One line for a person; the fault may be among the overrides as typed."""
     if isinstance(err, DeepvisError):
         return str(err)
     if isinstance(err, MissingConfigException) and err.missing_cfg_file:

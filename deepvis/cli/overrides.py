@@ -1,25 +1,19 @@
 """Overrides as typed: which are options, and what is wrong with one that Hydra refuses."""
 
-import re
 from collections.abc import Iterator, Sequence
-from importlib import metadata
-from pathlib import Path
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from deepvis import networks
 from deepvis.config import compose
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF, nearest
 
 
 def checked(typed: Sequence[str]) -> list[str]:
-    """Overrides as typed, none of which Hydra accepts but nothing would read, such as ``+reg.decya=0.8``.
-
-    Raises:
-      ConfigError: there is one.
-    """
+    """Overrides as typed; a `ConfigError` if Hydra accepts one that nothing would read (``+reg.decya=1``)."""
     for each in compose.parse(typed):
         key, plain = each.get_key_element(), each.key_or_group
         if key == plain or each.is_hydra_override() or each.package is not None:
@@ -35,12 +29,7 @@ def checked(typed: Sequence[str]) -> list[str]:
 
 
 def fault(typed: Sequence[str], multirun: bool) -> str | None:
-    """What is wrong with the overrides, as one line; None where that is not known.
-
-    Args:
-      typed: all of them.
-      multirun: whether several values make a sweep.
-    """
+    """What is wrong with the overrides, as one line; None where that is not known."""
     config = _chosen(typed)
     for each in compose.parse(typed):
         if each.is_hydra_override() or each.package is not None or (CONF / each.key_or_group).is_dir():
@@ -53,13 +42,7 @@ def fault(typed: Sequence[str], multirun: bool) -> str | None:
 
 
 def unknown(key: str, plain: str, config: DictConfig) -> str:
-    """The line for an option that does not exist.
-
-    Args:
-      key: as typed.
-      plain: the same without ``+``.
-      config: the groups that were chosen.
-    """
+    """The line for an option that does not exist, as typed and plain, without ``+``."""
     if (CONF / plain).is_dir():
         return f"{key}: {plain} exists already; type {plain}=... without the +"
     if "." not in plain:
@@ -75,7 +58,7 @@ def no_choice(group: str, choice: str, options: Sequence[str]) -> str:
     if group == "layer":
         line += f"; a layer of another network is chosen with layer.name={choice}"
     if group == "model":
-        name = next((name for name in _applications() if name.lower() == choice.lower()), None)
+        name = next((name for name in networks.applications() if name.lower() == choice.lower()), None)
         line += f"; a network of keras.applications is chosen with model=keras model.name={name or '...'}"
     return line
 
@@ -106,13 +89,3 @@ def _ending_in(word: str, config: DictConfig) -> Iterator[str]:
         for file in sorted((CONF / group).glob("*.yaml")):
             if word in (yaml.safe_load(file.read_text()) or {}):
                 yield f"{group}.{word} (with {group}={file.stem})"
-
-
-def _applications() -> list[str]:
-    """The names in keras.applications, without importing Keras."""
-    try:
-        file = Path(str(metadata.distribution("keras").locate_file("keras/applications/__init__.py")))
-        text = file.read_text()
-    except (metadata.PackageNotFoundError, OSError):
-        return []
-    return re.findall(r"import ([A-Z]\w*) as \1$", text, re.MULTILINE)

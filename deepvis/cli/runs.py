@@ -1,6 +1,6 @@
 """Runs: Hydra's task, and what comes before and after the jobs of one command line.
 
-Apart from `main`, for it loads NumPy and SciPy, which ``--help`` and ``--cfg job`` do without.
+Apart from `main`, for ``--help`` and ``--cfg job`` do without what it imports.
 """
 
 import os
@@ -13,14 +13,12 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from deepvis.ascent import backend
 from deepvis.cli import hydra_plugins, messages
 from deepvis.config.compose import Plan
-from deepvis.config.schema import plain
 from deepvis.core import names, terminal
 from deepvis.core.errors import ReportedError
 from deepvis.results import manifest, result_folder
-from deepvis.sweeps import finalize, jobs, preflight
+from deepvis.sweeps import finalize, launcher, preflight
 
 
 def job(cfg: DictConfig) -> float | list[float]:
@@ -29,21 +27,13 @@ def job(cfg: DictConfig) -> float | list[float]:
     folder = Path(hydra_config.runtime.output_dir)
     terminal.take(folder / "deepvis.log")
     one = preflight.job_of(Plan(cfg, list(hydra_config.overrides.task), folder))
-    manifest.add_jobs(manifest.of_job(folder), [jobs.manifest_entry(one)])
-    backend.load()  # TensorFlow, now that nothing else can be wrong
-    from deepvis.sweeps import runner
-
-    if runner.run([one], preflight.tracker_of(plain(one.cfg.tracker)), preflight.sweep_id()):
+    if launcher.run([one], manifest.of_job(folder)):
         raise ReportedError(one.name)
     return result_folder.value(folder / "result", one.cfg.objective_value)
 
 
 def start(typed: Sequence[str]) -> None:
-    """Run the jobs of the command line, which Hydra reads by itself.
-
-    Args:
-      typed: its overrides.
-    """
+    """Run the jobs of the command line, which Hydra reads by itself."""
     for name in ("DEEPVIS_SWEPT", "DEEPVIS_FOLDER"):  # of a sweep that started this process
         os.environ.pop(name, None)
     os.environ["DEEPVIS_SWEEP"] = _sweep_id(typed)

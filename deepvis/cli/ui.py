@@ -1,4 +1,4 @@
-"""``deepvis ui``: MLflow's UI on this store, opened on the newest sweep."""
+"""``deepvis ui``: MLflow's UI on this store, opened on the latest sweep."""
 
 import os
 import socket
@@ -9,12 +9,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 
-from deepvis.cli import messages
 from deepvis.config import compose
 from deepvis.core import terminal
 from deepvis.tracking import mlflow
 
-HELP = """deepvis ui    MLflow's UI on this folder's store, with a link to the newest sweep; Ctrl-C ends it
+HELP = """deepvis ui    MLflow's UI on this folder's store, with a link to the latest sweep; Ctrl-C ends it
 
   deepvis ui                                            mlruns/mlflow.db
   deepvis ui tracker.uri=sqlite:///elsewhere/mlflow.db  another store"""
@@ -22,26 +21,15 @@ HOST = "127.0.0.1"  # whoever may read the store may also change it, so it is no
 
 
 def main(typed: Sequence[str]) -> int:
-    """Serve the UI until interrupted.
+    """Serve the UI until interrupted; returns the exit code.
 
-    Args:
-      typed: overrides, such as ``tracker.uri=sqlite:///elsewhere/mlflow.db``.
-
-    Returns:
-      Exit code.
+    Overrides such as ``tracker.uri=sqlite:///elsewhere/mlflow.db`` choose the store.
     """
-    if {"-h", "--help"} & set(typed):
-        print(HELP)
-        return 0
     terminal.take()
-    try:
-        cfg = compose.config(typed).tracker
-        store = mlflow.mlflow(cfg.uri, cfg.artifacts, cfg.experiment)
-    except Exception as err:
-        messages.report(err, typed, multirun=False)
-        return 1
+    cfg = compose.config(typed).tracker
+    store = mlflow.mlflow(cfg.uri, cfg.artifacts, cfg.experiment)
     if cfg.uri.startswith("http"):
-        terminal.console().print(store.address(cfg.uri.rstrip("/")), soft_wrap=True)
+        terminal.say(store.address(cfg.uri.rstrip("/")))
         return 0
     port = _free(int(mlflow.UI.rpartition(":")[2]))
     server = subprocess.Popen(
@@ -58,8 +46,8 @@ def main(typed: Sequence[str]) -> int:
                                f"--backend-store-uri {cfg.uri}")  # fmt: skip
                 return 1
             time.sleep(0.2)
-        terminal.console().print(f"the newest sweep  {store.address(base)}", soft_wrap=True)
-        terminal.console().print("Ctrl-C ends the server")
+        terminal.say(f"the latest sweep  {store.address(base)}")
+        terminal.say("Ctrl-C ends the server")
         return server.wait()
     except KeyboardInterrupt:
         return 0

@@ -30,11 +30,7 @@ def first_line(err: BaseException) -> str:
 
 
 def one_line(err: BaseException) -> str:
-    """Any error as one line for a person.
-
-    Args:
-      err: what was raised; the message of a `DeepvisError` is that line already.
-    """
+    """Any error as one line for a person; the message of a `DeepvisError` is that line already."""
     if isinstance(err, DeepvisError):
         return str(err)
     if isinstance(err, OSError):

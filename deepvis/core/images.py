@@ -21,12 +21,7 @@ MARGIN = 5  # px between the pictures of a gallery, black, as in Gildenblat 2016
 def contrast(image: np.ndarray) -> np.ndarray:
     """Each channel centred on 128, the whole image scaled to a standard deviation of 32, clipped.
 
-    Args:
-      image: centred pixels, ``[H, W, C]``; of other than three channels the mean is shown, in grey. One
-        without any contrast comes out plain grey.
-
-    Returns:
-      uint8 ``[H, W, 3]``.
+    Of other than three channels the mean is shown, in grey. Without any contrast it is plain grey.
     """
     centred = image - image.mean(axis=(0, 1), dtype=float)  # a diverged image may be near the end of float32
     spread = float(centred.std())
@@ -44,14 +39,7 @@ def displayed(image: np.ndarray, display: str, mean: Sequence[float]) -> np.ndar
 
 
 def gallery(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Pictures stitched row by row into the smallest square that holds them, as Gildenblat 2016 does.
-
-    Args:
-      pictures: uint8 ``[H, W, 3]``, all of one size.
-
-    Returns:
-      uint8 ``[rows (H + 5) - 5, columns (W + 5) - 5, 3]``.
-    """
+    """Pictures of one size stitched row by row into the smallest square that holds them."""
     columns = math.ceil(math.sqrt(len(pictures)))
     return grid([pictures[i : i + columns] for i in range(0, len(pictures), columns)])
 
@@ -71,16 +59,7 @@ def grid(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
 def contact_sheet(
     rows: Sequence[Sequence[np.ndarray]], row_names: Sequence[str], column_names: Sequence[str]
 ) -> np.ndarray:
-    """A grid with its rows and columns named: filters down, jobs across.
-
-    Args:
-      rows: uint8 pictures ``[H, W, 3]`` of one size.
-      row_names: one a row.
-      column_names: one a column; broken at spaces to fit.
-
-    Returns:
-      uint8 ``[*, *, 3]``, dark on white.
-    """
+    """A grid with its rows and columns named, dark on white; column names are broken at spaces to fit."""
     sheet = grid(rows)
     font = ImageFont.load_default(size=13)
     cell = rows[0][0].shape[1] + MARGIN

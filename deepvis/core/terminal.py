@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -29,11 +29,9 @@ Update = Callable[[int, int, float, int], None]
 
 
 def take(log: Path | None = None) -> None:
-    """Point the process's output at a log file; deepvis keeps the terminal.
+    """Point the process's output at a log file, or nowhere yet; deepvis keeps the terminal.
 
-    Args:
-      log: appended to; what was printed since the last call without one goes to its top. None: there is
-        no log yet.
+    What was printed since the last call without a log goes to the log's top.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -55,6 +53,11 @@ def console() -> Console:
     file = _copies.get(1, sys.stdout)
     # In a file or a pipe a line may be as long as it is.
     return Console(file=file, highlight=False, width=None if file.isatty() else 200)
+
+
+def say(line: str) -> None:
+    """One line on standard output, however long."""
+    console().print(line, soft_wrap=True)
 
 
 def error(message: str) -> None:
@@ -89,47 +92,30 @@ def _breakpoint(*args: Any, **kwargs: Any) -> None:
 
 @contextmanager
 def progress(name: str, total: int) -> Iterator[Update]:
-    """A bar, or plain lines where there is no terminal.
-
-    Args:
-      name: of what is computed.
-      total: steps, of all its batches.
-
-    Yields:
-      To be called after each chunk.
-    """
+    """A bar, or plain lines where there is no terminal; what it yields is to be called after each chunk."""
     out, began = console(), time.perf_counter()
     steps_done = images_done = 0
-
-    def count(steps, images):
-        nonlocal steps_done, images_done
-        steps_done, images_done = steps_done + steps, images_done + steps * images
-        return images_done / (time.perf_counter() - began)
-
-    if not out.is_terminal:
-
-        def line(steps, images, score, stuck):
-            speed = count(steps, images)
-            left = (total - steps_done) * (time.perf_counter() - began) / steps_done
-            out.print(
-                f"{name}  step {steps_done}/{total}  {speed:.1f} images x steps/s  {left:.0f} s left  "
-                f"mean score {score:.4g}  zero gradient {stuck}"
-            )
-
-        yield line
-        return
     columns = (
         TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
-        TextColumn("[cyan]{task.fields[speed]:.1f}[/] images x steps/s"), TimeRemainingColumn(),
-        TextColumn("mean score [bold]{task.fields[score]:.4g}[/]  zero gradient {task.fields[stuck]}"),
+        TextColumn("[cyan]{task.fields[speed]}"), TimeRemainingColumn(), TextColumn("{task.fields[state]}"),
     )  # fmt: skip
-    with Progress(*columns, console=out) as bar:
-        short = name if len(name) <= 40 else f"{name[:39]}…"
+    bar = Progress(*columns, console=out)
+    task = bar.add_task(name if len(name) <= 40 else f"{name[:39]}…", total=total, speed="", state="")
+
+    def update(steps: int, images: int, score: float, stuck: int) -> None:
+        nonlocal steps_done, images_done
+        steps_done, images_done = steps_done + steps, images_done + steps * images
+        seconds = time.perf_counter() - began
+        speed = f"{images_done / seconds:.1f} images x steps/s"
+        state = f"mean score {score:.4g}  zero gradient: {stuck} of {images} images"
+        if out.is_terminal:
+            bar.update(task, advance=steps, speed=speed, state=state)
+        else:
+            left = (total - steps_done) * seconds / steps_done
+            out.print(f"{name}  step {steps_done}/{total}  {speed}  {left:.0f} s left  {state}")
+
+    if out.is_terminal:
         _bars.append(bar)
-        task = bar.add_task(short, total=total, speed=0.0, score=float("nan"), stuck=0)
-
-        def redraw(steps, images, score, stuck):
-            bar.update(task, advance=steps, speed=count(steps, images), score=score, stuck=stuck)
-
-        yield redraw
-        _bars.clear()
+    with bar if out.is_terminal else nullcontext():
+        yield update
+    _bars.clear()

@@ -9,8 +9,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 History = Mapping[str, np.ndarray]
-ENDS = ("converged", "rising", "stuck", "diverged")
-IN_WORDS = {"rising": "still improving", "stuck": "zero gradient"}  # of ends whose key is no plain English
+# How a filter ends, and the words for it.
+ENDS = {
+    "converged": "converged",
+    "rising": "still improving",
+    "stuck": "zero gradient",
+    "diverged": "diverged",
+}
 FIGURES = (*(f"filters/{end}" for end in ENDS), "filters/top_share",
            "final/score", "final/best_score", "final/activation", "final/steps_to_90")  # fmt: skip
 

@@ -8,7 +8,7 @@ filters. The tests are SciPy's.
 import itertools
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
@@ -17,22 +17,25 @@ FEW = 10  # filters; of fewer neither interval nor p is given
 RESAMPLES = 4999
 
 
-class Effect(NamedTuple):
+@dataclass(frozen=True)
+class Effect:
     """What became of the filters when one setting took another's place."""
 
     n: int  # filters that could be compared: finite in both
-    median: float  # of their differences
-    low: float  # of the 95 % interval of the median; NaN where n is below `FEW`
-    high: float
-    up: float  # share of filters that are higher
-    moved: float  # share of filters that moved farther than the noise floor
-    p: float  # of Wilcoxon's signed-rank test, two-sided; NaN where n is below `FEW`
+    median: float = np.nan  # of their differences
+    low: float = np.nan  # of the 95 % interval of the median; NaN where n is below `FEW`
+    high: float = np.nan
+    up: float = np.nan  # share of filters that are higher
+    down: float = np.nan  # share of filters that are lower
+    moved: float = np.nan  # share of filters that moved farther than the noise floor
+    p: float = np.nan  # of Wilcoxon's signed-rank test, two-sided; NaN where n is below `FEW`
 
 
-class Contrast(NamedTuple):
+@dataclass(frozen=True)
+class Contrast:
     """A comparison, and its effect."""
 
-    name: str  # ``reg.decay: 0.8 - 0.9``
+    name: str  # ``reg.decay: 0.8 against 0.9``
     effect: Effect
     p: float  # Holm's, over all that are tested together
 
@@ -61,15 +64,15 @@ def effect(differences: np.ndarray, floor: np.ndarray | float = 0.0) -> Effect:
     d, least = differences[known], np.broadcast_to(floor, differences.shape)[known]
     n = len(d)
     if n == 0:
-        return Effect(0, *[np.nan] * 6)
+        return Effect(0)
     low = high = p = np.nan
     if n >= FEW and np.ptp(d) == 0:  # nothing to resample
         low, high, p = d[0], d[0], 1.0 if d[0] == 0 else float(stats.wilcoxon(d).pvalue)
     elif n >= FEW:
         low, high = _interval(d)
         p = float(stats.wilcoxon(d, zero_method="pratt").pvalue)
-    moved = float((np.abs(d) > least).mean())
-    return Effect(n, float(np.median(d)), float(low), float(high), float((d > 0).mean()), moved, p)
+    up, down, moved = (float(which.mean()) for which in (d > 0, d < 0, np.abs(d) > least))
+    return Effect(n, float(np.median(d)), float(low), float(high), up, down, moved, p)
 
 
 def _interval(d: np.ndarray) -> tuple[float, float]:
@@ -122,7 +125,7 @@ def contrasts(
       Main effects, then interactions.
     """
     found = [
-        (f"{factor}: {levels[factor][j]} - {levels[factor][i]}", second - first)
+        (f"{factor}: {levels[factor][j]} against {levels[factor][i]}", second - first)
         for axis, factor in enumerate(levels)
         for (i, first), (j, second) in itertools.combinations(enumerate(_margin(values, [axis])), 2)
     ]
@@ -153,7 +156,7 @@ def _interactions(table: np.ndarray) -> Iterator[tuple[tuple[int, int], tuple[in
 
 
 def _pair(names: Sequence[object], pair: tuple[int, int]) -> str:
-    return f"{names[pair[1]]} - {names[pair[0]]}"
+    return f"{names[pair[1]]} against {names[pair[0]]}"
 
 
 def friedman(values: np.ndarray) -> float:

@@ -1,7 +1,10 @@
 """The model group of a config -> its `Network`. The one place where a module that needs Keras is imported."""
 
 import pkgutil
+import re
 from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from deepvis.core.errors import ConfigError
@@ -52,7 +55,10 @@ def hold(
 
 
 def applications() -> list[str]:
-    """Names of the networks of keras.applications."""
-    from deepvis.networks import keras_models
-
-    return list(keras_models.applications())
+    """Names of the networks of keras.applications, without importing Keras."""
+    try:
+        file = Path(str(metadata.distribution("keras").locate_file("keras/applications/__init__.py")))
+        text = file.read_text()
+    except (metadata.PackageNotFoundError, OSError):
+        return []
+    return re.findall(r"import ([A-Z]\w*) as \1$", text, re.MULTILINE)

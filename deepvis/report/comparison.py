@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from deepvis.config import params
+from deepvis.core.errors import ConfigError
+from deepvis.core.version import __version__
 from deepvis.metrics import across_seeds
 from deepvis.report import factors
 from deepvis.report.factors import Level
-from deepvis.results import result_folder
+from deepvis.results import manifest, result_folder
 from deepvis.results.result_folder import Result
 
 Unit = tuple[str, int]  # layer and filter
@@ -62,8 +64,9 @@ class Comparison:
 
     def name(self, setting: int) -> str:
         """``decay=0.8 blur=3``; of a comparison without factors, the layer."""
-        pairs = zip(self.levels, self.settings[setting], strict=True)
-        return " ".join(f"{short(factor)}={level}" for factor, level in pairs) or self.units[0][0]
+        keys = (factor.rpartition(".")[2] for factor in self.levels)
+        pairs = zip(keys, self.settings[setting], strict=True)
+        return " ".join(f"{key}={level}" for key, level in pairs) or self.units[0][0]
 
     def label(self, unit: Unit) -> str:
         """``f012``, with its layer where there are several."""
@@ -81,24 +84,41 @@ class Comparison:
         return len(self.settings) == int(np.prod([len(levels) for levels in self.levels.values()])) > 1
 
 
-def short(factor: str) -> str:
-    """``decay`` of ``reg.decay``."""
-    return factor.rpartition(".")[2]
+def of_sweeps(folders: Sequence[Path], results: Mapping[Path, Result]) -> Comparison:
+    """Compare the finished jobs of some sweeps.
+
+    Args:
+      folders: of the sweeps.
+      results: by result folder, those that are in memory; the others are read.
+
+    Raises:
+      ConfigError: no job of them is finished, or one is of a deepvis that measured less.
+    """
+    finished = []
+    for folder in folders:
+        entry = manifest.read(folder)
+        for path in result_folder.finished(folder):
+            try:
+                finished.append((entry["id"], path, results.get(path) or result_folder.read(path)))
+            except FileNotFoundError as err:
+                raise ConfigError(
+                    f"{err.filename} is missing; the sweep ran with deepvis {entry['versions']['deepvis']}, "
+                    f"this is {__version__}: run it again"
+                ) from err
+    if not finished:
+        raise ConfigError(f"{', '.join(map(str, folders))}: no job of it is finished")
+    return compare(finished)
 
 
 def compare(results: Sequence[tuple[str, Path, Result]]) -> Comparison:
-    """Lay results out by setting and unit.
+    """Lay results out by setting and unit: sweep, result folder and result of each, at least one.
 
-    Args:
-      results: sweep, result folder and result, at least one.
-
-    Returns:
-      The comparison; of several sweeps the sweep is a factor where they share a setting, seed and unit.
+    Of several sweeps the sweep is a factor where they share a setting, seed and unit.
     """
     varied = factors.of_jobs([result for _, _, result in results])
     sweeps = [sweep for sweep, _, _ in results]
     if len(set(sweeps)) > 1 and _overlap(results, varied):
-        varied = {"sweep": [_tail(sweep) for sweep in sweeps], **varied}
+        varied = {"sweep": [sweep.rpartition("-")[2] for sweep in sweeps], **varied}
     levels = {factor: factors.ordered(factor, by_job) for factor, by_job in varied.items()}
     by_job = [tuple(varied[factor][i] for factor in varied) for i in range(len(results))]
     rank = {
@@ -141,11 +161,6 @@ def _common(jobs: Sequence[ComparedJob], settings: int) -> tuple[list[Unit], int
     union = set.union(*by_setting)
     common = set.intersection(*by_setting) or union
     return sorted(common), len(union) - len(common)
-
-
-def _tail(sweep: str) -> str:
-    """The random end of a sweep's id."""
-    return sweep.rpartition("-")[2]
 
 
 def _overlap(results: Sequence[tuple[str, Path, Result]], varied: Mapping[str, Sequence[Level]]) -> bool:

@@ -1,6 +1,6 @@
 """Conclusions: (`Comparison`, its tested effects) -> sentences, whose numbers are those of the effects."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from deepvis.report.comparison import Comparison
 from deepvis.report.effects import TestedEffect
 
 ALPHA = 0.05  # of an adjusted p
-PROBLEMS = {"stuck": "zero gradient", "diverged": "diverged"}  # ends whose filters are listed, as written
+PROBLEMS = ("stuck", "diverged")  # ends whose filters are listed
 SECONDARY = {  # measures beside the score, and the words for a higher and a lower one
     "robustness": (
         "their images are more robust to small changes",
@@ -22,25 +22,21 @@ SECONDARY = {  # measures beside the score, and the words for a higher and a low
 }
 NONE = "no difference is established"
 NO_FLOOR = (
-    "The numerical noise floor was not measured: it is not known how far these filters change when only the "
-    "start changes, by one ulp. twins=1 measures it."
+    "The numerical noise floor was not measured, so some of these differences may be rounding errors that "
+    "gradient ascent amplified. Run the sweep with twins=1 to measure it: each image is optimized once more "
+    "from a start that differs in the last bit only."
 )
 
 
 def sentences(compared: Comparison, effects: Sequence[TestedEffect]) -> list[str]:
-    """The conclusions of a comparison, most important first.
-
-    Args:
-      compared: what was compared.
-      effects: tested in it.
-    """
+    """The conclusions of a comparison, most important first."""
     lines = [
         f"With {setting}, {_filters(tests)}" for setting, tests in _contrasts(compared, effects) if tests
     ]
-    lines += _front(compared)
+    lines += _pareto_optimal(compared)
     lines += [
         f"{effect.comparison.partition(':')[0].replace(' x ', ' and ')} interact in {effect.measure} "
-        f"({effect.comparison}, median {interval(effect)}): compare their levels one by one."
+        f"({effect.comparison}, median {interval(effect)}): the effect of one depends on the other's level."
         for measure in ("score", *SECONDARY)
         for effect in _strongest(effects, measure)
     ]
@@ -49,28 +45,20 @@ def sentences(compared: Comparison, effects: Sequence[TestedEffect]) -> list[str
 
 def _contrasts(
     compared: Comparison, effects: Sequence[TestedEffect]
-) -> list[tuple[str, dict[str, TestedEffect]]]:
+) -> Iterator[tuple[str, dict[str, TestedEffect]]]:
     """Of each factor of a grid its last level and its first; else the highest and the lowest setting."""
+    contrasts: list[tuple[str, str, str]] = []  # kind, comparison, words
     if compared.is_grid():
-        contrasts = [
-            (
-                "main effect",
-                f"{factor}: {levels[-1]} - {levels[0]}",
-                f"{factor}={levels[-1]} instead of {levels[0]}",
-            )
-            for factor, levels in compared.levels.items()
-        ]
-    else:
-        scores = compared.medians("score")
-        if not np.isfinite(scores).any():
-            return []
+        for factor, levels in compared.levels.items():
+            name = f"{factor}: {levels[-1]} against {levels[0]}"
+            contrasts.append(("main effect", name, f"{factor}={levels[-1]} instead of {levels[0]}"))
+    elif np.isfinite(scores := compared.medians("score")).any():
         first, last = sorted((int(np.nanargmin(scores)), int(np.nanargmax(scores))))
         names = compared.name(last), compared.name(first)
-        contrasts = [("pair", " - ".join(names), " instead of ".join(names))]
-    return [
-        (text, {test.measure: test for test in effects if (test.kind, test.comparison) == (kind, name)})
-        for kind, name, text in contrasts
-    ]
+        contrasts = [("pair", " against ".join(names), " instead of ".join(names))]
+    for kind, name, words in contrasts:
+        own = (test for test in effects if (test.kind, test.comparison) == (kind, name))
+        yield words, {test.measure: test for test in own}
 
 
 def _filters(tests: Mapping[str, TestedEffect]) -> str:
@@ -78,7 +66,7 @@ def _filters(tests: Mapping[str, TestedEffect]) -> str:
     effect = tests["score"].effect
     if effect.n == 0:
         return "no filter can be compared."
-    text = f"{round(effect.up * effect.n)} of {effect.n} filters end higher"
+    text = _direction(round(effect.up * effect.n), round(effect.down * effect.n), effect.n)
     if tests["score"].floor > 0:
         text += f", and {round(effect.moved * effect.n)} change beyond the noise floor"
     if effect.n < statistics.FEW:
@@ -98,6 +86,12 @@ def _filters(tests: Mapping[str, TestedEffect]) -> str:
     return f"{text}."
 
 
+def _direction(up: int, down: int, n: int) -> str:
+    """Which way most filters went, and how many did."""
+    most, way = (up, "higher") if up >= down else (down, "lower")
+    return f"all {n} filters end {way}" if most == n else f"{most} of {n} filters end {way}"
+
+
 def interval(test: TestedEffect) -> str:
     """``+12 %, 95 % interval 7 to 18 %, p < 0.001``, in the effect's unit."""
     effect, unit = test.effect, _unit(test)
@@ -109,7 +103,7 @@ def _unit(test: TestedEffect) -> str:
     return f" {test.unit}" if test.unit else ""
 
 
-def _front(compared: Comparison) -> list[str]:
+def _pareto_optimal(compared: Comparison) -> list[str]:
     """The settings that are Pareto-optimal in score and robustness, by their medians."""
     if len(compared.settings) < 3 or "robustness" not in compared.values:
         return []
@@ -137,10 +131,9 @@ def _floor(effects: Sequence[TestedEffect]) -> list[str]:
         return [NO_FLOOR]
     if score.floor == 0:
         return ["The numerical noise floor is 0: a start changed by one ulp gives the same scores here."]
-    amount = f"{score.floor:.3g}{_unit(score)}"
     return [
-        f"The numerical noise floor: a start changed by one ulp changes a filter's score by {amount} "
-        "in the median."
+        "The numerical noise floor: a start changed by one ulp changes a filter's score by "
+        f"{score.floor:.3g}{_unit(score)} in the median."
     ]
 
 

@@ -8,7 +8,8 @@ the same kind and measure.
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,8 @@ INTERACTIONS = 64  # of a grid that has more, none is tested
 PAIRED = ("score", "robustness")  # measures by which every two settings are compared
 PAIRS = 16  # settings of which every two are
 
+Test = tuple[str, str, Effect]  # kind, comparison, effect
+
 
 @dataclass(frozen=True)
 class TestedEffect:
@@ -30,58 +33,55 @@ class TestedEffect:
 
     kind: str  # main effect, interaction, any level, pair
     measure: str
-    comparison: str  # ``reg.decay: 0.9 - 0.8``: the first minus the second
-    effect: Effect  # in per cent or in the measure's unit
+    comparison: str  # ``reg.decay: 0.9 against 0.8``: the first minus the second, or divided by it
+    effect: Effect  # in per cent or in the measure's unit; NaN changed where no noise floor was measured
     unit: str  # ``%`` or nothing
     p: float  # Holm's, over all effects of the same kind and measure
     floor: float  # numerical noise floor of a filter, median; NaN where it was not measured
 
+    def row(self) -> dict[str, Any]:
+        """As a row of results.csv."""
+        own = {"kind": self.kind, "measure": self.measure, "comparison": self.comparison, "unit": self.unit}
+        return own | asdict(self.effect) | {"p_holm": self.p, "floor": self.floor}
+
 
 def tested(compared: Comparison) -> list[TestedEffect]:
-    """All that is tested: of a full grid main effects, interactions and Friedman's test; and pairs.
-
-    Args:
-      compared: with two settings or more; with one there is nothing to test.
-    """
-    return [effect for measure in compared.values for effect in _adjusted(_of_measure(compared, measure))]
+    """All that is tested: of a full grid main effects, interactions and Friedman's test; and pairs."""
+    return [effect for measure in compared.values for effect in _of_measure(compared, measure)]
 
 
-def _of_measure(compared: Comparison, measure: str) -> list[TestedEffect]:
-    """With unadjusted p, and effects in the scale in which they were compared."""
+def _of_measure(compared: Comparison, measure: str) -> Iterator[TestedEffect]:
     scaled, floor, unit = _scaled(compared.values[measure], compared.floor.get(measure))
-    tests: list[tuple[str, str, Effect]] = []
+    tests: list[Test] = []
     if compared.is_grid():
         table = scaled.reshape(*map(len, compared.levels.values()), -1)
         levels, ends = _ends(compared.levels, table)
-        for name, effect, _ in statistics.contrasts(levels, ends, floor, _few_interactions(levels)):
-            tests.append(("interaction" if " x " in name else "main effect", name, effect))
-        tests += [("any level", *test) for test in _any(compared, table)]
+        for each in statistics.contrasts(levels, ends, floor, _few_interactions(levels)):
+            tests.append(("interaction" if " x " in each.name else "main effect", each.name, each.effect))
+        tests += _any_level(compared, table)
     # In a grid of one factor the main effects are the pairs.
-    paired = len(compared.levels) > 1 and measure in PAIRED if compared.is_grid() else True
+    paired = not compared.is_grid() or (len(compared.levels) > 1 and measure in PAIRED)
     if paired and len(compared.settings) <= PAIRS:
-        tests += [("pair", *test) for test in _pairs(compared, scaled, floor)]
-    level = float(np.median(floor)) if measure in compared.floor else np.nan
+        tests += _pairs(compared, scaled, floor)
+    level = float(np.median(floor)) if measure in compared.floor else math.nan
+    if math.isnan(level):
+        tests = [(kind, name, replace(effect, moved=math.nan)) for kind, name, effect in tests]
     if unit:
         tests = [(kind, name, _in_percent(effect)) for kind, name, effect in tests]
         level = _percent(level)
-    return [TestedEffect(kind, measure, name, effect, unit, effect.p, level) for kind, name, effect in tests]
-
-
-def _adjusted(effects: Sequence[TestedEffect]) -> Iterator[TestedEffect]:
-    """Of one measure: each kind of test is a family."""
-    for kind in dict.fromkeys(effect.kind for effect in effects):
-        family = [effect for effect in effects if effect.kind == kind]
-        for effect, p in zip(family, statistics.holm([effect.p for effect in family]), strict=True):
-            yield replace(effect, p=float(p))
+    for kind in dict.fromkeys(kind for kind, _, _ in tests):
+        family = [(name, effect) for of, name, effect in tests if of == kind]
+        adjusted = statistics.holm([effect.p for _, effect in family])
+        for (name, effect), p in zip(family, adjusted, strict=True):
+            yield TestedEffect(kind, measure, name, effect, unit, float(p), level)
 
 
 def _ends(levels: Mapping[str, Sequence], table: np.ndarray) -> tuple[dict[str, Sequence], np.ndarray]:
     """A grid in which a factor of many levels has only its first and its last."""
-    ends = {
-        name: values if len(values) <= LEVELS else [values[0], values[-1]] for name, values in levels.items()
-    }
-    for axis, name in enumerate(levels):
-        if len(ends[name]) < len(levels[name]):
+    ends = dict(levels)
+    for axis, (name, values) in enumerate(levels.items()):
+        if len(values) > LEVELS:
+            ends[name] = [values[0], values[-1]]
             table = table.take([0, -1], axis=axis)
     return ends, table
 
@@ -103,9 +103,8 @@ def _scaled(values: np.ndarray, floor: np.ndarray | None) -> tuple[np.ndarray, n
 
 
 def _in_percent(effect: Effect) -> Effect:
-    """Per cent, of an effect in logarithms."""
-    return effect._replace(
-        median=_percent(effect.median), low=_percent(effect.low), high=_percent(effect.high)
+    return replace(
+        effect, median=_percent(effect.median), low=_percent(effect.low), high=_percent(effect.high)
     )
 
 
@@ -113,21 +112,17 @@ def _percent(logarithm: float) -> float:
     return 100 * math.expm1(logarithm)
 
 
-def _any(compared: Comparison, table: np.ndarray) -> list[tuple[str, Effect]]:
+def _any_level(compared: Comparison, table: np.ndarray) -> Iterator[Test]:
     """Friedman's test of each factor with three levels or more, the others averaged."""
-    tests, nan = [], math.nan
     for axis, (factor, levels) in enumerate(compared.levels.items()):
         if len(levels) > 2:
-            others = tuple(a for a in range(table.ndim - 1) if a != axis)
-            by_level = table.mean(axis=others)
+            by_level = table.mean(axis=tuple(a for a in range(table.ndim - 1) if a != axis))
             n = int(np.isfinite(by_level).all(axis=0).sum())
-            effect = Effect(n, nan, nan, nan, nan, nan, statistics.friedman(by_level))
-            tests.append((f"{factor}: any of {', '.join(map(str, levels))}", effect))
-    return tests
+            effect = Effect(n, p=statistics.friedman(by_level))
+            yield "any level", f"{factor}: any of {', '.join(map(str, levels))}", effect
 
 
-def _pairs(compared: Comparison, scaled: np.ndarray, floor) -> list[tuple[str, Effect]]:
-    return [
-        (f"{compared.name(j)} - {compared.name(i)}", statistics.effect(scaled[j] - scaled[i], floor))
-        for i, j in itertools.combinations(range(len(compared.settings)), 2)
-    ]
+def _pairs(compared: Comparison, scaled: np.ndarray, floor: np.ndarray) -> Iterator[Test]:
+    for i, j in itertools.combinations(range(len(compared.settings)), 2):
+        name = f"{compared.name(j)} against {compared.name(i)}"
+        yield "pair", name, statistics.effect(scaled[j] - scaled[i], floor)

@@ -13,17 +13,13 @@ from deepvis.results.result_folder import Result
 Level = int | float | str
 Factors = dict[str, list[Level]]  # by factor, the level of each job
 
-DETERMINED = ("model", "steps", "size", "precision")  # no factors where another factor fixes their value
+CONFOUNDED = ("model", "steps", "size", "precision")  # left out where other factors fix their value
 DESCENDING = ("reg.decay",)  # sorted from high to low: their highest value means off, and is the baseline
 NOT_VARIED = ("seed", "layer", "layer.filters", "twins", "robustness")  # never a factor
 
 
 def of_jobs(results: Sequence[Result]) -> Factors:
-    """What was varied between jobs.
-
-    Args:
-      results: of the jobs, at least one.
-    """
+    """What was varied between jobs, at least one."""
     configs = [result.params for result in results]
     varied: Factors = {
         key: [params.written(config.get(key, "none")) for config in configs]
@@ -35,7 +31,7 @@ def of_jobs(results: Sequence[Result]) -> Factors:
         candidates = [varied[group]] if group in varied else []
         varied = _collapsed(varied, group, keys, [*candidates, *_choices(results, group)])
     varied = _collapsed(varied, "experiment", list(varied), _choices(results, "experiment"))
-    for key in DETERMINED:
+    for key in CONFOUNDED:
         others = [by_job for factor, by_job in varied.items() if factor != key]
         if key in varied and others and _is_determined(varied[key], list(zip(*others, strict=True))):
             del varied[key]
@@ -57,13 +53,9 @@ def _choices(results: Sequence[Result], group: str) -> list[list[Level]]:
 
 
 def _collapsed(varied: Factors, name: str, keys: Sequence[str], candidates: Sequence[list[Level]]) -> Factors:
-    """One factor in the place of the keys that its labels determine, if these are two or more.
+    """One factor in the place of those of the keys that its labels determine, if these are two or more.
 
-    Args:
-      varied: all factors.
-      name: of the new one.
-      keys: that it may replace.
-      candidates: labels of the jobs; those that determine most keys are taken.
+    Its labels, one a job, are those of the candidates that determine most keys.
     """
     best: list[str] = []
     labels: list[Level] = []

@@ -60,7 +60,7 @@ def curves(compared: Comparison) -> str:
         panel.fill_between(steps, p10, p90, color=LINE, alpha=0.15, linewidth=0)
         panel.fill_between(steps, p25, p75, color=LINE, alpha=0.3, linewidth=0)
         panel.plot(p50, color=LINE, linewidth=2)
-        panel.set_title(_wrapped(compared.name(setting), 34))
+        panel.set_title(_cut(compared.name(setting), 34))
     ends = [np.abs(rows[2][-1]) for rows in quantiles.values() if np.isfinite(rows[2][-1])]
     if _is_wide(ends):  # on a straight scale the lowest panels would be flat
         panels[0, 0].set_yscale("asinh", linear_width=max(min(ends), max(ends) / 1000))
@@ -107,14 +107,7 @@ def heatmaps(compared: Comparison) -> list[str]:
 
 @matplotlib.rc_context(STYLE)
 def tradeoff(points: np.ndarray, names: Sequence[str], axes: tuple[str, str], on_front: np.ndarray) -> str:
-    """Two measures against each other; the Pareto-optimal settings are diamonds, joined and named.
-
-    Args:
-      points: ``[settings, 2]``.
-      names: of the settings.
-      axes: of the measures.
-      on_front: ``[settings]`` bool.
-    """
+    """Two measures against each other, ``[settings, 2]``; the Pareto-optimal settings are joined."""
     figure = Figure((8.4, 4.2), layout="constrained")
     panel = figure.subplots()
     rest, best = points[~on_front], points[on_front][np.argsort(points[on_front][:, 0])]
@@ -125,7 +118,7 @@ def tradeoff(points: np.ndarray, names: Sequence[str], axes: tuple[str, str], on
     named = [k for k in order if np.isfinite(points[k]).all()]
     for number, k in enumerate(named, start=1):
         panel.annotate(str(number), tuple(points[k]), (7, 4), textcoords="offset points", fontsize=8)
-    key = "\n".join(f"{number}  {_wrapped(names[k], 34)}" for number, k in enumerate(named, start=1))
+    key = "\n".join(f"{number}  {_cut(names[k], 34)}" for number, k in enumerate(named, start=1))
     panel.annotate(key, (1.03, 0), xycoords="axes fraction", fontsize=8, linespacing=1.5)
     if (points[named] > 0).all() and _is_wide(points[named, 0]):
         panel.set_xscale("log")
@@ -142,12 +135,12 @@ def _is_wide(values: Sequence[float] | np.ndarray) -> bool:
     return len(values) > 1 and max(values) > 8 * min(values)
 
 
-def _wrapped(name: str, width: int) -> str:
+def _cut(name: str, width: int) -> str:
     return name if len(name) <= width else f"{name[: width - 1]}…"
 
 
 def _svg(figure: Figure, title: str) -> str:
-    """The figure as part of a page: without a head, in the page's colours, as wide as the page allows."""
+    """The figure as part of a page: without a head, in the page's colours."""
     file = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": title}):  # so that no two figures of a page share an id
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})

@@ -5,7 +5,7 @@
 
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,9 @@ import numpy as np
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from deepvis.core.errors import ConfigError
 from deepvis.core.files import write_csv, write_text
-from deepvis.core.version import __version__
-from deepvis.metrics import statistics
-from deepvis.report import comparison, conclusions, effects, figures, page_text, thumbnails
+from deepvis.metrics import convergence, statistics
+from deepvis.report import comparison, conclusions, effects, figures, thumbnails
 from deepvis.report.comparison import MEASURES, Comparison
 from deepvis.results import manifest, result_folder
 from deepvis.results.result_folder import Result
@@ -30,6 +28,8 @@ KINDS = {
     "interaction": "Interactions: differences of differences",
     "pair": "Every two settings",
 }
+
+Row = dict[str, Any]
 
 
 def target(folders: Sequence[Path]) -> Path:
@@ -56,25 +56,20 @@ def make(folders: Sequence[Path], target: Path, results: Mapping[Path, Result] |
       ConfigError: no job of them is finished, or one is of a deepvis that measured less.
     """
     entries = [manifest.read(folder) for folder in folders]
-    known = results or {}
-    finished = [
-        (entry["id"], path, known.get(path) or _read(path, entry["versions"]["deepvis"]))
-        for entry, folder in zip(entries, folders, strict=True)
-        for path in result_folder.finished(folder)
-    ]
-    if not finished:
-        raise ConfigError(f"report: no job of {', '.join(map(str, folders))} is finished")
-    compared = comparison.compare(finished)
+    compared = comparison.of_sweeps(folders, results or {})
     tests = effects.tested(compared)
-    medians = page_text.medians(compared)
-    images = thumbnails.make(compared.jobs[: thumbnails.COLUMNS], compared.units[: thumbnails.ROWS])
+    medians = _medians(compared)
+    units = compared.units[: thumbnails.ROWS]
+    images = thumbnails.make(compared.jobs[: thumbnails.COLUMNS], units)
+    ends = {convergence.ENDS[end]: conclusions.problems(compared, end) for end in conclusions.PROBLEMS}
     context = {
         "compared": compared,
-        "question": page_text.question(compared),
+        "question": _question(compared),
         "conclusions": conclusions.sentences(compared, tests),
         "thumbnails": images,
         "earlier": [uris[:-1] for uris in images.images],  # the last ones are in the page
-        "rows": min(len(compared.units), thumbnails.ROWS),
+        "labels": [compared.label(unit) for unit in units],
+        "captions": _captions(compared),
         "gap": thumbnails.GAP,
         "curves": figures.curves(compared),
         "heatmaps": figures.heatmaps(compared) if compared.is_grid() else [],
@@ -85,16 +80,12 @@ def make(folders: Sequence[Path], target: Path, results: Mapping[Path, Result] |
         "few": statistics.FEW,
         "kinds": KINDS,
         "lines": min(6, max(math.ceil(len(job.result.name) / 9) for job in compared.jobs)),
-        "problems": {
-            words: conclusions.problems(compared, end) for end, words in conclusions.PROBLEMS.items()
-        },
+        "problems": ends,
         "failed": [job for entry in entries for job in entry["jobs"] if job["state"] == "FAILED"],
         "entries": entries,
         "tags": [manifest.tags(entry) for entry in entries],
         "commands": [f"deepvis {manifest.typed(entry)}" for entry in entries],
         "command": shlex.join(["deepvis", "report", *(entry["id"] for entry in entries)]),
-        "labels": [compared.label(unit) for unit in compared.units[: thumbnails.ROWS]],
-        "captions": page_text.captions(compared),
     }
     pages = Environment(
         loader=PackageLoader("deepvis.report", "."),
@@ -103,27 +94,77 @@ def make(folders: Sequence[Path], target: Path, results: Mapping[Path, Result] |
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters["number"] = page_text.number
+    pages.filters |= {"number": _number, "share": _share}
     files = [target / name for name in FILES]
     for file in files[:2]:
         write_text(file, pages.get_template(file.name).render(context))
-    write_csv(files[2], [*page_text.settings(compared, medians), *map(page_text.row, tests)])
+    write_csv(files[2], [*_settings(compared, medians), *(test.row() for test in tests)])
     return files
 
 
-def _read(path: Path, version: str) -> Result:
-    try:
-        return result_folder.read(path)
-    except FileNotFoundError as err:
-        raise ConfigError(
-            f"report: {err.filename} is missing; the sweep ran with deepvis {version}, this is "
-            f"{__version__}: run it again"
-        ) from err
+def _question(compared: Comparison) -> str:
+    """The question that the factors and their levels ask."""
+    layers = sorted({layer for layer, _ in compared.units})
+    models = sorted({str(job.result.params["model"]) for job in compared.jobs})
+    units = f"{len(compared.units)} filters of {', '.join(models)} {', '.join(layers)}"
+    varied = [
+        f"{factor} ({', '.join(map(str, levels)) if len(levels) <= 12 else f'{levels[0]} to {levels[-1]}'})"
+        for factor, levels in compared.levels.items()
+        if factor != "sweep"
+    ]
+    if "sweep" in compared.levels:
+        units += f", in the sweeps {', '.join(map(str, compared.levels['sweep']))}"
+    if not varied:
+        return f"What do {units} look for?"
+    return f"What {'do' if len(varied) > 1 else 'does'} {' and '.join(varied)} do to {units}?"
 
 
-def _tradeoff(
-    compared: Comparison, medians: Sequence[Mapping[str, Any]], folders: Sequence[Path]
-) -> str | None:
+def _medians(compared: Comparison) -> list[Row]:
+    """A row a setting: medians over its filters, and how many have a zero gradient or diverged."""
+    rows, by_measure = [], {name: compared.medians(name) for name in compared.values}
+    for setting in range(len(compared.settings)):
+        ends = [end for job in compared.jobs if job.setting == setting for end in job.result.ends]
+        row = {"setting": compared.name(setting), "images": len(ends)}
+        row |= {name: float(medians[setting]) for name, medians in by_measure.items()}
+        rows.append(row | {end: ends.count(end) for end in conclusions.PROBLEMS})
+    return rows
+
+
+def _settings(compared: Comparison, medians: Sequence[Row]) -> Iterator[Row]:
+    """Medians as rows of results.csv."""
+    for row in medians:
+        for name in (*compared.values, *conclusions.PROBLEMS):
+            yield {"kind": "setting", "measure": name, "comparison": row["setting"], "n": row["images"],
+                   "median": row[name], "unit": ""}  # fmt: skip
+
+
+def _captions(compared: Comparison) -> list[Row]:
+    """The caption of each picture of the contact sheet, by job and row."""
+    row_of = {unit: row for row, unit in enumerate(compared.units[: thumbnails.ROWS])}
+    jobs = []
+    for result in (job.result for job in compared.jobs[: thumbnails.COLUMNS]):
+        final, rows = result_folder.last(result), {}
+        for i, index in enumerate(result.filters):
+            if (result.layer, index) in row_of:
+                shown = [name for name in ("score", "robustness") if name in final]
+                words = [f"{name} {_number(float(final[name][i]))}" for name in shown]
+                rank = [] if np.isnan(final["rank"][i]) else [f"rank {final['rank'][i]:.0f}"]
+                end = convergence.ENDS[result.ends[i]]
+                rows[row_of[result.layer, index]] = ", ".join([*words, *rank, end])
+        jobs.append({"job": result.name, "rows": rows})
+    return jobs
+
+
+def _number(value: float) -> str:
+    """Three digits; a dash for a missing one."""
+    return f"{value:.3g}" if math.isfinite(value) else "–"
+
+
+def _share(value: float) -> str:
+    return f"{_number(100 * value)} %" if math.isfinite(value) else "–"
+
+
+def _tradeoff(compared: Comparison, medians: Sequence[Row], folders: Sequence[Path]) -> str | None:
     """Score against robustness by setting; of a search, its two values by trial, with Optuna's front."""
     searched = folders[0] / SEARCH
     if len(folders) == 1 and searched.is_file():

@@ -29,12 +29,7 @@ class Thumbnails:
 
 
 def make(jobs: Sequence[ComparedJob], units: Sequence[Unit]) -> Thumbnails:
-    """The thumbnails of some jobs.
-
-    Args:
-      jobs: one column of the page each.
-      units: layer and filter of each row.
-    """
+    """The thumbnails of some jobs, columns of the page; its rows are units."""
     steps = sorted({step for job in jobs for step in _steps(job)})
     size, quality = _resolution(jobs, max(1, len(units) * len(jobs) * len(steps)))
     images = []

@@ -13,15 +13,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from filelock import FileLock
 
 from deepvis.core.errors import ConfigError
 from deepvis.core.files import write_text
-from deepvis.core.version import __version__
+from deepvis.core.version import __version__, installed
 from deepvis.results import result_folder
 
 FILE = "sweep.json"
@@ -30,32 +30,30 @@ FOLDER_HINT = "that hydra.sweep.dir=... (hydra.run.dir=... without -m)"
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "hydra-core", "mlflow")
 
 
-class JobState(NamedTuple):
+@dataclass(frozen=True)
+class JobState:
     """How far a job is."""
 
     status: str  # MLflow's word: RUNNING, FINISHED, FAILED or KILLED
-    reason: str  # of a failure
+    reason: str = ""  # of a failure
 
 
 def identity(sweep: str, typed: Sequence[str], jobs: Sequence[Mapping[str, str]],
              weights: Mapping[str, str]) -> dict[str, Any]:  # fmt: skip
-    """The manifest of a new sweep.
+    """The manifest of a new sweep, which starts now.
 
     Args:
       sweep: its id.
       typed: overrides as typed.
       jobs: ``name``, ``key`` and ``folder`` of each, in order.
       weights: digest by network and layer.
-
-    Returns:
-      What `write` writes; it starts now.
     """
     return {
         "id": sweep,
         "overrides": list(typed),
         "git": _git(),
         "versions": {"deepvis": __version__, "python": platform.python_version()}
-        | {name: _version(name) for name in PACKAGES},
+        | {name: installed(name) for name in PACKAGES},
         "machine": {"host": socket.gethostname(), "system": platform.platform(), "cores": os.cpu_count()},
         "weights": dict(weights),
         "start": _now(),
@@ -92,12 +90,7 @@ def of_job(folder: Path) -> Path:
 
 
 def add_jobs(folder: Path, jobs: Sequence[Mapping[str, str]]) -> None:
-    """Add the jobs that a search has made since; the others are there already.
-
-    Args:
-      folder: of the sweep.
-      jobs: as in `identity`.
-    """
+    """Add the jobs, as in `identity`, that a search has made since; the others are there already."""
 
     def missing(entry):
         known = {job["folder"] for job in entry["jobs"]}
@@ -111,16 +104,11 @@ def add_jobs(folder: Path, jobs: Sequence[Mapping[str, str]]) -> None:
 
 
 def close(folder: Path, states: Mapping[str, JobState]) -> dict[str, Any]:
-    """Write down how a sweep's jobs ended.
-
-    Args:
-      folder: of the sweep.
-      states: by job folder; a job that has none keeps its state.
-    """
+    """Write down how a sweep's jobs ended, by job folder; a job that has no state there keeps its own."""
     entry = read(folder)
     for job in entry["jobs"]:
-        if job["folder"] in states:
-            job["state"], job["reason"] = states[job["folder"]]
+        if state := states.get(job["folder"]):
+            job["state"], job["reason"] = state.status, state.reason
         elif (failed := folder / job["folder"] / result_folder.FAILED).is_file():
             job["state"], job["reason"] = "FAILED", failed.read_text()
     entry["end"] = _now()
@@ -129,10 +117,10 @@ def close(folder: Path, states: Mapping[str, JobState]) -> dict[str, Any]:
 
 
 def find(word: str, folders: Sequence[Path], key: str = "resume", hint: str = FOLDER_HINT) -> str:
-    """The sweep that ``resume=`` means.
+    """The id of the sweep that ``latest`` or an id means.
 
     Args:
-      word: ``latest`` or an id.
+      word: what was given.
       folders: that may be a sweep's.
       key: that the word was given to.
       hint: how to name a sweep's folder.
@@ -147,22 +135,13 @@ def find(word: str, folders: Sequence[Path], key: str = "resume", hint: str = FO
     if word in ids:
         return word
     raise ConfigError(
-        f"{key}={word}: no such sweep; the newest are: {', '.join(ids[-5:]) or 'none'}; "
+        f"{key}={word}: no such sweep; the latest are: {', '.join(ids[-5:]) or 'none'}; "
         f"one in another folder needs {hint}"
     )
 
 
 def locate(word: str, folder: Path, key: str) -> Path:
-    """A sweep's folder, in a folder of sweeps or being that folder.
-
-    Args:
-      word: ``latest`` or an id.
-      folder: where to look.
-      key: that the word was given to.
-
-    Raises:
-      ConfigError: no such sweep.
-    """
+    """The folder of the sweep that a word means, in a folder of sweeps or being that folder; see `find`."""
     folders = [path for path in (folder, *folder.glob("*")) if (path / FILE).is_file()]
     sweep = find(word, folders, key, hint="folder=...")
     return next(path for path in folders if read(path)["id"] == sweep)
@@ -202,12 +181,7 @@ def tags(entry: Mapping[str, Any]) -> dict[str, str]:
 
 
 def command(entry: Mapping[str, Any], folder: Path) -> str:
-    """The command that resumes a sweep.
-
-    Args:
-      entry: of the sweep.
-      folder: of the sweep; ``hydra.sweep.dir=outputs/${now:%H}`` would name another one now.
-    """
+    """The command that resumes a sweep; ``hydra.sweep.dir=outputs/${now:%H}`` would be another folder now."""
     fixed = {f"{key}=": f"{key}={folder}" for key in FOLDER_KEYS}
     overrides = [fixed.get(o[: o.find("=") + 1], o) if "${" in o else o for o in entry["overrides"]]
     program = "python -m deepvis.run" if Path(sys.argv[0]).name == "run.py" else "deepvis"
@@ -228,13 +202,6 @@ def _git() -> dict[str, Any] | None:
         dirty = bool(git("status", "--porcelain", "--untracked-files=no").strip())
         return {"commit": git("rev-parse", "HEAD").strip(), "dirty": dirty}
     except (OSError, subprocess.SubprocessError):  # no git, or not a checkout
-        return None
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
         return None
 
 

@@ -19,7 +19,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -71,15 +71,7 @@ def label(index: int) -> str:
 
 
 def write(folder: Path, result: Result, pictures: Pictures) -> Path:
-    """Write a job's results beside their final name, then rename them into place.
-
-    Args:
-      folder: of the job.
-      result: figures and texts.
-      pictures: images.
-
-    Returns:
-      ``folder/result``.
+    """Write a job's results beside their final name, then rename them into place; returns ``folder/result``.
 
     Raises:
       OSError: the disk is full, or the folder cannot be written; nothing of the result remains.
@@ -139,11 +131,7 @@ def clear(folder: Path) -> None:
 
 
 def read(folder: Path) -> Result:
-    """The result that `write` wrote, without its pictures.
-
-    Args:
-      folder: ``<job folder>/result``.
-    """
+    """The result that `write` wrote in ``<job folder>/result``, without its pictures."""
     arrays: dict[str, Any] = {}
     for name in ARRAYS:
         with np.load(folder / f"{name}.npz") as file:
@@ -160,8 +148,7 @@ def last(result: Result) -> dict[str, np.ndarray]:
 def floor(result: Result) -> dict[str, np.ndarray]:
     """The numerical noise floor: the mean distance of a filter's perturbed replicas from it.
 
-    Returns:
-      ``<name>_floor`` -> ``[filters]``, of the final values; nothing without replicas.
+    ``<name>_floor`` -> ``[filters]``, of the final values; nothing without replicas.
     """
     twins = {name: values[:, -1] if name in LAST else values for name, values in result.twins.items()}
     return {
@@ -171,33 +158,23 @@ def floor(result: Result) -> dict[str, np.ndarray]:
     }
 
 
-def rows(result: Result, varied: Collection[str] = ()) -> Iterator[dict[str, Any]]:
-    """A result as a table, a row a filter: how it ended, its final values, its job's main parameters.
-
-    Args:
-      result: of a job.
-      varied: further parameters, those that differ within the sweep.
-    """
-    columns = last(result) | floor(result)
-    main = params.main(result.params, varied)
-    for i, (index, end) in enumerate(zip(result.filters, result.ends, strict=True)):
-        row = {"job": result.name, "filter": index, "end": end}
-        row |= {name: float(column[i]) for name, column in columns.items()}
-        yield row | {key: value for key, value in main.items() if key not in row}
-
-
 def table(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """The rows of all jobs of a sweep."""
+    """Results of a sweep, a row a job and filter: its end, final values and job's main parameters."""
     varied = params.varied([result.params for result in results])
-    return [row for result in results for row in rows(result, varied)]
+    rows = []
+    for result in results:
+        columns, main = last(result) | floor(result), params.main(result.params, varied)
+        for i, (index, end) in enumerate(zip(result.filters, result.ends, strict=True)):
+            row = {"job": result.name, "filter": index, "end": end}
+            row |= {name: float(column[i]) for name, column in columns.items()}
+            rows.append(row | {key: value for key, value in main.items() if key not in row})
+    return rows
 
 
 def value(folder: Path, names: str | Sequence[str]) -> float | list[float]:
     """What a search maximizes or minimizes: one of a finished job's figures, or several.
 
-    Args:
-      folder: ``<job folder>/result``.
-      names: ``final/activation`` ..., or a list of such names; NaN where no filter has such a figure.
+    NaN where no filter has such a figure.
     """
     figures = json.loads((folder / "result.json").read_text())["figures"]
     values = [figures.get(name, math.nan) for name in ([names] if isinstance(names, str) else names)]

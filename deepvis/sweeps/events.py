@@ -1,7 +1,7 @@
-"""Events of a job: it begins, finishes or fails, in its run, its folder and on the terminal."""
+"""Events of a job: it begins, finishes, fails or is resumed, in its run, its folder and on the terminal."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from deepvis.core import terminal
 from deepvis.core.errors import TrackingError, first_line
 from deepvis.metrics import convergence
 from deepvis.results import manifest, result_folder
+from deepvis.results.manifest import JobState
 from deepvis.results.result_folder import Result
 from deepvis.sweeps import jobs, process_locks
 from deepvis.sweeps.jobs import Job
@@ -20,17 +21,7 @@ _results: dict[Path, Result] = {}  # of the jobs that finished in this process, 
 
 
 def begin(job: Job, tags: Mapping[str, str], tracker: Tracker, sweep: str) -> str:
-    """Open a job's run.
-
-    Args:
-      job: which.
-      tags: of its network and its device.
-      tracker: where.
-      sweep: id.
-
-    Returns:
-      The run's id.
-    """
+    """Open a job's run, with the tags of its network and its device; returns the run's id."""
     process = process_locks.sign(manifest.of_job(job.folder))
     identity = {"job": job.folder.name, "job_key": job.key, "process": process}
     identity["overrides"] = shlex.join(job.overrides)
@@ -42,7 +33,7 @@ def finish(recorder: JobRecorder, tags: Mapping[str, str], tracker: Tracker) -> 
     result, pictures = recorder.result(tags)
     folder = result_folder.write(recorder.job.folder, result, pictures)
     _results[folder] = result
-    reason = failure(result)
+    reason = _failure(result)
     try:
         tracker.finish(recorder.run, result, folder, reason, pictures)
     except Exception as err:
@@ -58,14 +49,14 @@ def result(folder: Path) -> Result:
     return _results.pop(folder, None) or result_folder.read(folder)
 
 
-def failure(result: Result) -> str | None:
+def _failure(result: Result) -> str | None:
     """Why a job failed although it has a result: which filters are no longer finite."""
     return convergence.failure(result.history, [result_folder.label(i) for i in result.filters])
 
 
-def lose(job: Job, reason: str, lost: dict[Path, str]) -> None:
-    """A job has failed: say so on the terminal."""
-    lost[job.folder] = reason
+def report_failure(job: Job, reason: str, failed: dict[Path, str]) -> None:
+    """Say on the terminal that a job has failed, and add it to those that have."""
+    failed[job.folder] = reason
     terminal.error(f"{job.name}: {reason}")
 
 
@@ -73,3 +64,42 @@ def end(tracker: Tracker, run: str, status: str, reason: str) -> None:
     """End a run that has no result; if the store is gone, `resume` ends the run later."""
     with suppress(Exception):
         tracker.end(run, status, reason)
+
+
+def remaining(queue: Sequence[Job], tracker: Tracker, sweep: str, failed: dict[Path, str]) -> list[Job]:
+    """The jobs that a resumed sweep has still to compute; what was computed and not logged is logged here."""
+    if not any(job.cfg.resume for job in queue):
+        return list(queue)
+    states, remaining_jobs = tracker.states(sweep), []
+    for job in queue:
+        folder = job.folder / "result"
+        state = states.get(job.folder.name, JobState("PENDING"))
+        if state.status == "RUNNING":
+            report_failure(job, "still run by another process", failed)
+            continue
+        result_folder.clear(job.folder)  # of a finished one too: its process may have died tidying up
+        if state.status == "FINISHED":
+            continue
+        if folder.is_dir() and (found := result_folder.read(folder)).key == job.key:
+            _log_again(job, found, state.reason, tracker, sweep, failed)
+        else:
+            remaining_jobs.append(job)
+    return remaining_jobs
+
+
+def _log_again(
+    job: Job, result: Result, logged: str, tracker: Tracker, sweep: str, failed: dict[Path, str]
+) -> None:
+    """Log a result that is there; not once more if it was logged as a failure with that very reason."""
+    folder, run = job.folder / "result", None
+    failure = _failure(result)
+    try:
+        if failure is None or failure != logged:
+            run = begin(job, result.tags, tracker, sweep)
+            tracker.finish(run, result, folder, failure)
+    except Exception as err:
+        failure = f"still not logged ({first_line(err)}); its results are kept in {folder}"
+        if run is not None:
+            end(tracker, run, "FAILED", failure)
+    if failure:
+        report_failure(job, failure, failed)

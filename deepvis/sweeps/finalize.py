@@ -5,43 +5,41 @@ jobs; both give the same.
 """
 
 import itertools
+import math
 import traceback
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+from rich.table import Table
 
 from deepvis.core import images, terminal
 from deepvis.core.errors import one_line
 from deepvis.core.files import write_csv
+from deepvis.metrics.convergence import ENDS
 from deepvis.results import manifest, result_folder
 from deepvis.results.result_folder import Result
-from deepvis.sweeps import events, process_locks, summary
+from deepvis.sweeps import events, process_locks
 from deepvis.tracking.base import Tracker
 
 ROWS, COLUMNS = 64, 32  # of a contact sheet that a person can still look at
+NARROW = 100  # characters a line, below which the counts of how optimizations ended are one column
 
 
 def close(sweep: str, folder: Path, tracker: Tracker) -> None:
-    """Summarize a sweep in its folder, in its tracker and on the terminal.
-
-    Args:
-      sweep: its id.
-      folder: of the sweep; ``*/result`` are its jobs'.
-      tracker: where its runs are.
-    """
+    """Summarize a sweep in its folder, in its tracker and on the terminal."""
     entry = manifest.close(folder, tracker.states(sweep))
     process_locks.tidy(folder)
     results = {path: events.result(path) for path in result_folder.finished(folder)}
     for job in entry["jobs"]:
         if job["state"] == "FAILED":
-            terminal.console().print(f"FAILED    {job['name']}  {job['reason']}", soft_wrap=True)
+            terminal.say(f"FAILED    {job['name']}  {job['reason']}")
     open_jobs = Counter(job["state"] for job in entry["jobs"] if job["state"] not in ("FINISHED", "FAILED"))
     for state, count in sorted(open_jobs.items()):
-        terminal.console().print(f"{state:<8}  {count} of {len(entry['jobs'])} jobs", soft_wrap=True)
+        terminal.say(f"{state:<8}  {count} of {len(entry['jobs'])} jobs")
     if any(job["state"] != "FINISHED" for job in entry["jobs"]):
         go_on(entry, folder)
     if not results:
@@ -52,11 +50,39 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> None:
     report = _report(folder, results) if len(results) > 1 else []
     by_job = {path.parent.name: result for path, result in results.items()}
     address = tracker.close(sweep, by_job, [*files, *report], manifest.tags(entry))
-    summary.show(list(results.values()), _shown(folder))
+    show(list(results.values()))
+    terminal.say(f"pictures  {_shown(folder)}")
     if report:
-        terminal.console().print(f"report    {_shown(report[0])}", soft_wrap=True)
+        terminal.say(f"report    {_shown(report[0])}")
     if address:
-        terminal.console().print(f"compare   deepvis ui   opens {address}", soft_wrap=True)
+        terminal.say(f"compare   deepvis ui   opens {address}")
+
+
+def show(results: Sequence[Result]) -> None:
+    """Print a table of jobs."""
+    out = terminal.console()
+    narrow = out.width < NARROW
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    # A name that is too long is folded, never cut: its end is what tells it from the others.
+    table.add_column("job", overflow="fold", min_width=min(24, max(len(each.name) for each in results)))
+    for heading in ("score", "activation", "top-1 share", "steps to 90 %"):
+        table.add_column(heading, justify="right")
+    for heading in ("ends",) if narrow else ENDS.values():
+        table.add_column(heading, justify="left" if narrow else "right")
+    for result in results:
+        figure = result.figures.get
+        top = figure("filters/top_share")
+        counts = {words: f"{figure(f'filters/{end}', 0):.0f}" for end, words in ENDS.items()}
+        ends = ", ".join(f"{count} {words}" for words, count in counts.items() if count != "0")
+        table.add_row(
+            result.name,
+            f"{figure('final/score', math.nan):.4g}",
+            f"{figure('final/activation', math.nan):.4g}",
+            "" if top is None else f"{100 * top:.0f} %",
+            f"{figure('final/steps_to_90', math.nan):.0f}",
+            *([ends] if narrow else counts.values()),
+        )
+    out.print(table)
 
 
 def _report(folder: Path, results: Mapping[Path, Result]) -> list[Path]:
@@ -73,7 +99,7 @@ def _report(folder: Path, results: Mapping[Path, Result]) -> list[Path]:
 
 def go_on(entry: Mapping[str, Any], folder: Path) -> None:
     """Print the command that resumes a sweep."""
-    terminal.console().print(f"go on with  {manifest.command(entry, _shown(folder))}", soft_wrap=True)
+    terminal.say(f"go on with  {manifest.command(entry, _shown(folder))}")
 
 
 def _shown(folder: Path) -> Path:
@@ -81,11 +107,7 @@ def _shown(folder: Path) -> Path:
 
 
 def contact(results: Mapping[Path, Result]) -> np.ndarray:
-    """Filters down, jobs across; the first of each, if they are too many to look at.
-
-    Args:
-      results: by result folder.
-    """
+    """Filters down, jobs across, by result folder; the first of each, if they are too many to look at."""
     filters = sorted({index for result in results.values() for index in result.filters})[:ROWS]
     with Image.open(next(next(iter(results)).glob("filters/*.png"))) as first:
         size = first.size

@@ -50,13 +50,7 @@ class JobGroup:
 
 
 def make(cfg: Config, overrides: Sequence[str], folder: Path) -> Job:
-    """A job of a checked config.
-
-    Args:
-      cfg: checked; what it leaves to the machine is chosen here.
-      overrides: as typed, ``reg.decay=0.8`` ...
-      folder: of its output.
-    """
+    """A job of a checked config; what that leaves to the machine is chosen here."""
     model = networks.resolved(schema.plain(cfg.model))
     cfg = replace(devices.resolved(cfg), model=schema.free("model", model))
     filters = tuple(compatibility.indices(cfg, networks.network(model).layer(cfg.layer.name)))
@@ -77,11 +71,7 @@ def manifest_entry(job: Job) -> dict[str, str]:
 
 
 def job_groups(jobs: Sequence[Job]) -> Iterator[JobGroup]:
-    """Group jobs by static config, and their images into batches of ``batch_size``.
-
-    Args:
-      jobs: in any order; a group keeps it.
-    """
+    """Group jobs by static config, in their order, and their images into batches of ``batch_size``."""
     groups: dict[StaticConfig, list[Job]] = {}
     for job in jobs:
         groups.setdefault(specs.static_config(job.cfg), []).append(job)
@@ -111,7 +101,7 @@ def image_spec(group: JobGroup, row: Row) -> ImageSpec:
 
 def _batches(rows: Sequence[Row], cfg: Config) -> Iterator[tuple[Row, ...]]:
     """By number; where the images of a job see one another, a batch for each job and twin."""
-    if specs.together(cfg):
+    if specs.images_interact(cfg):
         for key in dict.fromkeys((row.job, row.twin) for row in rows):
             yield tuple(row for row in rows if (row.job, row.twin) == key)
         return

@@ -12,29 +12,18 @@ from deepvis.core import terminal
 from deepvis.core.errors import ReportedError
 from deepvis.results import manifest, result_folder
 from deepvis.sweeps import jobs
+from deepvis.sweeps.jobs import Job
 from deepvis.sweeps.preflight import job_of, sweep_id, tracker_of
 
 
 def launch(plans: Sequence[Plan], folder: Path) -> list[JobReturn]:
-    """Run the jobs that a sweeper asks for.
-
-    Args:
-      plans: of the jobs.
-      folder: of the sweep.
-
-    Returns:
-      One a job, in that order; a failed one raises `ReportedError` when it is read.
-    """
+    """Run the jobs that a sweeper asks for; one that failed raises `ReportedError` when its value is read."""
     folder.mkdir(parents=True, exist_ok=True)
     terminal.take(folder / "deepvis.log")
     queue = [job_of(plan) for plan in plans]
     for plan in plans:
         plan.folder.mkdir(parents=True, exist_ok=True)
-    manifest.add_jobs(folder, [jobs.manifest_entry(job) for job in queue])
-    backend.load()  # TensorFlow, now that nothing else can be wrong
-    from deepvis.sweeps import runner
-
-    failed = runner.run(queue, tracker_of(plain(queue[0].cfg.tracker)), sweep_id())
+    failed = run(queue, folder)
     returns = []
     for plan, job in zip(plans, queue, strict=True):
         returned = JobReturn(overrides=list(plan.overrides), cfg=plan.cfg, working_dir=str(Path.cwd()))
@@ -45,3 +34,12 @@ def launch(plans: Sequence[Plan], folder: Path) -> list[JobReturn]:
             returned.return_value = result_folder.value(job.folder / "result", job.cfg.objective_value)
         returns.append(returned)
     return returns
+
+
+def run(queue: Sequence[Job], folder: Path) -> dict[Path, str]:
+    """Run jobs of the sweep in this folder; returns the folders of those that failed, and why."""
+    manifest.add_jobs(folder, [jobs.manifest_entry(job) for job in queue])
+    backend.load()  # TensorFlow, now that nothing else can be wrong
+    from deepvis.sweeps import runner
+
+    return runner.run(queue, tracker_of(plain(queue[0].cfg.tracker)), sweep_id())

@@ -17,7 +17,7 @@ from deepvis.ascent import validation
 from deepvis.config import schema
 from deepvis.config.compose import Plan, plain_mapping
 from deepvis.config.schema import Config
-from deepvis.core import disk, terminal
+from deepvis.core import files, terminal
 from deepvis.core.errors import ConfigError
 from deepvis.results import manifest, result_folder
 from deepvis.sweeps import jobs, process_locks
@@ -79,7 +79,7 @@ def begin(folder: Path, plans: Sequence[Plan], typed: Sequence[str], sweep_confi
             f"resume={resume}: a search draws its jobs one after the other and cannot be resumed; "
             "start it again"
         )
-    disk.check_folder(folder)
+    files.check_folder(folder)
     digests = _check(plans)
     tracker = tracker_of(plain_mapping((plans[0].cfg if plans else sweep_config).tracker, resolve=False))
     folder = folder.absolute()

@@ -43,11 +43,7 @@ def holds(folder: Path, token: str) -> bool:
 
 
 def refuse(folder: Path, sweep: str) -> None:
-    """Two processes must not share a sweep's remaining jobs.
-
-    Raises:
-      ConfigError: a process of the sweep still runs.
-    """
+    """Raise a `ConfigError` if a process of the sweep still runs: two must not share its remaining jobs."""
     others = [file.name for file in (folder / FOLDER).glob("*") if holds(folder, file.name)]
     if others:
         raise ConfigError(

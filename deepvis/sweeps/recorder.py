@@ -42,13 +42,7 @@ class JobRecorder:
         return snapshot.first + len(snapshot.record["score"]) >= self.job.cfg.steps
 
     def update(self, row: Row, snapshot: Snapshot, index: int) -> None:
-        """Take over one image of a snapshot.
-
-        Args:
-          row: the image's job, filter and replica.
-          snapshot: of its batch.
-          index: of the image in the batch.
-        """
+        """Take over one image, the one at this index of a snapshot's batch."""
         steps, n = self.job.cfg.steps, len(snapshot.record["score"])
         shape = 1 + self.job.cfg.twins, steps + 1, len(self.final)
         done = min(snapshot.first + n, steps)
@@ -70,11 +64,7 @@ class JobRecorder:
         self.progress.setdefault(done, list(self.final))[row.column] = self.final[row.column]
 
     def result(self, tags: Mapping[str, str]) -> tuple[Result, Pictures]:
-        """The job's result and pictures, once all of its images are done.
-
-        Args:
-          tags: of its network and its device.
-        """
+        """The job's result and pictures, once all of its images are done."""
         job, seconds = self.job, time.time() - self.began
         twins, n = range(1, 1 + job.cfg.twins), len(job.filters)
         history = {name: values[0] for name, values in self.history.items()}

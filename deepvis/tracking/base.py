@@ -22,14 +22,9 @@ class Tracker(Protocol):
     def finish(
         self, run: str, result: Result, folder: Path, failure: str | None, pictures: Pictures | None = None
     ) -> None:
-        """Log a result to a run, and end the run: FINISHED, or FAILED with a reason.
+        """Log a result and its folder to a run, and end the run: FINISHED, or FAILED with a reason.
 
-        Args:
-          run: its id.
-          result: of the job.
-          folder: ``<job folder>/result``, which holds it.
-          failure: why the job failed although it has a result.
-          pictures: the job's, where they are in memory.
+        The pictures are given where they are in memory.
         """
 
     def end(self, run: str, status: str, reason: str) -> None:
@@ -47,11 +42,7 @@ class Tracker(Protocol):
     ) -> str | None:
         """Make the sweep's own run and view; return the view's address, where there is one.
 
-        Args:
-          sweep: its id.
-          results: by the name of the job's folder, at least one.
-          files: of the sweep.
-          tags: of the sweep.
+        Results are by the name of the job's folder, at least one; files and tags are the sweep's.
         """
 
 

@@ -34,7 +34,7 @@ COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#9
 UI = "http://127.0.0.1:5000"  # where `deepvis ui` serves a local store
 
 
-@dataclass
+@dataclass(frozen=True)
 class Mlflow:
     """An MLflow store or server: one flat run a job, one for the sweep, and a view of it in the UI."""
 
@@ -107,15 +107,15 @@ class Mlflow:
         self.client.set_experiment_tag(self.experiment_id, key, value)
         return saved_view.link(self.base, self.experiment_id, sweep)
 
-    def newest(self) -> str | None:
-        """The newest sweep's id, where there is one."""
+    def latest(self) -> str | None:
+        """The latest sweep's id, where there is one."""
         found = self.client.search_runs([self.experiment_id], "tags.kind = 'sweep'",
                                         max_results=1, order_by=["attributes.start_time DESC"])  # fmt: skip
         return found[0].data.tags["sweep"] if found else None
 
     def address(self, base: str) -> str:
-        """Of the newest sweep's view, or of the experiment in a store without one."""
-        sweep = self.newest()
+        """Of the latest sweep's view, or of the experiment in a store without one."""
+        sweep = self.latest()
         if sweep is None:
             return f"{base}/#/experiments/{self.experiment_id}"
         return saved_view.link(base, self.experiment_id, sweep)
@@ -170,16 +170,11 @@ def mlflow(uri: str, artifacts: str | None, experiment: str) -> Mlflow:
 def fetched(uri: str, experiment: str, sweep: str) -> Iterator[list[Path]]:
     """Copies of the result folders of a sweep in an MLflow store, for as long as they are needed.
 
-    Args:
-      uri: of the store or server.
-      experiment: name of the MLflow experiment.
-      sweep: ``latest``, or its id.
-
     Raises:
       ConfigError: there is no such sweep, or none of its jobs is finished.
     """
     store = mlflow(uri, None, experiment)
-    name = store.newest() if sweep == "latest" else sweep
+    name = store.latest() if sweep == "latest" else sweep
     with tempfile.TemporaryDirectory() as folder:
         folders = store.fetch(name, Path(folder)) if name else []
         if not folders:

@@ -7,9 +7,9 @@ from deepvis.results.manifest import JobState
 from deepvis.tracking.base import furthest
 
 
-@dataclass
+@dataclass(frozen=True)
 class NoTracker:
-    """Keeps runs in memory, for tests and for jobs that need no tracking."""
+    """Keeps runs in memory until its process ends, for tests and for jobs that need no tracking."""
 
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -35,8 +35,3 @@ class NoTracker:
 
     def close(self, sweep, results, files, tags):
         return None
-
-
-def none() -> NoTracker:
-    """A tracker whose runs end with its process."""
-    return NoTracker()

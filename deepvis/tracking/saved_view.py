@@ -26,14 +26,9 @@ SMALLEST = 150
 
 
 def state(
-    sweep: str,
-    image_keys: Sequence[str],
-    curves: Sequence[str],
-    params: Sequence[str],
-    *,
-    others: Sequence[str] = (),
-    runs: int = 4,
-) -> dict:
+    sweep: str, image_keys: Sequence[str], curves: Sequence[str], params: Sequence[str], *,
+    others: Sequence[str] = (), runs: int = 4,
+) -> dict:  # fmt: skip
     """The view of one sweep: curves above, below them the images, a row a key and a column a run.
 
     `others` are names of further metrics and images, whose generated charts are to stay closed.
@@ -43,26 +38,13 @@ def state(
     """
     row = max(SMALLEST, WIDTH // max(runs, 1))
     lines = [
-        {
-            "uuid": f"line-{index}",
-            "type": "LINE",
-            "metricSectionId": "Curves",
-            "metricKey": curve,
-            "displayName": curve,
-            "xAxisKey": "step",
-            # Without this the UI draws smoothed curves.
-            "lineSmoothness": 0,
-        }
+        {"uuid": f"line-{index}", "type": "LINE", "metricSectionId": "Curves", "metricKey": curve,
+         "displayName": curve, "xAxisKey": "step", "lineSmoothness": 0}  # else the UI smooths the curves
         for index, curve in enumerate(curves)
-    ]
-    grid = {
-        "uuid": "grid",
-        "type": "IMAGE",
-        "metricSectionId": "Images",
-        "imageKeys": list(image_keys),
-        "step": 0,
-        "showRunParams": False,
-    }
+    ]  # fmt: skip
+    grid = {"uuid": "grid", "type": "IMAGE", "metricSectionId": "Images", "imageKeys": list(image_keys),
+            "step": 0, "showRunParams": False}  # fmt: skip
+    prefixes = {key.rpartition("/")[0] for key in [*image_keys, *curves, *others]} - {""}
     return {
         "searchFilter": f"tags.sweep = '{sweep}' and tags.kind = 'job'",
         # The grid's columns run against the list, so the newest run comes first in the list.
@@ -72,12 +54,15 @@ def state(
         "runsHiddenMode": "SHOW_ALL",
         "compareRunCharts": [*lines, grid],
         "compareRunSections": [
-            _section("Curves", columns=min(len(curves), 3), height=360),
-            _section("Images", columns=1, height=160 + row * len(image_keys)),
-            *_generated([*image_keys, *curves, *others]),
+            _section("Curves", display=True, columns=min(len(curves), 3), cardHeight=360),
+            _section("Images", display=True, columns=1, cardHeight=160 + row * len(image_keys)),
+            # Those of the charts that the UI makes of every image and metric, by prefix.
+            *(
+                _section(name, display=False)
+                for name in [*sorted(prefixes), "Model metrics", "System metrics"]
+            ),
         ],
-        # Without this the UI sorts the sections by name.
-        "isAccordionReordered": True,
+        "isAccordionReordered": True,  # else the UI sorts the sections by name
     }
 
 
@@ -110,18 +95,8 @@ def link(base: str, experiment_id: str, sweep: str) -> str:
     )
 
 
-def _section(name: str, columns: int, height: int) -> dict:
-    size = {"columns": columns, "cardHeight": height}
-    return {"uuid": name, "name": name, "display": True, **size}
-
-
-def _generated(keys: Sequence[str]) -> list[dict]:
-    """Closed sections for the charts that the UI makes of every image and metric, by prefix."""
-    prefixes = {key.rpartition("/")[0] for key in keys} - {""}
-    return [
-        {"uuid": name, "name": name, "display": False}
-        for name in [*sorted(prefixes), "Model metrics", "System metrics"]
-    ]
+def _section(name: str, **settings: int) -> dict:
+    return {"uuid": name, "name": name, **settings}
 
 
 def _pack(name: str, view: dict) -> str:

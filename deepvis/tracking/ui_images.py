@@ -27,7 +27,7 @@ FILES = ("gallery.png", "best.png", *result_folder.TEXTS)
 def staged(
     folder: Path, steps: int, filters: Sequence[int], pictures: Pictures | None = None
 ) -> Iterator[Path]:
-    """The files of a result folder that are logged to its run.
+    """The files of a result folder that are logged to its run, in a folder that is removed afterwards.
 
     Args:
       folder: ``<job folder>/result``.
@@ -35,9 +35,6 @@ def staged(
         at the first step.
       filters: of the job.
       pictures: the job's, where they are in memory; else the files are decoded.
-
-    Yields:
-      The folder to log; it is removed afterwards.
     """
     staging = folder.with_name(f".staged.{os.getpid()}")
     try:

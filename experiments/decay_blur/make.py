@@ -32,7 +32,7 @@ def comparisons(levels: dict, values: dict, floors: dict) -> Iterator[dict]:
         found = [(each.name, each.effect) for each in study.contrasts(levels, grid, largest)]
         for (j, blur), i in itertools.product(enumerate(blurs), sorted({0, len(decays) - 2})):
             own = study.effect(grid[-1, j] - grid[i, j], np.maximum(floor[-1, j], floor[i, j]))
-            found.append((f"decay: {decays[-1]} - {decays[i]} at blur {blur}", own))
+            found.append((f"decay: {decays[-1]} against {decays[i]} at blur {blur}", own))
         for comparison, effect in found:
             beyond = round(effect.n * effect.moved) if np.isfinite(floor).any() else ""
             row = {"measure": name, "comparison": comparison} | study.columns(effect, name)

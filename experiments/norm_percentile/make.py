@@ -32,7 +32,8 @@ def comparisons(levels: dict, values: dict) -> Iterator[dict]:
                 yield own | {"percentile": percentile} | found
         for j, percentile in enumerate(percentiles[1:], start=1):
             found = study.columns(study.effect(change[j, -1] - change[j, 0]), name)
-            yield {"measure": name, "decay": f"{decays[-1]} - {decays[0]}", "percentile": percentile} | found
+            compared = f"{decays[-1]} against {decays[0]}"
+            yield {"measure": name, "decay": compared, "percentile": percentile} | found
 
 
 def cells(levels: dict, values: dict) -> Iterator[dict]:

@@ -347,7 +347,7 @@ def test_a_twin_is_the_ascent_of_a_start_one_rounding_off(tmp_path):
 
 def test_the_noise_floor_is_how_far_twins_end_in_the_mean(tmp_path):
     job, found = finished(tmp_path, "twins=3")
-    rows = list(result_folder.rows(found))
+    rows = result_folder.table([found])
     for i in range(len(job.filters)):
         apart = [abs(found.twins["score"][t, -1, i] - found.history["score"][-1, i]) for t in range(3)]
         assert rows[i]["score_floor"] == pytest.approx(np.mean(apart), rel=1e-6)

@@ -3,13 +3,12 @@
 import base64
 import json
 import os
-import shutil
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.browser import SIZE, sweep, ui
+from helpers.browser import SIZE, chromium, sweep, ui
 from PIL import Image
 
 from deepvis.metrics import convergence
@@ -94,21 +93,12 @@ def test_link_quotes_the_key() -> None:
 
 @pytest.mark.slow
 @pytest.mark.browser
-def test_ui_opens_on_the_newest_sweep_rows_filters_columns_jobs(tmp_path: Path) -> None:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    chromium = next(filter(None, map(shutil.which, names)), None)
-    if chromium is None:
-        pytest.skip("needs Chromium, and none of " + ", ".join(names) + " is on the PATH")
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-
+def test_ui_opens_on_the_latest_sweep_rows_filters_columns_jobs(tmp_path: Path) -> None:
     sweep(tmp_path, "seed=98,99", "steps=2")
     places = sweep(tmp_path, "reg.decay=0.8,0.9", "reg.blur=3,5")
     jobs = [result_folder.read(place) for place in places]
 
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-    arguments += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    with ui(tmp_path) as link, playwright.sync_playwright() as drive:
-        browser = drive.chromium.launch(executable_path=chromium, args=arguments)
+    with ui(tmp_path) as link, chromium() as browser:
         page = browser.new_page(viewport={"width": 1600, "height": 1400})
         # On a first visit the UI opens its assistant over a quarter of the window.
         page.add_init_script("localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')")
@@ -121,7 +111,6 @@ def test_ui_opens_on_the_newest_sweep_rows_filters_columns_jobs(tmp_path: Path) 
         grid = page.evaluate(READ_GRID, SIZE)  # small: each of its numbers is an object on the way
         curves = page.evaluate(READ_CURVES)
         text = page.inner_text("body")
-        browser.close()
 
     assert [job.name for job in jobs] == NAMES
     assert grid["columns"] == NAMES

@@ -281,7 +281,7 @@ def test_every_experiment_runs_two_steps(name, picture, tmp_path):
     typed = [f"experiment={name}", *TINY, *SMALL.get(name, ())]
     cfg = resolved(composed(*typed, *missing(typed, picture)))
     validation.check_job(cfg)
-    memory = none.none()
+    memory = none.NoTracker()
     runner.run([jobs.make(cfg, [f"experiment={name}"], tmp_path)], memory, "sweep")
     about_a_channel = schema.component("objective", cfg.objective).traits["each"] == "unit"
     (run,) = memory.runs.values()

@@ -7,8 +7,8 @@ share a folder; commands run in processes forked from one that has imported Tens
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -33,7 +33,8 @@ SETTING = re.compile(r"^\+?([a-z][a-z_0-9]*(?:\.[a-z_0-9]+)*)=\S")
 ALONE = re.compile(r"^[a-z_]+(\.[a-z_0-9]+)+$")
 
 
-class Block(NamedTuple):
+@dataclass(frozen=True)
+class Block:
     """A fenced block of a page."""
 
     line: int
@@ -129,7 +130,8 @@ def run_python(forker, folder: Path, script: list[str], where: str) -> None:
     """Run all blocks so far in one process, and forget them."""
     if not script:
         return
-    body = f"import sys, traceback\nsys.path.insert(0, '')\ntry:\n    exec({''.join(script)!r}, {{}})\n"
+    body = "import sys, traceback\nsys.path.insert(0, '')\ntry:\n"
+    body += f"    exec({''.join(script)!r}, {{'__name__': '__main__'}})\n"
     body += "except BaseException:\n    traceback.print_exc()\n    raise SystemExit(1)\nraise SystemExit(0)\n"
     said = forker.run(folder, change=body)
     script.clear()

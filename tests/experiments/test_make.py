@@ -86,7 +86,7 @@ def test_decay_blur(sweep, monkeypatch, tmp_path):
         (decay, blur) for decay in ("1", "0.9", "0.8") for blur in ("0", "3")
     ]
     assert finite(numbers(tables["cells"], "activation", "robustness", "diversity", "robustness_floor"))
-    assert "decay: 0.8 - 0.9" in {row["comparison"] for row in tables["results"]}
+    assert "decay: 0.8 against 0.9" in {row["comparison"] for row in tables["results"]}
     assert finite(numbers([row for row in tables["results"] if row["median"]], "median"))
 
 

@@ -2,12 +2,15 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import pytest
 
 from deepvis.results import result_folder
 
@@ -22,6 +25,22 @@ def sweep(folder: Path, *overrides: str) -> list[Path]:
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=300)
     (made,) = set((folder / "outputs").glob("*")) - before
     return list(result_folder.finished(made))
+
+
+@contextmanager
+def chromium() -> Iterator:
+    """A headless Chromium, driven by playwright; the test is skipped where one of the two is missing."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.skip("needs Chromium, and none of " + ", ".join(names) + " is on the PATH")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    arguments += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    with playwright.sync_playwright() as drive:
+        opened = drive.chromium.launch(executable_path=path, args=arguments)
+        yield opened
+        opened.close()
 
 
 @contextmanager

@@ -11,8 +11,8 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -24,8 +24,6 @@ QUIET = [*TINY, "tracker=none"]
 
 FORKER = """
 import json, os, sys
-import mlflow.tracking
-from deepvis.sweeps import runner
 from deepvis import run
 
 print("ready", flush=True)
@@ -54,7 +52,8 @@ for line in sys.stdin:
 """
 
 
-class Said(NamedTuple):
+@dataclass(frozen=True)
+class Said:
     """What a process said."""
 
     code: int
@@ -62,15 +61,23 @@ class Said(NamedTuple):
     err: str
 
 
-class Forker:
-    """Starts processes of deepvis that need not import TensorFlow and MLflow again."""
+def environment() -> dict[str, str]:
+    """This one, without what another deepvis or pytest would have left in it."""
+    names = ("DEEPVIS", "HYDRA", "TF_", "MLFLOW")
+    return {k: v for k, v in os.environ.items() if not k.startswith(names)}
 
-    def __init__(self, logs: Path) -> None:
-        names = ("DEEPVIS", "HYDRA", "TF_", "MLFLOW")
-        env = {k: v for k, v in os.environ.items() if not k.startswith(names)}
+
+class Forker:
+    """Starts processes of deepvis that need not import again what one of them has imported."""
+
+    def __init__(
+        self, logs: Path, imports: str = "mlflow.tracking, deepvis.sweeps.runner",
+        env: dict[str, str] | None = None,
+    ) -> None:  # fmt: skip
         self.logs, self.count = logs, 0
         self.process = subprocess.Popen(
-            [sys.executable, "-c", FORKER], env=env, text=True, stdin=subprocess.PIPE,
+            [sys.executable, "-c", f"import {imports}\n{FORKER}"], text=True, env=env or environment(),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=(logs / "forker").open("w"),
         )  # fmt: skip
         self._heard = self.process.stdout.readline().strip()
@@ -95,8 +102,13 @@ class Forker:
     def wait(self, pid: int) -> int:
         return self._ask(wait=pid)
 
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
 
-class Started(NamedTuple):
+
+@dataclass(frozen=True)
+class Started:
     """A process that runs."""
 
     forker: Forker

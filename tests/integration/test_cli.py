@@ -22,11 +22,12 @@ import time
 import urllib.request
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
+from helpers.processes import Forker, Said, environment
 from PIL import Image
 
 from deepvis.core import names
@@ -61,46 +62,14 @@ class Blocker:
 sys.meta_path.insert(0, Blocker())
 """
 
-# Forks a child for each case, so each has a process of its own but the imports are paid once.
-FORKER = """
-import json, os, sys
-from deepvis import run
-from deepvis.cli import runs
 
-for case in json.load(sys.stdin):
-    pid = os.fork()
-    if pid == 0:
-        os.chdir(case["cwd"])
-        os.environ["TRACE"] = case["trace"]
-        for fd, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(case[name], os.O_WRONLY | os.O_CREAT), fd)
-        sys.argv = ["deepvis", *case["argv"]]
-        code = 99
-        try:
-            run.main()
-        except SystemExit as end:
-            code = end.code or 0
-        finally:
-            sys.stdout.flush()
-            os._exit(code if isinstance(code, int) else 1)
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-"""
-
-
-class Said(NamedTuple):
+@dataclass(frozen=True)
+class Refused:
     """What a process said, and what it left."""
 
-    code: int
-    out: str
-    err: str
+    said: Said
     imported: str  # of the blocked packages
     left: list[str]  # files and folders in its working folder
-
-
-def environment(**more):
-    """This one, without what another deepvis or pytest would have left in it."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DEEPVIS", "HYDRA", "TF_", "MLFLOW"))}
-    return kept | more
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +77,8 @@ def blocked(tmp_path_factory):
     """An environment whose Python cannot import TensorFlow."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "sitecustomize.py").write_text(BLOCKER)
-    return environment(PYTHONPATH=os.pathsep.join([str(folder), *filter(None, [os.getenv("PYTHONPATH")])]))
+    path = os.pathsep.join([str(folder), *filter(None, [os.getenv("PYTHONPATH")])])
+    return environment() | {"PYTHONPATH": path}
 
 
 def run_in(folder, command, env, **options):
@@ -324,46 +294,33 @@ def answers(bad, blocked, tmp_path_factory):
     """All of them, two at a time: typed -> what was said."""
     assert len({param.id for param in ALONE}) == len(ALONE)
     root = tmp_path_factory.mktemp("cases")
-    cases = []
-    for number, param in enumerate(ALONE):
-        ((typed, _),) = param.values
-        folder = root / str(number)
-        (folder / "cwd").mkdir(parents=True)
-        made = {name: str(folder / name) for name in ("out", "err", "trace")}
-        cases.append(made | {"cwd": str(folder / "cwd"), "argv": [t.replace("BAD", str(bad)) for t in typed]})
+    found = {}
 
     def answer(half):
-        done = subprocess.run([sys.executable, "-c", FORKER], input=json.dumps(half), env=blocked,
-                              capture_output=True, text=True, timeout=300)  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return [int(code) for code in done.stdout.split()]
+        logs = root / f"forker {half}"
+        logs.mkdir()
+        forker = Forker(logs, "deepvis.cli.runs", blocked)
+        for number, param in [*enumerate(ALONE)][half::2]:
+            cwd, trace = root / str(number), root / f"{number}.trace"
+            typed = [each.replace("BAD", str(bad)) for each in param.values[0][0]]
+            said = forker.run(cwd, *typed, change=f"import os; os.environ['TRACE'] = {str(trace)!r}")
+            found[param.id] = Refused(said, trace.read_text() if trace.exists() else "", tree(cwd))
+        forker.close()
 
     with ThreadPoolExecutor(2) as pool:
-        even, odd = pool.map(answer, (cases[::2], cases[1::2]))
-    codes = {id(c): code for half, codes in ((cases[::2], even), (cases[1::2], odd))
-             for c, code in zip(half, codes, strict=True)}  # fmt: skip
-    found = {}
-    for param, made in zip(ALONE, cases, strict=True):
-        trace = Path(made["trace"])
-        found[param.id] = Said(
-            codes[id(made)],
-            Path(made["out"]).read_text(),
-            Path(made["err"]).read_text(),
-            trace.read_text() if trace.exists() else "",
-            tree(Path(made["cwd"])),
-        )
+        list(pool.map(answer, (0, 1)))
     return found
 
 
-def refused(said, words):
+def refused(answer, words):
     """One line that helps, and no trace of having begun."""
+    said = answer.said
     assert said.code not in (0, 99)
     assert re.fullmatch(r"deepvis: [^\n]+\n", said.err), said.err
     for word in words:
         assert word in said.err, (word, said.err)
     assert said.out == ""
-    assert said.imported == ""
-    assert said.left == []
+    assert (answer.imported, answer.left) == ("", [])
     # A Python object's repr or a traceback is no help.
     assert not re.search(r"<class|object at 0x|Traceback", said.err)
 
@@ -400,7 +357,7 @@ def really(bad, blocked, tmp_path_factory):
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         imported = trace.read_text() if trace.exists() else ""
-        return Said(done.returncode, done.stdout, done.stderr, imported, tree(folder)), seconds
+        return Refused(Said(done.returncode, done.stdout, done.stderr), imported, tree(folder)), seconds
 
     with ThreadPoolExecutor(2) as pool:
         # Two at a time, so a time holds what the other spent meanwhile: an upper bound.
@@ -412,15 +369,17 @@ def really(bad, blocked, tmp_path_factory):
     "kind", ["choice", "key", "number", "picture", "weights", "store", "output", "sweep"]
 )
 def test_real_processes_refuse_as_the_forked_do(kind, really):
-    said, words, seconds = really[kind]
+    answer, words, seconds = really[kind]
     print(f"{kind}: at most {seconds:.1f} CPU seconds")
-    refused(said, words)
+    refused(answer, words)
 
 
 def test_help_shows_groups_commands_and_the_config_without_tensorflow(really):
-    said, _, seconds = really["help"]
+    answer, _, seconds = really["help"]
     print(f"--help: at most {seconds:.1f} CPU seconds")
-    assert (said.code, said.err, said.imported, said.left) == (0, "", "", [])
+    assert (answer.imported, answer.left) == ("", [])
+    said = answer.said
+    assert (said.code, said.err) == (0, "")
     for word in [
         "deepvis -m reg.decay=0.8,0.9 reg.blur=3,5", "deepvis ui", "--cfg job",
         "model: file, hed, keras, tiny, vgg16", "yosinski_4", "steps: 20", "name: block5_conv1",
@@ -433,9 +392,11 @@ def test_help_shows_groups_commands_and_the_config_without_tensorflow(really):
 def test_cfg_job_shows_what_would_run_without_tensorflow(really):
     import yaml
 
-    said, _, seconds = really["config"]
+    answer, _, seconds = really["config"]
     print(f"--cfg job: at most {seconds:.1f} CPU seconds")
-    assert (said.code, said.err, said.imported, said.left) == (0, "", "", [])
+    assert (answer.imported, answer.left) == ("", [])
+    said = answer.said
+    assert (said.code, said.err) == (0, "")
     shown = yaml.safe_load(said.out)
     assert (shown["model"]["name"], shown["steps"], shown["reg"]["decay"]) == ("tiny", 2, 1.0)
     # Unquoted, and still one list of three.

@@ -46,7 +46,7 @@ def test_an_effect_is_what_its_definition_says():
     found = statistics.effect(np.append(d, [np.nan, np.inf]), floor=0.5)
     assert found.n == 41
     assert found.median == np.median(d) and found.low < found.median < found.high
-    assert found.up == np.mean(d > 0)
+    assert (found.up, found.down) == (np.mean(d > 0), np.mean(d < 0))
     assert found.moved == np.mean(np.abs(d) > 0.5)
     assert found.p == scipy_stats.wilcoxon(d).pvalue
     turned = statistics.effect(-d, floor=0.5)
@@ -73,9 +73,7 @@ def test_too_few_filters_get_no_interval_and_no_p(n):
 
 
 def test_filters_that_all_moved_alike_need_no_resampling():
-    assert (
-        statistics.effect(np.zeros(20))[:6] == (20, 0, 0, 0, 0, 0) and statistics.effect(np.zeros(20)).p == 1
-    )
+    assert statistics.effect(np.zeros(20)) == statistics.Effect(20, 0, 0, 0, 0, 0, 0, 1)
     same = statistics.effect(np.full(20, -2.0))
     assert (same.low, same.median, same.high, same.up) == (-2, -2, -2, 0) and same.p < 1e-4
 
@@ -117,23 +115,30 @@ def medians(interaction: float) -> dict[str, float]:
 def test_contrasts_of_a_grid_are_what_was_put_in():
     found = medians(0)
     assert list(found) == [
-        "reg.decay: 0.9 - 1", "reg.decay: 0.8 - 1", "reg.decay: 0.8 - 0.9", "reg.blur: 3 - 0", "seed: 1 - 0",
-        "reg.decay x reg.blur: 0.9 - 1 at 3 - 0", "reg.decay x reg.blur: 0.8 - 1 at 3 - 0",
-        "reg.decay x reg.blur: 0.8 - 0.9 at 3 - 0", "reg.decay x seed: 0.9 - 1 at 1 - 0",
-        "reg.decay x seed: 0.8 - 1 at 1 - 0", "reg.decay x seed: 0.8 - 0.9 at 1 - 0",
-        "reg.blur x seed: 3 - 0 at 1 - 0",
-    ]  # fmt: skip
+        "reg.decay: 0.9 against 1",
+        "reg.decay: 0.8 against 1",
+        "reg.decay: 0.8 against 0.9",
+        "reg.blur: 3 against 0",
+        "seed: 1 against 0",
+        "reg.decay x reg.blur: 0.9 against 1 at 3 against 0",
+        "reg.decay x reg.blur: 0.8 against 1 at 3 against 0",
+        "reg.decay x reg.blur: 0.8 against 0.9 at 3 against 0",
+        "reg.decay x seed: 0.9 against 1 at 1 against 0",
+        "reg.decay x seed: 0.8 against 1 at 1 against 0",
+        "reg.decay x seed: 0.8 against 0.9 at 1 against 0",
+        "reg.blur x seed: 3 against 0 at 1 against 0",
+    ]
     want = [2, 4, 2, 5] + [0] * 8
     np.testing.assert_allclose(list(found.values()), want, atol=0.02)
     planted = medians(7)
     moved = {name: planted[name] - found[name] for name in found if abs(planted[name] - found[name]) > 0.02}
     assert moved == pytest.approx(
         {
-            "reg.decay: 0.8 - 1": 3.5,  # over both blurs
-            "reg.decay: 0.8 - 0.9": 3.5,
-            "reg.blur: 3 - 0": 7 / 3,
-            "reg.decay x reg.blur: 0.8 - 1 at 3 - 0": 7,
-            "reg.decay x reg.blur: 0.8 - 0.9 at 3 - 0": 7,
+            "reg.decay: 0.8 against 1": 3.5,  # over both blurs
+            "reg.decay: 0.8 against 0.9": 3.5,
+            "reg.blur: 3 against 0": 7 / 3,
+            "reg.decay x reg.blur: 0.8 against 1 at 3 against 0": 7,
+            "reg.decay x reg.blur: 0.8 against 0.9 at 3 against 0": 7,
         },
         abs=0.02,
     )

@@ -11,7 +11,7 @@ from helpers.processes import newest, runs_of
 from scipy import stats as scipy_stats
 
 import deepvis
-from deepvis.cli import report
+from deepvis.cli import main
 from deepvis.metrics import statistics
 from deepvis.report import comparison, conclusions, effects, page, thumbnails
 from deepvis.results import manifest, result_folder
@@ -94,18 +94,18 @@ def test_a_main_effect_is_that_of_ratios_of_means_over_everything_else(made):
     tested = {(f.kind, f.measure, f.comparison): f for f in effects.tested(of(made))}
     frame = deepvis.results(folder=made)
     for factor, one, other, ratio in (("reg.decay", 0.8, 0.9, 1 / 1.5), ("reg.blur", 3, 0, 0.5)):
-        found = tested["main effect", "score", f"{factor}: {one} - {other}"]
+        found = tested["main effect", "score", f"{factor}: {one} against {other}"]
         assert found.unit == "%" and found.effect.n == 16
         assert found.effect.median == pytest.approx(100 * (ratio - 1), abs=0.02)
         seeds_averaged = frame.groupby(["reg.decay", "reg.blur", "filter"]).high_frequency.mean()
         levels = np.log(seeds_averaged).groupby([factor, "filter"]).mean().unstack()
         difference = levels.loc[one] - levels.loc[other]
-        noise = tested["main effect", "high_frequency", f"{factor}: {one} - {other}"]
+        noise = tested["main effect", "high_frequency", f"{factor}: {one} against {other}"]
         assert noise.effect.median == pytest.approx(100 * np.expm1(difference.median()))
         assert noise.effect.up == pytest.approx((difference > 0).mean())
         assert noise.effect.low < noise.effect.median < noise.effect.high
     p = [scipy_stats.wilcoxon(levels.loc[3] - levels.loc[0]).pvalue]
-    assert tested["main effect", "high_frequency", "reg.blur: 3 - 0"].p >= p[0]
+    assert tested["main effect", "high_frequency", "reg.blur: 3 against 0"].p >= p[0]
 
 
 def test_p_are_holms_over_the_tests_of_a_kind_and_measure(made):
@@ -122,7 +122,7 @@ def test_a_measure_that_is_not_above_zero_everywhere_is_compared_by_differences(
     for name, decay, values in (("0_a", 0.8, np.arange(12.0) - 3), ("1_b", 0.9, np.arange(12.0) + 1)):
         job(tmp_path / "s", name, values, range(12), **{"reg.decay": decay})
     (found,) = [f for f in effects.tested(of(finish(tmp_path / "s"))) if f.measure == "score"]
-    assert (found.unit, found.effect.median, found.comparison) == ("", -4.0, "reg.decay: 0.8 - 0.9")
+    assert (found.unit, found.effect.median, found.comparison) == ("", -4.0, "reg.decay: 0.8 against 0.9")
 
 
 def test_every_number_of_the_verdict_is_in_the_table(made):
@@ -143,9 +143,9 @@ def test_every_number_of_the_verdict_is_in_the_table(made):
 def test_the_verdict_says_what_was_done_to_the_data(made):
     first, second, *_, last = conclusions.sentences(of(made), effects.tested(of(made)))
     assert first.startswith(
-        "With reg.decay=0.8 instead of 1, 0 of 16 filters end higher (score, median -55.6 %"
+        "With reg.decay=0.8 instead of 1, all 16 filters end lower (score, median -55.6 %"
     )
-    assert second.startswith("With reg.blur=3 instead of 0, 0 of 16 filters end higher (score, median -50 %")
+    assert second.startswith("With reg.blur=3 instead of 0, all 16 filters end lower (score, median -50 %")
     assert "no difference is established (robustness" in first
     assert last == conclusions.NO_FLOOR
 
@@ -167,7 +167,7 @@ def test_of_few_filters_neither_interval_nor_test_is_told(tmp_path):
     folder = grid(tmp_path / "few", n=3)
     page.make([folder], folder)
     sentence = conclusions.sentences(of(folder), effects.tested(of(folder)))[0]
-    assert "0 of 3 filters end higher; 3 are too few" in sentence and "interval 1" not in sentence
+    assert "all 3 filters end lower; 3 are too few" in sentence and "interval 1" not in sentence
     assert "too few" in (folder / "report.html").read_text()
     assert pd.read_csv(folder / "results.csv").low.isna().all()
 
@@ -185,7 +185,7 @@ def test_a_filter_has_moved_only_beyond_the_noise_floor(floor, moved, tmp_path):
         conclusions.sentences(compared, effects.tested(compared))
     )
     found = {f.comparison: f for f in effects.tested(compared) if f.measure == "score"}
-    assert found["reg.decay: 0.8 - 0.9"].effect.moved == moved
+    assert found["reg.decay: 0.8 against 0.9"].effect.moved == moved
     assert (
         f"{round(16 * moved)} change beyond the noise floor"
         in conclusions.sentences(compared, [*found.values()])[0]
@@ -203,7 +203,7 @@ def test_without_a_grid_the_highest_setting_is_compared_with_the_lowest(tmp_path
     compared = of(finish(tmp_path / "s"))
     assert not compared.is_grid()
     first = conclusions.sentences(compared, effects.tested(compared))[0]
-    assert first.startswith("With blur=3 decay=1 instead of blur=0 decay=1, 0 of 16 filters end higher")
+    assert first.startswith("With blur=3 decay=1 instead of blur=0 decay=1, all 16 filters end lower")
     assert {f.kind for f in effects.tested(compared)} == {"pair"}
 
 
@@ -329,12 +329,39 @@ def test_only_filters_that_every_setting_has_are_compared(tmp_path):
 @pytest.mark.parametrize("floor", [None, 0.0])
 def test_a_floor_of_zero_is_not_an_unknown_one(floor, tmp_path):
     compared = of(grid(tmp_path / "s", floor=floor))
-    said = conclusions.sentences(compared, effects.tested(compared))[-1]
+    tested = effects.tested(compared)
+    said = conclusions.sentences(compared, tested)[-1]
     assert (said == conclusions.NO_FLOOR) == (floor is None) and ("floor is 0" in said) == (floor == 0)
+    # How many filters changed beyond the floor is known only where there is one.
+    moved = [each.effect.moved for each in tested if (each.measure, each.kind) == ("score", "pair")]
+    assert np.isnan(moved).all() if floor is None else moved == [1.0] * 15
+
+
+def test_shares_that_are_not_known_are_dashes_in_the_page(made):
+    row = re.search(r"<td>reg\.blur: 3 against 0</td><td class=\"words\">score</td>(.*)\n(.*)\n(.*)</tr>",
+                    (made / "report.html").read_text())  # fmt: skip
+    cells = re.findall(r"<td>(.*?)</td>", row[3])
+    assert cells[:3] == ["– ", "0 %", "–"], "noise floor, higher, changed"
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [
+        ([2.0] * 16, "all 16 filters end higher"),
+        ([0.5] * 16, "all 16 filters end lower"),
+        ([2.0] * 12 + [0.5] * 4, "12 of 16 filters end higher"),
+        ([2.0] * 3 + [0.5] * 12 + [1.0], "12 of 16 filters end lower"),
+    ],
+)
+def test_the_direction_that_most_filters_took_is_told(factor, words, tmp_path):
+    job(tmp_path / "s", "0_a", np.arange(1.0, 17), range(16), **{"reg.blur": 0})
+    job(tmp_path / "s", "1_b", np.arange(1.0, 17) * factor, range(16), **{"reg.blur": 3})
+    compared = of(finish(tmp_path / "s"))
+    assert f"instead of 0, {words} (" in conclusions.sentences(compared, effects.tested(compared))[0]
 
 
 def test_a_sweep_is_found_by_the_path_that_was_printed(made, capsys):
-    assert report.main([str(made)]) == 0
+    assert main.subcommand("report", [str(made)]) == 0
     assert f"report    {made / 'report.html'}" in capsys.readouterr().out
 
 
@@ -342,7 +369,7 @@ def test_a_sweep_of_an_older_version_is_refused_in_one_line(made, capsys, tmp_pa
     shutil.copytree(made, tmp_path / "old")
     for path in (tmp_path / "old").glob("*/result/features.npz"):
         path.unlink()
-    assert report.main([str(tmp_path / "old")]) == 1
+    assert main.subcommand("report", [str(tmp_path / "old")]) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "features.npz is missing; the sweep ran with deepvis" in said
 
@@ -380,7 +407,7 @@ def test_a_factor_of_many_levels_is_compared_at_its_ends_in_no_time(tmp_path):
         job(tmp_path / "s", f"{number}_x", (number + 1) * np.arange(1.0, 13), range(12),
             **{"reg.decay": (number + 1) / 100})  # fmt: skip
     found = [f for f in effects.tested(of(finish(tmp_path / "s"))) if f.measure == "score"]
-    assert [f.comparison for f in found if f.kind == "main effect"] == ["reg.decay: 0.01 - 0.4"]
+    assert [f.comparison for f in found if f.kind == "main effect"] == ["reg.decay: 0.01 against 0.4"]
     assert found[0].effect.median == pytest.approx(-97.5)
 
 

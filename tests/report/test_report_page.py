@@ -1,11 +1,10 @@
 """The report's page in a real browser: from disk, without a network, in any light, and inside MLflow."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.browser import sweep, ui
+from helpers.browser import chromium, sweep, ui
 from PIL import Image
 
 from deepvis.tracking import mlflow
@@ -37,15 +36,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    names = ("chromium", "chromium-browser", "google-chrome")
-    chromium = next(filter(None, map(shutil.which, names)), None)
-    if chromium is None:
-        pytest.skip("needs Chromium, and none of " + ", ".join(names) + " is on the PATH")
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    with playwright.sync_playwright() as drive:
-        opened = drive.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ def queue_of(folder, *many):
 
 
 def ran(queue, into=None):
-    into = none.none() if into is None else into
+    into = none.NoTracker() if into is None else into
     return runner.run(queue, into, "test"), into
 
 

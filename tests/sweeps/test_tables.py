@@ -82,9 +82,9 @@ def test_by_id_and_in_a_folder_of_its_own(place, frame, tmp_path):
 
 
 def test_no_such_sweep_is_one_line(place, tmp_path):
-    with pytest.raises(ConfigError, match=r"sweep=2020: no such sweep; the newest are: \d"):
+    with pytest.raises(ConfigError, match=r"sweep=2020: no such sweep; the latest are: \d"):
         deepvis.results("2020", folder=place / "outputs")
-    with pytest.raises(ConfigError, match="sweep=latest: no such sweep; the newest are: none"):
+    with pytest.raises(ConfigError, match="sweep=latest: no such sweep; the latest are: none"):
         deepvis.results(folder=tmp_path)
     with pytest.raises(ConfigError, match=r"sweep=2020: sqlite.* has no finished job"):
         deepvis.results("2020", uri=f"sqlite:///{place}/mlruns/mlflow.db")

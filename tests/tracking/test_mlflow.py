@@ -391,7 +391,7 @@ def test_a_store_that_fails_while_a_run_is_filled_ends_it_as_failed(store, tmp_p
 
 
 def test_memory_keeps_what_it_is_told(tmp_path):
-    memory = none.none()
+    memory = none.NoTracker()
     runner.run([made(tmp_path / "0", "layer.filters=3", "reg.decay=0.9")], memory, "s")
     (run,) = memory.runs.values()
     assert (run["sweep"], run["status"], run["params"]["reg.decay"]) == ("s", "FINISHED", 0.9)
