@@ -118,7 +118,7 @@ def _around(
                 side = transforms.out_size(*static.window, image.shape[1])
                 image = transforms.build(hyper, side, geometric, noisy)(image)
             for each in own:
-                image = each.function(**{key: hyper[f"transform.{key}"] for key in each.knobs})(image)
+                image = each.function(**{key: hyper[f"transform.{key}"] for key in each.parameters()})(image)
             return image
 
         return gradient_ascent.Parts(

@@ -57,7 +57,7 @@ def composed(groups: Mapping[str, Choice], values: Mapping[str, Any]) -> dict[st
             known = plain[group] if group in schema.SETS else knobs.component(group, functions[group]).knobs
             kept = set(plain[group]) if group in schema.SETS else {"display"}  # of a start: how it is shown
             plain[group] = {key: value for key, value in plain[group].items() if key in kept}
-            plain[group]["_target_"] = functions[group]
+            plain[group] |= {"_target_": functions[group]} | knobs.given(group, functions[group])
             plain[group] |= _changed(dict(known), given, group, only=True)
         else:
             plain[group] = _changed(plain[group], given, group)

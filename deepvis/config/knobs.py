@@ -11,7 +11,7 @@ import inspect
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -131,7 +131,7 @@ class Component:
 
 
 _registry: dict[str, dict[str, Component]] = {}
-DECORATORS = {"reg": "regularizer", "transform": "transform"}  # whose components are all there, on or off
+SWITCHED = ("reg", "transform")  # families whose components are all there, on or off
 FAMILIES = ("reg", "objective", "param", "transform", "optimizer", "start")
 
 
@@ -142,7 +142,7 @@ def declare(
 
     def decorate(function: Function) -> Function:
         made = Component(family, name or function.__name__, function, dict(knobs), traits)
-        if family in DECORATORS:
+        if family in SWITCHED:
             _check_switchable(made)
         register(made)
         return function
@@ -163,7 +163,7 @@ def register(component: Component) -> Component:
             f"{component.family}: {component.function.__module__}.{component.name} has the name of a "
             f"component of {old.function.__module__}; rename the function"
         )
-    if component.family in DECORATORS:
+    if component.family in SWITCHED:
         for other in family.values():
             shared = sorted(set(other.knobs) & set(component.knobs)) if other.name != component.name else []
             if shared:
@@ -205,7 +205,7 @@ def component(family: str, target: str | Callable[..., Any]) -> Component:
     Args:
       family: that it is expected to be of.
       target: the function, or where it is: ``my_package.my_module.my_function``. A function without the
-        family's decorator takes its parameters as knobs, with their defaults; one of `DECORATORS` has one.
+        family's decorator takes its parameters as knobs, with their defaults; see `_switched`.
 
     Raises:
       ConfigError: there is no such function, it belongs to another family, or its parameters do not tell.
@@ -220,12 +220,15 @@ def component(family: str, target: str | Callable[..., Any]) -> Component:
         raise ConfigError(
             f"{family}: got {type(function).__name__}, expected a function; wrap it in one made by def"
         )
-    if family in DECORATORS:  # at what value is it off? Its defaults do not say
-        raise ConfigError(
-            f"{family}: {function.__name__} is not decorated; expected @deepvis.{DECORATORS[family]}(...) "
-            "with a Knob for each parameter, whose default switches it off"
-        )
+    if family in SWITCHED:
+        return register(_switched(family, function))
     return register(Component(family, function.__name__, function, _signature_knobs(family, function)))
+
+
+def given(family: str, target: str | Callable[..., Any]) -> dict[str, bool]:
+    """What a family of switches is told where a function without a decorator is given: that it acts."""
+    known = component(family, target)
+    return {known.name: True} if known.traits.get("undecorated") else {}
 
 
 def _declared() -> Iterator[Component]:
@@ -276,3 +279,24 @@ def _signature_knobs(family: str, function: Callable[..., Any]) -> dict[str, Kno
         found[each.name] = Knob(default, static=each.default is not each.empty
                                 and isinstance(default, bool | str | tuple))  # fmt: skip
     return found
+
+
+def _switched(family: str, function: Callable[..., Any]) -> Component:
+    """A function of a family of switches without a decorator: on where it is given, whatever its options.
+
+    A knob of its name says so, since its options' defaults do not say at what value it is off.
+    """
+    name = function.__name__
+    if not name.isidentifier():
+        raise ConfigError(f"{family}: got a function without a name ({name}), expected one made by def")
+    found = {
+        key: replace(
+            knob, default=None if knob.default == REQUIRED else knob.default, kind=knob.type, switch=False
+        )
+        for key, knob in _signature_knobs(family, function).items()
+        if (family, key) != ("reg", "mean")
+    }
+    switch = Knob(False, f"whether {name} acts: it does where it is given")
+    component = Component(family, name, function, {name: switch} | found, {"undecorated": True})
+    _check_switchable(component)
+    return component

@@ -167,10 +167,15 @@ def _reg(settings: Mapping[str, Any]) -> Settings:
 def _set(group: str, settings: Mapping[str, Any], *others: str) -> Settings:
     known = [key for each in knobs.components(group).values() for key in each.knobs]
     _refuse_unknown(group, settings, [*known, *others])
-    return _settings(group, {
+    values = {
         key: knob.read(f"{group}.{key}", settings.get(key, knob.default))
         for each in knobs.components(group).values() for key, knob in each.knobs.items()
-    })  # fmt: skip
+    }  # fmt: skip
+    for each in knobs.components(group).values():
+        missing = [key for key in each.knobs if values[key] is None]
+        if missing and each.traits.get("undecorated") and values[each.name]:
+            raise ConfigError(f"{group}.{missing[0]} is not given: {each.name} needs it")
+    return _settings(group, values)
 
 
 def _refuse_unknown(group: str, settings: Any, known: Sequence[str]) -> None:
@@ -256,6 +261,7 @@ def store(typed: Sequence[str] = ()) -> None:
         group, targets = found.groups() if found and found[1] in knobs.FAMILIES else ("", "")
         for target in filter(None, targets.strip("[]").split(",")):
             component = knobs.component(group, target.strip(" \"'"))
+            own.setdefault(group, {}).update(knobs.given(group, component.function))
             for key, knob in component.knobs.items() if group in CHOICES else ():
                 default = added.setdefault(group, {}).setdefault(key, knob.default)
                 if default != knob.default and not any(f"{group}.{key}=" in each for each in typed):

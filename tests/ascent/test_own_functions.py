@@ -64,15 +64,31 @@ def test_one_that_does_not_is_taken_and_does_what_it_says():
     np.testing.assert_array_equal(own.centred, decayed.centred)
 
 
-@pytest.mark.parametrize("group", ["reg", "transform"])
-def test_without_a_decorator_nothing_says_when_it_is_off(group):
-    def halve(amount=0.5):
-        return lambda image, *others: image * per_image(amount)
+def test_without_a_decorator_it_acts_where_it_is_given():
+    def shrink(amount=0.25):
+        return lambda image, *others: image * (1 - per_image(amount))
 
-    for said in (halve, {"_target_": halve, "amount": 0.3}):
-        with pytest.raises(ConfigError, match=rf"^{group}: halve is not decorated; expected @deepvis\.\w+\("):
-            seen(**{group: said})
-    seen(reg={"decay": 0.9})  # and it leaves nothing behind
+    def needing(share):
+        return lambda image, *others: image * (1 - per_image(share))
+
+    decayed, other = seen(reg={"decay": 0.75}), seen(reg={"decay": 0.5})
+    np.testing.assert_array_equal(seen(reg=shrink).centred, decayed.centred)
+    np.testing.assert_array_equal(seen(reg={"_target_": shrink, "amount": 0.5}).centred, other.centred)
+    np.testing.assert_array_equal(seen(reg={"_target_": needing, "share": 0.5}).centred, other.centred)
+    with pytest.raises(ConfigError, match=r"^reg\.share is not given: needing needs it"):
+        seen(reg=needing)
+    np.testing.assert_array_equal(
+        seen(reg={"decay": 0.75}).centred, decayed.centred
+    )  # and leaves nothing behind
+    np.testing.assert_array_equal(seen().centred, seen(reg={"_target_": shrink, "shrink": False}).centred)
+
+
+def test_a_transform_without_a_decorator_acts_where_it_is_given():
+    def darken(amount=0.5):
+        return lambda image: image * (1 - per_image(amount))
+
+    plain, dark = seen(), seen(transform=darken)
+    assert not np.array_equal(plain.history["score"], dark.history["score"])
 
 
 @pytest.mark.parametrize("decorator", [regularizer, transform])
