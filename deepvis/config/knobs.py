@@ -1,16 +1,15 @@
 """Knobs: the numbers and words that a component takes, declared once, beside its function.
 
-A component is a function of one of the families (``reg``, ``objective``, ``param``, ``transform``,
-``optimizer``, ``start``), registered by its family's decorator. The schema, the range checks, whether it is
-switched on, the arrays of numbers per image, the table in the docs and the invariant tests are derived from
-the declaration.
+A component is a function of one of the `FAMILIES`, registered by its family's decorator. The schema, the
+range checks, whether it is switched on, the arrays of numbers per image, the table in the docs and the
+invariant tests are derived from the declaration.
 """
 
 import importlib
 import inspect
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -55,7 +54,7 @@ class Knob:
 
     @property
     def type(self) -> type:
-        """Of its values: bool, int, float or str."""
+        """Of its values: bool, int, float, str or tuple."""
         return self.kind or (float if self.default == REQUIRED else type(self.default))
 
     def read(self, key: str, value: Any) -> Any:
@@ -70,16 +69,18 @@ class Knob:
         """
         if value is None and self.default is None:
             return None
-        if self.type is bool:
-            if not isinstance(value, bool):
-                raise ConfigError(f"{key}={value}: expected true or false")
-            return value
-        if self.choices:
-            if value not in self.choices:
-                raise ConfigError(f"{key}={value}: {nearest(str(value), self.choices)}")
+        if self.type is bool and not isinstance(value, bool):
+            raise ConfigError(f"{key}={value}: expected true or false")
+        if self.choices and value not in self.choices:
+            raise ConfigError(f"{key}={value}: {nearest(str(value), self.choices)}")
+        if self.type is bool or self.choices:
             return value
         if self.type is str:
             return str(value)
+        if self.type is tuple:
+            if isinstance(value, str) or not isinstance(value, Sequence):
+                raise ConfigError(f"{key}={value}: expected a list, such as [block1_conv1]")
+            return tuple(map(str, value))
         number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
         if not math.isfinite(number) or not self._fits(number):
             got = ": got text," if isinstance(value, str) else ":"
@@ -111,15 +112,20 @@ class Knob:
         return f"; {self.default:g} is off" if off and isinstance(self.default, int | float) else ""
 
 
-@dataclass(frozen=True, eq=False)  # known by its identity: a function typed anew in a notebook is another
+@dataclass(frozen=True, eq=False)  # compared by identity: a function typed anew in a notebook is another
 class Component:
-    """A function of a family, and what is known of it without calling it."""
+    """A function of a family, and its declaration."""
 
     family: str
     name: str
     function: Callable[..., Any]
     knobs: Mapping[str, Knob]
-    traits: Mapping[str, Any] = field(default_factory=dict)  # what its family's decorator says of it
+    traits: Mapping[str, Any] = field(default_factory=dict)  # what only its family has
+
+    @property
+    def is_builtin(self) -> bool:
+        """Whether it comes with deepvis; others are the user's."""
+        return self.function.__module__.startswith("deepvis.")
 
     def is_on(self, settings: Any) -> bool:
         """Whether a group's settings switch it on."""
@@ -137,7 +143,7 @@ FAMILIES = ("reg", "objective", "param", "transform", "optimizer", "start")
 def declare(
     family: str, name: str | None, knobs: Mapping[str, Knob], **traits: Any
 ) -> Callable[[Function], Function]:
-    """A decorator that registers a function as a component; each family has its own, made of this."""
+    """A decorator that registers a function as a component; that of each family is made of this."""
 
     def decorate(function: Function) -> Function:
         register(Component(family, name or function.__name__, function, dict(knobs), traits))
@@ -159,13 +165,13 @@ def register(component: Component) -> Component:
             f"{component.family}: {component.function.__module__}.{component.name} has the name of a "
             f"component of {old.function.__module__}; rename the function"
         )
-    if component.family in ("reg", "transform"):
-        for other in family.values():
-            shared = sorted(set(other.knobs) & set(component.knobs)) if other.name != component.name else []
-            if shared:
-                raise ConfigError(
-                    f"{component.family}.{shared[0]}: {component.name} and {other.name} both have it"
-                )
+    others = family.values() if component.family in ("reg", "transform") else ()
+    for other in others:
+        shared = sorted(set(other.knobs) & set(component.knobs))
+        if shared and other.name != component.name:
+            raise ConfigError(
+                f"{component.family}.{shared[0]}: {component.name} and {other.name} both have it"
+            )
     family[component.name] = component
     return component
 
@@ -176,30 +182,24 @@ def components(family: str) -> dict[str, Component]:
 
 
 def component(family: str, target: str | Callable[..., Any]) -> Component:
-    """The component that a function is.
+    """The component of a function; without its family's decorator its parameters are the knobs.
 
     Args:
       family: that it is expected to be of.
-      target: the function, or where it is: ``my_package.my_module.my_function``. A function without the
-        family's decorator takes its parameters as knobs, with their defaults.
+      target: the function, or its path: ``my_package.my_module.my_function``.
 
     Raises:
       ConfigError: there is no such function, or it belongs to another family.
     """
     function = _imported(family, target) if isinstance(target, str) else target
-    for each in _declared():
-        if each.function is function:
-            if each.family != family:
-                raise ConfigError(f"{family}._target_={target}: is of the family {each.family}")
-            return each
+    for declared in (each for members in _registry.values() for each in members.values()):
+        if declared.function is function:
+            if declared.family != family:
+                raise ConfigError(f"{family}._target_={target}: is of the family {declared.family}")
+            return declared
     if not callable(function):
         raise ConfigError(f"{family}: got {type(function).__name__}, expected a function")
     return register(Component(family, function.__name__, function, _signature_knobs(family, function)))
-
-
-def _declared() -> Iterator[Component]:
-    for family in _registry.values():
-        yield from family.values()
 
 
 def _imported(family: str, target: str) -> Any:
@@ -221,11 +221,11 @@ PROVIDED = ("mean", "layer", "filters", "size", "seed", "index", "targets", "vec
 
 
 def _signature_knobs(family: str, function: Callable[..., Any]) -> dict[str, Knob]:
-    found = {}
+    knobs = {}
     for name, parameter in inspect.signature(function).parameters.items():
+        default = REQUIRED if parameter.default is inspect.Parameter.empty else parameter.default
+        if type(default) is int and family == "reg":
+            default = float(default)
         if name not in PROVIDED:
-            given = parameter.default is not inspect.Parameter.empty
-            found[name] = Knob(float(parameter.default) if type(parameter.default) is int and family == "reg"
-                               else parameter.default if given else REQUIRED,
-                               static=isinstance(parameter.default, str | bool))  # fmt: skip
-    return found
+            knobs[name] = Knob(default, static=isinstance(parameter.default, str | bool))
+    return knobs

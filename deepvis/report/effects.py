@@ -53,8 +53,8 @@ def _of_measure(compared: Comparison, measure: str) -> list[TestedEffect]:
     if compared.is_grid():
         table = scaled.reshape(*map(len, compared.levels.values()), -1)
         levels, ends = _ends(compared.levels, table)
-        for name, effect, _ in statistics.contrasts(levels, ends, floor, _few_interactions(levels)):
-            tests.append(("interaction" if " x " in name else "main effect", name, effect))
+        for each in statistics.contrasts(levels, ends, floor, _few_interactions(levels)):
+            tests.append(("interaction" if " x " in each.name else "main effect", each.name, each.effect))
         tests += [("any level", *test) for test in _any(compared, table)]
     # In a grid of one factor the main effects are the pairs.
     paired = len(compared.levels) > 1 and measure in PAIRED if compared.is_grid() else True
@@ -104,9 +104,8 @@ def _scaled(values: np.ndarray, floor: np.ndarray | None) -> tuple[np.ndarray, n
 
 def _in_percent(effect: Effect) -> Effect:
     """Per cent, of an effect in logarithms."""
-    return effect._replace(
-        median=_percent(effect.median), low=_percent(effect.low), high=_percent(effect.high)
-    )
+    return replace(effect, median=_percent(effect.median), low=_percent(effect.low),
+                   high=_percent(effect.high))  # fmt: skip
 
 
 def _percent(logarithm: float) -> float:

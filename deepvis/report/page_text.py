@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,7 @@ def settings(compared: Comparison, medians: Sequence[Mapping[str, Any]]) -> list
 def row(test: TestedEffect) -> dict[str, Any]:
     """A tested effect as a row of results.csv."""
     fixed = {"kind": test.kind, "measure": test.measure, "comparison": test.comparison, "unit": test.unit}
-    return fixed | test.effect._asdict() | {"p_holm": test.p, "floor": test.floor}
+    return fixed | asdict(test.effect) | {"p_holm": test.p, "floor": test.floor}
 
 
 def number(value: float) -> str:
