@@ -3,7 +3,7 @@
 Importing the package declares the components of every family, without TensorFlow.
 """
 
-from deepvis.ascent import (
+from deepvis.ascent import (  # noqa: F401
     lbfgs,
     matching_objectives,
     objectives,
@@ -16,8 +16,3 @@ from deepvis.ascent import (
 from deepvis.config import schema
 
 schema.store()
-
-__all__ = [
-    "lbfgs", "matching_objectives", "objectives", "optimizers", "parametrizations", "regularizers", "starts",
-    "transforms",
-]  # fmt: skip

@@ -17,12 +17,9 @@ from deepvis.networks.base import Activation, Activations
 
 
 def of(
-    network: Activations,
-    layers: Sequence[str],
-    images: Sequence[ImageSpec],
-    size: int,
+    network: Activations, layers: Sequence[str], images: Sequence[ImageSpec], size: int,
     enabled: Sequence[Component],
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     """Everything that stays the same from step to step.
 
     Args:

@@ -33,7 +33,6 @@ def inversion(layer: str, filters: tf.Tensor, *, targets: Targets, pre_activatio
     Source: Mahendran and Vedaldi 2015, "Understanding Deep Image Representations by Inverting Them", section
     2.
     """
-    del filters
     target = targets["picture"][layer].maps(pre_activation)
 
     def objective(activations):
@@ -76,7 +75,6 @@ def style(
 
     Args:
       layer: not used: the lists name the layers.
-      filters: not used.
       targets: :math:`c` of ``content``, of the image's size, and :math:`t` of ``style``. Without a
         ``content`` its term is left out.
       content_layers: names.
@@ -88,7 +86,6 @@ def style(
     Source: Gatys et al. 2016, "Image Style Transfer Using Convolutional Neural Networks", section 2; without
     a content, Gatys et al. 2015, "Texture Synthesis Using Convolutional Neural Networks".
     """
-    del layer, filters
 
     def maps(activations, name):
         return activations[name].maps(pre_activation)
@@ -116,7 +113,6 @@ def guided(layer: str, filters: tf.Tensor, *, targets: Targets, pre_activation: 
 
     Source: Mordvintsev et al. 2015, the notebook of "Inceptionism", ``objective_guide``.
     """
-    del filters
     guides = tf.unstack(_positions(targets["guide"][layer].maps(pre_activation)))
 
     def objective(activations):
@@ -153,8 +149,6 @@ def diversity(
     where :math:`N_b` are the others of its group. Each image raises the sum of the group's scores.
 
     Args:
-      layer: name.
-      filters: not used.
       channel: :math:`k_b`, int32.
       weight: :math:`w_b`, in units of the mean; 0 is off.
       group: ``[B]`` int32; images of the same number are one group, and a group of one is off.
@@ -163,7 +157,6 @@ def diversity(
     Source: Olah et al. 2017, "Feature Visualization", section "Diversity"; Wei et al. 2015, "Understanding
     Intra-Class Knowledge Inside CNN".
     """
-    del filters
     mean = mean_of_channel(layer, channel, pre_activation)
 
     def objective(activations):

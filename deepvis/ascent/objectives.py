@@ -76,13 +76,12 @@ def neuron(
 
     .. math:: s_b = a_{b,i_b j_b,k_b}
 
+    with :math:`k_b` the filters.
+
     Args:
-      layer: name.
-      filters: :math:`k_b`, channels.
       row: :math:`i_b`, positions of the map from its top, int32; negative is the centre,
         :math:`\lfloor h / 2 \rfloor`. Beyond the map the score is NaN, and that image alone fails.
       column: :math:`j_b`, from its left, likewise.
-      pre_activation: see the head of this module.
 
     Source: Erhan et al. 2009, section 4; Olah et al. 2017, "Feature Visualization".
     """
@@ -116,16 +115,12 @@ def direction(
     .. math:: s_b = \frac{1}{hw} \sum_{ij} (a_{b,ij} \cdot v_b) \, \max(0.1, \cos(a_{b,ij}, v_b))^{p_b}
 
     Args:
-      layer: name.
-      filters: rows of the file of directions; not used, as they are chosen already.
-      vectors: :math:`v_b`, ``[B, C]``.
+      vectors: :math:`v_b`, ``[B, C]``, the rows that the filters name.
       cosine_power: :math:`p_b \ge 0`; 0 is the plain dot product. The higher, the more the angle counts
         against the length.
-      pre_activation: see the head of this module.
 
     Source: Carter et al. 2019, "Activation Atlas", and lucid's ``direction_cossim``.
     """
-    del filters
 
     def objective(activations):
         maps = activations[layer].maps(pre_activation)
@@ -152,7 +147,6 @@ def layer(layer: str, filters: tf.Tensor, pre_activation: bool = False) -> Objec
 
     Source: Mordvintsev et al. 2015, "Inceptionism", whose notebook ascends half the sum.
     """
-    del filters
     return lambda activations: mean_square(activations[layer].maps(pre_activation))
 
 
@@ -210,7 +204,6 @@ def reading(layer: str, units: tf.Tensor) -> Callable[[Mapping[str, Activation]]
     Both are taken before the ReLU whatever the objective is: behind it most channels tie at zero.
 
     Args:
-      layer: name.
       units: one channel per image, ``[B]`` int32; -1 where the objective has none: then rank and margin are
         NaN, and the activation is the mean of the whole layer.
 

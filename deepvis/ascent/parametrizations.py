@@ -47,7 +47,6 @@ _COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03
 )
 def pixel(size: int, mean: Sequence[float], octaves: int = 1, octave_scale: float = 1.4) -> Param:
     """The image itself: theta is ``[B, H, W, C]``, centred pixels."""
-    del size, mean, octaves, octave_scale
     return Param(encode=lambda image: image, decode=lambda theta: theta)
 
 

@@ -50,12 +50,7 @@ class Program:
 
 @functools.lru_cache(maxsize=8)
 def compiled(static: StaticConfig, enabled: frozenset[Component]) -> Program:
-    """Build and compile what a static config says; a second call with the same one costs nothing.
-
-    Args:
-      static: of a group of jobs.
-      enabled: regularizers and transforms that any of its jobs uses.
-    """
+    """The program of a group of jobs, of which any uses the enabled regularizers and transforms."""
     if static.device != "cpu" and not tf.config.list_physical_devices("GPU"):
         raise ConfigError(
             f"device={static.device}: TensorFlow sees no GPU (it needs tensorflow[and-cuda]); take device=cpu"

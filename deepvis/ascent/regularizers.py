@@ -205,14 +205,7 @@ def mix(operators: Sequence[Regularizer], weights: Sequence[tf.Tensor]) -> Regul
 
 
 def build(components: Sequence[Component], hyper: Hyper, combine: str, mean: Sequence[float]) -> Regularizer:
-    """The regularizer of a batch.
-
-    Args:
-      components: those that any image uses, in their order; the others would be the identity.
-      hyper: one number per image under each key of the config (``reg.decay`` ...), and what was prepared.
-      combine: ``chain`` or ``mix``.
-      mean: of the training set, for the projection onto [0, 255], which always comes last.
-    """
+    """The regularizer of a batch: a ``chain`` or ``mix`` of the components that any of its images uses."""
     operators = {each: _operator(each, hyper, mean) for each in components}
     last = [operators.pop(each) for each in components if each.traits.get("last")]
     first = list(operators.values())

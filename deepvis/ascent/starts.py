@@ -70,5 +70,4 @@ def twin(image: np.ndarray, number: int, seed: int, index: int) -> np.ndarray:
 @start(path=Knob(REQUIRED, "a picture file", kind=str))
 def picture(size: int, seed: int, index: int, mean: np.ndarray, path: str) -> np.ndarray:
     """A picture, the same for every filter (Gildenblat 2016, ``--img``); see `pictures.read`."""
-    del seed, index
     return pictures.read(path, size, len(mean)).astype(np.float32) - np.asarray(mean, np.float32)

@@ -69,11 +69,9 @@ def choices(overrides: Iterable[str]) -> dict[str, str]:
 def _value(value: Any) -> Value:
     if value is None:
         return "none"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return ",".join(_item(item) for item in value) or "[]"
+    if isinstance(value, list | tuple):
+        items = (
+            f"[{_value(item)}]" if isinstance(item, list | tuple) else str(_value(item)) for item in value
+        )
+        return ",".join(items) or "[]"
     return value if isinstance(value, bool | int | float | str) else str(value)
-
-
-def _item(item: Any) -> str:
-    nested = isinstance(item, Sequence) and not isinstance(item, str)
-    return f"[{_value(item)}]" if nested else str(_value(item))

@@ -9,7 +9,7 @@ import functools
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, make_dataclass
+from dataclasses import dataclass, field, fields, make_dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.config_store import ConfigStore
@@ -24,19 +24,6 @@ CHOICES = ("objective", "param", "optimizer", "start")  # groups that choose one
 SETS = ("reg", "transform")  # groups whose components are all there, each off until a knob switches it on
 COMBINE = Knob("chain", "one after the other, or the weighted mean of copies", choices=("chain", "mix"))
 WEIGHT = Knob(1.0, "weight of a copy, for mix", low=0, unit="weight")
-# Keys of no group. Their defaults stand in conf/config.yaml.
-KEYS = {
-    "seed": Knob(REQUIRED, "of the start and of the transforms", low=0, kind=int),
-    "twins": Knob(REQUIRED, "perturbed replicas of each image: start changed by one ulp", low=0, kind=int),
-    "steps": Knob(REQUIRED, "of gradient ascent", low=1, kind=int),
-    "size": Knob(REQUIRED, "side of the image", low=1, kind=int, unit="whole number of px"),
-    "batch_size": Knob(REQUIRED, "images in one program; 0 chooses", low=0, kind=int),
-    "snapshot_every": Knob(REQUIRED, "steps between two snapshots", low=1, kind=int),
-    "robustness": Knob(REQUIRED, "whether finished images are measured under small changes", kind=bool),
-    "precision": Knob(REQUIRED, "of the convolutions", choices=("auto", "float32", "bfloat16"), kind=str),
-    "device": Knob(REQUIRED, "auto, cpu, gpu, or gpu:1 for the second one", kind=str),
-    "resume": Knob(None, "latest, or the id of a sweep", kind=str),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,6 +50,11 @@ class Layer:
     filters: "str | int | tuple[int | str, ...]"
 
 
+def _key(kind: type, help: str, default: str | None = REQUIRED, **limits: Any) -> Any:
+    """A key of no group and its range; its default is in conf/config.yaml."""
+    return field(metadata={"knob": Knob(default, help, kind=kind, **limits)})
+
+
 @dataclass(frozen=True)
 class Config:
     """All that a job is made of."""
@@ -76,17 +68,20 @@ class Config:
     optimizer: Target
     start: Target
     tracker: Settings  # ``target`` and where it keeps things
-    seed: int
-    twins: int
-    steps: int
-    size: int
-    batch_size: int
-    snapshot_every: int
-    robustness: bool
-    precision: str
-    device: str
-    resume: str | None
+    seed: int = _key(int, "of the start and of the transforms", low=0)
+    twins: int = _key(int, "perturbed replicas of each image: start changed by one ulp", low=0)
+    steps: int = _key(int, "of gradient ascent", low=1)
+    size: int = _key(int, "side of the image", low=1, unit="whole number of px")
+    batch_size: int = _key(int, "images in one program; 0 chooses", low=0)
+    snapshot_every: int = _key(int, "steps between two snapshots", low=1)
+    robustness: bool = _key(bool, "whether finished images are measured under small changes")
+    precision: str = _key(str, "of the convolutions", choices=("auto", "float32", "bfloat16"))
+    device: str = _key(str, "auto, cpu, gpu, or gpu:1 for the second one")
+    resume: str | None = _key(str, "latest, or the id of a sweep", default=None)
     objective_value: "str | tuple[str, ...]"
+
+
+KEYS: dict[str, Knob] = {key.name: key.metadata["knob"] for key in fields(Config) if key.metadata}
 
 
 def resolve(composed: Mapping[str, Any]) -> Config:
