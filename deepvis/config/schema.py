@@ -55,7 +55,7 @@ def _key(kind: type, help: str, default: str | None = REQUIRED, **limits: Any) -
     return field(metadata={"knob": Knob(default, help, kind=kind, **limits)})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """All that a job is made of."""
 
