@@ -3,7 +3,7 @@
 Importing the package declares the components of every family, without TensorFlow.
 """
 
-from deepvis.ascent import (  # noqa: F401
+from deepvis.ascent import (
     lbfgs,
     matching_objectives,
     objectives,
@@ -16,3 +16,8 @@ from deepvis.ascent import (  # noqa: F401
 from deepvis.config import schema
 
 schema.store()
+
+__all__ = [
+    "lbfgs", "matching_objectives", "objectives", "optimizers", "parametrizations", "regularizers", "starts",
+    "transforms",
+]  # fmt: skip

@@ -19,7 +19,12 @@ def read(path: str | Path, size: int, channels: int) -> np.ndarray:
       path: of any file that Pillow reads; its orientation tag is obeyed.
       size: px.
       channels: 1 (the picture's lightness) or 3.
+
+    Raises:
+      ValueError: another number of channels.
     """
+    if channels not in MODES:
+        raise ValueError(f"{path}: a picture has 1 or 3 channels, this network's image {channels}")
     with Image.open(Path(path).expanduser()) as file:
         upright = ImageOps.exif_transpose(file).convert(MODES[channels])
     return np.asarray(ImageOps.fit(upright, (size, size))).reshape(size, size, channels)
