@@ -54,7 +54,7 @@ class Visualization:
 
 def visualize(
     model: Any,
-    layer: str,
+    layer: Any,
     filters: int | str | Sequence[int] = "0-15",
     *,
     reg: Choice = "none",
@@ -67,6 +67,8 @@ def visualize(
     size: int = 128,
     seed: int = 0,
     preprocess: Any = "auto",
+    inputs: Mapping[str, Any] | None = None,
+    optimize: str | None = None,
     precision: str = "auto",
     device: str = "auto",
     batch_size: int = 0,
@@ -76,7 +78,7 @@ def visualize(
     Args:
       model: a Keras model; or a name: ``vgg16``, ``hed``, or any of keras.applications such as ``ResNet50``,
         with its weights; or a mapping, ``{"preset": "file", "path": "my.keras"}``.
-      layer: its name in the model.
+      layer: the layer, or its name in the model.
       filters: ``"0-15"``, ``"all"``, a number, or numbers.
       reg: regularizers: ``"combined"``, or knobs such as ``{"decay": 0.9, "blur": 3}``.
       objective: what goes up: ``"channel"``, ``{"preset": "neuron", "row": 3, "column": 4}`` ...
@@ -88,8 +90,11 @@ def visualize(
       size: px, square.
       seed: of the start and of the transform's chance.
       preprocess: what a model in hand wants of its pixels: ``"caffe"``, ``"torch"``, ``"tf"``, ``"none"``
-        (0 to 255 as they are), or ``{"mean": ..., "scale": ...}`` in grey levels. ``"auto"`` is Keras' own
-        for a model that has the name of one of keras.applications, and ``"none"`` for others.
+        (0 to 255 as they are), or ``{"mean": ..., "scale": ...}`` in grey levels. ``"auto"`` is ``"none"``
+        for a model that scales its pixels itself, Keras' own for one that is, or begins with, a network of
+        keras.applications, and ``"none"`` for others.
+      inputs: values of the other inputs of a model in hand, by name: arrays, or a number for all of one.
+      optimize: name of the input that is the image; needed where several have no value.
       precision: ``auto``, ``float32`` or ``bfloat16``, of the convolutions.
       device: ``auto``, ``cpu``, ``gpu:1``.
       batch_size: images in one graph; 0 chooses.
@@ -108,27 +113,30 @@ def visualize(
     spec = filters if isinstance(filters, str) else np.atleast_1d(filters).tolist()
     chosen = {"reg": reg, "objective": objective, "param": param, "transform": transform,
               "optimizer": optimizer, "start": start}  # fmt: skip
-    name = str(getattr(layer, "name", layer))  # a layer of a Keras model will do
+    held, choice = _network(model, preprocess, inputs, optimize)
+    if not isinstance(layer, str):
+        layer = networks.network(held or groups.composed(choice, {})["model"]).name_of(layer)
     values: dict[str, Any] = {
         "steps": steps, "snapshot_every": steps, "size": size, "seed": seed, "batch_size": batch_size,
-        "layer": {"name": name, "filters": spec}, "precision": precision, "device": device, "twins": 0,
+        "layer": {"name": layer, "filters": spec}, "precision": precision, "device": device, "twins": 0,
         "robustness": False,
     }  # fmt: skip
-    held, choice = _network(model, preprocess)
     values |= {} if held is None else {"model": held}
     cfg = schema.resolve(groups.composed(chosen | choice, values))
     validation.check(cfg)
     resolved = networks.resolved(schema.plain(cfg.model))
     cfg = replace(devices.resolved(cfg), model=schema.free("model", resolved))
-    return _visualization(cfg, validation.indices(cfg, networks.network(resolved).layer(name)))
+    return _visualization(cfg, validation.indices(cfg, networks.network(resolved).layer(layer)))
 
 
-def _network(model: Any, preprocess: Any) -> tuple[dict[str, Any] | None, dict[str, Choice]]:
+def _network(
+    model: Any, preprocess: Any, inputs: Mapping[str, Any] | None = None, optimize: str | None = None
+) -> tuple[dict[str, Any] | None, dict[str, Choice]]:
     """A network as a config: that of a model in hand, or a choice of conf/model or of keras.applications."""
     if isinstance(model, Mapping):
         return None, {"model": model}
     if not isinstance(model, str):
-        return networks.hold(model, preprocess), {}
+        return networks.hold(model, preprocess, inputs, optimize), {}
     named = {path.stem for path in (CONF / "model").glob("*.yaml")} - {"keras", "file"}
     if model in named:
         return None, {"model": model}

@@ -60,8 +60,8 @@ def _batch(cfg: Config, free: int) -> int:
     """As many images as half of the free memory holds with the maps kept for the gradient, a power of two."""
     values = 0
     for layer in networks.network(plain(cfg.model)).layers().values():
-        side = cfg.size // layer.stride if layer.stride else 1
-        values += 3 * side * side * layer.channels  # before the ReLU, behind it, and a gradient
+        rows, columns = (cfg.size // stride for stride in layer.stride or (cfg.size, cfg.size))
+        values += 3 * rows * columns * layer.channels  # before the ReLU, behind it, and a gradient
         if layer.name == cfg.layer.name:
             break
     fitting = free // 2 // (values * (2 if cfg.precision == "bfloat16" else 4))

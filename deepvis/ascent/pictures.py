@@ -24,7 +24,7 @@ def read(path: str | Path, size: int, channels: int) -> np.ndarray:
       ValueError: another number of channels.
     """
     if channels not in MODES:
-        raise ValueError(f"{path}: a picture has 1 or 3 channels, this network's image {channels}")
+        raise ValueError(f"{path}: a picture has 1 or 3 channels, this network's input {channels}")
     with Image.open(Path(path).expanduser()) as file:
         upright = ImageOps.exif_transpose(file).convert(MODES[channels])
     return np.asarray(ImageOps.fit(upright, (size, size))).reshape(size, size, channels)

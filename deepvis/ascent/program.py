@@ -61,9 +61,12 @@ def compiled(static: StaticConfig, enabled: frozenset[Component]) -> Program:
     others = expressions.layers_of(dict(options), dict(static.pictures), static.layer)
     layers = sorted({static.layer, *others})
     with tf.device(static.device):
-        network = networks.network(schema.plain(static.model)).build(layers, static.size, static.precision)
+        network = networks.network(schema.plain(static.model)).build(
+            layers, (static.size, static.size), static.precision
+        )
     make_param, param_options = static.param
     param = make_param(static.size, network.mean, **dict(param_options))
+    _refuse_without(("encode", "decode"), param, f"param: {make_param.__name__}")
     # In the order of their declaration.
     used = [each for each in knobs.components("reg").values() if each in enabled]
     transforming = {name: each for name, each in knobs.components("transform").items() if each in enabled}
@@ -75,8 +78,11 @@ def compiled(static: StaticConfig, enabled: frozenset[Component]) -> Program:
         score = make_objective(
             static.layer, hyper["filter"], **_under(hyper, "objective"), **dict(options), **targets
         )
+        if not make_objective.__module__.startswith("deepvis."):
+            score = batch_law.scored(score, make_objective.__name__)
         read = objectives.reading(static.layer, hyper["unit"])
         rule = static.optimizer(**_under(hyper, "optimizer"))
+        _refuse_without(("slots", "update"), rule, f"optimizer: {static.optimizer.__name__}")
 
         def measure(image):
             activations = network.activations(image, layers)
@@ -109,12 +115,22 @@ def compiled(static: StaticConfig, enabled: frozenset[Component]) -> Program:
     return Program(static, used, geometric or noisy, network, layers, ascent, {**network.tags, **tags}, users)
 
 
+def _refuse_without(names: Sequence[str], got: object, where: str) -> None:
+    if not all(hasattr(got, name) for name in names):
+        raise ConfigError(f"{where}: returned {type(got).__name__}, expected {' and '.join(names)} in it")
+
+
 def start(image: ImageSpec, mean: Sequence[float]) -> np.ndarray:
     """The first image of a spec; pixels that are to stay in [0, 255] start there too."""
     cfg, centre = image.cfg, np.array(mean, np.float32)
     component = schema.component("start", cfg.start)
     options = {key: getattr(cfg.start, key) for key in component.knobs if key != "display"}
-    first = component.function(cfg.size, cfg.seed, image.index, centre, **options)
+    first = np.asarray(component.function(cfg.size, cfg.seed, image.index, centre, **options), np.float32)
+    if first.shape != (cfg.size, cfg.size, len(mean)) or not np.isfinite(first).all():
+        raise ConfigError(
+            f"start: {component.name}: returned {'' if np.isfinite(first).all() else 'NaN or infinity in '}"
+            f"shape {first.shape}, expected finite numbers of shape {(cfg.size, cfg.size, len(mean))}"
+        )
     if cfg.reg.clip_pixels:
         first = np.clip(first, -centre, 255 - centre)
     return starts.twin(first, image.twin, cfg.seed, image.index) if image.twin else first
@@ -156,7 +172,8 @@ def snapshots(
             begin = padded(np.stack([octaves.grown(*pair, size) for pair in zip(image, first, strict=False)]))
         if program.users and octave == 1 and "objective.group" not in hyper:
             sampled = padded(inputs.sampled_transforms(images, size, 0)) if program.is_sampled else {}
-            batch_law.check(ascent, begin, hyper | sampled, program.users)
+            least = min(width, 1 if program.network.bitwise_any_batch else 2)
+            batch_law.check(ascent, begin, hyper | sampled, program.users, least)
         state = ascent.begin(begin, hyper)._replace(step=tf.constant(done))
         rule = static.optimizer(**_under(hyper, "optimizer"))
         search = None

@@ -12,13 +12,12 @@ from collections.abc import Callable
 import numpy as np
 
 from deepvis.ascent import pictures
-from deepvis.config.knobs import REQUIRED, Function, Knob, declare
+from deepvis.config.knobs import DISPLAY, REQUIRED, Function, Knob, declare
 
 
 def start(**knobs: Knob) -> Callable[[Function], Function]:
     """Declare a function as a start; its options are knobs."""
-    display = Knob(REQUIRED, "how its images are shown", choices=("contrast", "natural"), kind=str)
-    return declare("start", None, {**knobs, "display": display})
+    return declare("start", None, {**knobs, "display": DISPLAY})
 
 
 @start(

@@ -50,7 +50,6 @@ def check(cfg: Config) -> None:
     network = networks.network(plain(cfg.model))
     layer = network.layer(cfg.layer.name)
     networks.resolved(plain(cfg.model))
-    _check_size(cfg, layer)
     _check_blur(cfg)
     indices(cfg, layer)
     _check_objective(cfg, network, layer)
@@ -58,7 +57,7 @@ def check(cfg: Config) -> None:
     if cfg.transform.crop >= padded:
         raise ConfigError(f"transform.crop={cfg.transform.crop}: expected less than the image and what is "
                           f"laid around it, {padded} px")  # fmt: skip
-    _check_param(cfg, layer)
+    _check_param(cfg, network, layer)
     if getattr(cfg.param, "pictures", None) is not None:
         pictures.check_folder("param.pictures", cfg.param.pictures, network.channels)
     if schema.component("optimizer", cfg.optimizer).traits.get("line_search"):
@@ -101,19 +100,6 @@ def _directions(path: str, layer: Layer) -> np.ndarray:
     return rows
 
 
-def _check_size(cfg: Config, layer: Layer) -> None:
-    if layer.exactly is not None and cfg.size != layer.exactly:
-        raise ConfigError(
-            f"size={cfg.size}: {layer.name} has weights for every position of the image, so it takes "
-            f"{layer.exactly} px and no other; set size={layer.exactly}"
-        )
-    if cfg.size < layer.smallest:
-        raise ConfigError(
-            f"size={cfg.size}: too small for {layer.name}, whose map would have no pixel; "
-            f"expected {layer.smallest} px or more"
-        )
-
-
 def _check_blur(cfg: Config) -> None:
     reg = cfg.reg
     if reg.blur > 0 and reg.blur_sigma > 0:
@@ -126,11 +112,11 @@ def _check_blur(cfg: Config) -> None:
 def _check_objective(cfg: Config, network: Network, layer: Layer) -> None:
     objective = cfg.objective
     options = {key: getattr(objective, key) for key in schema.component("objective", objective).knobs}
-    side = network.map_size(layer.name, cfg.size)
-    for key in ("row", "column"):
+    size = network.map_size(layer.name, (cfg.size, cfg.size))
+    for key, side in zip(("row", "column"), size, strict=True):
         if options.get(key) is not None and options[key] >= side:
             raise ConfigError(
-                f"objective.{key}={options[key]}: outside of the map; {layer.name} has {side} x {side} "
+                f"objective.{key}={options[key]}: outside of the map; {layer.name} has {size[0]} x {size[1]} "
                 f"positions at size={cfg.size}, 0 to {side - 1}"
             )
     if "channel" in options:
@@ -142,9 +128,15 @@ def _check_objective(cfg: Config, network: Network, layer: Layer) -> None:
         other_layers = expressions.layers_of(options, given, layer.name)
     except ValueError as err:
         raise ConfigError(f"objective.terms: {err}") from err
-    for name in other_layers:
+    first = [] if any(key.endswith("_layers") for key in options) else [layer.name]
+    for name in [*first, *other_layers]:
         lists = (key for key in options if key.endswith("_layers") and name in options[key])
-        network.layer(name, f"objective.{next(lists, 'terms')}")
+        known = network.layer(name, f"objective.{next(lists, 'terms')}")
+        if options.get("pre_activation") and not known.pre_activation:
+            raise ConfigError(
+                f"objective.pre_activation=true: the values before the nonlinearity of {known.name} "
+                f"({known.kind}) cannot be had, for its code is its own; set objective.pre_activation=false"
+            )
     for name, path in paths.items():
         if path is not None:
             pictures.check(f"objective.pictures.{name}", path, network.channels)
@@ -154,7 +146,7 @@ def _check_objective(cfg: Config, network: Network, layer: Layer) -> None:
             filters(term.index, of.channels, of.name, key="objective.terms")
 
 
-def _check_param(cfg: Config, layer: Layer) -> None:
+def _check_param(cfg: Config, network: Network, layer: Layer) -> None:
     component = schema.component("param", cfg.param)
     regularizers = sorted(specs.regularizers(cfg))
     if regularizers and component.name != "pixel":
@@ -163,15 +155,17 @@ def _check_param(cfg: Config, layer: Layer) -> None:
             "set reg=none or param=pixel"
         )
     count, scale = getattr(cfg.param, "octaves", 1), getattr(cfg.param, "octave_scale", 1.0)
-    smallest = octaves.sizes(count, scale, cfg.size)[0]
-    window = smallest + 2 * cfg.transform.pad - cfg.transform.crop
-    if window < layer.smallest:
-        raise ConfigError(f"the network would see {window} px of the image (the first octave is {smallest} "
-                          f"px, transform.crop={cfg.transform.crop}), and {layer.name} needs "
-                          f"{layer.smallest} px or more")  # fmt: skip
-    if layer.exactly is not None and (window != cfg.size or count > 1):
-        raise ConfigError(f"{layer.name} takes {layer.exactly} px and no other: set transform.pad=0 "
-                          "transform.crop=0 param.octaves=1")  # fmt: skip
+    # The network sees each octave's image whole, when it is measured, and what the transform makes of it.
+    for side in octaves.sizes(count, scale, cfg.size):
+        for window in dict.fromkeys((side, side + 2 * cfg.transform.pad - cfg.transform.crop)):
+            try:
+                network.map_size(layer.name, (window, window))
+            except ConfigError as err:
+                if window == cfg.size:
+                    raise
+                raise ConfigError(
+                    f"param.octaves, transform.pad, transform.crop: the network would see {window} px: {err}"
+                ) from err
 
 
 def _check_line_search(cfg: Config) -> None:

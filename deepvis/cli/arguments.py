@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
 from deepvis.core.errors import ConfigError
-from deepvis.core.names import nearest
+from deepvis.core.names import CONF, nearest
 
 COMMANDS = ("layers", "report", "ui")
 PACKAGES = {"TensorFlow": "tensorflow", "Keras": "keras", "MLflow": "mlflow"}
@@ -37,7 +37,7 @@ def parse(argv: Sequence[str]) -> CommandLine:
     In a single job ``layer.filters=0,3,7`` can only mean one list; in a sweep a bare comma sweeps.
 
     Raises:
-      ConfigError: no such flag or command.
+      ConfigError: no such flag or command, or something that is no setting.
     """
     if argv and re.fullmatch(r"[a-z]+", argv[0]):
         commands = nearest(argv[0], COMMANDS)
@@ -46,6 +46,17 @@ def parse(argv: Sequence[str]) -> CommandLine:
     flags, overrides = list(argv), list(known.overrides)
     for each in overrides:
         flags.remove(each)
+        if "=" not in each and not each.startswith("~"):
+            raise ConfigError(
+                f"{each}: expected key=value; a sweep's id is for deepvis report, or resume=..."
+            )
+        if re.match(r"""[\w.]+=[^\s"'({[]*\s+[\w.]+=""", each):  # a job's name in the table
+            raise ConfigError(f"{each}: got several settings in one argument, expected one each; no quotes")
+        group, _, chosen = each.partition("=")
+        for choice in set(chosen.split(",")) if group != "experiment" else ():
+            if re.fullmatch(r"null|true|false|[\d.]+", choice) and (CONF / group).is_dir():
+                files = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+                raise ConfigError(f"{group}={choice}: no such choice; {nearest(choice, files)}")
     if not known.multirun:
         bare = re.compile(r"layer\.filters=([\d-]+,[\d,-]+)")
         overrides = [bare.sub(r'layer.filters="\1"', each) for each in overrides]

@@ -10,7 +10,7 @@ from deepvis.cli import messages
 from deepvis.config import compose
 from deepvis.core import terminal
 from deepvis.core.errors import ConfigError
-from deepvis.networks.base import Layer
+from deepvis.networks.base import Layer, Size
 
 HELP = """deepvis layers [model=...]    the layers of a network that can be visualized
 
@@ -48,6 +48,11 @@ def main(typed: Sequence[str]) -> int:
     out = terminal.console()
     out.print(_table(found.values()))
     out.print(f"{len(found)} layers of {network.name}; look into one with layer.name=...", soft_wrap=True)
+    hidden = [layer.name for layer in found.values() if not layer.pre_activation]
+    if hidden:
+        out.print(f"only with objective.pre_activation=false: {', '.join(hidden)}", soft_wrap=True)
+    for name, why in network.refusals().items():
+        out.print(f"refused: {name}: {why}", soft_wrap=True)
     return 0
 
 
@@ -62,8 +67,15 @@ def _table(layers: Iterable[Layer]) -> Table:
             layer.name,
             layer.kind,
             str(layer.channels),
-            "" if layer.stride is None else str(layer.stride),
+            _sides(layer.stride),
             "all" if layer.field is None else str(layer.field),
-            str(layer.smallest) if layer.exactly is None else f"= {layer.exactly}",
+            str(layer.smallest) if layer.exactly is None else f"= {_sides(layer.exactly)}",
         )
     return table
+
+
+def _sides(size: Size | None) -> str:
+    """One number where both sides are equal."""
+    if size is None:
+        return ""
+    return str(size[0]) if size[0] == size[1] else f"{size[0]} x {size[1]}"

@@ -39,7 +39,7 @@ def main() -> None:
         command_line = arguments.parse(sys.argv[1:])
         typed, multirun = command_line.overrides, command_line.multirun
         sys.argv[1:] = [*command_line.flags, *typed]
-        if any("._target_=" in each for each in typed):
+        if command_line.runs and any("._target_=" in each for each in typed):
             terminal.take()  # what a user's module prints on import goes to the log
         schema.store(typed)
         if command_line.help:

@@ -60,6 +60,8 @@ def unknown(key: str, plain: str, config: DictConfig) -> str:
       plain: the same without ``+``.
       config: the groups that were chosen.
     """
+    if (CONF / plain).is_dir():
+        return f"{key}: {plain} exists already; type {plain}=... without the +"
     if "." not in plain:
         longer = list(dict.fromkeys(_ending_in(plain, config)))
         if longer:

@@ -73,7 +73,7 @@ def expand(loader: ConfigLoader, overrides: Sequence[str]) -> Expansion:
       overrides: as typed.
 
     Raises:
-      ConfigError: an interval, which only a search can draw from.
+      ConfigError: an interval, which only a search can draw from; or a list of no values.
     """
     values: dict[str, list[str]] = {}
     swept: dict[str, None] = {}
@@ -86,6 +86,10 @@ def expand(loader: ConfigLoader, overrides: Sequence[str]) -> Expansion:
         elif each.is_discrete_sweep():
             swept[key] = None
             values[key] = [f"{key}={value}" for value in each.sweep_string_iterator()]
+            if not values[key]:
+                raise ConfigError(
+                    f"{each.input_line}: got no value, expected one or more: it matches nothing"
+                )
         else:
             raise ConfigError(
                 f"{each.input_line}: an interval has no list of values; type them, or search it with "

@@ -50,9 +50,10 @@ def composed(groups: Mapping[str, Choice], values: Mapping[str, Any]) -> dict[st
     plain = plain_mapping(cfg)
     for group, given in changes.items():
         if group in functions:
-            preset = plain[group] if group in schema.SETS else {}
-            known = preset or knobs.component(group, functions[group]).knobs
-            plain[group] = preset | {"_target_": functions[group]} | _checked(known, given, group)
+            known = plain[group] if group in schema.SETS else knobs.component(group, functions[group]).knobs
+            kept = set(plain[group]) if group in schema.SETS else {"display"}  # of a start: how it is shown
+            plain[group] = {key: value for key, value in plain[group].items() if key in kept}
+            plain[group] |= {"_target_": functions[group]} | _checked(known, given, group)
         else:
             plain[group] |= _checked(plain[group], given, group)
     return plain | {key: plain_value(value) for key, value in values.items()}
@@ -72,7 +73,11 @@ def _checked(known: Mapping[str, Any], changes: Mapping[str, Any], group: str) -
         if key not in known:
             valid = [name for name in known if name != "_target_"]
             raise ConfigError(f"{group}: no option {key}; {nearest(key, valid)}")
-        if isinstance(known[key], Mapping) and isinstance(value, Mapping):
+        if isinstance(known[key], Mapping) and not isinstance(value, Mapping):
+            raise ConfigError(
+                f"{group}.{key}={value}: expected a mapping of {', '.join(map(str, known[key]))}"
+            )
+        if isinstance(known[key], Mapping):
             values[key] = {**known[key], **_checked(known[key], value, f"{group}.{key}")}
         else:
             values[key] = plain_value(value)

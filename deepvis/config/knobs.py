@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import nearest
 
-Value = bool | int | float | str | None
+Value = bool | int | float | str | tuple[str, ...] | None
 Function = TypeVar("Function", bound=Callable[..., Any])
 REQUIRED = "???"  # a knob that has no value of its own: a file of conf/ or the user gives it
 
@@ -137,6 +137,7 @@ class Component:
 
 
 _registry: dict[str, dict[str, Component]] = {}
+DECORATORS = {"reg": "regularizer", "transform": "transform"}  # whose components are all there, on or off
 FAMILIES = ("reg", "objective", "param", "transform", "optimizer", "start")
 
 
@@ -146,7 +147,10 @@ def declare(
     """A decorator that registers a function as a component; that of each family is made of this."""
 
     def decorate(function: Function) -> Function:
-        register(Component(family, name or function.__name__, function, dict(knobs), traits))
+        made = Component(family, name or function.__name__, function, dict(knobs), traits)
+        if family in DECORATORS:
+            _check_switchable(made)
+        register(made)
         return function
 
     return decorate
@@ -165,7 +169,7 @@ def register(component: Component) -> Component:
             f"{component.family}: {component.function.__module__}.{component.name} has the name of a "
             f"component of {old.function.__module__}; rename the function"
         )
-    others = family.values() if component.family in ("reg", "transform") else ()
+    others = family.values() if component.family in DECORATORS else ()
     for other in others:
         shared = sorted(set(other.knobs) & set(component.knobs))
         if shared and other.name != component.name:
@@ -174,6 +178,26 @@ def register(component: Component) -> Component:
             )
     family[component.name] = component
     return component
+
+
+def _check_switchable(component: Component) -> None:
+    """Refuse a function of a family of switches that nothing could switch on, or could not be called."""
+    where = f"{component.family}: {component.name}"
+    if not any(knob.switch for knob in component.knobs.values()):
+        raise ConfigError(f"{where} has no knob that switches it on; expected one whose default is off")
+    for key in component.knobs:
+        if key in ("combine", "weights"):
+            raise ConfigError(f"{where}: {key} is an option of the whole group; rename the knob")
+    for key in component.parameters():
+        knob = component.knobs.get(key)
+        is_given = component.family == "reg" and (key == "mean" or component.traits.get("prepare"))
+        if knob is None and not is_given:
+            raise ConfigError(f"{where}: its parameter {key} has no Knob in its decorator")
+        if knob is not None and knob.type not in (bool, int, float):
+            raise ConfigError(
+                f"{where}: {key} is {knob.default!r}, expected a number for what its function takes; a word "
+                "reaches it by prepare"
+            )
 
 
 def components(family: str) -> dict[str, Component]:
@@ -186,10 +210,11 @@ def component(family: str, target: str | Callable[..., Any]) -> Component:
 
     Args:
       family: that it is expected to be of.
-      target: the function, or its path: ``my_package.my_module.my_function``.
+      target: the function, or where it is: ``my_package.my_module.my_function``. A function without the
+        family's decorator takes its parameters as knobs, with their defaults; one of `DECORATORS` has one.
 
     Raises:
-      ConfigError: there is no such function, or it belongs to another family.
+      ConfigError: there is no such function, it belongs to another family, or its parameters do not tell.
     """
     function = _imported(family, target) if isinstance(target, str) else target
     for declared in (each for members in _registry.values() for each in members.values()):
@@ -197,8 +222,15 @@ def component(family: str, target: str | Callable[..., Any]) -> Component:
             if declared.family != family:
                 raise ConfigError(f"{family}._target_={target}: is of the family {declared.family}")
             return declared
-    if not callable(function):
-        raise ConfigError(f"{family}: got {type(function).__name__}, expected a function")
+    if not (inspect.isfunction(function) or inspect.isclass(function)):
+        raise ConfigError(
+            f"{family}: got {type(function).__name__}, expected a function; wrap it in one made by def"
+        )
+    if family in DECORATORS:  # at what value is it off? Its defaults do not say
+        raise ConfigError(
+            f"{family}: {function.__name__} is not decorated; expected @deepvis.{DECORATORS[family]}(...) "
+            "with a Knob for each parameter, whose default switches it off"
+        )
     return register(Component(family, function.__name__, function, _signature_knobs(family, function)))
 
 
@@ -217,15 +249,31 @@ def _imported(family: str, target: str) -> Any:
         raise ConfigError(f"{family}._target_={target}: {module} has no function {name}") from err
 
 
-PROVIDED = ("mean", "layer", "filters", "size", "seed", "index", "targets", "vectors", "group")  # not knobs
+# Parameters that a function of a family takes before its options.
+FIRST = {
+    "objective": ("layer", "filters"),
+    "param": ("size", "mean"),
+    "start": ("size", "seed", "index", "mean"),
+}
+DISPLAY = Knob(REQUIRED, "how its images are shown", choices=("contrast", "natural"), kind=str)  # of a start
 
 
 def _signature_knobs(family: str, function: Callable[..., Any]) -> dict[str, Knob]:
-    knobs = {}
-    for name, parameter in inspect.signature(function).parameters.items():
-        default = REQUIRED if parameter.default is inspect.Parameter.empty else parameter.default
-        if type(default) is int and family == "reg":
-            default = float(default)
-        if name not in PROVIDED:
-            knobs[name] = Knob(default, static=isinstance(parameter.default, str | bool))
-    return knobs
+    """The options of a function without a decorator: the parameters after the first ones of its family."""
+    where, first = f"{family}: {function.__name__}", FIRST.get(family, ())
+    parameters = list(inspect.signature(function).parameters.values())
+    names = tuple(each.name for each in parameters)
+    if names[: len(first)] != first:
+        raise ConfigError(f"{where}({', '.join(names)}): expected {', '.join(first)} as its first parameters")
+    found: dict[str, Knob] = {"display": DISPLAY} if family == "start" else {}
+    for each in parameters[len(first) :]:
+        if each.kind not in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY):
+            raise ConfigError(f"{where}: got {each}, expected options that have a name each")
+        default = REQUIRED if each.default is each.empty else each.default
+        if type(default) not in (bool, int, float, str, tuple):
+            raise ConfigError(
+                f"{where}: {each}: expected a number, a word, true or false, or a tuple of names"
+            )
+        found[each.name] = Knob(default, static=each.default is not each.empty
+                                and isinstance(default, bool | str | tuple))  # fmt: skip
+    return found

@@ -174,7 +174,9 @@ def _read(group: str, settings: Mapping[str, Any], declared: Mapping[str, Knob])
     }
 
 
-def _refuse_unknown(group: str, settings: Mapping[str, Any], known: Collection[str]) -> None:
+def _refuse_unknown(group: str, settings: Any, known: Collection[str]) -> None:
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"{group}={settings}: expected a mapping of {', '.join(known)}")
     for key in settings:
         if key not in known and key != "_target_":
             raise ConfigError(
@@ -223,7 +225,7 @@ def neutral() -> dict[str, Any]:
     return values
 
 
-def store(typed: Iterable[str] = ()) -> None:
+def store(typed: Sequence[str] = ()) -> None:
     """Register the neutral values with Hydra, those of the user's functions included.
 
     Args:
@@ -233,15 +235,20 @@ def store(typed: Iterable[str] = ()) -> None:
       ConfigError: there is no such function.
     """
     added: dict[str, dict[str, Any]] = {}
+    own: dict[str, dict[str, Any]] = {}  # of the user's: over the group's file, which is for another function
     for override in typed:
-        match = re.fullmatch(r"\+{0,2}(\w+)\._target_=(.+)", override)
-        if match is None or match[1] not in knobs.FAMILIES:
-            continue
-        for target in match[2].strip("[]").split(","):
-            declared = knobs.component(match[1], target.strip(" \"'")).knobs
-            if match[1] in CHOICES:
-                added.setdefault(match[1], {}).update({k: knob.default for k, knob in declared.items()})
+        found = re.fullmatch(r"\+{0,2}(\w+)\._target_=(.+)", override)
+        group, targets = found.groups() if found and found[1] in knobs.FAMILIES else ("", "")
+        for target in filter(None, targets.strip("[]").split(",")):
+            component = knobs.component(group, target.strip(" \"'"))
+            for key, knob in component.knobs.items() if group in CHOICES else ():
+                default = added.setdefault(group, {}).setdefault(key, knob.default)
+                if default != knob.default and not any(f"{group}.{key}=" in each for each in typed):
+                    raise ConfigError(f"{override}: their defaults of {key} differ; add {group}.{key}=...")
+                if not component.is_builtin and knob is not knobs.DISPLAY:
+                    own.setdefault(group, {})[key] = knob.default
     ConfigStore.instance().store(name="schema", node=neutral() | added, provider="deepvis")
+    ConfigStore.instance().store(name="functions", node=own, provider="deepvis")
 
 
 def name(overrides: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from deepvis.core import names
 from deepvis.core.errors import ConfigError
@@ -10,16 +10,23 @@ from deepvis.core.errors import ConfigError
 if TYPE_CHECKING:
     import tensorflow as tf
 
+Size = tuple[int, int]  # height and width, px
+NO_PRE_ACTIVATION = "the values before its nonlinearity cannot be had; set objective.pre_activation=false"
+
 
 class Activation(NamedTuple):
-    """A layer's maps, each [B, h, w, C]: before and after its nonlinearity."""
+    """A layer's maps, each [B, h, w, C]: before its nonlinearity (None: cannot be had), and after it."""
 
-    pre: "tf.Tensor"
+    pre: "tf.Tensor | None"
     post: "tf.Tensor"
 
     def maps(self, pre_activation: bool) -> "tf.Tensor":
         """Those that an objective reads."""
-        return self.pre if pre_activation else self.post
+        if not pre_activation:
+            return self.post
+        if self.pre is None:
+            raise ConfigError(NO_PRE_ACTIVATION)
+        return self.pre
 
 
 @dataclass(frozen=True)
@@ -40,10 +47,11 @@ class Layer:
     name: str
     kind: str  # conv, dense, add ...
     channels: int
-    stride: int | None  # px of the image from one of its units to the next; None where it is not a map
-    field: int | None  # px of the image that a unit sees, along one side; None: all
-    smallest: int  # px of the smallest image whose map has a pixel
-    exactly: int | None  # px of the only image that it takes; None: any from the smallest on
+    stride: Size | None  # px of the image from one of its units to the next; None where it is not a map
+    field: int | None  # px of the image that a unit sees, along its longer side; None: all
+    smallest: int  # px of the smallest square image whose map has a pixel
+    exactly: Size | None  # px of the only image that it takes; None: any from the smallest on
+    pre_activation: bool = True  # the values before its nonlinearity can be had, or it has none
 
 
 class Network(Protocol):
@@ -76,6 +84,10 @@ class Network(Protocol):
         """
         ...
 
+    def refusals(self) -> Mapping[str, str]:
+        """The layers that cannot be visualized, and why."""
+        ...
+
     def layer(self, name: str, key: str = "layer.name") -> Layer:
         """The layer of that name.
 
@@ -88,8 +100,20 @@ class Network(Protocol):
         """
         ...
 
-    def map_size(self, name: str, size: int) -> int:
-        """Positions along one side of a layer's map, of an image of so many px; 1 of a vector."""
+    def name_of(self, layer: Any) -> str:
+        """The name of a layer in hand.
+
+        Raises:
+          ConfigError: it is none of this network.
+        """
+        ...
+
+    def map_size(self, name: str, size: Size) -> Size:
+        """Height and width of a layer's map, of an image of this size; (1, 1) of a vector.
+
+        Raises:
+          ConfigError: the layer cannot take an image of this size; names sizes near it that work.
+        """
         ...
 
     def digest(self, layer: str) -> str:
@@ -100,12 +124,12 @@ class Network(Protocol):
         """
         ...
 
-    def build(self, layers: Sequence[str], size: int, precision: str) -> Activations:
+    def build(self, layers: Sequence[str], size: Size, precision: str) -> Activations:
         """The network up to the deepest of some layers, with its weights.
 
         Args:
           layers: what none of them needs is not built.
-          size: of the image, px.
+          size: height and width of the image, px.
           precision: of the convolutions: ``float32`` or ``bfloat16``. Activations are float32.
         """
         ...

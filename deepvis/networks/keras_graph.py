@@ -1,136 +1,240 @@
-"""A functional Keras model -> `Flat`, the calls of its layers in order, nested models taken apart.
+"""A Keras model -> `Graph`: the calls of the user's own layers in order, nested models taken apart.
 
-A layer of a nested model is called ``nested/layer``. The one module that reads what Keras keeps to itself
-(``_functional``, ``_nodes_by_depth``, its nodes): tests/networks/test_keras_graph.py fails when Keras is not
-``TESTED``. Imports nothing of Keras.
+Keras walks the graph and calls the layers (``keras.models.clone_model`` with ``call_function``); nothing is
+copied. A layer of a nested model is called ``nested/layer``.
 """
 
-import itertools
-from collections.abc import Collection, Mapping, Sequence
+import contextlib
+import functools
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-TESTED = "3.15"  # Keras' version whose internals are read here
+import keras
+
+from deepvis.core.errors import ConfigError
+
 ACTIVATIONS = {
     "activation", "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardsilu", "hardtanh",
     "leakyrelu", "logsigmoid", "logsoftmax", "prelu", "relu", "relu6", "selu", "sigmoid", "silu", "softmax",
-    "softplus", "softshrink", "softsign", "sparseplus", "sparsemax", "squareplus", "tanh", "tanhshrink",
-    "threshold",
+    "softplus", "softshrink", "softsign", "sparseplus", "sparsemax", "sparsesigmoid", "squareplus", "tanh",
+    "tanhshrink", "threshold",
 }  # fmt: skip
-FUSED = {"BaseConv", "BaseConvTranspose", "BaseDepthwiseConv", "BaseSeparableConv", "Dense", "EinsumDense"}
+CODE = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}  # Keras' layers of any function
+Shape = tuple[int | None, ...]
+
+
+class UncallableLayerError(Exception):
+    """Keras could not call a layer on maps of some size: its name, and Keras' reason."""
 
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One call of a layer or an operation; a slot is where a value is kept on its way through the network."""
+    """One call of a layer or an operation."""
 
     name: str
     layer: Any  # Keras' layer or operation
-    node: Any  # Keras' record of the call, which has its other arguments
-    reads: dict[int, int]  # id of a symbolic tensor -> slot
-    writes: Sequence[int]  # slots
+    arguments: tuple[Sequence[Any], Mapping[str, Any]]  # positional and by name, with symbolic tensors
+    outputs: Sequence[Any]
 
     @property
-    def input_shapes(self) -> list[tuple[int | None, ...]]:
+    def inputs(self) -> list[Any]:
+        """The symbolic tensors that it reads."""
+        return [each for each in keras.tree.flatten(self.arguments) if isinstance(each, keras.KerasTensor)]
+
+    @property
+    def input_shapes(self) -> list[Shape]:
         """Of what it reads; None where a size is free."""
-        return [tuple(tensor.shape) for tensor in self.node.input_tensors]
+        return [tuple(tensor.shape) for tensor in self.inputs]
 
     @property
-    def output_shape(self) -> tuple[int | None, ...]:
-        """Of the first value that it writes; None where a size is free."""
-        return tuple(self.node.outputs[0].shape)
-
-    def arguments(self, values: Mapping[int, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
-        """What the layer is called with, positional and by name, where the slots have these values."""
-        tensors = {key: values[slot] for key, slot in self.reads.items()}
-        return self.node.arguments.fill_in(tensors)
+    def output_shape(self) -> Shape:
+        """Of the first value that it gives; None where a size is free."""
+        return tuple(self.outputs[0].shape)
 
 
 @dataclass(frozen=True, eq=False)
-class Flat:
-    """A network whose image is in slot 0."""
+class Graph:
+    """A network, nested models taken apart."""
 
+    name: str
     calls: Sequence[Call]
-    outputs: Collection[int]  # slots
+    inputs: Mapping[str, Any]  # by the name of the model's input
+    outputs: Sequence[Any]
+
+    def first(self, name: str) -> Call:
+        """The first call of that name; a layer that is called twice is looked at there."""
+        return next(call for call in self.calls if call.name == name)
+
+    def readers(self, tensor: Any) -> list[Call]:
+        """The calls that read a tensor."""
+        return [call for call in self.calls if any(each is tensor for each in call.inputs)]
+
+    def below(self, tensors: Iterable[Any]) -> list[Call]:
+        """The calls that some tensors need, in order."""
+        needed, kept = {id(tensor) for tensor in tensors}, []
+        for call in reversed(self.calls):
+            if needed & {id(tensor) for tensor in call.outputs}:
+                needed |= {id(tensor) for tensor in call.inputs}
+                kept.append(call)
+        return kept[::-1]
 
 
-class Pair(NamedTuple):
-    """Where a layer's activation is found."""
+def graph(model: keras.Model) -> Graph:
+    """The calls of a model; see `functional` for what must hold.
 
-    pre: int | None  # slot; None where the layer applies its nonlinearity itself
-    post: int
-
-
-def flat(model: Any) -> Flat:
-    """The calls of a model from image to outputs; it must have a `graph` and one input."""
+    Raises:
+      ConfigError: it has no graph, or Keras cannot walk it.
+    """
+    if keras.config.backend() != "tensorflow":
+        raise ConfigError(f"Keras runs on {keras.config.backend()} here: set KERAS_BACKEND=tensorflow")
+    if not is_functional(model):
+        state = "not built yet" if isinstance(model, keras.Sequential) else "only code (subclassed)"
+        raise ConfigError(
+            f"{model.name} is {state}, so it has no graph; expected a functional or sequential model"
+        )
     calls: list[Call] = []
-    slots = itertools.count(1)
 
-    def walk(part: Any, path: str, inputs: Sequence[int]) -> list[int]:
-        at = dict(zip(map(id, part.inputs), inputs, strict=True))
-        for depth in sorted(part._nodes_by_depth, reverse=True):
-            for node in part._nodes_by_depth[depth]:
-                if node.is_input:
-                    continue
-                name, inner = path + node.operation.name, graph(node.operation)
-                slots_read = [at[id(tensor)] for tensor in node.input_tensors]
-                if inner is None:
-                    writes = [next(slots) for _ in node.outputs]
-                    reads = dict(zip(map(id, node.input_tensors), slots_read, strict=True))
-                    calls.append(Call(name, node.operation, node, reads, writes))
-                else:
-                    writes = walk(inner, f"{name}/", slots_read)
-                at |= dict(zip(map(id, node.outputs), writes, strict=True))
-        return [at[id(tensor)] for tensor in part.outputs]
+    def call(path: str, layer: Any, *args: Any, **kwargs: Any) -> Any:
+        tensors = _inner_inputs(layer, args, kwargs) if is_functional(layer) else None
+        name = path + layer.name
+        if tensors is not None:
+            outputs = _walk(layer.inputs, layer.outputs, tensors, functools.partial(call, f"{name}/"))
+            return keras.tree.pack_sequence_as(layer.output, outputs)
+        outputs = _called(name, layer, args, kwargs)
+        calls.append(Call(name, layer, (args, kwargs), keras.tree.flatten(outputs)))
+        return outputs
 
-    return Flat(calls, walk(graph(model), "", [0]))
+    inputs = {each.name: _input(each.shape, each) for each in model.inputs}
+    try:
+        outputs = _walk(model.inputs, model.outputs, list(inputs.values()), functools.partial(call, ""))
+    except UncallableLayerError as err:
+        raise ConfigError(f"{model.name}: {err}") from err
+    return Graph(model.name, calls, inputs, outputs)
 
 
-def graph(layer: Any) -> Any:
-    """A model's graph; a Sequential has it inside. None: a plain layer, or a model that is only code."""
-    model = getattr(layer, "_functional", None) or layer
-    return model if hasattr(model, "_nodes_by_depth") else None
+def is_functional(layer: Any) -> bool:
+    """Whether a layer is a model that Keras can walk: functional or sequential, without code of its own."""
+    if not isinstance(layer, keras.Model):
+        return False
+    plain = (keras.Sequential, _functional_class())
+    kind = type(layer)
+    if not any(kind.call is each.call and kind.__call__ is each.__call__ for each in plain):
+        return False
+    return bool(getattr(layer, "inputs", None))  # a Sequential has none until it is called
+
+
+def resized(graph: Graph, tensors: Sequence[Any], shapes: Mapping[str, Shape]) -> keras.Model:
+    """The part of a network that gives some tensors, for inputs of other shapes; the layers are the user's.
+
+    Args:
+      graph: of the network.
+      tensors: of its calls.
+      shapes: of its inputs by name, without the batch.
+
+    Raises:
+      UncallableLayerError: a layer cannot take maps of that size, or its map has no pixel.
+    """
+    names = {id(call.layer): call.name for call in reversed(graph.calls)}
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        return _called(names.get(id(layer)) or layer.name, layer, args, kwargs)
+
+    inputs = [_input((None, *shapes[name]), each) for name, each in graph.inputs.items()]
+    outputs = _walk(list(graph.inputs.values()), tensors, inputs, call)
+    return keras.Model(inputs, outputs, name="deepvis")
+
+
+class _Walked(Exception):  # noqa: N818  not an error: it ends clone_model before that compiles its model
+    pass
+
+
+def _walk(
+    inputs: Sequence[Any], outputs: Sequence[Any], tensors: Sequence[Any], call: Callable[..., Any]
+) -> list[Any]:
+    """The outputs of a part of a graph for other inputs: Keras walks, ``call`` calls each layer."""
+    # clone_model tells its call_function neither the outputs nor their order, so they are marked.
+    marks = [keras.layers.Identity(name=f"output_{k}") for k in range(len(outputs))]
+    marked = keras.Model(list(inputs), [mark(each) for mark, each in zip(marks, outputs, strict=True)])
+    found: dict[int, Any] = {}
+
+    def visit(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        if not any(layer is mark for mark in marks):
+            return call(layer, *args, **kwargs)
+        found[id(layer)] = args[0]
+        if len(found) == len(marks):
+            raise _Walked
+        return args[0]
+
+    with contextlib.suppress(_Walked):
+        keras.models.clone_model(
+            marked, input_tensors=list(tensors), clone_function=lambda layer: layer, call_function=visit
+        )
+    return [found[id(mark)] for mark in marks]
+
+
+def _called(name: str, layer: Any, args: Any, kwargs: Any) -> Any:
+    try:
+        outputs = layer(*args, **kwargs)
+    except Exception as err:  # a user's layer may do anything
+        text = " ".join(re.sub(r"\x1b\[\d*m", "", str(err)).split())
+        reason = text.removeprefix("Exception encountered when calling ").partition("Arguments received")[0]
+        raise UncallableLayerError(f"{name} ({type(layer).__name__}): {reason[:300].strip()}") from err
+    if isinstance(layer, keras.layers.Concatenate):  # infers a shape from maps that do not fit
+        shapes = [list(each.shape) for each in keras.tree.flatten(args)]
+        fitting = {tuple(s[: layer.axis] + s[layer.axis :][1:]) for s in shapes}
+        if len(fitting) > 1:
+            raise UncallableLayerError(f"{name} (Concatenate): its maps {shapes} do not fit")
+    for tensor in keras.tree.flatten(outputs):
+        if 0 in tuple(getattr(tensor, "shape", ())):
+            raise UncallableLayerError(f"{name} ({type(layer).__name__}): its map would have no pixel")
+    return outputs
+
+
+def _input(shape: Shape, like: Any) -> Any:
+    return keras.Input(batch_shape=shape, dtype=like.dtype, name=like.name)
+
+
+def _inner_inputs(model: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any] | None:
+    """What an inner model is called with, in the order of its inputs; None where that cannot be told."""
+    others = {key for key, value in kwargs.items() if value is not None} - {"training"}
+    if len(args) != 1 or others:
+        return None
+    tensors = keras.tree.flatten(args[0])
+    if len(tensors) == len(model.inputs) == 1:
+        return tensors
+    try:
+        keras.tree.assert_same_structure(args[0], model.input)
+    except (ValueError, TypeError):
+        return None
+    given = {id(k): t for k, t in zip(keras.tree.flatten(model.input), tensors, strict=True)}
+    return [given[id(each)] for each in model.inputs]
+
+
+@functools.cache
+def _functional_class() -> type[keras.Model]:
+    """The class that ``keras.Model(inputs, outputs)`` makes; Keras has no public name for it."""
+    image = keras.Input((1,), name="image")
+    return type(keras.Model(image, image, name="identity"))
 
 
 def is_activation(layer: Any) -> bool:
-    """Whether a layer is a nonlinearity and nothing else."""
-    return type(layer).__name__.lower() in ACTIVATIONS
+    """Whether a layer is a nonlinearity of Keras and nothing else."""
+    return is_keras(layer) and type(layer).__name__.lower() in ACTIVATIONS
 
 
-def is_fused(layer: Any) -> bool:
-    """Whether a layer ends in a nonlinearity of its own."""
-    ends = getattr(getattr(layer, "activation", None), "__name__", "linear") != "linear"
-    return ends and bool(FUSED & families(layer))
+def is_keras(layer: Any) -> bool:
+    """Whether what a layer does is known: its class is Keras' own, and holds no function of the user's."""
+    kind = type(layer)
+    return kind.__module__.partition(".")[0] == "keras" and kind.__name__ not in CODE
 
 
 def families(layer: Any) -> set[str]:
-    """Names of a layer's class and of all that it is derived from."""
-    return {each.__name__ for each in type(layer).__mro__}
+    """Names of a layer's class and of all that it is derived from, where its class is Keras' own."""
+    return {each.__name__ for each in type(layer).__mro__} if is_keras(layer) else set()
 
 
-def first(network: Flat, name: str) -> Call:
-    """The first call of that name; a layer that is called twice is looked at there."""
-    return next(call for call in network.calls if call.name == name)
-
-
-def pair(network: Flat, name: str) -> Pair:
-    """Before and after a layer's nonlinearity: its own, or the layer that alone reads it, or itself."""
-    call = first(network, name)
-    (output, *_) = call.writes
-    if is_fused(call.layer):
-        return Pair(None, output)
-    if is_activation(call.layer):
-        return Pair(next(iter(call.reads.values())), output)
-    readers = [other for other in network.calls if output in other.reads.values()]
-    only = len(readers) == 1 and output not in network.outputs and is_activation(readers[0].layer)
-    return Pair(output, readers[0].writes[0] if only else output)
-
-
-def below(network: Flat, slots: Collection[int]) -> list[Call]:
-    """The calls that are needed for some slots, in order: the network, cut."""
-    needed, kept = set(slots), []
-    for call in reversed(network.calls):
-        if needed & set(call.writes):
-            needed |= set(call.reads.values())
-            kept.append(call)
-    return kept[::-1]
+def names(graph: Graph) -> Collection[str]:
+    """Of all layers and operations."""
+    return dict.fromkeys(call.name for call in graph.calls)

@@ -4,7 +4,7 @@ import inspect
 import itertools
 import re
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ import numpy as np
 
 from deepvis.core import names
 from deepvis.core.errors import ConfigError, WeightsError
-from deepvis.networks import keras_activations
+from deepvis.networks import keras_activations, pixel_range
 from deepvis.networks.keras_network import KerasNetwork
-from deepvis.networks.preprocessing import EXPECTED, Preprocess, read
+from deepvis.networks.open_graph import OpenGraph
+from deepvis.networks.preprocessing import Preprocess, read
 
 SAVED = "expected a model that Keras 3 saved (.keras, or .h5)"
 
@@ -33,34 +34,55 @@ def application(name: str, weights: str | None, preprocess: Any, mean: Any) -> K
     return KerasNetwork(name, Application(name, weights), preprocess, mean)
 
 
-def saved_file(name: str | None, path: str, allow_code: bool, preprocess: Any, mean: Any) -> KerasNetwork:
+def saved_file(
+    name: str | None,
+    path: str,
+    allow_code: bool,
+    preprocess: Any,
+    mean: Any,
+    optimize: str | None = None,
+    inputs: Mapping[str, Any] | None = None,
+) -> KerasNetwork:
     """A model that Keras saved.
 
     Args:
       name: what a person calls it; None: the file's.
       path: .keras or .h5.
       allow_code: load it even if it holds code that would run here.
-      preprocess: what `preprocessing.read` takes.
+      preprocess: ``auto`` (see `pixel_range.inferred`) or what `preprocessing.read` takes.
       mean: see `KerasNetwork`.
+      optimize: likewise.
+      inputs: likewise.
     """
-    return KerasNetwork(name or Path(str(path)).stem, SavedFile(str(path), allow_code), preprocess, mean)
+    source = SavedFile(str(path), allow_code)
+    return KerasNetwork(name or Path(str(path)).stem, source, preprocess, mean, optimize, inputs or {})
 
 
-def in_hand(name: str, held: str, preprocess: Any, mean: Any) -> KerasNetwork:
-    """A model that `hold` took; ``auto`` is for the preprocessing of the application whose name it has."""
-    return KerasNetwork(name, InHand(name, held), preprocess, mean)
+def in_hand(name: str, held: str, preprocess: Any, mean: Any, optimize: str | None = None) -> KerasNetwork:
+    """A model that `hold` took."""
+    return KerasNetwork(name, InHand(held), preprocess, mean, optimize)
 
 
 _held: weakref.WeakValueDictionary[str, keras.Model] = weakref.WeakValueDictionary()
+_inputs: dict[str, Mapping[str, Any]] = {}  # of models that have other inputs than the image
 _numbers = itertools.count(1)
 
 
-def hold(model: keras.Model, preprocess: Any) -> dict[str, Any]:
-    """The config of a model in hand, as it is now: trained further it is another one.
+def hold(
+    model: keras.Model,
+    preprocess: Any,
+    inputs: Mapping[str, Any] | None = None,
+    optimize: str | None = None,
+) -> dict[str, Any]:
+    """The config of a model in hand, as it is now.
+
+    Nothing is kept from one call to the next: a model may be changed in ways that cannot be seen.
 
     Args:
       model: functional or sequential.
-      preprocess: see `in_hand`.
+      preprocess: see `KerasNetwork`.
+      inputs: values of the inputs that are not the image.
+      optimize: the input that is the image.
 
     Raises:
       ConfigError: it is no Keras model.
@@ -69,12 +91,13 @@ def hold(model: keras.Model, preprocess: Any) -> dict[str, Any]:
         raise ConfigError(
             f"model: got {type(model).__name__}, expected a Keras model or the name of a network in conf/"
         )
-    # Numbered, for Python gives an address again once a model is gone, and what was compiled for it stays.
-    known = (held.split()[0] for held, other in _held.items() if other is model)
-    held = f"{next(known, None) or next(_numbers)} {keras_activations.digest(model)}"
+    held = f"{next(_numbers)} {keras_activations.digest(model)}"
     _held[held] = model
+    if inputs:
+        _inputs[held] = dict(inputs)
+        weakref.finalize(model, _inputs.pop, held, None)
     return {"_target_": "deepvis.networks.keras_models.in_hand", "name": model.name, "held": held,
-            "preprocess": preprocess, "mean": None}  # fmt: skip
+            "preprocess": preprocess, "mean": None, "optimize": optimize}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,9 +124,13 @@ class Application:
             return None
         return _fingerprint("model.weights", self.weights, "; or imagenet, or null for random weights")
 
-    def auto_preprocess(self, channels: int) -> Preprocess:
+    def auto_preprocess(self, network: OpenGraph) -> Preprocess:
         """What Keras does with its pixels."""
-        return inferred(self.name) if channels == 3 else read("none", channels)
+        return application_pixels(self.name)
+
+    def held_inputs(self) -> Mapping[str, Any]:
+        """None."""
+        return {}
 
     def model(self) -> keras.Model:
         """Build it and read its weights."""
@@ -145,9 +172,13 @@ class SavedFile:
         """Of the file."""
         return _fingerprint("model.path", self.path)
 
-    def auto_preprocess(self, channels: int) -> Preprocess:
-        """Nobody can tell."""
-        raise ConfigError(f"model.preprocess=auto: only keras.applications tell; {EXPECTED}")
+    def auto_preprocess(self, network: OpenGraph) -> Preprocess:
+        """By what it contains."""
+        return contained(network)
+
+    def held_inputs(self) -> Mapping[str, Any]:
+        """None."""
+        return {}
 
     def model(self) -> keras.Model:
         """Read the file."""
@@ -166,7 +197,6 @@ class SavedFile:
             ) from err
         if not isinstance(model, keras.Model):
             raise ConfigError(f"model.path={path}: got {type(model).__name__}, {SAVED}")
-        keras_activations.flat(model)
         return model
 
 
@@ -174,7 +204,6 @@ class SavedFile:
 class InHand:
     """A model that `hold` took; see `keras_network.Source`."""
 
-    name: str
     held: str
 
     @property
@@ -189,17 +218,39 @@ class InHand:
     def fingerprint(self) -> None:
         """It reads no file."""
 
-    def auto_preprocess(self, channels: int) -> Preprocess:
-        """That of the application whose name it has; of others none."""
-        name = matched(self.name) if channels == 3 else None
-        return inferred(name) if name else read("none", channels)
+    def auto_preprocess(self, network: OpenGraph) -> Preprocess:
+        """By what it contains."""
+        return contained(network)
+
+    def held_inputs(self) -> Mapping[str, Any]:
+        """Those that came with it."""
+        return _inputs.get(self.held, {})
 
     def model(self) -> keras.Model:
         """The model itself."""
         return _held[self.held]
 
 
-def inferred(name: str) -> Preprocess:
+def contained(network: OpenGraph) -> Preprocess:
+    """What a model expects of its pixels, by what it contains.
+
+    One that scales its pixels itself takes 0 to 255; one that is, or begins with, a network of
+    keras.applications takes what that takes; others are given 0 to 255.
+    """
+    channels = int(network.shape[-1] or 0)
+    inside = pixel_range.scaled_inside(network)
+    if inside is not None:
+        return read(inside, channels)
+    first = {
+        call.name.partition("/")[0] for call in network.graph.readers(network.graph.inputs[network.image])
+    }
+    name = next(filter(None, map(matched, [network.graph.name, *sorted(first)])), None)
+    if name and channels == 3:
+        return application_pixels(name)
+    return read("none", channels)
+
+
+def application_pixels(name: str) -> Preprocess:
     """What an application's own ``preprocess_input`` does, found by giving it pixels.
 
     Args:
@@ -217,9 +268,9 @@ def inferred(name: str) -> Preprocess:
 
 
 def matched(name: str) -> str | None:
-    """The network of keras.applications whose name a model bears, as ``resnet50`` is ResNet50's."""
+    """The network of keras.applications that Keras gives this name, as ``mobilenetv2_1.00_224``."""
     bare = re.sub("[_-]", "", name).lower()
-    fitting = [each for each in applications() if bare.startswith(each.lower())]
+    fitting = [each for each in applications() if re.fullmatch(rf"{each.lower()}[0-9.]*", bare)]
     return max(fitting, key=len, default=None)
 
 

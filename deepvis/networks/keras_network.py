@@ -1,29 +1,27 @@
 """`KerasNetwork`: what deepvis knows of a network that is asked through Keras; each source is read once."""
 
 import functools
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import keras
+import numpy as np
 
 from deepvis.core import names
 from deepvis.core.errors import ConfigError
-from deepvis.networks import keras_activations, receptive_fields
-from deepvis.networks.base import Activations, Layer, no_such_layer, weight_tags
+from deepvis.networks import keras_activations, keras_graph, open_graph, pixel_range, receptive_fields
+from deepvis.networks.base import Activation, Activations, Layer, Size, no_such_layer, weight_tags
+from deepvis.networks.keras_graph import Graph
+from deepvis.networks.open_graph import OpenGraph
 from deepvis.networks.preprocessing import Preprocess, per_channel, read
 
+if TYPE_CHECKING:
+    import tensorflow as tf
+
 DEFAULT_LAYER = "block5_conv1"  # of conf/config.yaml: where it is missing, nobody typed it
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What is known of a model's graph, whatever its weights."""
-
-    layers: Mapping[str, Layer]  # those that can be visualized
-    names: frozenset[str]  # of all layers, those without channels, too
-    channels: int  # of the image
 
 
 @dataclass(frozen=True)
@@ -31,6 +29,7 @@ class LoadedModel:
     """A model with its weights."""
 
     model: keras.Model
+    graph: Graph
     digest: str
 
 
@@ -43,7 +42,8 @@ class Source(Protocol):
     def graph_only(self) -> "Source": ...  # of the same graph, whatever its weights
     def fingerprint(self) -> Hashable: ...  # changes when its file does; ConfigError where there is none
     def model(self) -> keras.Model: ...  # built or read anew; ConfigError, WeightsError
-    def auto_preprocess(self, channels: int) -> Preprocess: ...  # what preprocess=auto means; ConfigError
+    def auto_preprocess(self, network: OpenGraph) -> Preprocess: ...  # what preprocess=auto means
+    def held_inputs(self) -> Mapping[str, Any]: ...  # values of inputs that the caller has in hand
 
 
 @dataclass(frozen=True)
@@ -55,48 +55,69 @@ class KerasNetwork:
       source: of the model.
       preprocess: ``auto``, or what `preprocessing.read` takes.
       mean: grey levels that 0 stands for; None: those that follow from ``preprocess``.
+      optimize: the input that is the image; None: the only one.
+      inputs: of the other inputs, a number or a file (.npy).
     """
 
     name: str
     source: Source
     preprocess: Any
     mean: Any
+    optimize: str | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def channels(self) -> int:
         """Of its image."""
-        return summary(self.source).channels
+        return int(self.graph().shape[-1] or 0)
 
     @property
     def centre(self) -> tuple[float, ...]:
         """Grey levels that 0 stands for; see `Network.centre`."""
         return self.pixels().centre
 
+    def graph(self) -> OpenGraph:
+        """Its graph, whatever its weights."""
+        key = self.source.graph_only()
+        model, graph = _graph(key, key.fingerprint())
+        return self._opened(model, graph)
+
+    def _opened(self, model: keras.Model, graph: Graph) -> OpenGraph:
+        held = {name: _read_input(name, value) for name, value in self.inputs.items()}
+        return open_graph.opened(model, graph, self.optimize, held | dict(self.source.held_inputs()))
+
     def pixels(self) -> Preprocess:
         """What it expects its pixels to be."""
-        channels = self.channels
         if self.preprocess == "auto":
-            pixels = self.source.auto_preprocess(channels)
+            pixels = self.source.auto_preprocess(self.graph())
         else:
-            pixels = read(self.preprocess, channels)
+            pixels = read(self.preprocess, self.channels)
         if self.mean is not None:
-            pixels = replace(pixels, centre=per_channel("model.mean", self.mean, channels))
+            pixels = replace(pixels, centre=per_channel("model.mean", self.mean, self.channels))
         return pixels
 
     def layers(self) -> Mapping[str, Layer]:
         """The layers that can be visualized; see `Network.layers`."""
-        return summary(self.source).layers
+        network = self.graph()
+        return _table(network.graph, network.image)
+
+    def refusals(self) -> Mapping[str, str]:
+        """The layers that cannot, and why; see `Network.refusals`."""
+        return _refusals(self.graph().graph)
 
     def layer(self, name: str, key: str = "layer.name") -> Layer:
-        """The layer of that name; see `Network.layer`."""
-        known = summary(self.source)
-        if name in known.layers:
-            return known.layers[name]
-        if name in known.names:
-            raise ConfigError(
-                f"{key}={name}: a layer without channels, so nothing to choose from; "
-                f"{names.nearest(name, known.layers)}"
-            )
+        """The layer of that name; a nested one may do without its path; see `Network.layer`."""
+        known = self.layers()
+        if name in known:
+            return known[name]
+        nested = [each for each in known if each.endswith(f"/{name}")]
+        if len(nested) == 1:
+            return known[nested[0]]
+        if nested:
+            raise ConfigError(f"{key}={name}: {self.name} has {len(nested)} of them: {', '.join(nested)}")
+        refused = self.refusals()
+        if name in refused:
+            raise ConfigError(f"{key}={name}: {refused[name]}; {names.nearest(name, known)}")
         if name == DEFAULT_LAYER:
             raise ConfigError(
                 f"{key}={name}: {self.name} has no such layer; choose one with layer.name=..., "
@@ -104,35 +125,54 @@ class KerasNetwork:
             )
         raise no_such_layer(self, name, key)
 
-    def map_size(self, name: str, size: int) -> int:
-        """Positions along one side of a layer's map; see `Network.map_size`."""
-        model = graph(self.source)
-        return receptive_fields.map_size(keras_activations.flat(model), tuple(model.input_shape), name, size)
+    def map_size(self, name: str, size: Size) -> Size:
+        """Height and width of a layer's map; see `Network.map_size`."""
+        return open_graph.map_size(self.graph(), self.layer(name).name, size)
+
+    def name_of(self, layer: Any) -> str:
+        """The name of a layer in hand, which may be of a nested model.
+
+        Raises:
+          ConfigError: it is none of this network.
+        """
+        for call in self.graph().graph.calls:
+            if call.layer is layer:
+                return call.name
+        raise ConfigError(f"layer={layer}: no layer of {self.name}; expected one of its own, or its name")
 
     def digest(self, layer: str) -> str:
         """The weights of the whole network, as 12 hex digits; see `Network.digest`."""
         del layer
         return loaded(self.source).digest
 
-    def build(self, layers: Sequence[str], size: int, precision: str) -> Activations:
+    def build(self, layers: Sequence[str], size: Size, precision: str) -> Activations:
         """The network up to the deepest of some layers; see `Network.build`."""
         known = loaded(self.source)
+        network, pixels = self._opened(known.model, known.graph), self.pixels()
         origin, verified = self.source.origin
-        tags = weight_tags(origin, known.digest, verified)
-        built = keras_activations.built(known.model, self.pixels(), layers, size, precision)
-        return replace(built, name=self.name, tags=tags)
+        whole = {
+            name: self.layer(name).name for name in layers
+        }  # a nested layer may be named without its path
+        built = keras_activations.built(network, pixels, list(whole.values()), size, precision)
+
+        def activations(image: "tf.Tensor", names: Collection[str]) -> dict[str, Activation]:
+            found = built.activations(image, [whole[name] for name in names])
+            return {name: found[whole[name]] for name in names}
+
+        tags = dict(built.tags) | weight_tags(origin, known.digest, verified)
+        tags["network.range"] = pixel_range.check(network, pixels, size)
+        return replace(built, name=self.name, tags=tags, activations=activations)
 
 
-def graph(source: Source) -> keras.Model:
-    """A source's model, whatever its weights."""
-    key = source.graph_only()
-    return _model(key, key.fingerprint())
-
-
-def summary(source: Source) -> Summary:
-    """What is known of a source's graph."""
-    key = source.graph_only()
-    return _summary(key, key.fingerprint())
+def _read_input(name: str, value: Any) -> Any:
+    if isinstance(value, int | float):
+        return value
+    try:
+        return np.load(Path(str(value)).expanduser(), allow_pickle=False)
+    except (OSError, ValueError) as err:
+        raise ConfigError(
+            f"model.inputs.{name}={value}: got {err}, expected a number or a .npy file"
+        ) from err
 
 
 def loaded(source: Source) -> LoadedModel:
@@ -141,23 +181,28 @@ def loaded(source: Source) -> LoadedModel:
 
 
 @functools.lru_cache(maxsize=2)
-def _model(source: Source, fingerprint: Hashable) -> keras.Model:
+def _graph(source: Source, fingerprint: Hashable) -> tuple[keras.Model, Graph]:
     # In a thread of its own Keras counts its names from one and knows no dtype policy of the caller's.
+    def read() -> tuple[keras.Model, Graph]:
+        model = source.model()
+        return model, keras_graph.graph(model)
+
     with keras_activations.repeatable_draws(), ThreadPoolExecutor(1) as thread:
-        return thread.submit(source.model).result()
+        return thread.submit(read).result()
 
 
-@functools.lru_cache(maxsize=8)
-def _summary(source: Source, fingerprint: Hashable) -> Summary:
-    model = _model(source, fingerprint)
-    calls = keras_activations.flat(model).calls
-    return Summary(
-        keras_activations.table(model), frozenset(call.name for call in calls), model.input_shape[-1]
-    )
+@functools.lru_cache(maxsize=4)
+def _table(graph: Graph, image: str) -> Mapping[str, Layer]:
+    return receptive_fields.table(graph, image)
+
+
+@functools.lru_cache(maxsize=4)
+def _refusals(graph: Graph) -> Mapping[str, str]:
+    return receptive_fields.refusals(graph)
 
 
 @functools.lru_cache(maxsize=2)
 def _loaded(source: Source, fingerprint: Hashable) -> LoadedModel:
     kept = source.graph_only() == source
-    model = _model(source, fingerprint) if kept else _model.__wrapped__(source, fingerprint)
-    return LoadedModel(model, keras_activations.digest(model))
+    model, graph = (_graph if kept else _graph.__wrapped__)(source, fingerprint)
+    return LoadedModel(model, graph, keras_activations.digest(model))

@@ -42,11 +42,13 @@ def resolved(model: Mapping[str, Any]) -> dict[str, Any]:
     return dict(model) | {"name": known.name, "mean": list(known.centre)}
 
 
-def hold(model: Any, preprocess: Any) -> dict[str, Any]:
+def hold(
+    model: Any, preprocess: Any, inputs: Mapping[str, Any] | None = None, optimize: str | None = None
+) -> dict[str, Any]:
     """The config of a Keras model in hand; see `keras_models.hold`."""
     from deepvis.networks import keras_models
 
-    return keras_models.hold(model, preprocess)
+    return keras_models.hold(model, preprocess, inputs, optimize)
 
 
 def applications() -> list[str]:

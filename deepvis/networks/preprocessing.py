@@ -3,9 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from deepvis.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 GREY = 127.5  # what 0 stands for where the network's pixels have no mean
 PREPROCESS = {  # (order of the network's channels in RGB, mean, scale); input = (pixel - mean) / scale
@@ -80,3 +85,19 @@ def per_channel(key: str, value: Any, channels: int) -> tuple[float, ...]:
     ):
         raise ConfigError(f"{key}={value}: expected a number or {channels}, one per channel")
     return tuple(map(float, numbers))
+
+
+def prepared(image: "tf.Tensor", pixels: Preprocess) -> "tf.Tensor":
+    """Centred pixels as the network wants them."""
+    import tensorflow as tf
+
+    centre, mean, scale = (np.array(each, np.float32) for each in (pixels.centre, pixels.mean, pixels.scale))
+    x: Any = (image + (centre - mean)) / scale
+    if pixels.order == tuple(range(len(pixels.order))):
+        return x
+    return tf.concat([x[..., k : k + 1] for k in pixels.order], axis=-1)
+
+
+def in_range(image: "tf.Tensor", pixels: Preprocess) -> "tf.Tensor":
+    """Pixels of 0 to 255 as the network wants them."""
+    return prepared(image - np.array(pixels.centre, np.float32), pixels)

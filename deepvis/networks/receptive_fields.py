@@ -1,24 +1,27 @@
-"""How large a network's maps are, and how much of the image a unit sees: `Flat` -> {layer: Layer}.
+"""How large a network's maps are, and how much of the image a unit sees: `Graph` -> {layer: Layer}.
 
 Arithmetic over kernel, stride, dilation and padding (Araujo, Norris and Sim 2019, "Computing Receptive Fields
-of Convolutional Neural Networks", Distill), for all image sizes at once. Reads Keras' layers and imports
-nothing of Keras.
+of Convolutional Neural Networks", Distill), for square images of all sizes at once. What a layer of unknown
+code does to the size of a map is asked of Keras at some sizes; `open_graph.map_size` tells whether one size fits.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 
+from deepvis.networks import keras_taps
 from deepvis.networks.base import Layer
-from deepvis.networks.keras_graph import Call, Flat, families, is_activation
+from deepvis.networks.keras_graph import Call, Graph, families, is_activation
 
 SIDES = 1024  # px; larger images allow whatever this one does
+ASKED = 24  # sizes at which Keras is asked what a layer of unknown code gives
 POINTWISE = {
     "Dense", "EinsumDense", "BatchNormalization", "BaseDropout", "Dropout", "SpatialDropout2D",
     "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity", "Rescaling",
-    "Normalization", "BaseImagePreprocessingLayer", "LayerScale", "StochasticDepth", "Merge",
+    "Normalization", "LayerScale", "StochasticDepth", "Merge",
 }  # fmt: skip
 CONVOLUTIONS = {"BaseConv", "BaseDepthwiseConv", "BaseSeparableConv"}
 
@@ -32,92 +35,167 @@ class Extent(NamedTuple):
     fixed: bool = False  # only the size that the network was made for will do
 
 
-def table(network: Flat, shape: tuple[int | None, ...]) -> dict[str, Layer]:
-    """The layers that have channels and can be reached.
+def table(graph: Graph, image: str) -> dict[str, Layer]:
+    """The layers that have channels and can be reached, by name, in the order of their calls.
 
     Args:
-      network: whose image is square, or was when it was made.
-      shape: of its input, ``(None, H, W, C)``; H and W may be None.
-
-    Returns:
-      Layers by name, in the order of their calls.
+      graph: of the network.
+      image: name of the input that is the image.
     """
-    side = shape[1] if shape[1] == shape[2] else None
+    made_for = tuple(graph.inputs[image].shape[1:3])
     layers: dict[str, Layer] = {}
-    for call, out in _extents(network, side, SIDES):
-        shape_out = call.output_shape
+    for call, out in _extents(graph, image):
         reached = np.flatnonzero(out.sides.min(axis=0))
-        channels = shape_out[-1] if shape_out else None
-        if len(shape_out) in (2, 4) and channels is not None and len(reached):
-            stride, field = out.stride.max() if len(shape_out) == 4 else 0, out.field.max()
-            layers.setdefault(
-                call.name,
-                Layer(
-                    name=call.name,
-                    kind=_kind(call.layer),
-                    channels=int(channels),
-                    stride=int(stride) if stride >= 1 and stride == int(stride) else None,
-                    field=int(field) if np.isfinite(field) else None,
-                    smallest=int(reached[0]) + 1,
-                    exactly=side if out.fixed else None,
-                ),
-            )
+        channels = call.output_shape[-1] if call.output_shape else None
+        smallest = max(made_for) if out.fixed else int(reached[0]) + 1 if len(reached) else None
+        if call.name in layers or channels is None or smallest is None or _refusal(graph, call):
+            continue
+        stride, field = out.stride if len(call.output_shape) > 2 else np.zeros(2), out.field.max()
+        whole = (stride >= 1).all() and (stride == stride.astype(int)).all()
+        layers[call.name] = Layer(
+            name=call.name,
+            kind=_kind(call.layer),
+            channels=int(channels),
+            stride=(int(stride[0]), int(stride[1])) if whole else None,
+            field=int(field) if np.isfinite(field) else None,
+            smallest=smallest,
+            exactly=made_for if out.fixed else None,
+            pre_activation=keras_taps.tap(graph, call.name).has_pre_activation,
+        )
     return layers
 
 
-def map_size(network: Flat, shape: tuple[int | None, ...], name: str, size: int) -> int:
-    """Positions along the shorter side of a layer's map, of an image of so many px; 1 of a vector."""
-    square = shape[1] if shape[1] == shape[2] else None
-    out = next(out for call, out in _extents(network, square, size) if call.name == name)
-    return int(out.sides[:, size - 1].min()) if out.stride.any() else 1
+def refusals(graph: Graph) -> Mapping[str, str]:
+    """The layers that cannot be visualized, and why."""
+    found = ((call.name, _refusal(graph, call)) for call in graph.calls)
+    return {name: why for name, why in found if why}
 
 
-def _extents(network: Flat, side: int | None, most: int) -> Iterator[tuple[Call, Extent]]:
-    """Each call and what comes of it, for images of up to so many px."""
-    sides = np.tile(np.arange(1, max(most, side or 0) + 1), (2, 1))
-    at = {0: Extent(sides, np.ones(2), np.ones(2))}
-    for call in network.calls:
-        out = _through(call, [at[slot] for slot in call.reads.values()])
-        if out.fixed:
-            allowed = sides == side if side else np.zeros_like(sides)
+def _refusal(graph: Graph, call: Call) -> str | None:
+    shape = call.output_shape
+    if not shape or shape[-1] is None:
+        return "a layer without channels" if len(shape) < 2 else f"channels that depend on the image, {shape}"
+    if not str(call.outputs[0].dtype).startswith(("float", "bfloat")):
+        return f"values of type {call.outputs[0].dtype}, which have no gradient"
+    if len(shape) == 3 and keras_taps.tap(graph, call.name).grid is None:
+        return f"{shape} is no map of the image: its places are neither pixels nor patches"
+    if len(shape) not in (2, 3, 4):
+        return f"got {shape}, expected (None, h, w, channels), (None, tokens, channels) or (None, channels)"
+    return None
+
+
+def _extents(graph: Graph, image: str) -> Iterator[tuple[Call, Extent]]:
+    """Each call and what comes of it."""
+    made_for = tuple(graph.inputs[image].shape[1:3])
+    most = max(SIDES, *(each or 0 for each in made_for))
+    sides = np.tile(np.arange(1, most + 1), (2, 1))
+    at = {
+        id(tensor): Extent(sides, np.ones(2), np.ones(2)) if name == image else _held(tensor.shape, most)
+        for name, tensor in graph.inputs.items()
+    }
+    for call in graph.calls:
+        inputs = [at[id(tensor)] for tensor in call.inputs if id(tensor) in at]
+        out = _through(call, inputs or [_held(call.output_shape, most)])
+        if out.fixed and None in made_for:
+            out = out._replace(fixed=False)  # it takes some sizes; which, is found when one is asked for
+        elif out.fixed:
+            allowed = sides == np.array([[each or 0] for each in made_for])
             out = out._replace(sides=np.where(out.sides > 0, out.sides, 1) * allowed)
-        at |= dict.fromkeys(call.writes, out)
+        at |= {id(tensor): out for tensor in call.outputs}
         yield call, out
+
+
+def _held(shape: Any, most: int) -> Extent:
+    """Of an input that is not the image, or of a constant."""
+    sides = np.array([[each or 1] for each in shape[1:3]] if len(shape) == 4 else [[1], [1]])
+    return Extent(sides.repeat(most, axis=1), np.zeros(2), np.zeros(2))
 
 
 def _through(call: Call, inputs: list[Extent]) -> Extent:
     """What a layer makes of what it reads."""
-    layer, names = call.layer, families(call.layer)
-    shapes, own, one = call.input_shapes, call.output_shape, _together(inputs)
-    if names & CONVOLUTIONS:
+    layer, classes = call.layer, families(call.layer)
+    shapes, own, one = call.input_shapes, call.output_shape, _joined(inputs)
+    if classes & CONVOLUTIONS:
         return _window(one, layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding)
-    if "BasePooling" in names:
+    if "BasePooling" in classes:
         return _window(one, layer.pool_size, layer.strides, 1, layer.padding)
-    if "BaseConvTranspose" in names:
+    if "BaseConvTranspose" in classes:
         return _transposed(one, layer)
-    if names & {"ZeroPadding2D", "Cropping2D"}:
-        more = np.array(layer.padding if "ZeroPadding2D" in names else layer.cropping).sum(axis=1)[:, None]
-        more = more if "ZeroPadding2D" in names else -more
+    if classes & {"ZeroPadding2D", "Cropping2D"}:
+        more = np.array(layer.padding if "ZeroPadding2D" in classes else layer.cropping).sum(axis=1)[:, None]
+        more = more if "ZeroPadding2D" in classes else -more
         return one._replace(sides=np.where(one.sides > 0, np.maximum(one.sides + more, 0), 0))
-    if "UpSampling2D" in names:
+    if "UpSampling2D" in classes:
         size = np.array(layer.size)
         reach = 0 if layer.interpolation == "nearest" else one.stride
         return one._replace(
             sides=one.sides * size[:, None], stride=one.stride / size, field=one.field + reach
         )
-    same = own == max(shapes, key=_pixels)
+    if "PReLU" in classes and any(n != 1 for n in layer.alpha.shape[:-1]):
+        return one._replace(fixed=not _is_constant(one))  # a weight for each place
+    same = own[1:-1] == max(shapes, key=_pixels)[1:-1] if shapes else True
+    known = bool(classes)
     if (
-        names & POINTWISE
-        or is_activation(layer)
-        or ("LayerNormalization" in names and layer.axis in (-1, len(own) - 1))
-        or ("Layer" not in names and same)  # an operation, such as a sum
+        classes & POINTWISE
+        or (is_activation(layer) and known)
+        or ("LayerNormalization" in classes and layer.axis in (-1, [-1], [len(own) - 1], len(own) - 1))
+        or (known and "Layer" not in classes and same and len(own) == 4)  # an operation, such as a sum
     ):
         return one
-    if (len(own) == 2 and len(shapes[0]) == 4 and "Flatten" not in names) or own[1:-1] == (1, 1):
+    if (len(own) == 2 and shapes and len(shapes[0]) == 4 and "Flatten" not in classes) or own[1:-1] == (1, 1):
         return _whole(one)
     if not one.stride.any():  # a vector stays one, however it is laid out
         return one
-    return one._replace(field=np.full(2, np.inf), fixed=not same)
+    everything = np.full(2, np.inf)
+    if len(own) == 4 and all(len(shape) == 4 for shape in shapes):
+        return _asked(call, inputs, one)
+    if len(own) == 3:  # tokens: attention sees all of them
+        return one._replace(field=everything, fixed=False)
+    return one._replace(field=everything, fixed=not (same and len(own) == 4) and not _is_constant(one))
+
+
+def _is_constant(one: Extent) -> bool:
+    """Whether a map has one size, whatever the image's."""
+    sides = one.sides[:, one.sides.min(axis=0) > 0]
+    return bool(sides.size and one.sides.shape[1] - sides.shape[1] < 16 and (sides == sides[:, -1:]).all())
+
+
+def _asked(call: Call, inputs: list[Extent], one: Extent) -> Extent:
+    """Of a layer of unknown code: Keras is asked at some sizes, those between follow a line."""
+    count = one.sides.shape[1]
+    asked = np.unique(np.geomspace(1, count, ASKED).astype(int)) - 1
+    sides = np.array([_asked_at(call, [each.sides[:, k] for each in inputs]) for k in asked]).T
+    if (sides > 0).sum() == 0:
+        return one._replace(sides=np.zeros_like(one.sides), field=np.full(2, np.inf))
+    between = np.stack([np.interp(np.arange(count), asked, axis).astype(int) for axis in sides])
+    ratio = one.sides[:, -1] / np.maximum(sides[:, -1], 1)
+    scaled = between.min() != between.max()
+    return one._replace(
+        sides=between,
+        stride=one.stride * np.round(ratio) if scaled else np.zeros(2),
+        field=np.full(2, np.inf),
+    )
+
+
+def _asked_at(call: Call, sides: list[np.ndarray]) -> tuple[int, int]:
+    if any(side.min() == 0 for side in sides):
+        return 0, 0
+    resized = {
+        id(tensor): keras.KerasTensor((None, int(side[0]), int(side[1]), tensor.shape[-1]), tensor.dtype)
+        for tensor, side in zip(call.inputs, sides, strict=True)
+    }
+    args, kwargs = call.arguments
+    args = keras.tree.map_structure(lambda each: resized.get(id(each), each), args)
+    kwargs = {
+        key: keras.tree.map_structure(lambda each: resized.get(id(each), each), value)
+        for key, value in kwargs.items()
+    }
+    try:
+        (first, *_) = keras.tree.flatten(call.layer.compute_output_spec(*args, **kwargs))
+        shape = tuple(first.shape or ())
+    except Exception:  # a user's layer may refuse in any way
+        return 0, 0
+    return (int(shape[1] or 0), int(shape[2] or 0)) if len(shape) == 4 else (0, 0)
 
 
 def _window(one: Extent, kernel: Any, stride: Any, dilation: Any, padding: str) -> Extent:
@@ -158,7 +236,7 @@ def _whole(one: Extent) -> Extent:
     )
 
 
-def _together(inputs: list[Extent]) -> Extent:
+def _joined(inputs: list[Extent]) -> Extent:
     """Several maps of one size, or of one pixel; the unit that sees most counts."""
     sides = np.max([each.sides for each in inputs], axis=0)
     fits = np.all([(each.sides == sides) | (each.sides == 1) for each in inputs], axis=0)

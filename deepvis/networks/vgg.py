@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deepvis.core.errors import ConfigError
-from deepvis.networks.base import Activation, Activations, Layer, no_such_layer, weight_tags
+from deepvis.networks.base import Activation, Activations, Layer, Size, no_such_layer, weight_tags
 from deepvis.networks.preprocessing import per_channel
 from deepvis.networks.weights import Weights
 
@@ -28,8 +28,9 @@ class Vgg:
       weights: trained on BGR: ``_target_`` names a function such as `weights.load`, the rest are its options.
 
     Example:
-      >>> Vgg("small", [[8], [12, 16]], [0, 0, 0], {}).layers()["block2_conv1"]
-      Layer(name='block2_conv1', kind='conv', channels=12, stride=2, field=8, smallest=2, exactly=None)
+      >>> layer = Vgg("small", [[8], [12, 16]], [0, 0, 0], {}).layers()["block2_conv1"]
+      >>> layer.channels, layer.stride, layer.field
+      (12, (2, 2), 8)
     """
 
     name: str
@@ -61,8 +62,12 @@ class Vgg:
                 field, stride = field + stride, 2 * stride
             for c, channels in enumerate(block, start=1):
                 name, field = f"block{b}_conv{c}", field + 2 * stride
-                layers[name] = Layer(name, "conv", channels, stride, field, stride, None)
+                layers[name] = Layer(name, "conv", channels, (stride, stride), field, stride, None)
         return layers
+
+    def refusals(self) -> dict[str, str]:
+        """None; see `Network.refusals`."""
+        return {}
 
     def layer(self, name: str, key: str = "layer.name") -> Layer:
         """The layer of that name; see `Network.layer`."""
@@ -71,9 +76,19 @@ class Vgg:
             raise no_such_layer(self, name, key)
         return layers[name]
 
-    def map_size(self, name: str, size: int) -> int:
-        """Positions along one side of a layer's map; see `Network.map_size`."""
-        return size // (self.layer(name).stride or 1)
+    def name_of(self, layer: Any) -> str:
+        """It has no layers in hand; see `Network.name_of`."""
+        raise ConfigError(f"layer: got {type(layer).__name__}, expected the name of a layer of {self.name}")
+
+    def map_size(self, name: str, size: Size) -> Size:
+        """Height and width of a layer's map; see `Network.map_size`."""
+        layer = self.layer(name)
+        if min(size) < layer.smallest:
+            raise ConfigError(
+                f"size={min(size)}: too small for {name}, whose map would have no pixel; "
+                f"expected {layer.smallest} px or more"
+            )
+        return size[0] // layer.smallest, size[1] // layer.smallest
 
     def digest(self, layer: str) -> str:
         """The weights up to a layer, as 12 hex digits; see `Network.digest`."""
@@ -93,7 +108,7 @@ class Vgg:
                 break
         return shapes
 
-    def build(self, layers: Sequence[str], size: int, precision: str) -> Activations:
+    def build(self, layers: Sequence[str], size: Size, precision: str) -> Activations:
         """The network up to the deepest of some layers, for images of any size; see `Network.build`."""
         import tensorflow as tf
 

@@ -1,0 +1,152 @@
+"""Where a layer's values are found, before and behind its nonlinearity: (Graph, layer) -> `Tap`.
+
+A nonlinearity that is a layer's own attribute (``Conv2D(activation="relu")``) is read while Keras calls the
+layer: the attribute is replaced for the time of the call by a function that also takes down its argument.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from deepvis.networks.keras_graph import Call, Graph, families, is_activation, is_keras
+
+MOST_EXTRA_TOKENS = 8  # before those of the patches: a class token, a distillation token, registers
+EXACT = (keras.layers.Rescaling, keras.layers.Normalization)  # bfloat16 would round the pixels they read
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+
+
+@dataclass(frozen=True, eq=False)
+class Tap:
+    """Where the values of a layer are found."""
+
+    call: Call
+    pre: Any  # symbolic tensor before its nonlinearity; None: inside of the layer, or nowhere
+    post: Any  # symbolic tensor behind it
+    activated: Any  # the layer that applies a nonlinearity of its own; None
+    grid: Any  # of tokens [B, N, C]: the map [B, h, w, C'] whose places they are; None
+
+    @property
+    def has_pre_activation(self) -> bool:
+        """Whether values before the nonlinearity can be had."""
+        return self.pre is not None or self.activated is not None
+
+
+def tap(graph: Graph, name: str) -> Tap:
+    """Where the values of a layer are found: its own nonlinearity, or the layer that alone reads it.
+
+    A layer whose code is not Keras' may hide a nonlinearity, so it has no values before it.
+    """
+    call = graph.first(name)
+    output, grid = call.outputs[0], _grid(graph, call)
+    inner = _activated(call.layer)
+    if inner is not None:
+        return Tap(call, None, output, inner, grid)
+    if is_activation(call.layer):
+        before = call.inputs[0]
+        return Tap(call, before if before.shape[-1] == output.shape[-1] else None, output, None, grid)
+    if not is_keras(call.layer) or families(call.layer) & {"RNN"}:
+        return Tap(call, None, output, None, grid)
+    readers = graph.readers(output)
+    post = output
+    if len(readers) == 1 and is_activation(readers[0].layer) and not _is_in(output, graph.outputs):
+        behind = readers[0].outputs[0]
+        post = behind if behind.shape[-1] == output.shape[-1] else output
+    return Tap(call, output, post, None, grid)
+
+
+def _activated(layer: Any) -> Any:
+    """The layer with an ``activation`` that it applies itself: this one, or the one that it wraps."""
+    if isinstance(layer, keras.layers.Wrapper) and is_keras(layer):
+        return _activated(layer.layer)
+    if is_activation(layer) or families(layer) & {"RNN"}:
+        return None
+    function = vars(layer).get("activation")
+    name = getattr(function, "__name__", "")
+    return layer if callable(function) and name not in ("linear", "glu") else None
+
+
+def tensors(taps: Iterable[Tap]) -> list[Any]:
+    """The symbolic tensors that some taps read, each once."""
+    found = [each for tap in taps for each in (tap.pre, tap.post, tap.grid) if each is not None]
+    return list({id(each): each for each in found}.values())
+
+
+def _grid(graph: Graph, call: Call) -> Any:
+    """The nearest map below tokens that has as many places, but for a few extra tokens."""
+    if len(call.output_shape) != 3:
+        return None
+    places = call.output_shape[1]
+    maps = [image for image in graph.inputs.values() if len(image.shape) == 4]
+    maps += [
+        each for below in graph.below(call.outputs[:1]) for each in below.outputs if len(each.shape) == 4
+    ]
+    for each in reversed(maps):
+        height, width = each.shape[1:3]
+        if None in (places, height, width) or 0 <= places - height * width <= MOST_EXTRA_TOKENS:
+            return each
+    return None
+
+
+def _is_in(tensor: Any, tensors: Iterable[Any]) -> bool:
+    return any(each is tensor for each in tensors)
+
+
+def layers_of(model: keras.Model) -> list[Any]:
+    """All layers of a model, those inside of layers too; Keras has no public way (see test_keras_taps)."""
+    return list(model._flatten_layers(include_self=True, recursive=True))
+
+
+@contextlib.contextmanager
+def computing_in(model: keras.Model, precision: str) -> Iterator[None]:
+    """While it lasts, all layers of a model compute in this precision; their weights stay as they are."""
+    changed = []
+    try:
+        for layer in layers_of(model):
+            policy = layer.dtype_policy
+            if not isinstance(policy, keras.dtype_policies.QuantizedDTypePolicy):
+                changed.append((layer, policy))
+                layer.dtype_policy = POLICIES["float32" if isinstance(layer, EXACT) else precision]
+        yield
+    finally:
+        for layer, policy in changed:
+            layer.dtype_policy = policy
+
+
+@contextlib.contextmanager
+def observed(layers: Iterable[Any], attribute: str, note: Callable[[Any, Any, Any], None]) -> Iterator[None]:
+    """While it lasts, each call of a function of some layers is told to ``note(layer, argument, returned)``.
+
+    Args:
+      layers: Keras' layers.
+      attribute: the function: ``activation``, or ``call``.
+      note: is told.
+    """
+    with contextlib.ExitStack() as stack:
+        for layer in {id(each): each for each in layers}.values():
+            stack.enter_context(_replaced(layer, attribute, note))
+        yield
+
+
+@contextlib.contextmanager
+def _replaced(layer: Any, attribute: str, note: Callable[[Any, Any, Any], None]) -> Iterator[None]:
+    # Through vars(), since Keras would track what is set, and refuse a layer that is set after building.
+    missing = object()
+    kept = vars(layer).get(attribute, missing)
+    function: Callable[..., Any] = getattr(layer, attribute)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        out = function(*args, **kwargs)
+        note(layer, args[0] if args else None, out)
+        return out
+
+    vars(layer)[attribute] = call
+    try:
+        yield
+    finally:
+        if kept is missing:
+            del vars(layer)[attribute]
+        else:
+            vars(layer)[attribute] = kept
