@@ -51,8 +51,7 @@ def optimize(whole: JobGroup) -> Iterator[Snapshot]:
     for batch in whole.batches:
         specs = [jobs.image_spec(whole, row) for row in batch]
         starts = np.stack([program.start(each, using.network.mean) for each in specs])
-        total = max(each.cfg.steps for each in specs)
-        yield from program.snapshots(using, specs, starts, len(whole.batches[0]), total)
+        yield from program.snapshots(using, specs, starts, len(whole.batches[0]))
 
 
 def traces(job_groups: Sequence[JobGroup]) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from deepvis import networks
-from deepvis.ascent import compatibility, devices, validation
+from deepvis.ascent import devices, validation
 from deepvis.ascent.specs import ImageSpec
 from deepvis.config import groups, schema
 from deepvis.config.groups import Choice
@@ -126,7 +126,7 @@ def visualize(
     validation.check(cfg)
     resolved = networks.resolved(schema.plain(cfg.model))
     cfg = replace(devices.resolved(cfg), model=schema.free("model", resolved))
-    return _visualization(cfg, compatibility.indices(cfg, networks.network(resolved).layer(layer)))
+    return _visualization(cfg, validation.indices(cfg, networks.network(resolved).layer(layer)))
 
 
 def _network(

@@ -1,6 +1,6 @@
-"""Ascent: gradient ascent on images, one compiled step for a batch, and the families that a step is made of.
+"""Gradient ascent on images, one compiled step for a batch, and the families that a step is made of.
 
-Importing the package declares the components of every family; none of them imports TensorFlow.
+Importing the package declares the components of every family, without TensorFlow.
 """
 
 from deepvis.ascent import (

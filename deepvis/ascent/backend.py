@@ -1,7 +1,6 @@
 """TensorFlow, imported when it is first used, and without Keras.
 
-Declarations of knobs stand beside functions on tensors; configuration errors, `--help` and the config itself
-must not wait four seconds for TensorFlow.
+Knobs are declared beside functions on tensors; `--help` and configuration errors must not wait for it.
 """
 
 import sys
@@ -11,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 
 def load() -> None:
-    """Import TensorFlow alone; `keras` and `tf.keras` are loaded by whoever asks for them later.
+    """Import TensorFlow alone; `keras` and `tf.keras` are loaded when they are used.
 
-    TensorFlow's last act is to import Keras's optimizers, for the sake of saved models: half of the time that
-    its import takes. Where there is no Keras it goes on without them (TensorFlow 2.21,
-    ``tensorflow/__init__.py``); a test fails where that is no longer so.
+    TensorFlow imports Keras's optimizers last, for saved models: half of the time that its import takes.
+    Where there is no Keras it goes on without them (TensorFlow 2.21, ``tensorflow/__init__.py``; a test
+    checks it).
     """
     if "tensorflow" in sys.modules:
         return
     if "keras" in sys.modules:
         import_module("tensorflow")
         return
-    sys.modules["keras"] = None  # type: ignore[assignment]  # Python's own way to say: there is none
+    sys.modules["keras"] = None  # type: ignore[assignment]  # Python's way to say that there is none
     try:
         import_module("tensorflow")
     finally:

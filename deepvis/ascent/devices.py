@@ -1,13 +1,12 @@
 """Devices: what this machine computes with, known without TensorFlow: (config) -> a config without ``auto``.
 
-GPUs were never seen by these authors: what is here for them is untested until someone runs it.
+What is here for GPUs was not tested on one.
 """
 
 import functools
 import subprocess
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from deepvis import networks
 from deepvis.config.schema import Config, plain
@@ -18,7 +17,8 @@ AMPERE = 8.0  # compute capability of the first GPUs that do
 BATCH = 16  # on a processor more is hardly faster
 
 
-class Gpu(NamedTuple):
+@dataclass(frozen=True)
+class Gpu:
     """What its driver says of a GPU."""
 
     capability: float
@@ -26,10 +26,7 @@ class Gpu(NamedTuple):
 
 
 def resolved(cfg: Config) -> Config:
-    """A config whose ``auto`` has become a choice, for this machine.
-
-    Returns:
-      A copy with ``device`` (``cpu`` or ``gpu:n``), ``precision`` and ``batch_size`` said outright.
+    """A config whose ``device`` (``cpu`` or ``gpu:n``), ``precision`` and ``batch_size`` are chosen here.
 
     Raises:
       ConfigError: a GPU is asked for that is not there.
@@ -73,7 +70,7 @@ def _batch(cfg: Config, free: int) -> int:
 
 @functools.cache
 def flags() -> frozenset[str]:
-    """What the processor can, in Linux's words; elsewhere nobody says, and float32 is safe."""
+    """What the processor can, in Linux's words; empty elsewhere, where float32 is safe."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -84,9 +81,9 @@ def flags() -> frozenset[str]:
 @functools.cache
 def gpus() -> tuple[Gpu, ...]:
     """NVIDIA's GPUs, in its order; none where there is no driver."""
-    ask = ["nvidia-smi", "--query-gpu=compute_cap,memory.free", "--format=csv,noheader,nounits"]
+    command = ["nvidia-smi", "--query-gpu=compute_cap,memory.free", "--format=csv,noheader,nounits"]
     try:
-        output = subprocess.run(ask, capture_output=True, text=True, check=True, timeout=20).stdout
+        output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
     except (OSError, subprocess.SubprocessError):
         return ()
     rows = [line.split(",") for line in output.strip().splitlines()]

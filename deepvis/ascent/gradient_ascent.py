@@ -5,16 +5,16 @@
     show(theta, Hyper)          -> image
     finish(State, image, Hyper) -> (State, Record [B], features [B, C])
 
-One step is Yosinski's: forward, record, backward, step, regularize. Every number is per image, and
-an image that has done its steps, or that is no longer finite, stands still while the other images go on.
-What is optimized is theta, of which a parametrization makes the image; of pixels it is the image itself. The
-final values of an image are measured once more, forward only.
+One step is Yosinski's: forward, record, backward, step, regularize. An image that has done its steps, or that
+is no longer finite, stands still while the other images go on. What is optimized is theta, of which a
+parametrization makes the image. The final values of an image are measured once more, forward only.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 from deepvis.ascent.backend import tf
@@ -23,21 +23,22 @@ from deepvis.ascent.ops import choose, rms
 Hyper = Mapping[str, "tf.Tensor"]  # one number per image, [B], under each name; "steps" is read here
 
 
-class Parts(NamedTuple):
+@dataclass(frozen=True)
+class Parts:
     """What a step is made of, for one set of hyperparameters."""
 
     encode: Callable[[tf.Tensor], tf.Tensor]  # image [B, H, W, C] -> theta [B, ...]
     decode: Callable[[tf.Tensor], tf.Tensor]  # theta -> image
     transform: Callable[[tf.Tensor], tf.Tensor]  # image -> what the network sees of it in this step
-    # image -> score, activation, rank, margin, features
-    measure: Callable[[tf.Tensor], tuple[tf.Tensor, ...]]
-    # What the step rule remembers, from theta, and (grad, memory, step) -> (delta, memory)
-    remember: Callable[[tf.Tensor], tuple[tf.Tensor, ...]]
-    update: Callable[..., tuple[tf.Tensor, tuple[tf.Tensor, ...]]]
+    measure: Callable[
+        [tf.Tensor], tuple[tf.Tensor, ...]
+    ]  # image -> score, activation, rank, margin, features
+    slots: int  # tensors like theta that the step rule remembers, zeros at first
+    update: Callable[..., tuple[tf.Tensor, tuple[tf.Tensor, ...]]]  # (grad, memory, step) -> (delta, memory)
     regularize: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]  # (theta, grad, step) -> theta
 
 
-class State(NamedTuple):
+class State(NamedTuple):  # a tuple, as TensorFlow's graphs take and return them
     """All that changes."""
 
     step: tf.Tensor  # [] int32: steps done
@@ -49,7 +50,7 @@ class State(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What was seen of the images, each [B]."""
+    """What is recorded of the images, each [B]."""
 
     score: tf.Tensor
     activation: tf.Tensor
@@ -67,69 +68,63 @@ def begin(image: tf.Tensor, parts: Parts) -> State:
     return State(
         step=tf.constant(0),
         theta=theta,
-        memory=parts.remember(theta),
+        memory=(tf.zeros_like(theta),) * parts.slots,
         best_score=tf.fill(batch, -float("inf")),
         best_theta=theta,
         alive=tf.fill(batch, True),
     )
 
 
-def measured(theta: tf.Tensor, parts: Parts) -> tuple[tf.Tensor, Record]:
-    """The gradient of each image's score, by its theta, and what was seen on the way."""
+def gradient(theta: tf.Tensor, parts: Parts) -> tuple[tf.Tensor, Record]:
+    """The gradient of each image's score, by its theta, and the record of the forward pass."""
     with tf.GradientTape() as tape:
         tape.watch(theta)
         image = parts.decode(theta)
         score, activation, rank, margin, _ = parts.measure(parts.transform(image))
-    # The gradient of a vector is that of its sum; no image enters another's score, so each keeps its own.
+    # The gradient of a vector is that of its sum; no image enters another's score, so they stay apart.
     grad = cast("tf.Tensor", tape.gradient(score, theta))
     alive = tf.math.is_finite(score)
     return grad, Record(score, activation, rms(grad), rms(image), rank, margin, alive)
 
 
 def step(state: State, parts: Parts, steps: tf.Tensor) -> tuple[State, Record]:
-    """One step of every image.
+    """The state after one step of every image, and the record of the images before it.
 
-    Args:
-      state: before it.
-      parts: what it is made of.
-      steps: how many each image takes, ``[B]`` int32; an image that has taken them stays as it is.
-
-    Returns:
-      The state after it, and what was seen before it moved.
+    An image that has taken its ``steps``, ``[B]`` int32, stays as it is.
     """
-    grad, seen = measured(state.theta, parts)
+    grad, record = gradient(state.theta, parts)
     delta, memory = parts.update(grad, state.memory, state.step)
-    moved = parts.regularize(state.theta + delta, grad, state.step)
+    theta = parts.regularize(state.theta + delta, grad, state.step)
     going = state.step < steps
-    stays_finite = tf.reduce_all(tf.math.is_finite(moved), axis=list(range(1, moved.shape.rank)))
-    alive = state.alive & (seen.alive & stays_finite | ~going)
-    state = _kept_best(state, seen.score, going)
+    stays_finite = tf.reduce_all(tf.math.is_finite(theta), axis=list(range(1, theta.shape.rank)))
+    alive = state.alive & (record.alive & stays_finite | ~going)
+    state = _with_best(state, record.score, going)
     return state._replace(
-        step=state.step + 1, theta=choose(alive & going, moved, state.theta), memory=memory, alive=alive
-    ), seen._replace(alive=alive)
+        step=state.step + 1, theta=choose(alive & going, theta, state.theta), memory=memory, alive=alive
+    ), record._replace(alive=alive)
 
 
 def finish(state: State, image: tf.Tensor, parts: Parts, steps: tf.Tensor) -> tuple[State, Record, tf.Tensor]:
-    """What the images came to: measured once more, without a transform and without a gradient.
+    """The final values of the images: measured once more, without a transform and without a gradient.
 
     Args:
       state: after their steps; an image that has not done them all yet is measured, and nothing more.
       image: of that state, or a changed copy of it, ``[B, H, W, C]``.
-      parts: what a step is made of.
-      steps: how many each image takes, ``[B]`` int32.
+      parts: of a step.
+      steps: of each image, ``[B]`` int32.
 
     Returns:
-      The state, in which the last image may be the best; what was seen; the mean of each of the layer's maps
+      The state, in which the last image may be the best; the record; the mean of each of the layer's maps
       behind its ReLU, ``[B, C]``.
     """
     score, activation, rank, margin, features = parts.measure(image)
     alive = state.alive & tf.math.is_finite(score)
     none = tf.fill(tf.shape(score), float("nan"))
     record = Record(score, activation, none, rms(image), rank, margin, alive)
-    return _kept_best(state, score, state.step >= steps), record, features
+    return _with_best(state, score, state.step >= steps), record, features
 
 
-def _kept_best(state: State, score: tf.Tensor, counts: tf.Tensor) -> State:
+def _with_best(state: State, score: tf.Tensor, counts: tf.Tensor) -> State:
     better = counts & (score > state.best_score)  # false for NaN
     return state._replace(
         best_score=tf.where(better, score, state.best_score),
@@ -137,8 +132,9 @@ def _kept_best(state: State, score: tf.Tensor, counts: tf.Tensor) -> State:
     )
 
 
-class Ascent(NamedTuple):
-    """A graph each, traced once; see the head of this module."""
+@dataclass(frozen=True)
+class Ascent:
+    """Graphs, each traced once; see the head of this module."""
 
     begin: Callable[[tf.Tensor, Hyper], State]
     advance: Callable[[State, Hyper], tuple[State, Record]]
@@ -169,33 +165,25 @@ def compiled(build: Callable[[Hyper], Parts], device: str = "cpu:0", xla: bool =
     return Ascent(
         begin=graph(lambda image, parts, steps: begin(image, parts)),
         advance=graph(step),
-        gradient=graph(lambda theta, parts, steps: measured(theta, parts)),
+        gradient=graph(lambda theta, parts, steps: gradient(theta, parts)),
         show=graph(lambda theta, parts, steps: parts.decode(theta)),
         finish=graph(finish),
     )
 
 
-def advance(made: Ascent, state: State, hypers: Iterable[Hyper]) -> tuple[State, Record]:
-    """Several steps; nothing comes to the host between them.
+def advance(ascent: Ascent, state: State, hypers: Iterable[Hyper]) -> tuple[State, Record]:
+    """The state after several steps, one for each of the hyperparameters, and their records, each ``[n, B]``.
 
     The loop is Python's. A loop in the graph kept oneDNN from some gradients of max pooling, other ones in
     every trace, which made a bfloat16 step of VGG16 up to half as long again; it was no faster otherwise.
-
-    Args:
-      made: from `compiled`.
-      state: before them.
-      hypers: those of each step; at least one.
-
-    Returns:
-      The state after them, and their records stacked, each ``[n, B]``.
     """
     records = []
     for hyper in hypers:
-        state, record = made.advance(state, hyper)
+        state, record = ascent.advance(state, hyper)
         records.append(record)
     return state, stacked(records)
 
 
 def stacked(records: Iterable[Record]) -> Record:
     """Records of single steps, each [B], as one of [n, B]."""
-    return Record(*(tf.stack(each) for each in zip(*records, strict=True)))
+    return Record(*(tf.stack(values) for values in zip(*records, strict=True)))

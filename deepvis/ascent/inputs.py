@@ -1,6 +1,4 @@
-"""Supplies: what a batch needs beside its numbers, made on the host: blur matrices, directions, the maps of
-pictures, and what chance decides in a step: (network, specs) -> {name: [B, ...]}
-"""
+"""Inputs of a batch beside its numbers, made on the host: (network, specs) -> {name: [B, ...]}."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from deepvis.ascent import starts, transforms
+from deepvis.ascent import pictures, transforms
 from deepvis.ascent.backend import tf
 from deepvis.ascent.specs import ImageSpec
 from deepvis.config.knobs import Component
@@ -19,12 +17,9 @@ from deepvis.networks.base import Activation, Activations
 
 
 def of(
-    network: Activations,
-    layers: Sequence[str],
-    images: Sequence[ImageSpec],
-    size: int,
+    network: Activations, layers: Sequence[str], images: Sequence[ImageSpec], size: int,
     enabled: Sequence[Component],
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     """Everything that stays the same from step to step.
 
     Args:
@@ -35,33 +30,32 @@ def of(
       enabled: regularizers that any of them uses.
 
     Returns:
-      ``prepared.<regularizer>.<name>``, ``objective.vectors`` and ``targets``, as far as they are asked for.
+      ``prepared.<regularizer>.<name>``, ``objective.vectors`` and ``targets``, as far as they are used.
     """
-    found: dict[str, Any] = {}
-    cfgs = [each.cfg for each in images]
+    inputs: dict[str, Any] = {}
+    cfgs = [image.cfg for image in images]
     for component in enabled:
         prepare = component.traits.get("prepare")
         if prepare is not None:
-            each = [prepare(cfg.reg, size) for cfg in cfgs]
-            found |= {
-                f"prepared.{component.name}.{key}": np.stack([own[key] for own in each]) for key in each[0]
-            }
+            prepared = _stacked([prepare(cfg.reg, size) for cfg in cfgs])
+            inputs |= {f"prepared.{component.name}.{key}": values for key, values in prepared.items()}
     if hasattr(cfgs[0].objective, "vectors"):
         rows = [np.load(Path(i.cfg.objective.vectors).expanduser())[i.index] for i in images]
-        found["objective.vectors"] = np.stack(rows).astype(np.float32)
-    named = [plain(getattr(cfg.objective, "pictures", Settings())) for cfg in cfgs]
-    if named[0]:
-        found["targets"] = {
-            name: _maps(network, layers, [own[name] for own in named], size)
-            for name, path in named[0].items() if path is not None
-        }  # fmt: skip
-    return found
+        inputs["objective.vectors"] = np.stack(rows).astype(np.float32)
+    paths = [plain(getattr(cfg.objective, "pictures", Settings())) for cfg in cfgs]
+    if paths[0]:
+        given = [name for name, path in paths[0].items() if path is not None]
+        inputs["targets"] = {name: _maps(network, layers, [p[name] for p in paths], size) for name in given}
+    return inputs
 
 
 def sampled_transforms(images: Sequence[ImageSpec], size: int, step: int) -> dict[str, np.ndarray]:
-    """What chance has the network see of each image in a step; see `deepvis.ascent.transforms.draw`."""
-    each = [transforms.draw(i.cfg.transform, size, i.cfg.seed, i.index, step) for i in images]
-    return {name: np.stack([own[name] for own in each]) for name in each[0]}
+    """The random numbers of each image in a step; see `deepvis.ascent.transforms.draw`."""
+    return _stacked([transforms.draw(i.cfg.transform, size, i.cfg.seed, i.index, step) for i in images])
+
+
+def _stacked(rows: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
 def _maps(
@@ -69,16 +63,12 @@ def _maps(
 ) -> dict[str, Activation]:
     """Of every image's picture, each layer's maps, [B, h, w, C]."""
     mean = np.array(network.mean, np.float32)
-    each = {}
+    maps = {}
     for path in set(paths):
-        picture = starts.picture(size, 0, 0, mean, path)
-        each[path] = network.activations(tf.constant(picture[None]), layers)
-    return {
-        layer: Activation(
-            *(tf.concat(maps, axis=0) for maps in zip(*(each[p][layer] for p in paths), strict=True))
-        )
-        for layer in layers
-    }
+        picture = pictures.read(path, size, len(mean)).astype(np.float32) - mean
+        maps[path] = network.activations(tf.constant(picture[None]), layers)
+    batch = {layer: zip(*(maps[path][layer] for path in paths), strict=True) for layer in layers}
+    return {layer: Activation(*(tf.concat(each, axis=0) for each in batch[layer])) for layer in layers}
 
 
 def padded(values: Any, missing: int) -> Any:

@@ -1,9 +1,9 @@
-"""L-BFGS: SciPy's, one image at a time, turned inside out.
+"""L-BFGS: SciPy's, one image at a time, as an iterator over its steps.
 
     (evaluate: theta -> (score, gradient, record), start) -> iterator of (theta, record)
 
-SciPy calls the function that it minimizes and keeps the reins; an ascent wants to look between its steps. So
-each image has a thread in which SciPy runs until the next point is asked for: never two of them at once.
+SciPy calls the function that it minimizes and does not return between its steps. So each image has a thread
+in which SciPy runs until the next point is asked for: never two of them at once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import optimize
@@ -23,18 +24,22 @@ from deepvis.config.knobs import REQUIRED, Knob, declare
 Evaluate = Callable[[np.ndarray], tuple[float, np.ndarray, Any]]
 
 
-class LineSearch(NamedTuple):
-    """A step rule that chooses its own points, on the host: it gets whole scores and not only gradients."""
+@dataclass(frozen=True)
+class LineSearch:
+    """A step rule on the host, which gets scores and not only gradients."""
 
     memory: tf.Tensor  # pairs of steps and gradients that it remembers, [B]
+    slots: int = 0
+
+    def update(self, *args: Any) -> Any:
+        """In the place of an optimizer's, whose graph is never called."""
+        raise TypeError("a line search has no update on the device")
 
 
-@declare(
-    "optimizer",
-    None,
-    {"memory": Knob(REQUIRED, "pairs of steps and gradients kept", low=1, kind=int)},
-    line_search=True,
-)
+MEMORY = Knob(REQUIRED, "pairs of steps and gradients kept", low=1, kind=int)
+
+
+@declare("optimizer", None, {"memory": MEMORY}, line_search=True)
 def lbfgs(memory: tf.Tensor) -> LineSearch:
     r"""L-BFGS: a quasi-Newton step and a line search that the score cannot fall in.
 
@@ -43,11 +48,7 @@ def lbfgs(memory: tf.Tensor) -> LineSearch:
     with :math:`H_m` the inverse Hessian as the last m steps tell it. A step is an accepted point; it takes
     one evaluation or a few more.
 
-    Args:
-      memory: m, ``[B]``.
-
-    Returns:
-      The rule. Source: Liu and Nocedal 1989; SciPy's L-BFGS-B; Gatys et al. 2016 use it for style.
+    Source: Liu and Nocedal 1989; SciPy's L-BFGS-B; Gatys et al. 2016 use it for style.
     """
     return LineSearch(memory)
 
@@ -58,27 +59,27 @@ def iterates(
     """The points that L-BFGS accepts, the start first, as they are asked for.
 
     Args:
-      evaluate: theta -> its score, the score's gradient, and anything else that is to be known of it.
+      evaluate: theta -> its score, the score's gradient, and a record.
       start: theta of the first point.
-      memory: pairs that it remembers.
-      bounds: the lowest and the highest value of each of theta's numbers.
+      memory: pairs of steps and gradients that it remembers.
+      bounds: the lowest and the highest theta.
 
     Yields:
-      Accepted points and what `evaluate` returned of them; it ends where no step raises the score any more.
+      Accepted points and their records; it ends where no step raises the score any more.
     """
     requests: queue.Queue[bool] = queue.Queue()
     points: queue.Queue[tuple[np.ndarray, Any] | BaseException | None] = queue.Queue()
-    seen: dict[bytes, Any] = {}  # of the line search at hand
+    evaluated: dict[bytes, Any] = {}  # by the present line search
 
     def negative(flat: np.ndarray) -> tuple[float, np.ndarray]:
         theta = flat.reshape(start.shape).astype(np.float32)
         score, gradient, record = evaluate(theta)
-        seen[flat.tobytes()] = theta, record
+        evaluated[flat.tobytes()] = theta, record
         return -float(score), -np.asarray(gradient, np.float64).ravel()
 
     def accepted(flat: np.ndarray) -> None:
-        points.put(seen[flat.tobytes()])
-        seen.clear()
+        points.put(evaluated[flat.tobytes()])
+        evaluated.clear()
         if not requests.get():
             raise StopIteration
 
@@ -90,14 +91,14 @@ def iterates(
             negative(first)
             accepted(first)
             options: Any = {"maxcor": memory, "maxiter": 10**9, "maxfun": 10**9, "ftol": 0.0, "gtol": 0.0}
-            within = None if bounds is None else optimize.Bounds(*(np.ravel(each) for each in bounds))
+            within = None if bounds is None else optimize.Bounds(*map(np.ravel, bounds))
             callback: Any = accepted  # StopIteration ends the search: documented, not in the stubs
             optimize.minimize(negative, first, jac=True, method="L-BFGS-B", bounds=within,
                               options=options, callback=callback)  # fmt: skip
             points.put(None)
         except StopIteration:
             pass
-        except BaseException as err:  # handed over to whoever asks
+        except BaseException as err:  # raised in the thread that asks for the point
             points.put(err)
 
     threading.Thread(target=search, daemon=True, name="lbfgs").start()
@@ -115,17 +116,17 @@ def iterates(
 
 
 class Searches:
-    """The line searches of a batch, an image each."""
+    """The line searches of a batch, one for each image."""
 
     def __init__(self, gradient: Callable[..., tuple[tf.Tensor, Record]], state: State, hyper: Hyper,
                  rule: LineSearch, mean: Sequence[float]) -> None:  # fmt: skip
         self.steps = hyper["steps"].numpy()
-        self.points = []  # of each image: the paths, and the point at which it stands
+        self.points = []  # of each image: the path, its present point and that point's record
         for b, start in enumerate(state.theta.numpy()):
-            own = tf.nest.map_structure(lambda array, b=b: array[b : b + 1], dict(hyper))
+            of_image = tf.nest.map_structure(lambda array, b=b: array[b : b + 1], dict(hyper))
 
-            def evaluate(theta, own=own):
-                grad, record = gradient(tf.constant(theta[None]), own)
+            def evaluate(theta, of_image=of_image):
+                grad, record = gradient(tf.constant(theta[None]), of_image)
                 return record.score.numpy()[0], grad.numpy()[0], record
 
             bounds = None
@@ -140,16 +141,16 @@ class Searches:
         records, best, scores = [], state.best_theta.numpy().copy(), state.best_score.numpy().copy()
         alive = state.alive.numpy().copy()
         for step in range(int(state.step), int(state.step) + n):
-            seen = []
+            row = []
             for b, (path, theta, record) in enumerate(self.points):
                 alive[b] &= bool(record.alive[0])
-                seen.append(record._replace(alive=tf.constant(alive[b : b + 1])))
+                row.append(record._replace(alive=tf.constant(alive[b : b + 1])))
                 if step < self.steps[b] and alive[b]:
                     if record.score[0] > scores[b]:
                         best[b], scores[b] = theta, record.score[0]
                     self.points[b] = path, *next(path, (theta, record))  # at the top it stays
-            records.append(Record(*(tf.concat(each, axis=0) for each in zip(*seen, strict=True))))
+            records.append(Record(*(tf.concat(values, axis=0) for values in zip(*row, strict=True))))
         theta = np.stack([theta for _, theta, _ in self.points])
-        moved = {"theta": theta, "best_theta": best, "best_score": scores, "alive": alive}
-        state = state._replace(step=state.step + n, **{k: tf.constant(v) for k, v in moved.items()})
+        changed = {"theta": theta, "best_theta": best, "best_score": scores, "alive": alive}
+        state = state._replace(step=state.step + n, **tf.nest.map_structure(tf.constant, changed))
         return state, stacked(records)

@@ -1,11 +1,8 @@
 """Objectives that compare: an image with a picture, or images with one another.
 
-Every function here takes its parameters and returns
-
-    {layer: Activation} -> score [B]
-
-as in `deepvis.ascent.objectives`. A picture is known by its activations, ``targets[name][layer]``, one
-picture per image; no image sees another but in `diversity`, and there only those of its group.
+Their form is that of `deepvis.ascent.objectives`; the filters are numbers of images, which none of them uses.
+A picture is given by its activations, ``targets[name][layer]``, one picture per image; no image sees another
+but in `diversity`, and there only those of its group.
 """
 
 from __future__ import annotations
@@ -14,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from deepvis.ascent.backend import tf
-from deepvis.ascent.objectives import Objective, mean_square, means, objective
+from deepvis.ascent.objectives import PRE_ACTIVATION, Objective, mean_square, means, objective
 from deepvis.ascent.objectives import channel as mean_of_channel
 from deepvis.ascent.ops import choose, per_image, sides
 from deepvis.config.knobs import REQUIRED, Knob
@@ -25,27 +22,17 @@ Targets = Mapping[str, Mapping[str, Activation]]
 TINY = 1e-30  # smaller than any square that counts
 
 
-@objective(
-    each="image",
-    pictures=("picture",),
-    pre_activation=Knob(REQUIRED, "the maps before their nonlinearity", kind=bool, static=True),
-)
+@objective(entries="image", pictures=("picture",), pre_activation=PRE_ACTIVATION)
 def inversion(layer: str, filters: tf.Tensor, *, targets: Targets, pre_activation: bool = True) -> Objective:
-    r"""What a layer kept of a picture: the image with the same activations.
+    r"""The image with the same activations as a picture: what a layer retains of it.
 
     .. math:: s_b = - \lVert \Phi(x_b) - \Phi_b \rVert^2 / \lVert \Phi_b \rVert^2
 
-    Args:
-      layer: :math:`\Phi`, name.
-      filters: numbers of the images; not used.
-      targets: :math:`\Phi_b`, the maps of ``picture``, of the image's size.
-      pre_activation: take the maps before their ReLU, which lets pass less.
+    with :math:`\Phi_b` the maps of ``picture``, of the image's size.
 
-    Returns:
-      An objective, at most 0. Source: Mahendran and Vedaldi 2015, "Understanding Deep Image
-      Representations by Inverting Them", section 2.
+    Source: Mahendran and Vedaldi 2015, "Understanding Deep Image Representations by Inverting Them", section
+    2.
     """
-    del filters
     target = targets["picture"][layer].maps(pre_activation)
 
     def objective(activations):
@@ -56,13 +43,13 @@ def inversion(layer: str, filters: tf.Tensor, *, targets: Targets, pre_activatio
 
 
 @objective(
-    each="image",
+    entries="image",
     pictures=("content", "style"),
     content_layers=Knob(REQUIRED, "layers compared with the content", kind=tuple, static=True),
     style_layers=Knob(REQUIRED, "layers compared with the style", kind=tuple, static=True),
     content_weight=Knob(REQUIRED, "weight of the content", low=0),
     style_weight=Knob(REQUIRED, "weight of the style", low=0),
-    pre_activation=Knob(REQUIRED, "the maps before their nonlinearity", kind=bool, static=True),
+    pre_activation=PRE_ACTIVATION,
 )
 def style(
     layer: str,
@@ -88,21 +75,17 @@ def style(
 
     Args:
       layer: not used: the lists name the layers.
-      filters: numbers of the images; not used.
       targets: :math:`c` of ``content``, of the image's size, and :math:`t` of ``style``. Without a
         ``content`` its term is left out.
       content_layers: names.
       style_layers: names.
-      content_weight: :math:`\alpha_b`, ``[B]``; 0 is off.
-      style_weight: :math:`\beta_b`, ``[B]``; 0 is off.
-      pre_activation: take the maps before their ReLU; the papers take them behind it.
+      content_weight: :math:`\alpha_b`; 0 is off.
+      style_weight: :math:`\beta_b`; 0 is off.
+      pre_activation: false in the papers.
 
-    Returns:
-      An objective, at most 0. Source: Gatys et al. 2016, "Image Style Transfer Using Convolutional Neural
-      Networks", section 2; without a content, Gatys et al. 2015, "Texture Synthesis Using Convolutional
-      Neural Networks".
+    Source: Gatys et al. 2016, "Image Style Transfer Using Convolutional Neural Networks", section 2; without
+    a content, Gatys et al. 2015, "Texture Synthesis Using Convolutional Neural Networks".
     """
-    del layer, filters
 
     def maps(activations, name):
         return activations[name].maps(pre_activation)
@@ -119,47 +102,35 @@ def style(
     return objective
 
 
-@objective(
-    each="image",
-    pictures=("guide",),
-    pre_activation=Knob(REQUIRED, "the maps before their nonlinearity", kind=bool, static=True),
-)
+@objective(entries="image", pictures=("guide",), pre_activation=PRE_ACTIVATION)
 def guided(layer: str, filters: tf.Tensor, *, targets: Targets, pre_activation: bool = False) -> Objective:
-    r"""A dream guided by a picture: each position goes after the best position of the guide.
+    r"""A dream guided by a picture: each position approaches the best position of the guide.
 
     .. math:: s_b = \frac{1}{hw} \sum_{ij} \max_g \, a_{b,ij} \cdot t_{b,g}
 
-    Each image holds a dot product for every pair of positions, ``[h w, h' w']``: 4 MB at 32 x 32, and 1 GB at
-    128 x 128, the first layers of a network.
+    with :math:`t_b` the maps of ``guide``, of any size. Each image holds a dot product for every pair of
+    positions: 4 MB at 32 x 32, and 1 GB at 128 x 128, the first layers of a network.
 
-    Args:
-      layer: name.
-      filters: numbers of the images; not used.
-      targets: :math:`t_b`, the maps of ``guide``, of any size.
-      pre_activation: take the maps before their ReLU.
-
-    Returns:
-      An objective. Source: Mordvintsev et al. 2015, the notebook of "Inceptionism", ``objective_guide``.
+    Source: Mordvintsev et al. 2015, the notebook of "Inceptionism", ``objective_guide``.
     """
-    del filters
     guides = tf.unstack(_positions(targets["guide"][layer].maps(pre_activation)))
 
     def objective(activations):
         maps = activations[layer].maps(pre_activation)
         best = []  # image by image, as in `gram`
-        for own, guide in zip(tf.unstack(_positions(tf.stop_gradient(maps))), guides, strict=True):
-            best.append(tf.gather(guide, tf.argmax(tf.matmul(own, guide, transpose_b=True), axis=1)))
+        for image, guide in zip(tf.unstack(_positions(tf.stop_gradient(maps))), guides, strict=True):
+            best.append(tf.gather(guide, tf.argmax(tf.matmul(image, guide, transpose_b=True), axis=1)))
         return tf.reduce_sum(means(maps * tf.reshape(tf.stack(best), tf.shape(maps))), axis=1)
 
     return objective
 
 
 @objective(
-    each="image",
-    together=True,
+    entries="image",
+    joint=True,
     channel=Knob(REQUIRED, "channel of the layer", low=0, kind=int),
     weight=Knob(REQUIRED, "weight of the similarity, in units of the mean", low=0),
-    pre_activation=Knob(REQUIRED, "the maps before their nonlinearity", kind=bool, static=True),
+    pre_activation=PRE_ACTIVATION,
 )
 def diversity(
     layer: str,
@@ -175,41 +146,35 @@ def diversity(
     .. math:: s_b = \frac{1}{hw} \sum_{ij} a_{b,ij,k_b}
               - \frac{w_b}{|N_b|} \sum_{m \in N_b} \cos(G(a_b), G(a_m))
 
-    where :math:`N_b` are the others of its group. Each raises the sum of the group's scores: it moves away
-    from the others, and takes into account that they are compared with it.
+    where :math:`N_b` are the others of its group. Each image raises the sum of the group's scores.
 
     Args:
-      layer: name.
-      filters: numbers of the images; not used.
-      channel: :math:`k_b`, ``[B]`` int32.
-      weight: :math:`w_b`, in units of the mean, ``[B]``; 0 is off.
+      channel: :math:`k_b`, int32.
+      weight: :math:`w_b`, in units of the mean; 0 is off.
       group: ``[B]`` int32; images of the same number are one group, and a group of one is off.
-      pre_activation: take the channel's mean before the ReLU. Gram matrices are taken behind it, as in the
-        paper.
+      pre_activation: of the channel's mean; Gram matrices are taken behind the ReLU, as in the paper.
 
-    Returns:
-      An objective. Source: Olah et al. 2017, "Feature Visualization", section "Diversity"; Wei et al. 2015,
-      "Understanding Intra-Class Knowledge Inside CNN".
+    Source: Olah et al. 2017, "Feature Visualization", section "Diversity"; Wei et al. 2015, "Understanding
+    Intra-Class Knowledge Inside CNN".
     """
-    del filters
     mean = mean_of_channel(layer, channel, pre_activation)
 
     def objective(activations):
         grams = gram(activations[layer].post)
         norms = tf.maximum(tf.sqrt(tf.maximum(_sum(tf.square(grams)), TINY)), TINY)
         units = grams / per_image(norms)[:, 0]
-        alike = tf.cast(group[:, None] == group, tf.float32)
-        n = tf.maximum(tf.reduce_sum(alike, axis=1) - 1, 1)
+        in_group = tf.cast(group[:, None] == group, tf.float32)
+        n = tf.maximum(tf.reduce_sum(in_group, axis=1) - 1, 1)
         return mean(activations) - weight * (_sum(units * _others(units, group)) / n)
 
     return objective
 
 
 def _others(x: tf.Tensor, group: tf.Tensor) -> tf.Tensor:
-    """Of each image, the sum of the others of its group: [B, C, C], [B] -> [B, C, C]."""
+    """For each image, the sum of the others of its group: [B, C, C], [B] -> [B, C, C]."""
     batch = sides(x)[0]
 
-    # One after the other, and those of other groups not at all: their places would show in the bits.
+    # One after the other, and those of other groups not at all: their positions would show in the bits.
     def added(x):
         total = tf.zeros_like(x)
         for j in range(batch):
@@ -219,17 +184,17 @@ def _others(x: tf.Tensor, group: tf.Tensor) -> tf.Tensor:
 
     @tf.custom_gradient
     def summed(x):
-        # Who is whose other is mutual, so the sum is its own transpose.
+        # The relation is mutual, so the sum is its own transpose.
         return added(x), added
 
     return cast("tf.Tensor", summed(x))
 
 
 def gram(maps: tf.Tensor) -> tf.Tensor:
-    r"""Which channels answer together, :math:`F^\top F / hw`: [B, h, w, C] -> [B, C, C]."""
+    r"""The correlations of channels, :math:`F^\top F / hw`: [B, h, w, C] -> [B, C, C]."""
     # One product an image: a batch of one is split between threads otherwise than a larger one, and sums end
     # in other bits.
-    products = [tf.matmul(each, each, transpose_a=True) for each in tf.unstack(_positions(maps))]
+    products = [tf.matmul(image, image, transpose_a=True) for image in tf.unstack(_positions(maps))]
     return tf.stack(products) / (maps.shape[1] * maps.shape[2])
 
 

@@ -1,11 +1,11 @@
-"""Objectives: what goes up.
+"""Objectives: the score that is raised.
 
-Every function here takes its parameters and returns
+    (layer, filters, options) -> ({layer: Activation} -> score [B])
 
-    {layer: Activation} -> score [B]
-
-where up is better and no image sees another. A number is one per image, ``[B]``. Objectives that compare are
-in `deepvis.ascent.matching_objectives`; `reading` returns what is recorded beside the score.
+where up is better and no image sees another. The layer is a name, the filters are one entry of
+``layer.filters`` per image, ``[B]`` int32, a number is one per image, ``[B]``; ``pre_activation`` takes the
+maps before their nonlinearity. Objectives that compare images are in `deepvis.ascent.matching_objectives`;
+`reading` returns what is recorded beside the score.
 """
 
 from __future__ import annotations
@@ -21,21 +21,22 @@ from deepvis.config.knobs import REQUIRED, Function, Knob, declare
 from deepvis.networks.base import Activation
 
 Objective = Callable[[Mapping[str, Activation]], "tf.Tensor"]
+PRE_ACTIVATION = Knob(REQUIRED, "the maps before their nonlinearity", kind=bool, static=True)
 
 
 def objective(
-    *, each: str = "unit", together: bool = False, pictures: tuple[str, ...] = (), **knobs: Knob
+    *, entries: str = "unit", joint: bool = False, pictures: tuple[str, ...] = (), **knobs: Knob
 ) -> Callable[[Function], Function]:
-    """Declare a function as an objective, ``(layer, filters, **options) -> Objective``.
+    """Declare a function as an objective.
 
     Args:
-      each: what an entry of ``layer.filters`` is: a ``unit`` of the layer, a ``row`` of a file of directions,
-        or the number of an ``image``.
-      together: whether all images of a job share a batch and see one another.
+      entries: what an entry of ``layer.filters`` is: a ``unit`` of the layer, a ``row`` of a file of
+        directions, or the number of an ``image``.
+      joint: whether the score of an image depends on the others of its job; they then share a batch.
       pictures: names of the pictures that it compares with, paths under ``objective.pictures``.
       knobs: its options by their key under ``objective``.
     """
-    return declare("objective", None, knobs, each=each, together=together, pictures=pictures)
+    return declare("objective", None, knobs, entries=entries, joint=joint, pictures=pictures)
 
 
 class Reading(NamedTuple):
@@ -47,24 +48,18 @@ class Reading(NamedTuple):
     features: tf.Tensor  # mean of each of the layer's maps behind its ReLU, [B, C]
 
 
-@objective(pre_activation=Knob(REQUIRED, "the maps before their nonlinearity", kind=bool, static=True))
+@objective(pre_activation=PRE_ACTIVATION)
 def channel(layer: str, filters: tf.Tensor, pre_activation: bool = True) -> Objective:
     r"""The mean of one channel's map.
 
     .. math:: s_b = \frac{1}{hw} \sum_{ij} a_{b,ij,k_b}
 
-    Args:
-      layer: name. Of a dense layer, a map of 1 x 1, a channel is a unit or a class.
-      filters: :math:`k_b`, one channel per image, ``[B]`` int32.
-      pre_activation: take the map before its ReLU, where a silent filter still has a gradient; false is
-        the score of Erhan et al. (2009), the Keras blog and Gildenblat (2016).
-
-    Returns:
-      An objective.
+    Of a dense layer, a map of 1 x 1, a channel is a unit or a class. Before its ReLU a silent filter still
+    has a gradient; behind it the score is that of Erhan et al. (2009), the Keras blog and Gildenblat (2016).
     """
 
     def objective(activations):
-        return _own(means(activations[layer].maps(pre_activation)), filters)
+        return _picked(means(activations[layer].maps(pre_activation)), filters)
 
     return objective
 
@@ -72,7 +67,7 @@ def channel(layer: str, filters: tf.Tensor, pre_activation: bool = True) -> Obje
 @objective(
     row=Knob(None, "position from the top of the map; none is the centre", low=0, kind=int),
     column=Knob(None, "position from its left; none is the centre", low=0, kind=int),
-    pre_activation=Knob(REQUIRED, "the maps before their nonlinearity", kind=bool, static=True),
+    pre_activation=PRE_ACTIVATION,
 )
 def neuron(
     layer: str, filters: tf.Tensor, *, row: tf.Tensor, column: tf.Tensor, pre_activation: bool = True
@@ -81,33 +76,31 @@ def neuron(
 
     .. math:: s_b = a_{b,i_b j_b,k_b}
 
+    with :math:`k_b` the filters.
+
     Args:
-      layer: name.
-      filters: :math:`k_b`, one channel per image, ``[B]`` int32.
-      row: :math:`i_b`, positions of the map from its top, ``[B]`` int32; negative is the centre,
+      row: :math:`i_b`, positions of the map from its top, int32; negative is the centre,
         :math:`\lfloor h / 2 \rfloor`. Beyond the map the score is NaN, and that image alone fails.
       column: :math:`j_b`, from its left, likewise.
-      pre_activation: take the map before its ReLU.
 
-    Returns:
-      An objective. Source: Erhan et al. 2009, section 4; Olah et al. 2017, "Feature Visualization".
+    Source: Erhan et al. 2009, section 4; Olah et al. 2017, "Feature Visualization".
     """
 
     def objective(activations):
         maps = activations[layer].maps(pre_activation)
         batch, height, width, _ = maps.shape
         i, j = tf.where(row < 0, height // 2, row), tf.where(column < 0, width // 2, column)
-        place = [tf.range(batch), tf.minimum(i, height - 1), tf.minimum(j, width - 1), filters]
-        return tf.where((i < height) & (j < width), tf.gather_nd(maps, tf.stack(place, axis=1)), np.nan)
+        position = [tf.range(batch), tf.minimum(i, height - 1), tf.minimum(j, width - 1), filters]
+        return tf.where((i < height) & (j < width), tf.gather_nd(maps, tf.stack(position, axis=1)), np.nan)
 
     return objective
 
 
 @objective(
-    each="row",
+    entries="row",
     vectors=Knob(REQUIRED, "an .npy file of directions, [n, C]", kind=str),
     cosine_power=Knob(REQUIRED, "how much the angle counts", low=0),
-    pre_activation=Knob(REQUIRED, "the maps before their nonlinearity", kind=bool, static=True),
+    pre_activation=PRE_ACTIVATION,
 )
 def direction(
     layer: str,
@@ -122,25 +115,20 @@ def direction(
     .. math:: s_b = \frac{1}{hw} \sum_{ij} (a_{b,ij} \cdot v_b) \, \max(0.1, \cos(a_{b,ij}, v_b))^{p_b}
 
     Args:
-      layer: name.
-      filters: rows of the file of directions, ``[B]``; read by whoever took ``vectors`` from it.
-      vectors: :math:`v_b`, ``[B, C]``.
-      cosine_power: :math:`p_b \ge 0`, ``[B]``; 0 is the plain dot product. The higher, the more the angle
-        counts against the length.
-      pre_activation: take the maps before their ReLU.
+      vectors: :math:`v_b`, ``[B, C]``, the rows that the filters name.
+      cosine_power: :math:`p_b \ge 0`; 0 is the plain dot product. The higher, the more the angle counts
+        against the length.
 
-    Returns:
-      An objective. Source: Carter et al. 2019, "Activation Atlas", and lucid's ``direction_cossim``.
+    Source: Carter et al. 2019, "Activation Atlas", and lucid's ``direction_cossim``.
     """
-    del filters
 
     def objective(activations):
         maps = activations[layer].maps(pre_activation)
         batch, height, width, channels = maps.shape
         n = height * width
         padding = -n % 16
-        # A power is rounded otherwise where a vector unit's last load is not full, and, here and there, where
-        # rows of exponents are broadcast; both would depend on the place in the batch.
+        # A power is rounded otherwise where a vector unit's last load is not full, and sometimes where rows
+        # of exponents are broadcast; both would depend on the position in the batch.
         positions = tf.pad(tf.reshape(maps, [batch, n, channels]), [[0, 0], [0, padding], [0, 0]])
         dots = tf.reduce_sum(positions * vectors[:, None], axis=2)
         lengths = _length(positions) * _length(vectors)[:, None]
@@ -151,29 +139,20 @@ def direction(
     return objective
 
 
-@objective(
-    each="image", pre_activation=Knob(REQUIRED, "the maps before their nonlinearity", kind=bool, static=True)
-)
+@objective(entries="image", pre_activation=PRE_ACTIVATION)
 def layer(layer: str, filters: tf.Tensor, pre_activation: bool = False) -> Objective:
-    r"""All of a layer at once: deep dream.
+    r"""All of a layer at once: deep dream. The filters are not used.
 
     .. math:: s_b = \frac{1}{hwC} \sum_{ijc} a_{b,ijc}^2
 
-    Args:
-      layer: name.
-      filters: not used: every channel counts.
-      pre_activation: take the maps before their ReLU, where what is negative counts as well.
-
-    Returns:
-      An objective. Source: Mordvintsev et al. 2015, "Inceptionism", whose notebook ascends half the sum.
+    Source: Mordvintsev et al. 2015, "Inceptionism", whose notebook ascends half the sum.
     """
-    del filters
     return lambda activations: mean_square(activations[layer].maps(pre_activation))
 
 
 @objective(
     terms=Knob(REQUIRED, "the sum, such as channel - 0.5 channel 7", kind=str, static=True),
-    pre_activation=Knob(REQUIRED, "the maps before their nonlinearity", kind=bool, static=True),
+    pre_activation=PRE_ACTIVATION,
 )
 def sum(layer: str, filters: tf.Tensor, *, terms: str, pre_activation: bool = True) -> Objective:
     r"""Other objectives added up, each with its weight and its sign.
@@ -182,17 +161,16 @@ def sum(layer: str, filters: tf.Tensor, *, terms: str, pre_activation: bool = Tr
 
     Args:
       layer: of the terms that name no other.
-      filters: one channel per image, ``[B]`` int32, of the terms that name no other.
+      filters: channels of the terms that name no other.
       terms: like ``channel - 0.5 channel 7 of block4_conv1``; see `deepvis.config.expressions.parse`. A
         neuron is the one in the centre.
       pre_activation: of all terms.
 
-    Returns:
-      An objective. Source: lucid, whose objectives add and scale; Olah et al. 2017, "Feature
-      Visualization", section "Interaction between Neurons".
-
     Raises:
       ValueError: the terms cannot be read.
+
+    Source: lucid, whose objectives add and scale; Olah et al. 2017, "Feature Visualization", section
+    "Interaction between Neurons".
     """
     parts = []
     for term in parse(terms):
@@ -200,11 +178,10 @@ def sum(layer: str, filters: tf.Tensor, *, terms: str, pre_activation: bool = Tr
         parts.append((term.weight, TERMS[term.kind](term.layer or layer, channels, pre_activation)))
 
     def objective(activations):
-        weight, part = parts[0]
-        score = weight * part(activations)
-        for weight, part in parts[1:]:
-            score += weight * part(activations)
-        return score
+        first, *others = (weight * part(activations) for weight, part in parts)
+        for value in others:
+            first += value
+        return first
 
     return objective
 
@@ -227,25 +204,24 @@ def reading(layer: str, units: tf.Tensor) -> Callable[[Mapping[str, Activation]]
     Both are taken before the ReLU whatever the objective is: behind it most channels tie at zero.
 
     Args:
-      layer: name.
       units: one channel per image, ``[B]`` int32; -1 where the objective has none: then rank and margin are
         NaN, and the activation is the mean of the whole layer.
 
     Returns:
-      activations -> Reading. A margin above 0 is a rank of 0.
+      activations -> Reading.
     """
 
     def read(activations):
         pre, post = (means(maps) for maps in activations[layer])  # [B, C]
-        has_unit, some = units >= 0, tf.maximum(units, 0)
-        own = _own(pre, some)
-        others = tf.where(tf.one_hot(some, pre.shape[1], on_value=True, off_value=False), -np.inf, pre)
-        rank = tf.reduce_sum(tf.cast(pre > own[:, None], tf.float32), axis=1)
+        has_unit, index = units >= 0, tf.maximum(units, 0)
+        mean = _picked(pre, index)
+        others = tf.where(tf.one_hot(index, pre.shape[1], on_value=True, off_value=False), -np.inf, pre)
+        rank = tf.reduce_sum(tf.cast(pre > mean[:, None], tf.float32), axis=1)
         # The maximum keeps the graph's optimizer from making the quotient a product with 1 / sqrt, whose last
-        # bit depends on the place in the batch.
+        # bit depends on the position in the batch.
         spread = tf.maximum(tf.math.reduce_std(pre, axis=1), 1e-30)
-        margin = (own - tf.reduce_max(others, axis=1)) / spread
-        activation = tf.where(has_unit, _own(post, some), tf.reduce_mean(post, axis=1))
+        margin = (mean - tf.reduce_max(others, axis=1)) / spread
+        activation = tf.where(has_unit, _picked(post, index), tf.reduce_mean(post, axis=1))
         return Reading(activation, tf.where(has_unit, rank, np.nan), tf.where(has_unit, margin, np.nan), post)
 
     return read
@@ -255,7 +231,7 @@ def means(maps: tf.Tensor) -> tf.Tensor:
     """Mean of each map: [B, h, w, C] -> [B, C]."""
     channels = maps.shape[-1]
     # Eigen sums in vectors of up to 16 channels. Of other counts one vector spans two images, and an image's
-    # last bit would depend on its place in the batch.
+    # last bit would depend on its position in the batch.
     if channels % 16:
         maps = tf.pad(maps, [[0, 0], [0, 0], [0, 0], [0, -channels % 16]])
     return tf.reduce_mean(maps, axis=[1, 2])[:, :channels]
@@ -266,8 +242,8 @@ def mean_square(maps: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(means(tf.square(maps)), axis=1)
 
 
-def _own(means: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
-    """Each image's own channel: [B, C], [B] -> [B]."""
+def _picked(means: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
+    """The value of each image's channel: [B, C], [B] -> [B]."""
     return tf.gather(means, filters[:, None], axis=1, batch_dims=1)[:, 0]
 
 

@@ -1,6 +1,6 @@
 """Octaves: an image is optimized small first, then ever larger, as in deep dream: sizes, and the way between.
 
-A network sees at one scale; an image that grows while it is optimized gets structure at several of them.
+A network responds to one scale; an image that grows while it is optimized gets structure at several.
 """
 
 import numpy as np
@@ -12,14 +12,7 @@ def sizes(octaves: int, octave_scale: float, size: int) -> list[int]:
 
     .. math:: n_k = \lfloor n \, r^{k - K + 1} \rceil, \quad k = 0 \dots K - 1
 
-    Args:
-      octaves: K, how many.
-      octave_scale: r, from one side to the next.
-      size: n, px.
-
-    Example:
-      >>> sizes(3, 1.4, 100)
-      [51, 71, 100]
+    with :math:`K` octaves, :math:`r` from one side to the next, and the size :math:`n`, px.
     """
     return [round(size / octave_scale**k) for k in range(octaves - 1, 0, -1)] + [size]
 
@@ -38,12 +31,8 @@ def grown(image: np.ndarray, start: np.ndarray, size: int) -> np.ndarray:
 
     .. math:: x' = R(x - R(x_0)) + R(x_0)
 
-    Args:
-      image: x, at the end of an octave, ``[n, n, C]``.
-      start: :math:`x_0`, the first image at its whole size.
-      size: of the next octave.
+    with :math:`x` an image at the end of an octave and :math:`x_0` the first image at its whole size.
 
-    Returns:
-      ``[size, size, C]``. Source: Mordvintsev et al. 2015, "DeepDream - a code example".
+    Source: Mordvintsev et al. 2015, "DeepDream - a code example".
     """
     return resized(image - resized(start, len(image)), size) + resized(start, size)

@@ -1,9 +1,6 @@
-"""Optimize: image specs -> `Trajectory`. The one place where images are optimized, whoever asks for it.
+"""Optimize: image specs -> `Trajectory`. The one place where images are optimized, whoever asks for it."""
 
-The runner of sweeps, `deepvis.visualize`, the studies, the benchmarks and the tests call it.
-"""
-
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,9 +17,7 @@ OnSnapshot = Callable[[Sequence[ImageSpec], Snapshot], None]
 class Trajectory:
     """What an optimization leaves; B images, in the order of their specs."""
 
-    history: Mapping[
-        str, np.ndarray
-    ]  # [steps + 1, B]; row t: values after t steps; the last without a gradient
+    history: Mapping[str, np.ndarray]  # [steps + 1, B]; values after t steps; the last without a gradient
     final: np.ndarray  # [B, H, W, C] centred pixels
     best: np.ndarray  # likewise, of the highest score
     features: np.ndarray  # [B, channels]: mean of each of the layer's maps after its nonlinearity
@@ -31,9 +26,8 @@ class Trajectory:
 
 def compiled(images: Sequence[ImageSpec]) -> Program:
     """The program of some specs, which must share a static config."""
-    enabled = frozenset[str]().union(*(specs.enabled(each.cfg) for each in images))
-    (static,) = {specs.static_config(each.cfg) for each in images}
-    return program.compiled(static, enabled)
+    (static,) = {specs.static_config(image.cfg) for image in images}
+    return program.compiled(static, frozenset(part for image in images for part in specs.enabled(image.cfg)))
 
 
 def optimize(
@@ -51,77 +45,61 @@ def optimize(
       using: their compiled program; by default it is looked up or compiled.
       starts: where they start, ``[B, H, W, C]`` centred pixels; by default as their configs say.
       width: images in a batch; by default the config's ``batch_size``.
-      on_snapshot: is called after each chunk of ``snapshot_every`` steps with the specs of a batch and what
-        is seen of them.
+      on_snapshot: is called after each chunk of ``snapshot_every`` steps with the specs of a batch and their
+        snapshot.
 
     Returns:
       The trajectory. An image with fewer steps than others repeats its final values in the remaining rows.
     """
-    made = using or compiled(images)
+    using = using or compiled(images)
     if starts is None:
-        starts = np.stack([program.start(each, made.network.mean) for each in images])
+        starts = np.stack([program.start(image, using.network.mean) for image in images])
+    if width is None:
+        width = len(images)
+        if not specs.is_joint(images[0].cfg):
+            width = min(images[0].cfg.batch_size, width)
     parts = []
-    for place in _batches(images, width):
-        batch, seen, last = images[place], [], None
-        total = max(each.cfg.steps for each in batch)
-        for snapshot in program.snapshots(made, batch, starts[place], width or _width(images), total):
-            if last is not None:  # images of all snapshots would not fit into memory
-                seen[-1] = replace(last, image=NO_IMAGES, best=NO_IMAGES)
-            last = snapshot
-            seen.append(snapshot)
+    for first in range(0, len(images), width):
+        batch = images[first : first + width]
+        snapshots: list[Snapshot] = []
+        for snapshot in program.snapshots(using, batch, starts[first : first + width], width):
+            if snapshots:  # images of all snapshots would not fit into memory
+                snapshots[-1] = replace(snapshots[-1], image=NO_IMAGES, best=NO_IMAGES)
+            snapshots.append(snapshot)
             if on_snapshot is not None:
                 on_snapshot(batch, snapshot)
-        parts.append(_trajectory(batch, seen))
-    return _joined(parts)
+        parts.append(_trajectory(batch, snapshots))
+    return _concatenated(parts)
 
 
-def _width(images: Sequence[ImageSpec]) -> int:
-    together = specs.images_interact(images[0].cfg)
-    return len(images) if together else min(images[0].cfg.batch_size, len(images))
-
-
-def _batches(images: Sequence[ImageSpec], width: int | None) -> Iterator[slice]:
-    size = width or _width(images)
-    for first in range(0, len(images), size):
-        yield slice(first, first + size)
-
-
-def _trajectory(images: Sequence[ImageSpec], seen: Sequence[Snapshot]) -> Trajectory:
-    count, last = len(images), seen[-1]
-    steps = np.array([each.cfg.steps for each in images])
+def _trajectory(images: Sequence[ImageSpec], snapshots: Sequence[Snapshot]) -> Trajectory:
+    count, last = len(images), snapshots[-1]
+    steps = np.array([image.cfg.steps for image in images])
     rows = np.arange(steps.max() + 1)[:, None]
     history = {}
     for name, values in last.record.items():
-        whole = np.concatenate([*(each.record[name][:, :count] for each in seen), values[-1:, :count]])
-        for each in seen:  # final values are measured where an image takes its last step
+        whole = np.concatenate([*(each.record[name][:, :count] for each in snapshots), values[-1:, :count]])
+        for each in snapshots:  # final values are measured where an image takes its last step
             if each.final_values:
-                done = (each.first < steps) & (steps <= each.first + len(each.record[name]))
-                final = each.final_values[name][:count]
-                whole = np.where(done & (rows >= steps), final, whole)
+                ends_here = (each.first < steps) & (steps <= each.first + len(each.record[name]))
+                whole = np.where(ends_here & (rows >= steps), each.final_values[name][:count], whole)
         history[name] = whole
-    ends = last.final_values
-    return Trajectory(
-        history=history,
-        final=last.image[:count],
-        best=last.best[:count],
-        features=ends["features"][:count],
-        values={name: v[:count] for name, v in ends.items() if name not in history and name != "features"},
-    )
+    others = {name: v[:count] for name, v in last.final_values.items() if name not in history}
+    features = others.pop("features")
+    return Trajectory(history, last.image[:count], last.best[:count], features, others)
 
 
-def _joined(parts: Sequence[Trajectory]) -> Trajectory:
-    length = max(len(each.history["score"]) for each in parts)
+def _concatenated(parts: Sequence[Trajectory]) -> Trajectory:
+    length = max(len(part.history["score"]) for part in parts)
 
     def history(name):
-        return np.concatenate(
-            [np.pad(each.history[name], ((0, length - len(each.history[name])), (0, 0)), mode="edge")
-             for each in parts], axis=1
-        )  # fmt: skip
+        missing = [(part.history[name], length - len(part.history[name])) for part in parts]
+        return np.concatenate([np.pad(h, ((0, n), (0, 0)), mode="edge") for h, n in missing], axis=1)
 
     return Trajectory(
         history={name: history(name) for name in parts[0].history},
-        final=np.concatenate([each.final for each in parts]),
-        best=np.concatenate([each.best for each in parts]),
-        features=np.concatenate([each.features for each in parts]),
-        values={name: np.concatenate([each.values[name] for each in parts]) for name in parts[0].values},
+        final=np.concatenate([part.final for part in parts]),
+        best=np.concatenate([part.best for part in parts]),
+        features=np.concatenate([part.features for part in parts]),
+        values={name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values},
     )

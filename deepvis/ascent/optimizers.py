@@ -1,35 +1,36 @@
 """Optimizers: step rules.
 
-Every function here takes numbers, one per image, and returns an `Optimizer`, whose
+Every function here takes numbers, one per image, ``[B]``, and returns an `Optimizer`, whose
 
     update(grad [B, ...], memory, step []) -> (delta [B, ...], memory)
 
-gives what the ascent adds to theta, whatever theta is of: pixels, a spectrum, phases.
+gives what is added to theta, whatever theta is of: pixels, a spectrum, phases.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from deepvis.ascent.backend import tf
 from deepvis.ascent.ops import per_image, rms
 from deepvis.config.knobs import REQUIRED, Function, Knob, declare
 
 
-class Optimizer(NamedTuple):
-    """A step rule, and what it remembers from step to step."""
+@dataclass(frozen=True)
+class Optimizer:
+    """A step rule."""
 
-    slots: int  # tensors like theta that it remembers, zeros at first
+    slots: int  # tensors like theta that it remembers from step to step, zeros at first
     update: Callable[..., tuple[tf.Tensor, tuple[tf.Tensor, ...]]]
 
 
 def optimizer(**knobs: Knob) -> Callable[[Function], Function]:
-    """Declare a function as an optimizer: its parameters are its knobs, one number per image, ``[B]``."""
+    """Declare a function as an optimizer: its parameters are its knobs."""
     return declare("optimizer", None, knobs)
 
 
-def _forgetful(rule: Callable[[tf.Tensor], tf.Tensor]) -> Optimizer:
+def _without_memory(rule: Callable[[tf.Tensor], tf.Tensor]) -> Optimizer:
     return Optimizer(0, lambda grad, memory, step: (rule(grad), memory))
 
 
@@ -40,31 +41,20 @@ def normalized(learning_rate: tf.Tensor) -> Optimizer:
     .. math:: \Delta = \eta \, g / (\mathrm{rms}(g) + 10^{-5})
 
     Args:
-      learning_rate: :math:`\eta`, units of theta a step (of pixels: grey levels), ``[B]``.
+      learning_rate: :math:`\eta`, units of theta a step (of pixels: grey levels).
 
-    Returns:
-      An optimizer. Source: the Keras blog, "How convolutional neural networks see the world"; rate 0.9 is
-      Gildenblat's (2016).
-
-    Example:
-      >>> g = tf.fill([1, 2, 2, 3], 4.0)
-      >>> delta, _ = normalized(tf.constant([0.9])).update(g, (), tf.constant(0))
-      >>> round(float(delta[0, 0, 0, 0]), 4)
-      0.9
+    Source: the Keras blog, "How convolutional neural networks see the world"; rate 0.9 is Gildenblat's
+    (2016).
     """
-    return _forgetful(
+    return _without_memory(
         lambda grad: per_image(learning_rate, grad) * (grad / per_image(rms(grad) + 1e-5, grad))
     )
 
 
 @optimizer(learning_rate=Knob(REQUIRED, "factor on the gradient", above=0))
 def sgd(learning_rate: tf.Tensor) -> Optimizer:
-    r"""Plain gradient ascent, :math:`\Delta = \eta g`.
-
-    Args:
-      learning_rate: :math:`\eta`, ``[B]``.
-    """
-    return _forgetful(lambda grad: per_image(learning_rate, grad) * grad)
+    r"""Plain gradient ascent, :math:`\Delta = \eta g`, with :math:`\eta` the learning rate."""
+    return _without_memory(lambda grad: per_image(learning_rate, grad) * grad)
 
 
 @optimizer(
@@ -72,16 +62,15 @@ def sgd(learning_rate: tf.Tensor) -> Optimizer:
     target_gain=Knob(REQUIRED, "rise of the score that a step aims at", above=0),
 )
 def progress(max_learning_rate: tf.Tensor, target_gain: tf.Tensor) -> Optimizer:
-    r"""The rate that promises the target_gain rise of the score, to first order.
+    r"""The rate at which the score rises by the target gain, to first order.
 
     .. math:: \Delta = \min(\eta_{max}, \; p / \lVert g \rVert_2^2) \, g
 
     Args:
-      max_learning_rate: :math:`\eta_{max}`, ``[B]``; also the rate where the gradient is zero.
-      target_gain: :math:`p`, in units of the score, ``[B]``.
+      max_learning_rate: :math:`\eta_{max}`; also the rate where the gradient is zero.
+      target_gain: :math:`p`, in units of the score.
 
-    Returns:
-      An optimizer. Source: Yosinski et al. 2015, their toolbox's lr_policy ``progress``.
+    Source: Yosinski et al. 2015, their toolbox's lr_policy ``progress``.
     """
 
     def rule(grad):
@@ -89,7 +78,7 @@ def progress(max_learning_rate: tf.Tensor, target_gain: tf.Tensor) -> Optimizer:
         rate = tf.where(squared > 0, tf.minimum(max_learning_rate, target_gain / squared), max_learning_rate)
         return per_image(rate, grad) * grad
 
-    return _forgetful(rule)
+    return _without_memory(rule)
 
 
 @optimizer(
@@ -106,13 +95,12 @@ def adam(learning_rate: tf.Tensor, beta_1: tf.Tensor, beta_2: tf.Tensor, epsilon
               \Delta = \eta \, \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
 
     Args:
-      learning_rate: :math:`\eta`, units of theta a step, ``[B]``.
-      beta_1: of the mean, in [0, 1), ``[B]``.
-      beta_2: of the mean square, in [0, 1), ``[B]``.
-      epsilon: keeps a zero gradient from dividing by zero, ``[B]``.
+      learning_rate: :math:`\eta`, units of theta a step.
+      beta_1: of the mean, in [0, 1).
+      beta_2: of the mean square, in [0, 1).
+      epsilon: keeps a zero gradient from dividing by zero.
 
-    Returns:
-      An optimizer. Source: Kingma and Ba 2015, arXiv:1412.6980, algorithm 1.
+    Source: Kingma and Ba 2015, arXiv:1412.6980, algorithm 1.
     """
 
     def update(grad, memory, step):

@@ -2,24 +2,25 @@
 
     (size, mean, options) -> Param: encode(image [B, H, W, C]) -> theta [B, ...], decode(theta) -> image
 
-Images are centred pixels. An optimizer that steps in theta steps elsewhere in the image: evenly over
-frequencies and over colours that vary independently of one another, where pixels vary together.
+The size is in px, the mean is that of the training set, one number per channel; images are centred pixels. A
+step in theta moves frequencies and decorrelated colours evenly, where a step in pixels moves correlated
+values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
+from deepvis.ascent import pictures as picture_files
 from deepvis.ascent.backend import tf
 from deepvis.config.knobs import REQUIRED, Function, Knob, declare
-from deepvis.core import picture_files
 
 
-class Param(NamedTuple):
+@dataclass(frozen=True)
+class Param:
     """A parametrization: two functions, inverse to one another as far as it reaches every image."""
 
     encode: Callable[[tf.Tensor], tf.Tensor]  # image -> theta, one tensor whose first axis is the batch
@@ -27,7 +28,7 @@ class Param(NamedTuple):
 
 
 def parametrization(**knobs: Knob) -> Callable[[Function], Function]:
-    """Declare a function as a parametrization, ``(size, mean, **options) -> Param``; options are knobs."""
+    """Declare a function as a parametrization; its options are knobs."""
     return declare("param", None, knobs)
 
 
@@ -45,8 +46,7 @@ _COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03
     ),
 )
 def pixel(size: int, mean: Sequence[float], octaves: int = 1, octave_scale: float = 1.4) -> Param:
-    """The image itself: theta is ``[B, H, W, C]``, centred pixels. Both arguments are as for the others."""
-    del size, mean, octaves, octave_scale
+    """The image itself: theta is ``[B, H, W, C]``, centred pixels."""
     return Param(encode=lambda image: image, decode=lambda theta: theta)
 
 
@@ -59,16 +59,16 @@ def fourier(size: int, mean: Sequence[float], power: float) -> Param:
     .. math:: x = 255 \, \sigma(M \, F^{-1}(s \, \theta)) - \mu, \quad
               s = \frac{n}{4} \max(f, 1/n)^{-p}
 
+    Theta is ``[B, 2, C, n, n // 2 + 1]``: real and imaginary parts. :math:`M` mixes the colours of three
+    channels; other numbers of channels are not mixed.
+
     Args:
-      size: :math:`n`, px.
-      mean: :math:`\mu`, of the training set, grey levels, one per channel. :math:`M` mixes the colours of
-        three channels; of other counts each channel stands for itself.
+      size: :math:`n`.
+      mean: :math:`\mu`.
       power: :math:`p`; 1 gives all frequencies of a natural image about the same theta.
 
-    Returns:
-      The parametrization, whose theta is ``[B, 2, C, n, n // 2 + 1]``: real and imaginary parts. Source: Olah
-      et al. 2017, "Feature visualization", section "Preconditioning and parameterization"; the factor n / 4
-      is lucid's, so that rates for one carry over.
+    Source: Olah et al. 2017, "Feature visualization", section "Preconditioning and parameterization"; the
+    factor n / 4 is lucid's, so that learning rates carry over.
     """
     centre = np.asarray(mean, np.float32)
     into, out = _colours(len(centre))
@@ -97,33 +97,30 @@ def maco(size: int, mean: Sequence[float], contrast: float, pictures: str | None
 
     .. math:: x = M \, F^{-1}(r \, e^{i \theta})
 
+    Theta is ``[B, C, n, n // 2 + 1]``, radians. The few frequencies that are their own conjugates are real: a
+    cosine of theta below 0 is a minus, and they have no gradient.
+
     Args:
-      size: px.
-      mean: of the training set, grey levels, one per channel; subtracted from the pictures.
+      size: :math:`n`.
+      mean: subtracted from the pictures.
       contrast: standard deviation of the image over random phases, grey levels, where :math:`r \propto 1/f`,
-        and 0 at :math:`f = 0`. Pictures have one of their own.
+        and 0 at :math:`f = 0`. Not used where there are pictures.
       pictures: a folder; :math:`r` is then the mean magnitude of all the pictures in it that Pillow reads,
         each cropped to a square about its centre and scaled.
 
-    Returns:
-      The parametrization, whose theta is ``[B, C, n, n // 2 + 1]``, radians. The few frequencies that are
-      their own conjugates are real: a cosine of theta below 0 is a minus, and they have no gradient.
-
     Raises:
-      ValueError: the folder holds no picture, or the network's input is no picture.
+      ValueError: the folder holds no picture.
 
     Source: Fel et al. 2023, "Unlocking feature visualization for deeper networks with MAgnitude Constrained
     Optimization", section 3; without its sigmoid and standardization, which would change the magnitude.
     """
-    channels = len(mean)
-    into, out = _colours(channels)
-    radius = (
-        _law(size, contrast, into)
-        if pictures is None
-        else _magnitude(Path(pictures).expanduser(), size, np.asarray(mean), out)
-    )
-    # The spectrum of a real image is its own mirrored conjugate. In the columns that mirror onto themselves
-    # only the odd part of a phase can be had, which is 0 where a frequency is its own mirror.
+    into, out = _colours(len(mean))
+    if pictures is None:
+        radius = _inverse_frequency(size, contrast, into)
+    else:
+        radius = _mean_magnitude(pictures, size, np.asarray(mean), out)
+    # The spectrum of a real image equals its mirrored conjugate. In the columns that mirror onto themselves
+    # only the odd part of a phase exists, which is 0 where a frequency is its own mirror.
     edge = np.zeros([size, size // 2 + 1], np.float32)
     edge[:, [0, size // 2] if size % 2 == 0 else [0]] = 0.5
     rows = np.arange(size)
@@ -149,7 +146,7 @@ def _frequencies(size: int) -> np.ndarray:
     return np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size))
 
 
-def _law(size: int, contrast: float, into: np.ndarray) -> np.ndarray:
+def _inverse_frequency(size: int, contrast: float, into: np.ndarray) -> np.ndarray:
     """Magnitudes that fall as 1/f, of an image of that contrast: [n, n // 2 + 1]."""
     frequencies = _frequencies(size)
     radius = np.where(frequencies > 0, 1 / np.maximum(frequencies, 1 / size), 0)
@@ -159,17 +156,13 @@ def _law(size: int, contrast: float, into: np.ndarray) -> np.ndarray:
     return (radius * (contrast / mixed if mixed > 0 else 0)).astype(np.float32)
 
 
-def _magnitude(folder: Path, size: int, mean: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """Mean magnitude of the pictures of a folder, in decorrelated colours: [C, n, n // 2 + 1]."""
-    if len(mean) not in (1, 3):
-        raise ValueError(f"param.pictures: pictures have 1 or 3 channels, this network's input {len(mean)}")
-    found = []
-    for path in picture_files.in_folder(folder):
-        square = picture_files.fitted(path, len(mean), size, size).astype(float)
-        found.append(np.abs(np.fft.rfft2((square - mean) @ out.T, axes=(0, 1))))
-    if not found:
+def _mean_magnitude(folder: str, size: int, mean: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Of the pictures of a folder, in decorrelated colours: [C, n, n // 2 + 1]."""
+    squares = [picture_files.read(path, size, len(mean)) for path in picture_files.files(folder)]
+    if not squares:
         raise ValueError(f"param.pictures={folder}: no picture in it")
-    return np.mean(found, axis=0).transpose(2, 0, 1).astype(np.float32)
+    magnitudes = [np.abs(np.fft.rfft2((square - mean) @ out.T, axes=(0, 1))) for square in squares]
+    return np.mean(magnitudes, axis=0).transpose(2, 0, 1).astype(np.float32)
 
 
 def _colours(channels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -193,7 +186,7 @@ def _unmixed(image: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
 
 
 def _steady(function: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> tf.Tensor:
-    """A function of each value whose last bit does not depend on the place in the batch.
+    """A function of each value whose last bit does not depend on the position in the batch.
 
     Eigen computes vectors of up to 16 values one way and what is left over another.
     """

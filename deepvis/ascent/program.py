@@ -6,7 +6,7 @@ The one place where configs become tensors.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,10 +39,8 @@ class Program:
     """A static config, compiled."""
 
     static: StaticConfig
-    regularizers: tuple[Component, ...]
-    transforms: tuple[Component, ...]  # of the user's
-    geometric: bool
-    noisy: bool
+    regularizers: Sequence[Component]
+    is_sampled: bool  # whether a transform is drawn for each step
     network: Activations
     layers: Sequence[str]  # that its objective reads
     ascent: Ascent
@@ -50,74 +48,51 @@ class Program:
     users: str  # names of functions that are not deepvis'
 
 
-def compiled(static: StaticConfig, enabled: frozenset[str]) -> Program:
-    """Build and compile what a static config says; a second call with the same one costs nothing.
-
-    Args:
-      static: of a group of jobs.
-      enabled: regularizers and transforms that any of its jobs uses, as ``reg.decay`` ...
-    """
-    return _compiled(static, *(
-        tuple(each for name, each in knobs.components(group).items() if f"{group}.{name}" in enabled)
-        for group in schema.SETS
-    ))  # fmt: skip
-
-
 @functools.lru_cache(maxsize=8)
-def _compiled(
-    static: StaticConfig, used: tuple[Component, ...], transforming: tuple[Component, ...]
-) -> Program:
-    device = static.device
-    if device != "cpu" and not tf.config.list_physical_devices("GPU"):
+def compiled(static: StaticConfig, enabled: frozenset[Component]) -> Program:
+    """The program of a group of jobs, of which any uses the enabled regularizers and transforms."""
+    if static.device != "cpu" and not tf.config.list_physical_devices("GPU"):
         raise ConfigError(
-            f"device={device}: TensorFlow sees no GPU (it needs tensorflow[and-cuda]); take device=cpu"
+            f"device={static.device}: TensorFlow sees no GPU (it needs tensorflow[and-cuda]); take device=cpu"
         )
     for gpu in tf.config.list_physical_devices("GPU"):  # others may want to use it, too
         tf.config.experimental.set_memory_growth(gpu, True)
-    layers = _layers(static)
-    network = networks.network(schema.plain(static.model))
-    with tf.device(device):
-        built = network.build(layers, (static.size, static.size), static.precision)
-    return _around(built, static, used, transforming)
-
-
-def _around(
-    network: Activations,
-    static: StaticConfig,
-    used: tuple[Component, ...],
-    transforming: tuple[Component, ...],
-) -> Program:
-    """The ascent of a network that is built already."""
-    layers = _layers(static)
     make_objective, options = static.objective
+    others = expressions.layers_of(dict(options), dict(static.pictures), static.layer)
+    layers = sorted({static.layer, *others})
+    with tf.device(static.device):
+        network = networks.network(schema.plain(static.model)).build(
+            layers, (static.size, static.size), static.precision
+        )
     make_param, param_options = static.param
     param = make_param(static.size, network.mean, **dict(param_options))
     _refuse_without(("encode", "decode"), param, f"param: {make_param.__name__}")
-    names = {each.name for each in transforming}
-    own = tuple(each for each in transforming if each.name not in specs.TRANSFORMS)
-    geometric, noisy = "geometry" in names, "noise" in names
+    # In the order of their declaration.
+    used = [each for each in knobs.components("reg").values() if each in enabled]
+    transforming = {name: each for name, each in knobs.components("transform").items() if each in enabled}
+    geometric = transforming.pop("geometry", None) is not None
+    noisy = transforming.pop("noise", None) is not None
 
     def build(hyper: Hyper) -> gradient_ascent.Parts:
         targets = {"targets": hyper["targets"]} if "targets" in hyper else {}
-        goal = make_objective(
+        score = make_objective(
             static.layer, hyper["filter"], **_under(hyper, "objective"), **dict(options), **targets
         )
         if not make_objective.__module__.startswith("deepvis."):
-            goal = batch_law.scored(goal, make_objective.__name__)
+            score = batch_law.scored(score, make_objective.__name__)
         read = objectives.reading(static.layer, hyper["unit"])
         rule = static.optimizer(**_under(hyper, "optimizer"))
-        if not isinstance(rule, lbfgs.LineSearch):
-            _refuse_without(("slots", "update"), rule, f"optimizer: {static.optimizer.__name__}")
+        _refuse_without(("slots", "update"), rule, f"optimizer: {static.optimizer.__name__}")
 
         def measure(image):
             activations = network.activations(image, layers)
-            return goal(activations), *read(activations)
+            return score(activations), *read(activations)
 
         def transform(image):
             if geometric or noisy:
                 side = transforms.out_size(*static.window, image.shape[1])
                 image = transforms.build(hyper, side, geometric, noisy)(image)
-            for each in own:
+            for each in transforming.values():
                 image = each.function(**{key: hyper[f"transform.{key}"] for key in each.parameters()})(image)
             return image
 
@@ -126,95 +101,23 @@ def _around(
             decode=param.decode,
             transform=transform,
             measure=measure,
-            remember=lambda theta: (tf.zeros_like(theta),) * getattr(rule, "slots", 0),
-            update=getattr(rule, "update", _no_update),  # a line search has none
+            slots=rule.slots,
+            update=rule.update,
             regularize=regularizers.build(used, hyper, static.combine, network.mean),
         )
 
-    tags = dict(network.tags) | {
-        "device": static.device, "precision": static.precision, "tensorflow": tf.__version__
-    }  # fmt: skip
+    tags = {"device": static.device, "precision": static.precision, "tensorflow": tf.__version__}
     # XLA's convolutions win on a GPU; on a processor oneDNN's are faster than XLA's.
-    made = gradient_ascent.compiled(build, static.device, xla=static.device != "cpu")
-    functions = [each.function for each in (*used, *transforming)]
+    ascent = gradient_ascent.compiled(build, static.device, xla=static.device != "cpu")
+    functions = [each.function for each in (*used, *transforming.values())]
     functions += [make_objective, make_param, static.optimizer]
     users = ", ".join(f.__name__ for f in functions if not f.__module__.startswith("deepvis."))
-    return Program(static, used, own, geometric, noisy, network, layers, made, tags, users)
-
-
-def snapshots(
-    made: Program, images: Sequence[ImageSpec], first: np.ndarray, width: int, total: int
-) -> Iterator[Snapshot]:
-    """Optimize a batch in chunks.
-
-    Args:
-      made: its program.
-      images: the specs.
-      first: where they start, ``[images, H, W, C]``.
-      width: images in a batch; a short one repeats its last image, so that one program traces once.
-      total: steps of the image that takes most.
-
-    Yields:
-      What is seen after each chunk; where one of the images has done its steps, what they came to.
-    """
-    if not made.network.bitwise_any_batch:
-        # oneDNN takes other kernels, which round otherwise, for one image, three or five; of the networks
-        # that are not our own some have such layers, and an image would not be the same in every batch.
-        width = max(2, 1 << (width - 1).bit_length())
-    missing = width - len(images)
-    whole = functools.partial(inputs.padded, missing=missing)
-    numbers = specs.numbers(images)
-    ends, chunk = set(numbers["steps"]), made.static.snapshot_every
-    sizes = octaves.sizes(*made.static.octaves, made.static.size)
-    image, done = first, 0
-    for octave, size in enumerate(sizes, start=1):
-        given = inputs.of(made.network, made.layers, images, size, made.regularizers)
-        hyper = whole(numbers | given)
-        if "objective.group" in hyper and missing:  # nobody sees the padding
-            alone = -1 - np.arange(missing, dtype=np.int32)
-            hyper["objective.group"] = tf.constant(np.concatenate([numbers["objective.group"], alone]))
-        if octave == 1:
-            before = [octaves.resized(x, size) for x in first]
-        else:
-            before = [octaves.grown(x, x0, size) for x, x0 in zip(image, first, strict=True)]
-        begun = whole(np.stack(before))
-        if made.users and octave == 1 and "objective.group" not in hyper:
-            moved = whole(inputs.sampled_transforms(images, size, 0)) if made.geometric or made.noisy else {}
-            least = min(width, 1 if made.network.bitwise_any_batch else 2)
-            batch_law.check(made.ascent, begun, hyper | moved, made.users, least)
-        state = made.ascent.begin(begun, hyper)
-        state = state._replace(step=tf.constant(done))
-        advance, end = _way(made, state, hyper), total * octave // len(sizes)
-        while done < end:
-            n = min(chunk, end - done)
-            hypers = [hyper] * n
-            if made.geometric or made.noisy:
-                hypers = [
-                    hyper | whole(inputs.sampled_transforms(images, size, t)) for t in range(done, done + n)
-                ]
-            state, record = advance(state, hypers)
-            seen, final_values = made.ascent.show(state.theta, hyper), {}
-            if octave == len(sizes) and any(done < each <= done + n for each in ends):
-                state, last, features = made.ascent.finish(state, seen, hyper)
-                final_values = _arrays(last) | {"features": features.numpy()}
-                if made.static.robustness:
-                    final_values |= _kept(made, state, seen, hyper, final_values["score"])
-            best = made.ascent.show(state.best_theta, hyper)
-            image = seen.numpy()
-            yield Snapshot(
-                done, _arrays(record), final_values, _full(image, sizes[-1]), _full(best.numpy(), sizes[-1])
-            )
-            done += n
-        image = image[: len(images)]
+    return Program(static, used, geometric or noisy, network, layers, ascent, {**network.tags, **tags}, users)
 
 
 def _refuse_without(names: Sequence[str], got: object, where: str) -> None:
     if not all(hasattr(got, name) for name in names):
         raise ConfigError(f"{where}: returned {type(got).__name__}, expected {' and '.join(names)} in it")
-
-
-def _no_update(*args: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
-    raise TypeError("a line search chooses its own points, on the host")
 
 
 def start(image: ImageSpec, mean: Sequence[float]) -> np.ndarray:
@@ -233,41 +136,94 @@ def start(image: ImageSpec, mean: Sequence[float]) -> np.ndarray:
     return starts.twin(first, image.twin, cfg.seed, image.index) if image.twin else first
 
 
-def _layers(static: StaticConfig) -> list[str]:
-    """The layer that is looked at, and all others that the objective reads."""
-    _, options = static.objective
-    given = dict(static.pictures)
-    return sorted({static.layer, *expressions.layers_of(dict(options), given, static.layer)})
+def snapshots(
+    program: Program, images: Sequence[ImageSpec], first: np.ndarray, width: int
+) -> Iterator[Snapshot]:
+    """Optimize a batch in chunks.
+
+    Args:
+      program: of the specs.
+      images: the specs.
+      first: where they start, ``[images, H, W, C]``.
+      width: images in a batch; a short one repeats its last image, so that one program traces once.
+
+    Yields:
+      A snapshot after each chunk, with final values where one of the images has taken its last step.
+    """
+    static, ascent = program.static, program.ascent
+    if not program.network.bitwise_any_batch:
+        # oneDNN takes other kernels, which round otherwise, for one image, three or five; of the networks
+        # that are not our own some have such layers, and an image would not be the same in every batch.
+        width = max(2, 1 << (width - 1).bit_length())
+    missing = width - len(images)
+    padded = functools.partial(inputs.padded, missing=missing)
+    numbers = specs.numbers(images)
+    sizes = octaves.sizes(*static.octaves, static.size)
+    image, done, total = first, 0, numbers["steps"].max()
+    for octave, size in enumerate(sizes, start=1):
+        given = inputs.of(program.network, program.layers, images, size, program.regularizers)
+        hyper = padded(numbers | given)
+        if "objective.group" in hyper and missing:  # the padding is compared with nothing
+            groups = [numbers["objective.group"], -1 - np.arange(missing, dtype=np.int32)]
+            hyper["objective.group"] = tf.constant(np.concatenate(groups))
+        if octave == 1:
+            begin = padded(_resized(first, size))
+        else:
+            begin = padded(np.stack([octaves.grown(*pair, size) for pair in zip(image, first, strict=False)]))
+        if program.users and octave == 1 and "objective.group" not in hyper:
+            sampled = padded(inputs.sampled_transforms(images, size, 0)) if program.is_sampled else {}
+            least = min(width, 1 if program.network.bitwise_any_batch else 2)
+            batch_law.check(ascent, begin, hyper | sampled, program.users, least)
+        state = ascent.begin(begin, hyper)._replace(step=tf.constant(done))
+        rule = static.optimizer(**_under(hyper, "optimizer"))
+        search = None
+        if isinstance(rule, lbfgs.LineSearch):
+            search = lbfgs.Searches(ascent.gradient, state, hyper, rule, program.network.mean)
+        end = total * octave // len(sizes)
+        while done < end:
+            n = min(static.snapshot_every, end - done)
+            if search is not None:
+                state, record = search.advance(state, n)
+            elif program.is_sampled:
+                state, record = gradient_ascent.advance(ascent, state, [
+                    hyper | padded(inputs.sampled_transforms(images, size, step))
+                    for step in range(done, done + n)
+                ])  # fmt: skip
+            else:
+                state, record = gradient_ascent.advance(ascent, state, [hyper] * n)
+            shown, final_values = ascent.show(state.theta, hyper), {}
+            if octave == len(sizes) and any(done < steps <= done + n for steps in numbers["steps"]):
+                state, last, features = ascent.finish(state, shown, hyper)
+                final_values = _arrays(last) | {"features": features.numpy()}
+                if static.robustness:
+                    final_values |= _robustness(ascent, state, shown, hyper, final_values["score"])
+            best = ascent.show(state.best_theta, hyper).numpy()
+            image = shown.numpy()
+            yield Snapshot(
+                done, _arrays(record), final_values, _resized(image, sizes[-1]), _resized(best, sizes[-1])
+            )
+            done += n
 
 
-def _way(made: Program, state: State, hyper: Hyper) -> Callable[[State, list[Hyper]], tuple[State, Record]]:
-    """How a chunk of steps is done: by a step rule on the device, or by line searches on the host."""
-    rule = made.static.optimizer(**_under(hyper, "optimizer"))
-    if isinstance(rule, lbfgs.LineSearch):
-        search = lbfgs.Searches(made.ascent.gradient, state, hyper, rule, made.network.mean)
-        return lambda state, hypers: search.advance(state, len(hypers))
-    return lambda state, hypers: gradient_ascent.advance(made.ascent, state, hypers)
-
-
-def _kept(
-    made: Program, state: State, image: tf.Tensor, hyper: Hyper, score: np.ndarray
+def _robustness(
+    ascent: Ascent, state: State, image: tf.Tensor, hyper: Hyper, score: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """What each image keeps of its score under each view, [B]."""
-    indices = hyper["filter"].numpy()
-    each = [robustness.of(own, int(index)) for own, index in zip(image.numpy(), indices, strict=True)]
-    seen = {}
-    for name in robustness.VIEWS:
-        moved = tf.constant(np.stack([those[name] for those in each]))
-        seen[name] = made.ascent.finish(state, moved, hyper)[1].score.numpy()
-    return robustness.retained(score, seen)
+    """What each image retains of its score under each change, [B]."""
+    indices = hyper["filter"].numpy().tolist()
+    changed = [robustness.of(*each) for each in zip(image.numpy(), indices, strict=True)]
+    scores = {}
+    for name in robustness.CHANGES:
+        batch = tf.constant(np.stack([each[name] for each in changed]))
+        scores[name] = ascent.finish(state, batch, hyper)[1].score.numpy()
+    return robustness.retained(score, scores)
 
 
 def _under(hyper: Hyper, group: str) -> dict[str, tf.Tensor]:
-    """What a group of a config has, by its own names."""
+    """The numbers of a group of a config, by its keys."""
     return {k.removeprefix(f"{group}."): v for k, v in hyper.items() if k.startswith(f"{group}.")}
 
 
-def _full(images: np.ndarray, size: int) -> np.ndarray:
+def _resized(images: np.ndarray, size: int) -> np.ndarray:
     return np.stack([octaves.resized(image, size) for image in images])
 
 

@@ -1,15 +1,14 @@
 """Regularizers: operators that make an image a little more natural.
 
-Every operator here takes hyperparameters, one number per image, and returns
+Every operator here takes hyperparameters, one number per image, ``[B]``, and returns
 
     (image [B, H, W, C], grad [B, H, W, C], step []) -> image [B, H, W, C]
 
-applied after each ascent step. Images are centred pixels: 0 is the mean of the network's training set, so
-decay and clipping pull towards grey. A neutral number switches an operator off for that image, bitwise, so
-jobs with and without it share one batch.
+applied after each ascent step. Images are centred pixels, so decay and clipping pull towards grey. A neutral
+number switches an operator off for that image, bitwise, so jobs with and without it share one batch.
 
-Reference: Yosinski et al., 2015, https://arxiv.org/abs/1506.06579, section 3; their order in this module and
-the meaning of each number are those of their toolbox's optimizer.
+Source: Yosinski et al., 2015, https://arxiv.org/abs/1506.06579, section 3; their order in this module and the
+meaning of each number are those of their toolbox's optimizer.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ Hyper = Mapping[str, "tf.Tensor"]
 def regularizer(
     name: str | None = None, *, prepare: Prepare | None = None, last: bool = False, **knobs: Knob
 ) -> Callable[[Function], Function]:
-    """Declare a function as a regularizer: its parameters are its knobs, one number per image, ``[B]``.
+    """Declare a function as a regularizer: its parameters are its knobs, or the ``mean`` of the training set.
 
     Args:
       name: of it, in a mix's weights; by default the function's.
@@ -40,14 +39,6 @@ def regularizer(
         the function takes them, stacked, as parameters of those names.
       last: comes after all others and outside of a mix, as a projection does.
       knobs: by their key under ``reg``; their defaults are off.
-
-    Returns:
-      A decorator. A parameter ``mean`` of the function is the mean of the training set.
-
-    Example:
-      >>> from deepvis.config.knobs import components
-      >>> components("reg")["decay"].knobs["decay"].default
-      1.0
     """
     return declare("reg", name, knobs, prepare=prepare, last=last)
 
@@ -66,16 +57,7 @@ def decay(decay: tf.Tensor) -> Regularizer:
 
     .. math:: x \leftarrow d \, x
 
-    Args:
-      decay: :math:`d` in (0, 1], ``[B]``; 1 is off. Yosinski's :math:`\theta_{decay}` is 1 minus it.
-
-    Returns:
-      A regularizer.
-
-    Example:
-      >>> x = tf.fill([1, 1, 1, 3], 10.0)
-      >>> decay(tf.constant([0.5]))(x, x, tf.constant(0)).numpy().ravel().tolist()
-      [5.0, 5.0, 5.0]
+    with :math:`d` in (0, 1]; 1 is off. Yosinski's :math:`\theta_{decay}` is 1 minus it.
     """
     return lambda image, grad, step: image * per_image(decay)
 
@@ -98,15 +80,7 @@ def blur(matrix: tf.Tensor, blur_every: tf.Tensor) -> Regularizer:
 
     Args:
       matrix: ``[B, H, H]`` from `deepvis.ascent.ops.blur_matrix`; the identity is off, bitwise.
-      blur_every: steps between two blurs, ``[B]`` int32; the first is at step 0.
-
-    Returns:
-      A regularizer for square images.
-
-    Example:
-      >>> x = tf.reshape(tf.range(4.0), [1, 2, 2, 1])
-      >>> blur(tf.fill([1, 2, 2], 0.5), tf.constant([1]))(x, x, tf.constant(0)).numpy().ravel().tolist()
-      [1.5, 1.5, 1.5, 1.5]
+      blur_every: steps between two blurs, int32; the first is at step 0.
     """
 
     def regularize(image, grad, step):
@@ -128,11 +102,7 @@ def clip_small_value(value_percentile: tf.Tensor) -> Regularizer:
 
     .. math:: x_{ijc} \leftarrow 0 \quad \text{where} \quad |x_{ijc}| < \mathrm{pct}_q(|x|)
 
-    Args:
-      value_percentile: :math:`q`, percentile in [0, 100), ``[B]``; 0 is off.
-
-    Returns:
-      A regularizer.
+    with :math:`q` in [0, 100); 0 is off.
     """
     return lambda image, grad, step: image * from_percentile(tf.abs(image), value_percentile)
 
@@ -146,17 +116,7 @@ def clip_small_norm(norm_percentile: tf.Tensor) -> Regularizer:
     .. math:: x_{ij} \leftarrow 0 \quad \text{where} \quad
               \lVert x_{ij} \rVert_2 < \mathrm{pct}_q(\lVert x \rVert_2)
 
-    Args:
-      norm_percentile: :math:`q`, percentile in [0, 100), ``[B]``; 0 is off (the paper:
-        :math:`\theta_{n\_pct}`).
-
-    Returns:
-      A regularizer.
-
-    Example:
-      >>> x = tf.reshape([1.0, 2.0, 3.0, 4.0], [1, 2, 2, 1])
-      >>> clip_small_norm(tf.constant([50.0]))(x, x, tf.constant(0)).numpy().ravel().tolist()
-      [0.0, 0.0, 3.0, 4.0]
+    with :math:`q` in [0, 100), the paper's :math:`\theta_{n\_pct}`; 0 is off.
     """
 
     def regularize(image, grad, step):
@@ -178,12 +138,7 @@ def clip_small_contribution(contribution_percentile: tf.Tensor) -> Regularizer:
     .. math:: x_{ij} \leftarrow 0 \quad \text{where} \quad
               |g_{ij} \cdot x_{ij}| < \mathrm{pct}_q(|g \cdot x|)
 
-    Args:
-      contribution_percentile: :math:`q`, percentile in [0, 100), ``[B]``; 0 is off (the paper:
-        :math:`\theta_{c\_pct}`).
-
-    Returns:
-      A regularizer.
+    with :math:`q` in [0, 100), the paper's :math:`\theta_{c\_pct}`; 0 is off.
     """
 
     def regularize(image, grad, step):
@@ -199,12 +154,7 @@ def clip_pixels(clip_pixels: tf.Tensor, mean: Sequence[float]) -> Regularizer:
 
     .. math:: x \leftarrow \mathrm{clip}(x + \mu, 0, 255) - \mu
 
-    Args:
-      clip_pixels: 1 or 0, ``[B]``; 0 is off.
-      mean: RGB mean of the training set, grey levels.
-
-    Returns:
-      A regularizer.
+    with :math:`\mu` the mean of the training set.
     """
     is_on = tf.reshape(clip_pixels, [-1, 1, 1]) > 0
 
@@ -236,15 +186,16 @@ def mix(operators: Sequence[Regularizer], weights: Sequence[tf.Tensor]) -> Regul
 
     Args:
       operators: :math:`r_k`.
-      weights: :math:`w_k \ge 0`, each ``[B]``, 0 for an operator that is off: a copy that nothing changed
-        would water the others down. An image whose weights are all 0 stays as it is.
+      weights: :math:`w_k \ge 0`, each ``[B]``, 0 for an operator that is off: an unchanged copy would weaken
+        the others. An image whose weights are all 0 stays as it is.
     """
 
     def regularize(image, grad, step):
         mixed, total = tf.zeros_like(image), tf.zeros(tf.shape(image)[0])
         for operator, weight in zip(operators, weights, strict=True):
             # Added one by one, and not at all where it is off: a sum of products is rewritten by the graph's
-            # optimizer, differently with other operators beside it, and a neighbour's would show in the bits.
+            # optimizer, differently with other operators beside it, and those of other images would show in
+            # the bits.
             copy = mixed + per_image(weight) * operator(image, grad, step)
             mixed = tf.where(per_image(weight) > 0, copy, mixed)
             total += weight
@@ -254,20 +205,13 @@ def mix(operators: Sequence[Regularizer], weights: Sequence[tf.Tensor]) -> Regul
 
 
 def build(components: Sequence[Component], hyper: Hyper, combine: str, mean: Sequence[float]) -> Regularizer:
-    """The regularizer of a batch.
-
-    Args:
-      components: those that any image uses, in their order; the others would be the identity.
-      hyper: one number per image under each key of the config (``reg.decay`` ...), and what was prepared.
-      combine: ``chain`` or ``mix``.
-      mean: of the training set, for the projection onto [0, 255], which always comes last.
-    """
-    last = [each for each in components if each.traits.get("last")]
-    first = [each for each in components if each not in last]
-    operators = [_operator(each, hyper, mean) for each in first]
-    if combine == "mix" and operators:
-        operators = [mix(operators, [hyper[f"reg.weights.{each.name}"] for each in first])]
-    return chain([*operators, *(_operator(each, hyper, mean) for each in last)])
+    """The regularizer of a batch: a ``chain`` or ``mix`` of the components that any of its images uses."""
+    operators = {each: _operator(each, hyper, mean) for each in components}
+    last = [operators.pop(each) for each in components if each.traits.get("last")]
+    first = list(operators.values())
+    if combine == "mix" and first:
+        first = [mix(first, [hyper[f"reg.weights.{each.name}"] for each in operators])]
+    return chain([*first, *last])
 
 
 def _operator(component: Component, hyper: Hyper, mean: Sequence[float]) -> Regularizer:
@@ -276,6 +220,5 @@ def _operator(component: Component, hyper: Hyper, mean: Sequence[float]) -> Regu
         else hyper[f"prepared.{component.name}.{name}"]
         for name in component.parameters()
     }  # fmt: skip
-    made = component.function(**given)
-    users = not component.function.__module__.startswith("deepvis.")
-    return shaped(made, f"reg: {component.name}") if users else made
+    operator = component.function(**given)
+    return operator if component.is_builtin else shaped(operator, f"reg: {component.name}")

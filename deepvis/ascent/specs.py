@@ -4,7 +4,7 @@ Images whose configs have one static config share a compiled program; what else 
 one per image.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,8 @@ from deepvis.config import knobs, schema
 from deepvis.config.knobs import Component, Knob
 from deepvis.config.schema import Config, Settings
 
-TRANSFORMS = {"geometry", "noise"}  # those that come with deepvis, drawn on the host
-INVISIBLE = -1  # the number of an index that is left open
+OPEN = -1  # the number of an index that is left open
+Options = tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,16 @@ class ImageSpec:
 
     cfg: Config
     index: int  # its filter: a channel of the layer, a row of directions, or the number of its start
-    twin: int = 0  # number of its start; 0 is the job's own, the others are perturbed replicas
-    group: int = 0  # of the images that an objective sees together
+    twin: int = 0  # number of its start; 0 is the job's, the others are perturbed replicas
+    group: int = 0  # of the images that a joint objective compares
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the host sees after a chunk of steps."""
+    """What the host gets after a chunk of steps."""
 
     first: int  # step of the first record
-    record: Mapping[str, np.ndarray]  # what each step saw before it moved, [n, B]
+    record: Mapping[str, np.ndarray]  # before each step, [n, B]
     final_values: Mapping[str, np.ndarray]  # where a job ends: its images measured once more, [B] or [B, C]
     image: np.ndarray  # [B, H, W, C] centred, after the chunk
     best: np.ndarray
@@ -51,12 +51,12 @@ class StaticConfig:
     batch_size: int
     snapshot_every: int
     robustness: bool
-    param: tuple[Callable[..., Any], tuple[tuple[str, Any], ...]]  # function, options
+    param: tuple[Callable[..., Any], Options]
     octaves: tuple[int, float]  # how many, and their scale
     steps: int | None  # shared by octaves: all images change size at once
     combine: str
     optimizer: Callable[..., Any]
-    objective: tuple[Callable[..., Any], tuple[tuple[str, Any], ...]]  # function, options that are no numbers
+    objective: tuple[Callable[..., Any], Options]  # options that are no numbers
     pictures: tuple[tuple[str, bool], ...]  # that the objective compares with, and whether they are given
     window: tuple[int, int]  # transform.pad and transform.crop
 
@@ -69,102 +69,75 @@ def static_config(cfg: Config) -> StaticConfig:
     return StaticConfig(
         model=cfg.model, layer=cfg.layer.name, size=cfg.size, precision=cfg.precision, device=cfg.device,
         batch_size=cfg.batch_size, snapshot_every=cfg.snapshot_every, robustness=cfg.robustness,
-        param=(param.function, _options(param, cfg.param, lambda knob: True)),
+        param=(param.function, tuple((key, getattr(cfg.param, key)) for key in param.knobs)),
         octaves=octaves,
         steps=cfg.steps if octaves[0] > 1 else None,
         combine=cfg.reg.combine,
         optimizer=schema.component("optimizer", cfg.optimizer).function,
-        objective=(objective.function, _options(objective, cfg.objective, lambda knob: knob.static)),
+        objective=(objective.function, tuple(
+            (key, getattr(cfg.objective, key)) for key, knob in objective.knobs.items() if knob.static
+        )),
         pictures=tuple((name, path is not None) for name, path in pictures.items()),
         window=(cfg.transform.pad, cfg.transform.crop),
     )  # fmt: skip
 
 
-def _options(
-    component: Component, settings: Settings, is_included: Callable[[Knob], bool]
-) -> tuple[tuple[str, Any], ...]:
-    return tuple((key, getattr(settings, key)) for key, knob in component.knobs.items() if is_included(knob))
-
-
-def enabled(cfg: Config) -> frozenset[str]:
-    """The regularizers and transforms that a config switches on, as ``reg.decay`` ..."""
-    return frozenset(
-        f"{group}.{name}"
-        for group in schema.SETS
-        for name, each in knobs.components(group).items()
-        if each.is_on(getattr(cfg, group))
-    )
+def enabled(cfg: Config) -> list[Component]:
+    """The regularizers and transforms that a config switches on, in the order of their declaration."""
+    return [component for group in schema.SETS for component in knobs.components(group).values()
+            if component.is_on(getattr(cfg, group))]  # fmt: skip
 
 
 def regularizers(cfg: Config) -> list[str]:
     """The names of the regularizers that a config switches on, in their order."""
-    return [name for name, each in knobs.components("reg").items() if each.is_on(cfg.reg)]
+    return [component.name for component in enabled(cfg) if component.family == "reg"]
 
 
 def unit(image: ImageSpec) -> int:
-    """The channel that an image is about: its own filter, or the one its objective names; -1 is none."""
+    """The channel that an image is about: its filter, or the one its objective names; -1 is none."""
     objective = image.cfg.objective
-    if schema.component("objective", objective).traits.get("each", "unit") == "unit":
+    if schema.component("objective", objective).traits.get("entries", "unit") == "unit":
         return image.index
-    return int(getattr(objective, "channel", INVISIBLE))
+    return int(getattr(objective, "channel", OPEN))
 
 
-def images_interact(cfg: Config) -> bool:
-    """Whether all images of a job share a batch and see one another."""
-    return bool(schema.component("objective", cfg.objective).traits.get("together", False))
+def is_joint(cfg: Config) -> bool:
+    """Whether the score of an image depends on the others of its job, so that they share a batch."""
+    return bool(schema.component("objective", cfg.objective).traits.get("joint", False))
 
 
 def numbers(images: Sequence[ImageSpec]) -> dict[str, np.ndarray]:
     """Every number of a batch, one per image.
-
-    Args:
-      images: the specs.
 
     Returns:
       ``filter``, ``unit``, ``steps``, ``reg.*``, ``objective.*``, ``optimizer.*``, ``transform.*`` ->
       ``[B]``, float32 or int32. The weight of a regularizer that is off is 0; an index that is left
       open is -1.
     """
-    each = [_numbers(image) for image in images]
+    rows = [dict(_numbers(image)) for image in images]
     return {
-        key: np.array([image[key] for image in each], np.float32 if isinstance(value, float) else np.int32)
-        for key, value in each[0].items()
+        key: np.array([row[key] for row in rows], np.float32 if isinstance(value, float) else np.int32)
+        for key, value in rows[0].items()
     }
 
 
-def _numbers(image: ImageSpec) -> dict[str, int | float]:
-    cfg = image.cfg
-    on = set(regularizers(cfg))
-    found: dict[str, int | float] = {"filter": image.index, "unit": unit(image), "steps": cfg.steps}
-    for group in schema.SETS:
-        for component in knobs.components(group).values():
-            taken = component.parameters()
-            found |= _group_numbers(group, component, getattr(cfg, group), taken)
-    found |= {
-        f"reg.weights.{name}": weight if name in on else 0.0
-        for name, weight in schema.plain(cfg.reg.weights).items()
-    }
-    for group in ("objective", "optimizer"):
-        settings = getattr(cfg, group)
-        found |= _group_numbers(
-            group, schema.component(group, settings), settings, tuple(schema.component(group, settings).knobs)
-        )
-    if images_interact(cfg):
-        found["objective.group"] = image.group
-    return found
-
-
-def _group_numbers(
-    group: str, component: Component, settings: Settings, taken: Sequence[str]
-) -> dict[str, int | float]:
-    return {
-        f"{group}.{key}": _number(knob, getattr(settings, key))
-        for key, knob in component.knobs.items()
-        if key in taken and not knob.static and knob.type in (bool, int, float)
-    }
+def _numbers(image: ImageSpec) -> Iterator[tuple[str, int | float]]:
+    cfg, on = image.cfg, regularizers(image.cfg)
+    yield from (("filter", image.index), ("unit", unit(image)), ("steps", cfg.steps))
+    if is_joint(cfg):
+        yield "objective.group", image.group
+    for name, weight in schema.plain(cfg.reg.weights).items():
+        yield f"reg.weights.{name}", weight if name in on else 0.0
+    components = [each for group in schema.SETS for each in knobs.components(group).values()]
+    components += [schema.component(group, getattr(cfg, group)) for group in ("objective", "optimizer")]
+    for component in components:
+        family, parameters = component.family, component.parameters()
+        for key, knob in component.knobs.items():
+            if key in parameters and not knob.static and knob.type in (bool, int, float):
+                yield f"{family}.{key}", _number(knob, getattr(getattr(cfg, family), key))
 
 
 def _number(knob: Knob, value: Any) -> int | float:
     if value is None:
-        return INVISIBLE
+        return OPEN
     return int(value) if knob.type is int else float(value)

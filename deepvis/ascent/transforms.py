@@ -2,14 +2,10 @@
 
     build(draws) -> (image [B, H, W, C] -> image [B, H', W', C])
 
-A transform leaves the image itself alone; an image optimized under it must excite the unit moved, turned and
-scaled a little. The draws of one image and step are made on the host, from ``(seed, filter, step)`` alone.
-Numbers, one per image, 0 is off: ``jitter`` (px, whole, each axis in [-j, j]), ``scale`` (factor in
-[1 - s, 1 + s], s below 1), ``rotate`` (degrees, in [-r, r]), ``noise`` (standard deviation, grey levels).
-Of all images of a batch alike: ``pad`` (px of grey laid around) and ``crop`` (px by which the window that
-is seen is smaller than that; it lies anywhere).
+An image optimized under a transform must excite the unit moved, turned and scaled a little. The random
+numbers of an image and step are drawn on the host, from ``(seed, filter, step)`` alone.
 
-Reference: Olah et al. 2017, "Feature visualization", section "Transformation robustness".
+Source: Olah et al. 2017, "Feature visualization", section "Transformation robustness".
 """
 
 from __future__ import annotations
@@ -42,55 +38,44 @@ NOISE = {
     "noise": Knob(0.0, "standard deviation of noise laid over", low=0, high=255, unit="number of grey levels")
 }
 
-_OWN = 7_368_816  # keeps these draws apart from all others of the same seed, filter and step
+_STREAM = 7_368_816  # keeps these draws apart from all others of the same seed, filter and step
 
 
 def transform(**knobs: Knob) -> Callable[[Function], Function]:
     """Declare a function as a transform: knobs, one number per image, ``[B]`` -> (image -> image).
 
-    It comes after those of deepvis, on what the network sees; its knobs' defaults are off.
+    It is applied after those of deepvis; its knobs' defaults are off.
     """
     return declare("transform", None, knobs)
 
 
 def out_size(pad: int, crop: int, size: int) -> int:
-    """Side of what the network sees, px.
-
-    Raises:
-      ValueError: nothing is left of the image.
-
-    Example:
-      >>> out_size(6, 2, 128)
-      138
-    """
-    side = size + 2 * pad - crop
-    if side < 1:
-        raise ValueError(f"transform.crop={crop}: nothing is left of {size} px")
-    return side
+    """Side of what the network sees, px."""
+    return size + 2 * pad - crop
 
 
 def draw(numbers: Settings, size: int, seed: int, index: int, step: int) -> dict[str, np.ndarray]:
-    """What chance decides for one image and one step.
+    """The random numbers of one image and one step.
 
-    Every number's own chance is drawn whether it is off or on, so switching one on leaves the others'.
+    All are drawn, whether a knob is off or on, so switching one on leaves those of the others.
 
     Args:
       numbers: the settings of ``transform``.
-      size: px, of the image.
+      size: of the image, px.
       seed: of the job.
       index: of the filter.
-      step: steps done before.
+      step: of the ascent.
 
     Returns:
-      ``transform.matrix`` ``[2, 3]`` float32, from an output pixel (y, x, 1) to the place in the image, px,
-      that it shows; ``transform.noise`` ``[]`` float32, grey levels; ``transform.seed`` ``[2]`` int32, of it.
+      ``transform.matrix`` ``[2, 3]`` float32, from an output pixel (y, x, 1) to the position in the image,
+      px, that it shows; ``transform.noise`` ``[]`` float32, grey levels; ``transform.seed`` ``[2]`` int32.
     """
-    rng = np.random.default_rng([seed, index, step, _OWN])
-    shift, place, (factor, turn) = rng.random(2), rng.random(2), 2 * rng.random(2) - 1
+    rng = np.random.default_rng([seed, index, step, _STREAM])
+    shift, window, (factor, turn) = rng.random(2), rng.random(2), 2 * rng.random(2) - 1
     noise_seed = rng.integers(0, 2**31, 2)
 
     jitter, pad, crop = numbers.jitter, numbers.pad, numbers.crop
-    corner = np.floor(place * (crop + 1))  # of the window, in the padded image
+    corner = np.floor(window * (crop + 1))  # of the window, in the padded image
     moved = np.floor(shift * (2 * jitter + 1)) - jitter
     angle = np.deg2rad(numbers.rotate * turn)
     cos, sin = np.cos(angle), np.sin(angle)
@@ -113,25 +98,23 @@ def build(draws: Mapping[str, tf.Tensor], size_out: int, geometric: bool, noisy:
     that is bilinear in between and grey, 0, outside.
 
     Args:
-      draws: of `draw`, stacked: ``transform.matrix`` ``[B, 2, 3]``, ``transform.noise`` ``[B]``,
-        ``transform.seed`` ``[B, 2]``.
+      draws: of `draw`, stacked over the images.
       size_out: side of what comes out, px.
       geometric: whether any image is moved, turned, scaled, padded or cropped.
       noisy: whether any has noise laid over it.
 
     Returns:
-      The transform. An image whose matrix is the identity and whose noise is 0 comes out as it went in,
-      bitwise; one that is moved by whole pixels has just these.
+      The transform. The identity and a move by whole pixels are bitwise.
     """
 
     def transform(image):
         if geometric:
             matrix = draws["transform.matrix"]
-            moved = _sample(image, matrix, size_out)
+            sampled = _sample(image, matrix, size_out)
             if image.shape[1] == size_out:
-                still = tf.reduce_all(matrix == tf.eye(2, 3), axis=[1, 2])
-                moved = choose(still, image, moved)
-            image = moved
+                is_identity = tf.reduce_all(matrix == tf.eye(2, 3), axis=[1, 2])
+                sampled = choose(is_identity, image, sampled)
+            image = sampled
         if noisy:
             sigma, seeds = draws["transform.noise"], draws["transform.seed"]
             batch, *shape = sides(image)
@@ -143,8 +126,7 @@ def build(draws: Mapping[str, tf.Tensor], size_out: int, geometric: bool, noisy:
 
 
 def _sample(image: tf.Tensor, matrix: tf.Tensor, side: int) -> tf.Tensor:
-    """Bilinear, with its exact gradient. TensorFlow's own projective transform has an approximate one, which
-    samples the gradient by the inverse matrix."""
+    """Bilinear, with its exact gradient; TensorFlow's projective transform has an approximate one."""
 
     @tf.custom_gradient
     def sample(image):
@@ -162,7 +144,7 @@ def _compiled(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
 
 def _gathered(image: tf.Tensor, matrix: tf.Tensor, side: int) -> tf.Tensor:
     batch, size, _, channels = sides(image)
-    first, down, right = _places(matrix, side, size)
+    first, down, right = _positions(matrix, side, size)
     grid = tf.reshape(tf.pad(image, [[0, 0], [2, 2], [2, 2], [0, 0]]), [-1, channels])
     width = size + 4
     corners = [tf.gather(grid, first + step) for step in (0, 1, width, width + 1)]
@@ -174,7 +156,7 @@ def _gathered(image: tf.Tensor, matrix: tf.Tensor, side: int) -> tf.Tensor:
 def _scattered(grad: tf.Tensor, matrix: tf.Tensor, size: int) -> tf.Tensor:
     """The adjoint of `_gathered`."""
     batch, side, _, channels = sides(grad)
-    first, down, right = _places(matrix, side, size)
+    first, down, right = _positions(matrix, side, size)
     width = size + 4
     below = down * tf.reshape(grad, [-1, channels])
     above = tf.reshape(grad, [-1, channels]) - below
@@ -185,7 +167,7 @@ def _scattered(grad: tf.Tensor, matrix: tf.Tensor, size: int) -> tf.Tensor:
     return cast("tf.Tensor", sum(cells[:, n[y], n[x], 2 * y + x] for y in (0, 1) for x in (0, 1)))
 
 
-def _places(matrix: tf.Tensor, side: int, size: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def _positions(matrix: tf.Tensor, side: int, size: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Where each output pixel lies in a grid of all images, each with a border of two zeros.
 
     Returns:
@@ -194,9 +176,9 @@ def _places(matrix: tf.Tensor, side: int, size: int) -> tuple[tf.Tensor, tf.Tens
     """
     y, x = tf.range(side, dtype=tf.float32)[:, None], tf.range(side, dtype=tf.float32)
     entry = matrix[:, :, :, None, None]
-    place = entry[:, :, 0] * y + (entry[:, :, 1] * x + entry[:, :, 2])  # [B, 2, side, side]
-    corner = tf.floor(place)
-    rest = tf.reshape(tf.transpose(place - corner, [1, 0, 2, 3]), [2, -1, 1])
+    position = entry[:, :, 0] * y + (entry[:, :, 1] * x + entry[:, :, 2])  # [B, 2, side, side]
+    corner = tf.floor(position)
+    rest = tf.reshape(tf.transpose(position - corner, [1, 0, 2, 3]), [2, -1, 1])
     cell = tf.cast(tf.clip_by_value(corner, -2.0, float(size)), tf.int32) + 2
     width = size + 4
     image = tf.range(matrix.shape[0])[:, None, None]

@@ -1,17 +1,26 @@
-"""Validation: whether a typed config can be run, as far as its network tells.
+"""Validation: whether a typed config can be run, beyond the types and ranges of the schema.
 
-A check raises `ConfigError` with one line: what came, what was expected, where, and what to do. None needs
-TensorFlow, so a typing mistake costs a second, not a night. Types and ranges are `deepvis.config.schema`'s.
+    check(config) -> None, or ConfigError with one line; the first mistake found
+
+None of it needs TensorFlow, so a typing mistake costs a second, not a night.
 """
 
 import re
+from pathlib import Path
+
+import numpy as np
 
 from deepvis import networks
-from deepvis.ascent import compatibility, devices
-from deepvis.config.ranges import choice, picture
+from deepvis.ascent import devices, octaves, pictures, specs
+from deepvis.config import expressions, schema
 from deepvis.config.schema import Config, plain
 from deepvis.core.errors import ConfigError
+from deepvis.core.names import filters, nearest
 from deepvis.metrics import convergence, image_statistics, robustness
+from deepvis.networks import Layer, Network
+
+MOST = 10_000  # images that a job may number
+KINDS = {"conv": "filters", "dense": "units: one a class, where it is the last layer"}
 
 
 def check_job(cfg: Config) -> None:
@@ -20,11 +29,12 @@ def check_job(cfg: Config) -> None:
     Raises:
       ConfigError: with one line; the first mistake found.
     """
-    seen = [*image_statistics.METRICS, *(robustness.NAMES if cfg.robustness else ())]
-    known = [*convergence.FIGURES, *(f"image/{name}" for name in seen)]
+    metrics = [*image_statistics.METRICS, *(robustness.NAMES if cfg.robustness else ())]
+    known = [*convergence.FIGURES, *(f"image/{name}" for name in metrics)]
     values = cfg.objective_value
     for value in [values] if isinstance(values, str) else values:
-        choice("objective_value", value, known)
+        if value not in known:
+            raise ConfigError(f"objective_value={value}: {nearest(value, known)}")
     check(cfg)
 
 
@@ -37,33 +47,136 @@ def check(cfg: Config) -> None:
     if not re.fullmatch(r"auto|cpu|gpu(:\d{1,3})?", cfg.device):
         raise ConfigError(f"device={cfg.device}: expected auto, cpu, gpu, or gpu:1 for the second one")
     devices.named(cfg.device)
-    _check_layer(cfg)
+    network = networks.network(plain(cfg.model))
+    layer = network.layer(cfg.layer.name)
+    networks.resolved(plain(cfg.model))
     _check_blur(cfg)
-    compatibility.check(cfg)
-    _check_start(cfg)
-
-
-def _check_start(cfg: Config) -> None:
+    indices(cfg, layer)
+    _check_objective(cfg, network, layer)
+    padded = cfg.size + 2 * cfg.transform.pad
+    if cfg.transform.crop >= padded:
+        raise ConfigError(f"transform.crop={cfg.transform.crop}: expected less than the image and what is "
+                          f"laid around it, {padded} px")  # fmt: skip
+    _check_param(cfg, network, layer)
+    if getattr(cfg.param, "pictures", None) is not None:
+        pictures.check_folder("param.pictures", cfg.param.pictures, network.channels)
+    if schema.component("optimizer", cfg.optimizer).traits.get("line_search"):
+        _check_line_search(cfg)
     start = cfg.start
     if hasattr(start, "low") and hasattr(start, "high") and start.low > start.high:
         raise ConfigError(f"start.low={start.low:g}: expected at most start.high, which is {start.high:g}")
     if hasattr(start, "path"):
-        compatibility.check_picture("start.path", start.path, cfg)
-        picture("start.path", start.path)
+        pictures.check("start.path", start.path, network.channels)
 
 
-def _check_layer(cfg: Config) -> None:
-    model = plain(cfg.model)
-    networks.network(model).layer(cfg.layer.name)
-    networks.resolved(model)
+def indices(cfg: Config, layer: Layer) -> list[int]:
+    """What ``layer.filters`` names: channels of the layer, rows of a file, or numbers of images.
+
+    Raises:
+      ConfigError: out of range, or not of that form.
+    """
+    spec = plain(cfg.layer.filters)  # a list, as it was typed
+    entries = schema.component("objective", cfg.objective).traits.get("entries", "unit")
+    if entries == "row":
+        rows = len(_directions(cfg.objective.vectors, layer))
+        return filters(spec, rows, cfg.objective.vectors, "rows")
+    if entries == "image":
+        if spec == "all":
+            raise ConfigError("layer.filters=all: of this objective they are numbers of images; say 0-3")
+        return filters(spec, MOST, "a job", "images at most")
+    return filters(spec, layer.channels, layer.name, KINDS.get(layer.kind, "channels"))
+
+
+def _directions(path: str, layer: Layer) -> np.ndarray:
+    try:
+        rows = np.load(Path(path).expanduser(), mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as err:
+        raise ConfigError(f"objective.vectors={path}: not a .npy file that can be read ({err})") from err
+    if rows.ndim != 2 or rows.shape[1] != layer.channels or rows.dtype.kind not in "fiu":
+        raise ConfigError(
+            f"objective.vectors={path}: got {rows.dtype} {rows.shape}, expected numbers "
+            f"(n, {layer.channels}): a row is a direction among {layer.name}'s channels"
+        )
+    return rows
 
 
 def _check_blur(cfg: Config) -> None:
     reg = cfg.reg
     if reg.blur > 0 and reg.blur_sigma > 0:
-        raise ConfigError(
-            f"reg.blur={reg.blur} and reg.blur_sigma={reg.blur_sigma:g}: expected one of them; "
-            "set the other to 0"
-        )
+        raise ConfigError(f"reg.blur={reg.blur} and reg.blur_sigma={reg.blur_sigma:g}: expected one of them; "
+                          "set the other to 0")  # fmt: skip
     if reg.blur_kind == "box" and reg.blur_sigma > 0:
         raise ConfigError("reg.blur_sigma: a box has no sigma; give reg.blur or reg.blur_kind=gaussian")
+
+
+def _check_objective(cfg: Config, network: Network, layer: Layer) -> None:
+    objective = cfg.objective
+    options = {key: getattr(objective, key) for key in schema.component("objective", objective).knobs}
+    size = network.map_size(layer.name, (cfg.size, cfg.size))
+    for key, side in zip(("row", "column"), size, strict=True):
+        if options.get(key) is not None and options[key] >= side:
+            raise ConfigError(
+                f"objective.{key}={options[key]}: outside of the map; {layer.name} has {size[0]} x {size[1]} "
+                f"positions at size={cfg.size}, 0 to {side - 1}"
+            )
+    if "channel" in options:
+        filters(options["channel"], layer.channels, layer.name, key="objective.channel")
+    paths = plain(getattr(objective, "pictures", schema.Settings()))
+    try:
+        terms = expressions.parse(options["terms"]) if "terms" in options else []
+        given = {name: path is not None for name, path in paths.items()}
+        other_layers = expressions.layers_of(options, given, layer.name)
+    except ValueError as err:
+        raise ConfigError(f"objective.terms: {err}") from err
+    first = [] if any(key.endswith("_layers") for key in options) else [layer.name]
+    for name in [*first, *other_layers]:
+        lists = (key for key in options if key.endswith("_layers") and name in options[key])
+        known = network.layer(name, f"objective.{next(lists, 'terms')}")
+        if options.get("pre_activation") and not known.pre_activation:
+            raise ConfigError(
+                f"objective.pre_activation=true: the values before the nonlinearity of {known.name} "
+                f"({known.kind}) cannot be had, for its code is its own; set objective.pre_activation=false"
+            )
+    for name, path in paths.items():
+        if path is not None:
+            pictures.check(f"objective.pictures.{name}", path, network.channels)
+    for term in terms:
+        if term.index is not None:
+            of = network.layer(term.layer or layer.name)
+            filters(term.index, of.channels, of.name, key="objective.terms")
+
+
+def _check_param(cfg: Config, network: Network, layer: Layer) -> None:
+    component = schema.component("param", cfg.param)
+    regularizers = sorted(specs.regularizers(cfg))
+    if regularizers and component.name != "pixel":
+        raise ConfigError(
+            f"reg: {', '.join(regularizers)} would act on pixels, and param={component.name} has none; "
+            "set reg=none or param=pixel"
+        )
+    count, scale = getattr(cfg.param, "octaves", 1), getattr(cfg.param, "octave_scale", 1.0)
+    # The network sees each octave's image whole, when it is measured, and what the transform makes of it.
+    for side in octaves.sizes(count, scale, cfg.size):
+        for window in dict.fromkeys((side, side + 2 * cfg.transform.pad - cfg.transform.crop)):
+            try:
+                network.map_size(layer.name, (window, window))
+            except ConfigError as err:
+                if window == cfg.size:
+                    raise
+                raise ConfigError(
+                    f"param.octaves, transform.pad, transform.crop: the network would see {window} px: {err}"
+                ) from err
+
+
+def _check_line_search(cfg: Config) -> None:
+    for component in specs.enabled(cfg):
+        if component.name != "clip_pixels":  # bounds are the one regularizer of a line search
+            raise ConfigError(
+                f"optimizer=lbfgs: a line search needs one score for one image, and {component.name} "
+                "would change it between steps; set reg=none transform=none"
+            )
+    if getattr(cfg.param, "octaves", 1) > 1:
+        raise ConfigError("optimizer=lbfgs: has no octaves; set param.octaves=1")
+    if specs.is_joint(cfg):
+        raise ConfigError("optimizer=lbfgs: takes one image at a time, and those of objective=diversity are "
+                          "compared with one another; take optimizer=adam")  # fmt: skip

@@ -1,8 +1,8 @@
 """Compose: overrides -> config, and (a sweep's config, overrides) -> `Plan`, by Hydra's public interface.
 
-Hydra reads and merges every file again for every job. The jobs of a sweep choose few sets of files and
-differ in values: Hydra composes each set once, and the values are put into a copy of it, as Hydra would put
-them. That takes a tenth of the time. Whatever is not a plain value is left to Hydra.
+Hydra reads and merges every file again for every job. Here each set of files that a sweep chooses is composed
+once, and the values of a job are put into a copy of it, as Hydra would put them, in a tenth of the time.
+Whatever is not a plain value is left to Hydra.
 """
 
 import itertools
@@ -51,12 +51,7 @@ def config(overrides: Sequence[str]) -> DictConfig:
 
 
 def plain_mapping(cfg: Any, resolve: bool = True) -> dict[str, Any]:
-    """A node of a config that is a mapping, as a plain dict.
-
-    Args:
-      cfg: the node.
-      resolve: whether interpolations are replaced by what they mean.
-    """
+    """A node of a config that is a mapping, as a plain dict; with ``resolve`` without interpolations."""
     return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=resolve))
 
 
@@ -81,16 +76,15 @@ def expand(loader: ConfigLoader, overrides: Sequence[str]) -> Expansion:
       ConfigError: an interval, which only a search can draw from; or a list of no values.
     """
     values: dict[str, list[str]] = {}
-    several: dict[str, None] = {}
+    swept: dict[str, None] = {}
     for each in parse(overrides, loader):
         key = each.get_key_element()
-        # `++` sets or adds; nothing that does not exist passes the check before, so it sets.
+        # `++` sets or adds; keys that do not exist were refused before, so it sets.
         key = key.removeprefix("++") if each.is_force_add() and not _of_hydra(each) else key
-        if each.is_sweep_override():
-            several[key] = None
         if not each.is_sweep_override():
             values[key] = [f"{key}={each.get_value_element_as_str()}"]
         elif each.is_discrete_sweep():
+            swept[key] = None
             values[key] = [f"{key}={value}" for value in each.sweep_string_iterator()]
             if not values[key]:
                 raise ConfigError(
@@ -101,34 +95,23 @@ def expand(loader: ConfigLoader, overrides: Sequence[str]) -> Expansion:
                 f"{each.input_line}: an interval has no list of values; type them, or search it with "
                 "hydra/sweeper=optuna"
             )
-    return Expansion(tuple(several), tuple(itertools.product(*values.values())))
+    return Expansion(tuple(swept), tuple(itertools.product(*values.values())))
 
 
 class SweepComposer:
-    """Composes the jobs of one sweep."""
+    """Composes the jobs of one sweep: with the loader and the sweep's config that Hydra gives to a plugin."""
 
     def __init__(self, loader: ConfigLoader, sweep: DictConfig) -> None:
-        """Make one.
-
-        Args:
-          loader: Hydra's, as it hands it to a plugin.
-          sweep: the sweep's config, likewise.
-        """
         self._loader, self._sweep = loader, sweep
         self._groups = set(loader.list_groups(""))
         self._composed: dict[tuple[str, ...], DictConfig] = {}  # by the overrides that choose files
         self._parsed: dict[str, Override] = {}
         self._plans: dict[tuple[int, tuple[str, ...]], Plan] = {}
-        # Hydra derives it from a job's values; who wants it in a folder's name gets it from Hydra.
+        # Hydra derives it from a job's values: where it is in a folder's name all is left to Hydra.
         self._whole = "override_dirname" in str(plain_mapping(sweep.hydra.sweep, resolve=False))
 
     def plan(self, overrides: Sequence[str], number: int) -> Plan:
-        """One job: its config and its folder, as Hydra's own launcher would have them.
-
-        Args:
-          overrides: of the job.
-          number: of the job.
-        """
+        """One job: its config and its folder, as Hydra's own launcher would have them."""
         key = number, tuple(overrides)
         if key not in self._plans:
             cfg = self._compose(list(overrides))
@@ -166,12 +149,12 @@ class SweepComposer:
 
     def _is_value(self, each: Override) -> bool:
         """Whether an override is ``key=value`` of an option."""
-        set_here = not (each.is_add() or each.is_force_add() or each.is_delete() or each.is_sweep_override())
+        sets = not (each.is_add() or each.is_force_add() or each.is_delete() or each.is_sweep_override())
         path = each.package is None and "/" not in each.key_or_group and each.key_or_group not in self._groups
-        return set_here and path and not _of_hydra(each) and not isinstance(each.value(), dict)
+        return sets and path and not _of_hydra(each) and not isinstance(each.value(), dict)
 
     def _is_choice(self, each: Override) -> bool:
-        """Whether an override chooses a file or is Hydra's own, so that its place does not matter."""
+        """Whether an override chooses a file or is Hydra's own, so that its position does not matter."""
         chooses = each.key_or_group in self._groups and not isinstance(each.value(), dict)
         return chooses or _of_hydra(each)
 

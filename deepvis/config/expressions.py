@@ -1,9 +1,4 @@
-"""Terms: how a sum of objectives is written, and which layers an objective's config reads.
-
-    parse(text) -> [Term, ...]
-
-Known before anything heavy is: no TensorFlow here.
-"""
+"""Expressions: how a sum of objectives is written, and which layers an objective's config reads."""
 
 import math
 import re
@@ -11,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-KINDS = ("channel", "neuron", "layer")  # each is a function of that name in deepvis/objectives.py
+KINDS = ("channel", "neuron", "layer")  # functions of deepvis.ascent.objectives
 
 _TERM = re.compile(
     r"(?:(?P<weight>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?) )?"
@@ -28,8 +23,8 @@ class Term:
 
     weight: float  # with its sign
     kind: str  # one of KINDS
-    index: int | None  # of a channel; None is the image's own filter
-    layer: str | None  # None is the job's own
+    index: int | None  # of a channel; None is the image's filter
+    layer: str | None  # None is the job's
 
 
 def parse(text: str) -> list[Term]:
@@ -38,17 +33,8 @@ def parse(text: str) -> list[Term]:
     Args:
       text: ``[weight] kind [index] [of layer]``, joined by ``+`` and ``-``. A sign has a space before it.
 
-    Returns:
-      They, in the order given.
-
     Raises:
       ValueError: not of that form; one line, which quotes what is wrong.
-
-    Example:
-      >>> for term in parse("channel - 0.5 channel 7 of block4_conv1"):
-      ...     print(term.weight, term.kind, term.index, term.layer)
-      1.0 channel None None
-      -0.5 channel 7 block4_conv1
     """
     signed: list[tuple[str, list[str]]] = []
     for word in text.split():
@@ -65,40 +51,31 @@ def parse(text: str) -> list[Term]:
 
 
 def layers_of(options: Mapping[str, Any], pictures: Mapping[str, bool], layer: str) -> list[str]:
-    """All layers that an objective's config reads besides the job's own.
-
-    They are those of its ``terms``, and those in its lists; ``content_layers`` is read unless the picture
-    ``content`` is null.
+    """The names of all layers that an objective's config reads besides the job's.
 
     Args:
-      options: of the objective.
+      options: of the objective: its ``terms``, and lists such as ``content_layers``, which is read unless the
+        picture ``content`` is null.
       pictures: that it compares with, and whether they are given.
-      layer: the job's own.
-
-    Returns:
-      Their names, each once.
+      layer: of the job.
 
     Raises:
       ValueError: its terms cannot be read.
-
-    Example:
-      >>> layers_of({"terms": "channel 3 - channel 7 of conv2 + layer of conv1"}, {}, "conv1")
-      ['conv2']
     """
-    named = [term.layer or layer for term in parse(options["terms"])] if "terms" in options else []
+    names = [term.layer or layer for term in parse(options["terms"])] if "terms" in options else []
     for key in options:
         if key.endswith("_layers") and pictures.get(key.removesuffix("_layers"), True):
-            named += options[key]
-    return [each for each in dict.fromkeys(named) if each != layer]
+            names += options[key]
+    return [name for name in dict.fromkeys(names) if name != layer]
 
 
 def _term(sign: str, written: str) -> Term:
-    found = _TERM.fullmatch(written)
-    if found is None:
+    match = _TERM.fullmatch(written)
+    if match is None:
         form = "expected [weight] kind [index] [of layer], like 0.5 channel 7 of block4_conv1"
         raise ValueError(f"{f'{sign} {written}'.strip()!r}: {form}")
-    kind, index, of = found["kind"], found["index"], found["layer"]
-    weight = float(sign + (found["weight"] or "1"))
+    kind, index, of = match["kind"], match["index"], match["layer"]
+    weight = float(sign + (match["weight"] or "1"))
     if kind not in KINDS:
         raise ValueError(f"{written!r}: no objective {kind!r} in a sum; valid: {', '.join(KINDS)}")
     if kind == "layer" and index is not None:

@@ -27,10 +27,6 @@ def composed(groups: Mapping[str, Choice], values: Mapping[str, Any]) -> dict[st
 
     Raises:
       ConfigError: no such file, or no such key.
-
-    Example:
-      >>> composed({"optimizer": {"preset": "sgd", "learning_rate": 3}}, {"steps": 5})["optimizer"]
-      {'_target_': 'deepvis.ascent.optimizers.sgd', 'learning_rate': 3}
     """
     names, changes, functions = {}, {}, {}
     for group, choice in groups.items():
@@ -57,10 +53,10 @@ def composed(groups: Mapping[str, Choice], values: Mapping[str, Any]) -> dict[st
             known = plain[group] if group in schema.SETS else knobs.component(group, functions[group]).knobs
             kept = set(plain[group]) if group in schema.SETS else {"display"}  # of a start: how it is shown
             plain[group] = {key: value for key, value in plain[group].items() if key in kept}
-            plain[group] |= {"_target_": functions[group]} | knobs.given(group, functions[group])
-            plain[group] |= _changed(dict(known), given, group, only=True)
+            acting = knobs.given(group, functions[group])
+            plain[group] |= {"_target_": functions[group]} | acting | _checked(known, given, group)
         else:
-            plain[group] = _changed(plain[group], given, group)
+            plain[group] |= _checked(plain[group], given, group)
     return plain | {key: plain_value(value) for key, value in values.items()}
 
 
@@ -71,24 +67,22 @@ def _file(group: str, name: str) -> str:
     return name
 
 
-def _changed(
-    whole: dict[str, Any], changes: Mapping[str, Any], group: str, only: bool = False
-) -> dict[str, Any]:
-    """A plain group with changes, or the changes alone; refused where there is no such key."""
-    found: dict[str, Any] = {} if only else dict(whole)
+def _checked(known: Mapping[str, Any], changes: Mapping[str, Any], group: str) -> dict[str, Any]:
+    """Changes of a group as plain values; refused where there is no such key."""
+    values: dict[str, Any] = {}
     for key, value in changes.items():
-        if key not in whole:
-            valid = [each for each in whole if each != "_target_"]
+        if key not in known:
+            valid = [name for name in known if name != "_target_"]
             raise ConfigError(f"{group}: no option {key}; {nearest(key, valid)}")
-        if isinstance(whole[key], Mapping) and not isinstance(value, Mapping):
+        if isinstance(known[key], Mapping) and not isinstance(value, Mapping):
             raise ConfigError(
-                f"{group}.{key}={value}: expected a mapping of {', '.join(map(str, whole[key]))}"
+                f"{group}.{key}={value}: expected a mapping of {', '.join(map(str, known[key]))}"
             )
-        if isinstance(whole[key], Mapping):
-            found[key] = _changed(whole[key], value, f"{group}.{key}")
+        if isinstance(known[key], Mapping):
+            values[key] = {**known[key], **_checked(known[key], value, f"{group}.{key}")}
         else:
-            found[key] = plain_value(value)
-    return found
+            values[key] = plain_value(value)
+    return values
 
 
 def plain_value(value: Any) -> Any:

@@ -1,16 +1,15 @@
 """Knobs: the numbers and words that a component takes, declared once, beside its function.
 
-A component is a function of one of the families (``reg``, ``objective``, ``param``, ``transform``,
-``optimizer``, ``start``), registered by its family's decorator. The schema, the range checks, whether it is
-switched on, the arrays of numbers per image, the table in the docs and the invariant tests are derived from
-the declaration.
+A component is a function of one of the `FAMILIES`, registered by its family's decorator. The schema, the
+range checks, whether it is switched on, the arrays of numbers per image, the table in the docs and the
+invariant tests are derived from the declaration.
 """
 
 import importlib
 import inspect
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -55,7 +54,7 @@ class Knob:
 
     @property
     def type(self) -> type:
-        """Of its values: bool, int, float or str."""
+        """Of its values: bool, int, float, str or tuple."""
         return self.kind or (float if self.default == REQUIRED else type(self.default))
 
     def read(self, key: str, value: Any) -> Any:
@@ -70,16 +69,18 @@ class Knob:
         """
         if value is None and self.default is None:
             return None
-        if self.type is bool:
-            if not isinstance(value, bool):
-                raise ConfigError(f"{key}={value}: expected true or false")
-            return value
-        if self.choices:
-            if value not in self.choices:
-                raise ConfigError(f"{key}={value}: {nearest(str(value), self.choices)}")
+        if self.type is bool and not isinstance(value, bool):
+            raise ConfigError(f"{key}={value}: expected true or false")
+        if self.choices and value not in self.choices:
+            raise ConfigError(f"{key}={value}: {nearest(str(value), self.choices)}")
+        if self.type is bool or self.choices:
             return value
         if self.type is str:
             return str(value)
+        if self.type is tuple:
+            if isinstance(value, str) or not isinstance(value, Sequence):
+                raise ConfigError(f"{key}={value}: expected a list, such as [block1_conv1]")
+            return tuple(map(str, value))
         number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
         if not math.isfinite(number) or not self._fits(number):
             got = ": got text," if isinstance(value, str) else ":"
@@ -111,15 +112,20 @@ class Knob:
         return f"; {self.default:g} is off" if off and isinstance(self.default, int | float) else ""
 
 
-@dataclass(frozen=True, eq=False)  # known by its identity: a function typed anew in a notebook is another
+@dataclass(frozen=True, eq=False)  # compared by identity: a function typed anew in a notebook is another
 class Component:
-    """A function of a family, and what is known of it without calling it."""
+    """A function of a family, and its declaration."""
 
     family: str
     name: str
     function: Callable[..., Any]
     knobs: Mapping[str, Knob]
-    traits: Mapping[str, Any] = field(default_factory=dict)  # what its family's decorator says of it
+    traits: Mapping[str, Any] = field(default_factory=dict)  # what only its family has
+
+    @property
+    def is_builtin(self) -> bool:
+        """Whether it comes with deepvis; others are the user's."""
+        return self.function.__module__.startswith("deepvis.")
 
     def is_on(self, settings: Any) -> bool:
         """Whether a group's settings switch it on."""
@@ -138,7 +144,7 @@ FAMILIES = ("reg", "objective", "param", "transform", "optimizer", "start")
 def declare(
     family: str, name: str | None, knobs: Mapping[str, Knob], **traits: Any
 ) -> Callable[[Function], Function]:
-    """A decorator that registers a function as a component; each family has its own, made of this."""
+    """A decorator that registers a function as a component; that of each family is made of this."""
 
     def decorate(function: Function) -> Function:
         made = Component(family, name or function.__name__, function, dict(knobs), traits)
@@ -163,13 +169,13 @@ def register(component: Component) -> Component:
             f"{component.family}: {component.function.__module__}.{component.name} has the name of a "
             f"component of {old.function.__module__}; rename the function"
         )
-    if component.family in SWITCHED:
-        for other in family.values():
-            shared = sorted(set(other.knobs) & set(component.knobs)) if other.name != component.name else []
-            if shared:
-                raise ConfigError(
-                    f"{component.family}.{shared[0]}: {component.name} and {other.name} both have it"
-                )
+    others = family.values() if component.family in SWITCHED else ()
+    for other in others:
+        shared = sorted(set(other.knobs) & set(component.knobs))
+        if shared and other.name != component.name:
+            raise ConfigError(
+                f"{component.family}.{shared[0]}: {component.name} and {other.name} both have it"
+            )
     family[component.name] = component
     return component
 
@@ -200,7 +206,7 @@ def components(family: str) -> dict[str, Component]:
 
 
 def component(family: str, target: str | Callable[..., Any]) -> Component:
-    """The component that a function is.
+    """The component of a function; without its family's decorator its parameters are the knobs.
 
     Args:
       family: that it is expected to be of.
@@ -211,11 +217,11 @@ def component(family: str, target: str | Callable[..., Any]) -> Component:
       ConfigError: there is no such function, it belongs to another family, or its parameters do not tell.
     """
     function = _imported(family, target) if isinstance(target, str) else target
-    for each in _declared():
-        if each.function is function:
-            if each.family != family:
-                raise ConfigError(f"{family}._target_={target}: is of the family {each.family}")
-            return each
+    for declared in (each for members in _registry.values() for each in members.values()):
+        if declared.function is function:
+            if declared.family != family:
+                raise ConfigError(f"{family}._target_={target}: is of the family {declared.family}")
+            return declared
     if not (inspect.isfunction(function) or inspect.isclass(function)):
         raise ConfigError(
             f"{family}: got {type(function).__name__}, expected a function; wrap it in one made by def"
@@ -229,11 +235,6 @@ def given(family: str, target: str | Callable[..., Any]) -> dict[str, bool]:
     """What a family of switches is told where a function without a decorator is given: that it acts."""
     known = component(family, target)
     return {known.name: True} if known.traits.get("undecorated") else {}
-
-
-def _declared() -> Iterator[Component]:
-    for family in _registry.values():
-        yield from family.values()
 
 
 def _imported(family: str, target: str) -> Any:
@@ -282,10 +283,7 @@ def _signature_knobs(family: str, function: Callable[..., Any]) -> dict[str, Kno
 
 
 def _switched(family: str, function: Callable[..., Any]) -> Component:
-    """A function of a family of switches without a decorator: on where it is given, whatever its options.
-
-    A knob of its name says so, since its options' defaults do not say at what value it is off.
-    """
+    """A function without a decorator: a knob of its name says that it acts, for its defaults do not."""
     name = function.__name__
     if not name.isidentifier():
         raise ConfigError(f"{family}: got a function without a name ({name}), expected one made by def")

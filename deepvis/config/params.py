@@ -20,17 +20,8 @@ NOT_IDENTITY = ("tracker", "batch_size", "snapshot_every", "resume", "device", "
 def flatten(config: Mapping[str, Any]) -> dict[str, Value]:
     """A resolved config as one level of dotted keys.
 
-    A component stands under its group's own key by its ``name``, or by the last part of its ``_target_``.
-    A list is text, and null is ``none``.
-
-    Args:
-      config: plain and resolved.
-
-    Example:
-      >>> flatten({"reg": {"decay": 0.8}, "optimizer": {"_target_": "deepvis.ascent.optimizers.sgd"}})
-      {'reg.decay': 0.8, 'optimizer': 'sgd'}
-      >>> flatten({"model": {"name": "tiny", "blocks": [[8], [12, 16]]}, "resume": None})
-      {'model': 'tiny', 'model.blocks': '[8],[12,16]', 'resume': 'none'}
+    The key of a group has the component's ``name``, or the last part of its ``_target_``. A list is text, and
+    null is ``none``.
     """
     flat: dict[str, Value] = {}
     for key, value in config.items():
@@ -56,12 +47,7 @@ def varied(configs: Sequence[Mapping[str, Value]]) -> list[str]:
 
 
 def main(config: Mapping[str, Value], varied: Collection[str] = ()) -> dict[str, Value]:
-    """What of a flat config is shown: what names the job, the main knobs, and what varies.
-
-    Args:
-      config: flat.
-      varied: keys that differ within the sweep.
-    """
+    """What of a flat config is shown: what names the job, the main knobs, and the varied keys."""
     keys = [key for key in config if key.partition(".")[0] in KNOBS or key in varied]
     return {key: config[key] for key in dict.fromkeys([*NAMES, *keys]) if key in config}
 
@@ -75,12 +61,7 @@ def written(value: Value) -> int | float | str:
 
 
 def choices(overrides: Iterable[str]) -> dict[str, str]:
-    """The choices of groups among typed overrides.
-
-    Example:
-      >>> choices(["reg=yosinski_1", "steps=5", "reg.decay=0.9", "+experiment=maco"])
-      {'reg': 'yosinski_1', 'experiment': 'maco'}
-    """
+    """The choices of groups among typed overrides."""
     typed = (override.lstrip("+").partition("=") for override in overrides)
     return {key: value for key, _, value in typed if key and value and (CONF / key).is_dir()}
 
@@ -88,11 +69,9 @@ def choices(overrides: Iterable[str]) -> dict[str, str]:
 def _value(value: Any) -> Value:
     if value is None:
         return "none"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return ",".join(_item(item) for item in value) or "[]"
+    if isinstance(value, list | tuple):
+        items = (
+            f"[{_value(item)}]" if isinstance(item, list | tuple) else str(_value(item)) for item in value
+        )
+        return ",".join(items) or "[]"
     return value if isinstance(value, bool | int | float | str) else str(value)
-
-
-def _item(item: Any) -> str:
-    nested = isinstance(item, Sequence) and not isinstance(item, str)
-    return f"[{_value(item)}]" if nested else str(_value(item))

@@ -1,15 +1,15 @@
-"""Schema: what a config may say, as frozen dataclasses whose groups follow from the declared knobs.
+"""Schema: the typed config, frozen dataclasses whose groups follow from the declared knobs.
 
     resolve(composed config, plain) -> Config
 
-Neutral values come from the knobs (`neutral`), everything else that is a default from conf/.
+Neutral values come from the knobs (`neutral`), all other defaults from conf/.
 """
 
 import functools
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, make_dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, make_dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.config_store import ConfigStore
@@ -24,19 +24,6 @@ CHOICES = ("objective", "param", "optimizer", "start")  # groups that choose one
 SETS = ("reg", "transform")  # groups whose components are all there, each off until a knob switches it on
 COMBINE = Knob("chain", "one after the other, or the weighted mean of copies", choices=("chain", "mix"))
 WEIGHT = Knob(1.0, "weight of a copy, for mix", low=0, unit="weight")
-# Keys of no group. Their defaults stand in conf/config.yaml.
-KEYS = {
-    "seed": Knob(REQUIRED, "of the start and of the transforms", low=0, kind=int),
-    "twins": Knob(REQUIRED, "perturbed replicas of each image: start changed by one ulp", low=0, kind=int),
-    "steps": Knob(REQUIRED, "of gradient ascent", low=1, kind=int),
-    "size": Knob(REQUIRED, "side of the image", low=1, kind=int, unit="whole number of px"),
-    "batch_size": Knob(REQUIRED, "images in one program; 0 chooses", low=0, kind=int),
-    "snapshot_every": Knob(REQUIRED, "steps between two snapshots", low=1, kind=int),
-    "robustness": Knob(REQUIRED, "whether finished images are measured under small changes", kind=bool),
-    "precision": Knob(REQUIRED, "of the convolutions", choices=("auto", "float32", "bfloat16"), kind=str),
-    "device": Knob(REQUIRED, "auto, cpu, gpu, or gpu:1 for the second one", kind=str),
-    "resume": Knob(None, "latest, or the id of a sweep", kind=str),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,7 +50,12 @@ class Layer:
     filters: "str | int | tuple[int | str, ...]"
 
 
-@dataclass(frozen=True)
+def _key(kind: type, help: str, default: str | None = REQUIRED, **limits: Any) -> Any:
+    """A key of no group and its range; its default is in conf/config.yaml."""
+    return field(metadata={"knob": Knob(default, help, kind=kind, **limits)})
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """All that a job is made of."""
 
@@ -76,17 +68,20 @@ class Config:
     optimizer: Target
     start: Target
     tracker: Settings  # ``target`` and where it keeps things
-    seed: int
-    twins: int
-    steps: int
-    size: int
-    batch_size: int
-    snapshot_every: int
-    robustness: bool
-    precision: str
-    device: str
-    resume: str | None
+    seed: int = _key(int, "of the start and of the transforms", low=0)
+    twins: int = _key(int, "perturbed replicas of each image: start changed by one ulp", low=0)
+    steps: int = _key(int, "of gradient ascent", low=1)
+    size: int = _key(int, "side of the image", low=1, unit="whole number of px")
+    batch_size: int = _key(int, "images in one program; 0 chooses", low=0)
+    snapshot_every: int = _key(int, "steps between two snapshots", low=1)
+    robustness: bool = _key(bool, "whether finished images are measured under small changes")
+    precision: str = _key(str, "of the convolutions", choices=("auto", "float32", "bfloat16"))
+    device: str = _key(str, "auto, cpu, gpu, or gpu:1 for the second one")
+    resume: str | None = _key(str, "latest, or the id of a sweep", default=None)
     objective_value: "str | tuple[str, ...]"
+
+
+KEYS: dict[str, Knob] = {key.name: key.metadata["knob"] for key in fields(Config) if key.metadata}
 
 
 def resolve(composed: Mapping[str, Any]) -> Config:
@@ -98,12 +93,15 @@ def resolve(composed: Mapping[str, Any]) -> Config:
     Raises:
       ConfigError: something is not given, of another type or out of range; the first mistake found.
     """
-    left = missing(composed)
-    if left:
-        raise ConfigError(f"{left[0]} is not given: add {left[0]}=...")
+    for key in missing(composed):
+        raise ConfigError(f"{key} is not given: add {key}=...")
     values: dict[str, Any] = {key: knob.read(key, composed[key]) for key, knob in KEYS.items()}
     groups: dict[str, Any] = {name: choice(name, composed[name]) for name in CHOICES}
-    groups |= {"reg": _reg(composed["reg"]), "transform": _set("transform", composed["transform"])}
+    _refuse_unknown("transform", composed["transform"], transform := _set("transform"))
+    transforms = _read("transform", composed["transform"], transform)
+    _check_given("transform", transforms)
+    groups["transform"] = _settings("transform", transforms)
+    groups["reg"] = _reg(composed["reg"])
     groups |= {name: free(name, composed[name]) for name in ("model", "tracker")}
     names = composed["objective_value"]
     return Config(
@@ -116,13 +114,13 @@ def resolve(composed: Mapping[str, Any]) -> Config:
 
 def missing(composed: Mapping[str, Any], under: str = "") -> list[str]:
     """The keys of a plain config that are required and not given."""
-    found = []
+    keys = []
     for key, value in composed.items():
         if isinstance(value, Mapping):
-            found += missing(value, f"{under}{key}.")
+            keys += missing(value, f"{under}{key}.")
         elif value == REQUIRED:
-            found.append(f"{under}{key}")
-    return sorted(found)
+            keys.append(f"{under}{key}")
+    return sorted(keys)
 
 
 def choice(group: str, settings: Mapping[str, Any]) -> Target:
@@ -133,16 +131,14 @@ def choice(group: str, settings: Mapping[str, Any]) -> Target:
         it is one of the file that the function was typed over.
     """
     component = knobs.component(group, settings["_target_"])
-    pictures = component.traits.get("pictures", ())
-    if component.function.__module__.startswith("deepvis."):
+    pictures, paths = component.traits.get("pictures", ()), settings.get("pictures", {})
+    if component.is_builtin:
         _refuse_unknown(group, settings, [*component.knobs, *(["pictures"] if pictures else [])])
         if pictures:
-            _refuse_unknown(f"{group}.pictures", settings.get("pictures", {}), pictures)
-    values = {key: _read(f"{group}.{key}", knob, settings.get(key, knob.default))
-              for key, knob in component.knobs.items()}  # fmt: skip
+            _refuse_unknown(f"{group}.pictures", paths, pictures)
+    values = _read(group, settings, component.knobs)
     if pictures:
-        given = settings.get("pictures", {})
-        values["pictures"] = free("pictures", {name: given.get(name) for name in pictures})
+        values["pictures"] = free("pictures", {name: paths.get(name) for name in pictures})
     return cast(Target, _settings(group, {"target": settings["_target_"], **values}, Target))
 
 
@@ -155,30 +151,41 @@ def _reg(settings: Mapping[str, Any]) -> Settings:
     targets = settings.get("_target_") or ()
     for target in [targets] if isinstance(targets, str) or callable(targets) else targets:
         knobs.component("reg", target)
-    knob_values = _set("reg", settings, "combine", "weights")
-    _refuse_unknown("reg.weights", settings.get("weights", {}), _weighted())
-    weights = {name: WEIGHT.read(f"reg.weights.{name}", settings.get("weights", {}).get(name, WEIGHT.default))
-               for name in _weighted()}  # fmt: skip
-    values = {each.name: getattr(knob_values, each.name) for each in fields(knob_values)}
-    values["combine"] = COMBINE.read("reg.combine", settings.get("combine", COMBINE.default))
-    return _settings("reg", values | {"weights": _settings("weights", weights)})
+    declared, weights = _set("reg"), settings.get("weights", {})
+    _refuse_unknown("reg", settings, [*declared, "weights"])
+    _refuse_unknown("reg.weights", weights, _weights())
+    values = _read("reg", settings, declared)
+    _check_given("reg", values)
+    values["weights"] = _settings("weights", _read("reg.weights", weights, _weights()))
+    return _settings("reg", values)
 
 
-def _set(group: str, settings: Mapping[str, Any], *others: str) -> Settings:
-    known = [key for each in knobs.components(group).values() for key in each.knobs]
-    _refuse_unknown(group, settings, [*known, *others])
-    values = {
-        key: knob.read(f"{group}.{key}", settings.get(key, knob.default))
-        for each in knobs.components(group).values() for key, knob in each.knobs.items()
-    }  # fmt: skip
+def _set(group: str) -> dict[str, Knob]:
+    """The knobs of all components of a group."""
+    declared = {key: knob for each in knobs.components(group).values() for key, knob in each.knobs.items()}
+    return declared | ({"combine": COMBINE} if group == "reg" else {})
+
+
+def _check_given(group: str, values: Mapping[str, Any]) -> None:
+    """Refuse a function without a decorator that acts, and lacks an option that has no default."""
     for each in knobs.components(group).values():
         missing = [key for key in each.knobs if values[key] is None]
         if missing and each.traits.get("undecorated") and values[each.name]:
             raise ConfigError(f"{group}.{missing[0]} is not given: {each.name} needs it")
-    return _settings(group, values)
 
 
-def _refuse_unknown(group: str, settings: Any, known: Sequence[str]) -> None:
+def _weights() -> dict[str, Knob]:
+    """By regularizer that takes part in a mix."""
+    return {name: WEIGHT for name, each in knobs.components("reg").items() if not each.traits.get("last")}
+
+
+def _read(group: str, settings: Mapping[str, Any], declared: Mapping[str, Knob]) -> dict[str, Any]:
+    return {
+        key: knob.read(f"{group}.{key}", settings.get(key, knob.default)) for key, knob in declared.items()
+    }
+
+
+def _refuse_unknown(group: str, settings: Any, known: Collection[str]) -> None:
     if not isinstance(settings, Mapping):
         raise ConfigError(f"{group}={settings}: expected a mapping of {', '.join(known)}")
     for key in settings:
@@ -186,18 +193,6 @@ def _refuse_unknown(group: str, settings: Any, known: Sequence[str]) -> None:
             raise ConfigError(
                 f"{group}.{key}: no such option, nothing would read it; {nearest(str(key), known)}"
             )
-
-
-def _weighted() -> list[str]:
-    return [name for name, each in knobs.components("reg").items() if not each.traits.get("last")]
-
-
-def _read(key: str, knob: Knob, value: Any) -> Any:
-    if knob.type is tuple:
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            raise ConfigError(f"{key}={value}: expected a list, such as [block1_conv1]")
-        return tuple(map(str, value))
-    return knob.read(key, value)
 
 
 def free(group: str, settings: Mapping[str, Any]) -> Settings:
@@ -235,13 +230,9 @@ def _class(group: str, keys: tuple[str, ...], base: type) -> type:
 def neutral() -> dict[str, Any]:
     """The neutral values of `SETS`, from the declarations: what every preset of conf/ starts from."""
     values: dict[str, Any] = {
-        group: {
-            key: knob.default for each in knobs.components(group).values() for key, knob in each.knobs.items()
-        }
-        for group in SETS
+        group: {key: knob.default for key, knob in _set(group).items()} for group in SETS
     }
-    values["reg"] |= {"_target_": None, "combine": COMBINE.default}
-    values["reg"]["weights"] = dict.fromkeys(_weighted(), WEIGHT.default)
+    values["reg"] |= {"_target_": None, "weights": dict.fromkeys(_weights(), WEIGHT.default)}
     return values
 
 
@@ -266,7 +257,7 @@ def store(typed: Sequence[str] = ()) -> None:
                 default = added.setdefault(group, {}).setdefault(key, knob.default)
                 if default != knob.default and not any(f"{group}.{key}=" in each for each in typed):
                     raise ConfigError(f"{override}: their defaults of {key} differ; add {group}.{key}=...")
-                if not component.function.__module__.startswith("deepvis.") and knob is not knobs.DISPLAY:
+                if not component.is_builtin and knob is not knobs.DISPLAY:
                     own.setdefault(group, {})[key] = knob.default
     ConfigStore.instance().store(name="schema", node=neutral() | added, provider="deepvis")
     ConfigStore.instance().store(name="functions", node=own, provider="deepvis")
@@ -276,18 +267,13 @@ def name(overrides: Iterable[str]) -> str:
     """A job's name: the overrides that distinguish it from the other jobs of its sweep, without their groups.
 
     In a sweep only the swept keys do; the entry point sets them in ``DEEPVIS_SWEPT`` for every process.
-
-    Example:
-      >>> name(["reg.decay=0.8", "model=hed", "batch_size=4"])
-      'decay=0.8 model=hed'
     """
     swept = os.environ.get("DEEPVIS_SWEPT", "").split()
     quiet = ("tracker", "hydra", "batch_size=", "snapshot_every=", "resume=", "objective_value=")
     last = {o.partition("=")[0]: o for o in overrides}  # typed twice, the last one counts
     naming = [o for key, o in last.items() if (key in swept if swept else not o.startswith(quiet))]
-    short = (
-        re.sub(r"(?<==)-?\d*\.\d{10,}(e[-+]?\d+)?$", lambda m: f"{float(m[0]):.4g}", o) for o in naming
-    )  # a search's
+    long = r"(?<==)-?\d*\.\d{10,}(e[-+]?\d+)?$"  # a number that a search has drawn
+    short = (re.sub(long, lambda m: f"{float(m[0]):.4g}", o) for o in naming)
     bare = (re.sub(r"^[\w.]*\.(?=\w+=)", "", o).replace('"', "") for o in short)
     return " ".join(re.sub(r"(?<==)[^\s=]*/(?=[^/]+$)", "", o) for o in bare)  # of a path the file
 

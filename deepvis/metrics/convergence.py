@@ -1,7 +1,6 @@
-"""Metrics of convergence: (history {name: [steps + 1, filters]}) -> how each filter ended, and figures.
+"""Convergence: (history {name: [steps + 1, filters]}) -> how each filter ended, and figures of the job.
 
-Row t of a history is what was seen after t steps; the last has no gradient (NaN). Each figure is defined
-here and nowhere else.
+Row t of a history holds the values after t steps; the last has no gradient (NaN).
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,27 +20,13 @@ FIGURES = (*(f"filters/{end}" for end in ENDS), "filters/top_share",
 
 
 def ends(history: History) -> list[str]:
-    """How each filter ended.
+    """How each filter ended, one of `ENDS`.
 
-    - ``diverged``: its image or score became non-finite; it stands where it was last finite.
+    - ``diverged``: its image or score became non-finite; the image stays at its last finite state.
     - ``stuck``: its gradient was zero at every step and its score never rose above the start's. Behind a
-      ReLU this is a filter that nothing in the start touches (keras-team/keras issue 18334).
+      ReLU this is a filter that nothing in the start excites (keras-team/keras issue 18334).
     - ``rising``: the last quarter of the steps brought more than 5 % of the whole rise of its best score.
-      So a straight line is rising, and an exponential approach converges after about four quarters of
-      three time constants.
-    - ``converged``: none of these. Also a filter that has a gradient and yet never rose, for its regularizer
-      takes more than a step gives.
-
-    Args:
-      history: ``score``, ``gradient_rms``, ``alive``.
-
-    Returns:
-      One of `ENDS` a filter.
-
-    Example:
-      >>> t = np.arange(21.0)[:, None]
-      >>> ends({"score": t, "gradient_rms": 1 + 0 * t, "alive": t >= 0})
-      ['rising']
+    - ``converged``: none of these; also a filter with a gradient whose regularizer undoes every step.
     """
     score, gradient, alive = (history[k] for k in ("score", "gradient_rms", "alive"))
     best = np.fmax.accumulate(score, axis=0)
@@ -58,19 +43,15 @@ def ends(history: History) -> list[str]:
 
 def diverged_at(history: History) -> np.ndarray:
     """The step at which each filter became non-finite; -1 where it never did. ``[filters]`` int."""
-    dead = ~history["alive"].astype(bool)
-    return np.where(dead.any(axis=0), dead.argmax(axis=0), -1)
+    diverged = ~history["alive"].astype(bool)
+    return np.where(diverged.any(axis=0), diverged.argmax(axis=0), -1)
 
 
 def failure(history: History, names: Sequence[str]) -> str | None:
-    """Why a job failed though it ended: which filters became non-finite, and when.
-
-    Args:
-      history: ``alive``.
-      names: of the filters.
-    """
-    lost = [f"{name} at step {t}" for name, t in zip(names, diverged_at(history), strict=True) if t >= 0]
-    return f"not finite: {', '.join(lost)}" if lost else None
+    """Why a job failed though it ended: which filters, by their names, became non-finite, and when."""
+    steps = zip(names, diverged_at(history), strict=True)
+    diverged = [f"{name} at step {step}" for name, step in steps if step >= 0]
+    return f"not finite: {', '.join(diverged)}" if diverged else None
 
 
 def steps_to_90(history: History) -> np.ndarray:
@@ -78,15 +59,8 @@ def steps_to_90(history: History) -> np.ndarray:
 
     The rise, not the score: a mean pre-activation may start below zero, where 90 % of it means nothing.
 
-    Args:
-      history: ``score``.
-
     Returns:
       ``[filters]`` float; 0 for a filter that never rose, NaN where the start is not finite.
-
-    Example:
-      >>> steps_to_90({"score": np.array([[0.0], [5.0], [9.5], [10.0]])}).tolist()
-      [2.0]
     """
     score = history["score"]
     start = score[0]
@@ -96,14 +70,7 @@ def steps_to_90(history: History) -> np.ndarray:
 
 
 def curves(history: History) -> dict[str, np.ndarray]:
-    """By step, over the filters that are finite there: what is compared in a chart.
-
-    Args:
-      history: every recorded quantity.
-
-    Returns:
-      Name -> ``[steps + 1]``; NaN where no filter is finite.
-    """
+    """Each quantity by step, ``[steps + 1]``, over the filters that are finite there; NaN where none is."""
     finite = history["alive"].astype(bool) & np.isfinite(history["score"])
 
     def over(name, reduce, fill):
@@ -129,10 +96,7 @@ def curves(history: History) -> dict[str, np.ndarray]:
 
 
 def figures(history: History) -> dict[str, float]:
-    """One number each for a whole job: counts of `ends`, and medians over filters.
-
-    Args:
-      history: every recorded quantity.
+    """The numbers of a whole job.
 
     Returns:
       ``filters/<end>``: how many; ``filters/top_share``: the share whose final mean pre-activation is its
@@ -140,15 +104,15 @@ def figures(history: History) -> dict[str, float]:
       ``final/steps_to_90``: median over finite filters.
     """
     ended = ends(history)
-    found = {f"filters/{end}": float(ended.count(end)) for end in ENDS}
+    values = {f"filters/{end}": float(ended.count(end)) for end in ENDS}
     finite = np.array([end != "diverged" for end in ended])
     if not np.isnan(history["rank"]).all():  # an objective that is about no channel has none
-        found["filters/top_share"] = float((finite & (history["rank"][-1] == 0)).mean())
+        values["filters/top_share"] = float((finite & (history["rank"][-1] == 0)).mean())
     if finite.any():
-        found |= {
+        values |= {
             "final/score": float(history["score"][-1, finite].mean(dtype=float)),
             "final/best_score": float(np.fmax.reduce(history["score"], axis=0)[finite].mean(dtype=float)),
             "final/activation": float(history["activation"][-1, finite].mean(dtype=float)),
             "final/steps_to_90": float(np.median(steps_to_90(history)[finite])),
         }
-    return found
+    return values

@@ -1,8 +1,7 @@
-"""Metrics of a finished image: centred pixels [H, W, C] -> one number.
+"""Image statistics: centred pixels ``[H, W, C]`` of a finished image -> one number.
 
-None of them depends on the contrast of the image, which a step size sets as it likes; none but `saturation`
-looks at colour. A picture without any contrast has no metrics: they are NaN. docs/reference/metrics.md shows
-each on pictures that everybody knows.
+None depends on the contrast of the image, which a step size sets as it likes; none but `saturation` looks at
+colour. Without any contrast they are NaN. docs/reference/metrics.md shows each on well-known pictures.
 """
 
 import functools
@@ -18,17 +17,9 @@ def total_variation(image: np.ndarray) -> float:
     .. math:: \frac{\overline{|x_{i+1,j,c} - x_{ijc}|} + \overline{|x_{i,j+1,c} - x_{ijc}|}}{\sigma},
               \quad \sigma^2 = \overline{\operatorname{var}_{ij}(x_{ijc})}
 
-    Args:
-      image: ``[H, W, C]``.
-
     Returns:
       0 or more; less is smoother. White noise has :math:`4 / \sqrt\pi = 2.26`, a photograph about 0.3.
       Source: Rudin, Osher and Fatemi 1992; as a prior of images, Mahendran and Vedaldi 2015.
-
-    Example:
-      >>> stripes = np.tile([[-1.0], [1.0]], (8, 16))[..., None] * np.ones(3)
-      >>> round(total_variation(stripes), 6)
-      2.0
     """
     down, right = (np.abs(np.diff(image, axis=axis)).mean() for axis in (0, 1))
     return _over(down + right, np.sqrt(_variance(image) / image.shape[-1]))
@@ -38,9 +29,6 @@ def high_frequency(image: np.ndarray) -> float:
     r"""Share of the power above a quarter of a cycle a pixel, half of what the pixels can show.
 
     .. math:: \sum_{|f| > 1/4} |\hat x(f)|^2 \, / \, \sum_{f \ne 0} |\hat x(f)|^2
-
-    Args:
-      image: ``[H, W, C]``.
 
     Returns:
       In [0, 1]; less is smoother. White noise has :math:`1 - \pi / 16 = 0.80`, a photograph below 0.05.
@@ -80,9 +68,6 @@ def sparsity(image: np.ndarray) -> float:
     .. math:: \frac{\sqrt n - \lVert v \rVert_1 / \lVert v \rVert_2}{\sqrt n - 1},
               \quad v_{ij} = \lVert x_{ij} - \bar x \rVert_2
 
-    Args:
-      image: ``[H, W, C]``.
-
     Returns:
       In [0, 1]: 0 where all pixels differ as much from the mean, 1 where one pixel holds everything.
       Source: Hoyer 2004, section 3.1.
@@ -99,9 +84,6 @@ def saturation(image: np.ndarray) -> float:
     .. math:: 1 - C \operatorname{var}(\overline{x}_{ij}) \, / \, \sum_c \operatorname{var}(x_{ijc}),
               \quad \overline x_{ij} = \tfrac1C \sum_c x_{ijc}
 
-    Args:
-      image: ``[H, W, C]``.
-
     Returns:
       In [0, 1]: 0 without colour, 2/3 where three channels know nothing of one another, 1 where their sum is
       the same everywhere. Photographs lie near 0.1: their channels are correlated (Ruderman et al. 1998).
@@ -112,7 +94,8 @@ def saturation(image: np.ndarray) -> float:
 
 
 METRICS: dict[str, Callable[[np.ndarray], float]] = {
-    each.__name__: each for each in (total_variation, high_frequency, spectral_slope, sparsity, saturation)
+    metric.__name__: metric
+    for metric in (total_variation, high_frequency, spectral_slope, sparsity, saturation)
 }
 
 
@@ -127,7 +110,7 @@ def of(image: np.ndarray) -> dict[str, float]:
 
 
 def _variance(image: np.ndarray) -> float:
-    """Of all colours together, summed in float64, for float32 loses three digits over so many pixels."""
+    """Over all colours, summed in float64, for float32 loses three digits over so many pixels."""
     mean = np.einsum("ijc->c", image, dtype=float) / image[..., 0].size
     return np.einsum("ijc,ijc->", image, image, dtype=float) / image[..., 0].size - mean @ mean
 
@@ -140,8 +123,8 @@ def _spectrum(image: np.ndarray, window: bool) -> tuple[np.ndarray, np.ndarray]:
     """Power over all colours, and cycles a pixel, each [H, W]."""
     radius, hann = _plane(*image.shape[:2])
     centred = image - image.mean(axis=(0, 1))
-    found = fft.fft2(centred * hann if window else centred, axes=(0, 1))
-    return (found.real**2 + found.imag**2).sum(axis=-1), radius
+    spectrum = fft.fft2(centred * hann if window else centred, axes=(0, 1))
+    return (spectrum.real**2 + spectrum.imag**2).sum(axis=-1), radius
 
 
 @functools.lru_cache(maxsize=4)

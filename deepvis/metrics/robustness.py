@@ -1,7 +1,8 @@
-"""Views: (centred image [H, W, C], generator) -> the same image, slightly moved or spoilt.
+"""Robustness: the share of its score that an image retains when it is changed a little.
 
-They ask how much of its score an image keeps. The set is fixed: a filter is seen through the same views in
-every job and from every seed, so that its jobs are compared through the same ones.
+    (centred image [H, W, C], generator) -> the same image, slightly moved or degraded
+
+The changes of a filter are the same in every job and for every seed, so that its jobs can be compared.
 """
 
 import io
@@ -44,14 +45,14 @@ def jpeg(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     low, high = image.min(), image.max()
     spread = (high - low) or 1.0
     pixels = np.rint((image - low) / spread * 255).astype(np.uint8)
-    # Three channels are colours to JPEG, which keeps less of them than of light; others are pictures apart.
+    # Of three channels JPEG keeps less of the colour than of the lightness; others are encoded one by one.
     parts = [pixels] if image.shape[-1] == 3 else list(np.moveaxis(pixels, -1, 0))
-    seen = []
+    decoded = []
     for part in parts:
         file = io.BytesIO()
         Image.fromarray(part).save(file, "jpeg", quality=QUALITY)
-        seen.append(np.atleast_3d(np.asarray(Image.open(file), float)))
-    return np.concatenate(seen, axis=-1) / 255 * spread + low
+        decoded.append(np.atleast_3d(np.asarray(Image.open(file), float)))
+    return np.concatenate(decoded, axis=-1) / 255 * spread + low
 
 
 def noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -59,54 +60,46 @@ def noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return image + rng.normal(0, NOISE * image.std(), image.shape)
 
 
-VIEWS: Mapping[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
-    each.__name__: each for each in (translation, rotation, scaling, jpeg, noise)
+CHANGES: Mapping[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
+    change.__name__: change for change in (translation, rotation, scaling, jpeg, noise)
 }
-NAMES = ("robustness", *(f"retained_{name}" for name in VIEWS))  # of what is measured through them
+NAMES = ("robustness", *(f"retained_{name}" for name in CHANGES))
 
 
 def of(image: np.ndarray, index: int) -> dict[str, np.ndarray]:
-    """Every view of a filter's image.
+    """A filter's image under every change, by the change's name.
 
     Args:
-      image: centred pixels ``[H, W, 3]``; one that is not finite is seen as it is.
+      image: centred pixels ``[H, W, C]``; one that is not finite stays as it is.
       index: of the filter; it chooses the directions and the noise.
-
-    Returns:
-      Name -> ``[H, W, 3]`` float32.
     """
     if not np.isfinite(image).all():
-        return dict.fromkeys(VIEWS, image)
+        return dict.fromkeys(CHANGES, image)
     with np.errstate(over="ignore"):  # an image that diverged may be near the end of float32
         return {
-            name: view(image.astype(float), np.random.default_rng([SEED, number, index])).astype(np.float32)
-            for number, (name, view) in enumerate(VIEWS.items())
+            name: change(image.astype(float), np.random.default_rng([SEED, number, index])).astype(np.float32)
+            for number, (name, change) in enumerate(CHANGES.items())
         }
 
 
-def retained(score: np.ndarray, seen: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    r"""Robustness: the share of its score that an image keeps, view by view and in the mean.
+def retained(score: np.ndarray, changed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    r"""The share of its score that an image retains, change by change and in the mean.
 
     .. math:: \mathrm{retained}_v = s(v(x)) \, / \, s(x), \quad
               \mathrm{robustness} = \tfrac15 \sum_v \mathrm{retained}_v
 
     Args:
       score: of the images, :math:`s(x)`, ``[B]``.
-      seen: scores of each view of them, by its name.
+      changed: their scores under each change, by its name.
 
     Returns:
-      ``robustness`` and ``retained_<view>``, ``[B]`` each, up is better: 1 where all of the score is kept, 0
-      where none is; a view may score higher than its image. NaN where an image has no score above 0.
+      ``robustness`` and ``retained_<change>``, ``[B]`` each, up is better: 1 where all of the score is kept,
+      0 where none is; it may be above 1. NaN where an image has no score above 0.
       Source: the jitter, rotation and scaling of Mahendran and Vedaldi 2015 and Olah et al. 2017, as a
       measure of a finished image in the place of a regularizer.
-
-    Example:
-      >>> shares = retained(np.array([10.0]), {"translation": np.array([9.0]), "noise": np.array([10.0])})
-      >>> shares["robustness"].tolist()
-      [0.95]
     """
     score = np.where((score > 0) & np.isfinite(score), score, np.nan)
-    shares = {f"retained_{name}": scores / score for name, scores in seen.items()}
+    shares = {f"retained_{name}": scores / score for name, scores in changed.items()}
     return {"robustness": np.mean(list(shares.values()), axis=0)} | shares
 
 

@@ -1,8 +1,7 @@
-"""Statistics of pairs: (differences [filters]) -> `Effect`.
+"""Paired statistics: (differences [filters]) -> `Effect`. The tests are SciPy's.
 
 Jobs of a sweep share filters and seeds, so everything is compared filter by filter. Filters are the unit of
-repetition: the seeds of one filter are averaged before they come here, for two seeds of a filter are no two
-filters. The tests are SciPy's.
+repetition: the seeds of a filter are averaged beforehand, for they are no independent filters.
 """
 
 import itertools
@@ -19,7 +18,7 @@ RESAMPLES = 4999
 
 @dataclass(frozen=True)
 class Effect:
-    """What became of the filters when one setting took another's place."""
+    """How the filters differ between two settings."""
 
     n: int  # filters that could be compared: finite in both
     median: float = np.nan  # of their differences
@@ -37,31 +36,22 @@ class Contrast:
 
     name: str  # ``reg.decay: 0.8 against 0.9``
     effect: Effect
-    p: float  # Holm's, over all that are tested together
+    p: float  # Holm's, over all contrasts
 
 
 def effect(differences: np.ndarray, floor: np.ndarray | float = 0.0) -> Effect:
     r"""The effect in paired differences.
 
     The interval is Efron's bias-corrected and accelerated bootstrap (1987) of the median over filters. The
-    test is Wilcoxon's signed-rank test (1945), with Pratt's way for filters that did not change; it asks
-    whether the differences lie evenly about zero, so a lopsided spread about a median of zero is called, too.
+    test is Wilcoxon's signed-rank test (1945), with Pratt's treatment of zeros; it asks whether the
+    differences are symmetric about zero, so a skewed spread about a median of zero is significant, too.
 
     Args:
       differences: one a filter, in any unit; a filter that is not finite is left out.
-      floor: how far a filter moves when nothing but a rounding of its start changes; a number, or one each.
-
-    Returns:
-      An `Effect`; its interval and its p are NaN where there are fewer than `FEW` filters.
-
-    Example:
-      >>> effect(np.arange(1.0, 20.0)).median
-      10.0
-      >>> effect(np.array([1.0, 2.0, 3.0])).low
-      nan
+      floor: the numerical noise floor, a number or one per filter.
     """
-    known = np.isfinite(differences)
-    d, least = differences[known], np.broadcast_to(floor, differences.shape)[known]
+    finite = np.isfinite(differences)
+    d, floor = differences[finite], np.broadcast_to(floor, differences.shape)[finite]
     n = len(d)
     if n == 0:
         return Effect(0)
@@ -71,37 +61,28 @@ def effect(differences: np.ndarray, floor: np.ndarray | float = 0.0) -> Effect:
     elif n >= FEW:
         low, high = _interval(d)
         p = float(stats.wilcoxon(d, zero_method="pratt").pvalue)
-    up, down, moved = (float(which.mean()) for which in (d > 0, d < 0, np.abs(d) > least))
+    up, down, moved = (float(which.mean()) for which in (d > 0, d < 0, np.abs(d) > floor))
     return Effect(n, float(np.median(d)), float(low), float(high), up, down, moved, p)
 
 
 def _interval(d: np.ndarray) -> tuple[float, float]:
+    def bootstrap(method):
+        rng = np.random.default_rng(len(d))
+        return stats.bootstrap((d,), np.median, n_resamples=RESAMPLES, method=method, rng=rng)
+
     with warnings.catch_warnings(), np.errstate(invalid="ignore"):
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # answered below
-        found = stats.bootstrap(
-            (d,), np.median, n_resamples=RESAMPLES, method="BCa", rng=np.random.default_rng(len(d))
-        ).confidence_interval
-        if not np.isfinite(found).all():  # more than half of the filters agree to the last bit
-            found = stats.bootstrap(
-                (d,), np.median, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(len(d))
-            ).confidence_interval
-    return found
+        interval = bootstrap("BCa").confidence_interval
+    # BCa has none where more than half of the filters agree to the last bit.
+    return interval if np.isfinite(interval).all() else bootstrap("percentile").confidence_interval
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
-    """Holm's adjustment (1979): p that hold over all tests made together; NaN stays NaN and counts as none.
-
-    Args:
-      p: of each test.
-
-    Example:
-      >>> holm([0.01, 0.04, 0.03]).round(4).tolist()
-      [0.03, 0.06, 0.06]
-    """
-    each = np.asarray(p, float)
-    adjusted, tested = np.full(each.shape, np.nan), np.flatnonzero(np.isfinite(each))
-    order = tested[np.argsort(each[tested], kind="stable")]
-    steps = each[order] * np.arange(len(order), 0, -1)
+    """Holm's adjustment (1979) of p over several tests; NaN stays NaN and does not count as a test."""
+    values = np.asarray(p, float)
+    adjusted, tested = np.full(values.shape, np.nan), np.flatnonzero(np.isfinite(values))
+    order = tested[np.argsort(values[tested], kind="stable")]
+    steps = values[order] * np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return adjusted
 
@@ -117,29 +98,25 @@ def contrasts(
 
     Args:
       levels: of each factor, in the order of the axes.
-      values: one a cell and filter, ``[*levels, filters]``.
+      values: ``[*levels, filters]``.
       floor: as in `effect`.
-      interactions: whether they are wanted; of a large grid there are many.
-
-    Returns:
-      Main effects, then interactions.
+      interactions: whether they are tested, after the main effects; a large grid has many.
     """
-    found = [
+    tests = [
         (f"{factor}: {levels[factor][j]} against {levels[factor][i]}", second - first)
         for axis, factor in enumerate(levels)
         for (i, first), (j, second) in itertools.combinations(enumerate(_margin(values, [axis])), 2)
     ]
-    found += [
+    tests += [
         (f"{one} x {other}: {_pair(levels[one], i)} at {_pair(levels[other], j)}", difference)
         for (a, one), (b, other) in itertools.combinations(enumerate(levels), 2)
         if interactions
         for i, j, difference in _interactions(_margin(values, [a, b]))
     ]
-    effects = [effect(differences, floor) for _, differences in found]
-    adjusted = holm([each.p for each in effects])
-    return [
-        Contrast(name, each, float(p)) for (name, _), each, p in zip(found, effects, adjusted, strict=True)
-    ]
+    effects = [effect(differences, floor) for _, differences in tests]
+    adjusted = holm([tested.p for tested in effects]).tolist()
+    names = [name for name, _ in tests]
+    return [Contrast(*contrast) for contrast in zip(names, effects, adjusted, strict=True)]
 
 
 def _margin(values: np.ndarray, kept: Sequence[int]) -> np.ndarray:
@@ -160,32 +137,20 @@ def _pair(names: Sequence[object], pair: tuple[int, int]) -> str:
 
 
 def friedman(values: np.ndarray) -> float:
-    """p of Friedman's test (1937): whether any of several levels differs.
+    """p of Friedman's test (1937): whether any of three or more levels differs, ``[levels, filters]``.
 
-    Args:
-      values: ``[levels, filters]``, three levels or more.
-
-    Returns:
-      p; NaN where fewer than `FEW` filters are finite at every level.
+    NaN where fewer than `FEW` filters are finite at every level.
     """
-    whole = values[:, np.isfinite(values).all(axis=0)]
-    if whole.shape[1] < FEW:
+    finite = values[:, np.isfinite(values).all(axis=0)]
+    if finite.shape[1] < FEW:
         return np.nan
-    return float(stats.friedmanchisquare(*whole).pvalue) if np.ptp(whole, axis=0).any() else 1.0
+    return float(stats.friedmanchisquare(*finite).pvalue) if np.ptp(finite, axis=0).any() else 1.0
 
 
 def front(points: np.ndarray) -> np.ndarray:
-    """Which points no other one beats: as high in both coordinates and higher in one (Pareto).
+    """Which of the points ``[n, 2]`` are Pareto-optimal: no other is as high in both and higher in one.
 
-    Args:
-      points: ``[n, 2]``; one that is not finite is on no front.
-
-    Returns:
-      ``[n]`` bool.
-
-    Example:
-      >>> front(np.array([[1.0, 3.0], [2.0, 2.0], [1.0, 2.0]])).tolist()
-      [True, True, False]
+    A point that is not finite is on no front.
     """
-    beaten = [((points >= own).all(axis=1) & (points > own).any(axis=1)).any() for own in points]
-    return ~np.array(beaten, bool) & np.isfinite(points).all(axis=1)
+    dominated = [((points >= one).all(axis=1) & (points > one).any(axis=1)).any() for one in points]
+    return ~np.array(dominated, bool) & np.isfinite(points).all(axis=1)

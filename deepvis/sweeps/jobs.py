@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deepvis import networks
-from deepvis.ascent import compatibility, devices, specs
+from deepvis.ascent import devices, specs, validation
 from deepvis.ascent.specs import ImageSpec, StaticConfig
 from deepvis.config import schema
+from deepvis.config.knobs import Component
 from deepvis.config.params import NOT_IDENTITY, Value, flatten
 from deepvis.config.schema import Config
 
@@ -45,7 +46,7 @@ class JobGroup:
 
     jobs: tuple[Job, ...]
     static_config: StaticConfig
-    enabled: frozenset[str]  # regularizers and transforms that any of the jobs uses
+    enabled: frozenset[Component]  # regularizers and transforms that any of the jobs uses
     batches: tuple[tuple[Row, ...], ...]
 
 
@@ -53,7 +54,7 @@ def make(cfg: Config, overrides: Sequence[str], folder: Path) -> Job:
     """A job of a checked config; what that leaves to the machine is chosen here."""
     model = networks.resolved(schema.plain(cfg.model))
     cfg = replace(devices.resolved(cfg), model=schema.free("model", model))
-    filters = tuple(compatibility.indices(cfg, networks.network(model).layer(cfg.layer.name)))
+    filters = tuple(validation.indices(cfg, networks.network(model).layer(cfg.layer.name)))
     identity = {k: v for k, v in schema.plain(cfg).items() if k not in NOT_IDENTITY}
     identity["layer"] |= {"filters": filters}
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
@@ -101,7 +102,7 @@ def image_spec(group: JobGroup, row: Row) -> ImageSpec:
 
 def _batches(rows: Sequence[Row], cfg: Config) -> Iterator[tuple[Row, ...]]:
     """By number; where the images of a job see one another, a batch for each job and twin."""
-    if specs.images_interact(cfg):
+    if specs.is_joint(cfg):
         for key in dict.fromkeys((row.job, row.twin) for row in rows):
             yield tuple(row for row in rows if (row.job, row.twin) == key)
         return

@@ -205,8 +205,8 @@ def test_a_file_names_a_function_its_numbers_and_its_units(name):
     given = config(name)
     target = given.pop("_target_")
     component = knobs.component("objective", target)
-    assert component.traits["together"] == (name == "diversity")
-    assert target.startswith("deepvis.") and component.traits["each"] in ("unit", "row", "image")
+    assert component.traits["joint"] == (name == "diversity")
+    assert target.startswith("deepvis.") and component.traits["entries"] in ("unit", "row", "image")
     assert component.name == name and component is knobs.components("objective")[name]
     function = component.function
     code = function.__code__

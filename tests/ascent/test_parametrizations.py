@@ -312,12 +312,10 @@ def test_pictures_of_one_channel_are_their_lightness_and_other_files_are_passed_
     np.testing.assert_allclose(param.decode(param.encode(tf.constant(pixels))).numpy(), pixels, atol=1e-2)
 
 
-def test_a_folder_without_a_picture_and_channels_of_no_picture_are_refused(tmp_path):
+def test_a_folder_without_a_picture_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("no picture")
     with pytest.raises(ValueError, match="no picture in it"):
         made("maco", 12, pictures=str(tmp_path))
-    with pytest.raises(ValueError, match="this network's input 5"):
-        made("maco", 12, 5, pictures=folder(tmp_path, photo(12)))
 
 
 def test_a_rate_for_fourier_means_the_same_at_any_size():

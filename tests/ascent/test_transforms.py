@@ -118,11 +118,6 @@ def test_padding_lays_grey_around_and_a_crop_is_a_window():
     )
 
 
-def test_nothing_left_of_an_image_is_refused():
-    with pytest.raises(ValueError, match="nothing is left of 8 px"):
-        transforms.out_size(0, 8, 8)
-
-
 def test_noise_is_normal_and_each_images_own():
     image = np.zeros((4, 96, 96, 3), np.float32)
     z = seen(drawn(*[OFF | {"noise": 5.0}] * 4, size=96), image, 96, geometric=False)

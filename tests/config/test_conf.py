@@ -192,7 +192,7 @@ def test_the_defaults_are_those_of_the_issue():
     assert cfg.objective.pre_activation is True and cfg.optimizer.learning_rate == 0.9
     assert cfg.tracker.uri == "sqlite:///mlruns/mlflow.db" and cfg.tracker.artifacts == "mlruns/artifacts"
     assert (cfg.start.low, cfg.start.high) == (0, 20)
-    assert specs.enabled(resolved(cfg)) == frozenset()
+    assert specs.enabled(resolved(cfg)) == []
 
 
 OFF = {
@@ -283,7 +283,7 @@ def test_every_experiment_runs_two_steps(name, picture, tmp_path):
     validation.check_job(cfg)
     memory = none.NoTracker()
     runner.run([jobs.make(cfg, [f"experiment={name}"], tmp_path)], memory, "sweep")
-    about_a_channel = schema.component("objective", cfg.objective).traits["each"] == "unit"
+    about_a_channel = schema.component("objective", cfg.objective).traits["entries"] == "unit"
     (run,) = memory.runs.values()
     assert run["status"] == "FINISHED" and run["sweep"] == "sweep"
     read = result_folder.read(run["folder"])

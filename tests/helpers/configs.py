@@ -64,7 +64,7 @@ def parts_of(measure, update, regularize=lambda image, grad, step: image):
     def same(image):
         return image
 
-    return gradient_ascent.Parts(same, same, same, measure, lambda theta: (), update, regularize)
+    return gradient_ascent.Parts(same, same, same, measure, 0, update, regularize)
 
 
 def choices(group: str) -> list[str]:

@@ -56,7 +56,7 @@ def on_disk(folder, model):
     assert history["score"].shape == (49, 10) and (history["rank"][-1] == 0).all()
     assert (history["margin"][-1] > 0).all() and history["alive"].all()
     assert np.isfinite(history["score"]).all()
-    assert {"robustness", *(f"retained_{name}" for name in robustness.VIEWS)} <= found.metrics.keys()
+    assert {"robustness", *(f"retained_{name}" for name in robustness.CHANGES)} <= found.metrics.keys()
     for name, values in found.metrics.items():
         assert values.shape == (10,) and not np.isinf(values).any(), name
     assert np.isfinite(found.metrics["robustness"]).all()

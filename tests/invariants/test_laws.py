@@ -605,11 +605,8 @@ def parts(
     def same(image):
         return image
 
-    def remember(theta):
-        return (tf.zeros_like(theta),) * made.slots
-
     regularize = regularizers.build([components("reg")[name] for name in used], hyper, combine, MEAN)
-    return gradient_ascent.Parts(same, same, same, measure, remember, made.update, regularize)
+    return gradient_ascent.Parts(same, same, same, measure, made.slots, made.update, regularize)
 
 
 def hyper_of(n: int, **changes) -> dict[str, np.ndarray]:

@@ -164,7 +164,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def traces(made: program.Program) -> dict[str, int]:
-    return {name: call.experimental_get_tracing_count() for name, call in made.ascent._asdict().items()}
+    return {name: call.experimental_get_tracing_count() for name, call in vars(made.ascent).items()}
 
 
 @pytest.fixture(scope="module")

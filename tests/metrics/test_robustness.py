@@ -20,7 +20,7 @@ def middle(image: np.ndarray) -> np.ndarray:
 
 
 def test_a_filter_has_the_same_views_every_time_and_another_filter_others():
-    for name in robustness.VIEWS:
+    for name in robustness.CHANGES:
         one, again, other = (robustness.of(PHOTOGRAPH, index)[name] for index in (3, 3, 4))
         np.testing.assert_array_equal(one, again)
         assert one.shape == PHOTOGRAPH.shape and one.dtype == np.float32
