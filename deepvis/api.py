@@ -6,6 +6,7 @@ seen.gallery()
 """
 
 import io
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from deepvis import networks
-from deepvis.ascent import devices, validation
+from deepvis.ascent import devices, specs, validation
 from deepvis.ascent.specs import ImageSpec
 from deepvis.config import groups, schema
 from deepvis.config.groups import Choice
@@ -23,11 +24,13 @@ from deepvis.config.schema import Config
 from deepvis.core import images
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF, nearest
-from deepvis.metrics import convergence
+from deepvis.metrics import advice, convergence
 from deepvis.networks import Layer
 
 if TYPE_CHECKING:
     import pandas as pd
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Visualization:
     best: np.ndarray  # the same of each filter's highest score
     history: Mapping[str, np.ndarray]  # score, activation, rank ...: [steps + 1, n]
     ends: Sequence[str]  # converged, rising, stuck or diverged
+    advice: str  # what should be known before the pictures are believed, in one line; empty: nothing
     config: Mapping[str, Any]  # all that was chosen, defaults too
 
     def gallery(self) -> Image.Image:
@@ -57,13 +61,13 @@ def visualize(
     layer: Any,
     filters: int | str | Sequence[int] = "0-15",
     *,
-    reg: Choice = "none",
+    reg: Choice | None = None,
     objective: Choice = "channel",
-    param: Choice = "pixel",
-    transform: Choice = "none",
-    optimizer: Choice = "normalized",
-    start: Choice = "noise",
-    steps: int = 20,
+    param: Choice | None = None,
+    transform: Choice | None = None,
+    optimizer: Choice | None = None,
+    start: Choice | None = None,
+    steps: int | None = None,
     size: int = 128,
     seed: int = 0,
     preprocess: Any = "auto",
@@ -86,7 +90,7 @@ def visualize(
       transform: what the network sees of it: ``"none"``, ``"robust"``, ``{"jitter": 8}`` ...
       optimizer: the step rule: ``{"learning_rate": 2}``, ``{"preset": "adam", "learning_rate": 0.05}`` ...
       start: the first image: ``"noise"``, ``{"preset": "picture", "path": "cat.jpg"}`` ...
-      steps: how many.
+      steps: how many; None: 20, or those of the recipe.
       size: px, square.
       seed: of the start and of the transform's chance.
       preprocess: what a model in hand wants of its pixels: ``"caffe"``, ``"torch"``, ``"tf"``, ``"none"``
@@ -98,6 +102,11 @@ def visualize(
       precision: ``auto``, ``float32`` or ``bfloat16``, of the convolutions.
       device: ``auto``, ``cpu``, ``gpu:1``.
       batch_size: images in one graph; 0 chooses.
+
+    Where none of ``reg``, ``param``, ``transform``, ``optimizer`` and ``start`` is given, a VGG is optimized
+    as on the command line (``"none"``, ``"pixel"``, ``"none"``, ``"normalized"``, ``"noise"``); any other
+    network by the recipe of `Olah et al. 2017 <https://distill.pub/2017/feature-visualization>`_, and a line
+    says so.
 
     Returns:
       A `Visualization`.
@@ -111,22 +120,35 @@ def visualize(
       ((2, 32, 32, 3), (21, 2))
     """
     spec = filters if isinstance(filters, str) else np.atleast_1d(filters).tolist()
-    chosen = {"reg": reg, "objective": objective, "param": param, "transform": transform,
-              "optimizer": optimizer, "start": start}  # fmt: skip
+    groups_given = {
+        "reg": reg,
+        "param": param,
+        "transform": transform,
+        "optimizer": optimizer,
+        "start": start,
+    }
+    chosen = {group: choice for group, choice in groups_given.items() if choice is not None}
     held, choice = _network(model, preprocess, inputs, optimize)
+    group = held or groups.composed(choice, {})["model"]
     if not isinstance(layer, str):
-        layer = networks.network(held or groups.composed(choice, {})["model"]).name_of(layer)
+        layer = networks.network(group).name_of(layer)
+    recipe = None if chosen else networks.recipe(group)
+    if recipe is not None:
+        LOG.warning("recipe: experiment=%s, since none of %s is given", recipe, ", ".join(groups_given))
+    composed = groups.composed({"objective": objective} | chosen | choice, {}, recipe)
+    steps = composed["steps"] if steps is None else steps
     values: dict[str, Any] = {
         "steps": steps, "snapshot_every": steps, "size": size, "seed": seed, "batch_size": batch_size,
         "layer": {"name": layer, "filters": spec}, "precision": precision, "device": device, "twins": 0,
         "robustness": False,
     }  # fmt: skip
     values |= {} if held is None else {"model": held}
-    cfg = schema.resolve(groups.composed(chosen | choice, values))
+    cfg = schema.resolve(composed | {key: groups.plain_value(value) for key, value in values.items()})
     validation.check(cfg)
     resolved = networks.resolved(schema.plain(cfg.model))
     cfg = replace(devices.resolved(cfg), model=schema.free("model", resolved))
-    return _visualization(cfg, validation.indices(cfg, networks.network(resolved).layer(layer)))
+    known = networks.network(resolved).layer(layer)
+    return _visualization(cfg, validation.indices(cfg, known), known.channels)
 
 
 def _network(
@@ -146,14 +168,17 @@ def _network(
     return None, {"model": {"preset": "keras", "name": model}}
 
 
-def _visualization(cfg: Config, filters: Sequence[int]) -> Visualization:
+def _visualization(cfg: Config, filters: Sequence[int], channels: int) -> Visualization:
     from deepvis.ascent.optimize import optimize
 
     found = optimize([ImageSpec(cfg, index) for index in filters])
-    pictures = [images.displayed(image, cfg.start.display, cfg.model.mean) for image in found.final]
+    pictures = [images.displayed(image, specs.display(cfg), cfg.model.mean) for image in found.final]
+    told = advice.advice(found.history, found.final, cfg.model.mean, channels)
+    if told:
+        LOG.warning("advice: %s", told)
     return Visualization(
         filters, np.stack(pictures), found.final, found.best, found.history, convergence.ends(found.history),
-        schema.plain(cfg),
+        told, schema.plain(cfg),
     )  # fmt: skip
 
 

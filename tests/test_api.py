@@ -194,3 +194,30 @@ def test_models_without_a_graph_are_refused_in_one_line():
         with pytest.raises(ConfigError, match="expected a functional or sequential model") as error:
             deepvis.visualize(model, "c")
         assert "\n" not in str(error.value)
+
+
+def test_a_network_that_is_no_vgg_is_optimized_by_a_recipe_unless_told_otherwise(caplog):
+    import keras
+
+    image = keras.Input((8, 8, 3))
+    model = keras.Model(image, keras.layers.Conv2D(2, 3, name="c")(image))
+    with caplog.at_level("WARNING"):
+        found = deepvis.visualize(model, "c", 0, size=8, steps=1)
+    assert found.config["param"]["_target_"].endswith(".fourier") and found.config["steps"] == 1
+    assert "recipe: experiment=distill_2017" in caplog.text
+    caplog.clear()
+    told = deepvis.visualize(model, "c", 0, size=8, steps=1, reg="none")
+    vgg = deepvis.visualize("tiny", "block2_conv2", 0, size=8, steps=1)
+    for each in (told, vgg):
+        assert each.config["param"]["_target_"].endswith(".pixel")
+    assert "recipe" not in caplog.text
+
+
+@pytest.mark.parametrize(("given", "natural"), [
+    ({"param": "fourier"}, True), ({"param": "maco"}, True), ({}, False),
+    ({"param": "fourier", "start": {"preset": "pink", "display": "contrast"}}, False),
+])  # fmt: skip
+def test_colours_of_images_that_stay_in_range_are_natural(given, natural):
+    found = deepvis.visualize("tiny", "block2_conv2", 0, size=16, steps=2, **given)
+    expected = np.clip(found.centred[0] + np.float32(found.config["model"]["mean"]), 0, 255)
+    assert (np.abs(found.images[0] - expected).max() <= 1) == natural

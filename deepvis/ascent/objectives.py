@@ -201,7 +201,8 @@ def reading(layer: str, units: tf.Tensor) -> Callable[[Mapping[str, Activation]]
     .. math:: \mathrm{rank} = |\{c : \bar a_c > \bar a_k\}|, \quad
               \mathrm{margin} = (\bar a_k - \max_{c \ne k} \bar a_c) \, / \, \operatorname{std}_c(\bar a_c)
 
-    Both are taken before the ReLU whatever the objective is: behind it most channels tie at zero.
+    Both are taken before the ReLU whatever the objective is: behind it most channels tie at zero; behind it
+    where a layer has no values before.
 
     Args:
       units: one channel per image, ``[B]`` int32; -1 where the objective has none: then rank and margin are
@@ -212,7 +213,9 @@ def reading(layer: str, units: tf.Tensor) -> Callable[[Mapping[str, Activation]]
     """
 
     def read(activations):
-        pre, post = (means(maps) for maps in activations[layer])  # [B, C]
+        before, behind = activations[layer]
+        post = means(behind)  # [B, C]
+        pre = post if before is None else means(before)
         has_unit, index = units >= 0, tf.maximum(units, 0)
         mean = _picked(pre, index)
         others = tf.where(tf.one_hot(index, pre.shape[1], on_value=True, off_value=False), -np.inf, pre)

@@ -27,9 +27,15 @@ class Param:
     decode: Callable[[tf.Tensor], tf.Tensor]  # theta -> image, differentiable
 
 
-def parametrization(**knobs: Knob) -> Callable[[Function], Function]:
-    """Declare a function as a parametrization; its options are knobs."""
-    return declare("param", None, knobs)
+def parametrization(display: str = "contrast", **knobs: Knob) -> Callable[[Function], Function]:
+    """Declare a function as a parametrization; its options are knobs.
+
+    Args:
+      display: how its images are shown where ``start.display=auto``: ``natural`` colours, for images that
+        stay in [0, 255], or their ``contrast`` stretched.
+      knobs: its options.
+    """
+    return declare("param", None, knobs, display=display)
 
 
 EDGE = 0.01  # grey levels that a pixel to be encoded stays away from 0 and 255, which no sigmoid reaches
@@ -51,7 +57,8 @@ def pixel(size: int, mean: Sequence[float], octaves: int = 1, octave_scale: floa
 
 
 @parametrization(
-    power=Knob(REQUIRED, "theta is divided by frequency to this power", above=0, high=255, static=True)
+    display="natural",
+    power=Knob(REQUIRED, "theta is divided by frequency to this power", above=0, high=255, static=True),
 )
 def fourier(size: int, mean: Sequence[float], power: float) -> Param:
     r"""The spectrum of decorrelated colours, behind a sigmoid.
@@ -89,6 +96,7 @@ def fourier(size: int, mean: Sequence[float], power: float) -> Param:
 
 
 @parametrization(
+    display="natural",
     contrast=Knob(REQUIRED, "standard deviation of the image in grey levels", above=0, high=255, static=True),
     pictures=Knob(None, "a folder whose mean magnitude is taken", kind=str, static=True),
 )

@@ -101,6 +101,13 @@ def unit(image: ImageSpec) -> int:
     return int(getattr(objective, "channel", OPEN))
 
 
+def display(cfg: Config) -> str:
+    """How a job's images are shown: ``natural`` or ``contrast``; ``auto`` is what suits ``param``."""
+    if cfg.start.display != "auto":
+        return cfg.start.display
+    return schema.component("param", cfg.param).traits.get("display", "contrast")
+
+
 def is_joint(cfg: Config) -> bool:
     """Whether the score of an image depends on the others of its job, so that they share a batch."""
     return bool(schema.component("objective", cfg.objective).traits.get("joint", False))

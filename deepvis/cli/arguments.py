@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+import yaml
 from omegaconf import OmegaConf
 
+from deepvis import networks
 from deepvis.config import compose
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF, nearest
 from deepvis.core.version import __version__, installed
 
 COMMANDS = ("layers", "report", "ui")
+HOW = {"reg", "param", "transform", "optimizer", "start", "experiment", "resume"}  # to optimize, and what
 PACKAGES = {"TensorFlow": "tensorflow", "Keras": "keras", "MLflow": "mlflow"}
 INFORMATION = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 HELP = """deepvis: what do the filters of this network look for, and which regularizer shows it best?
@@ -73,6 +76,17 @@ def parse(argv: Sequence[str]) -> CommandLine:
         overrides = [bare.sub(r'layer.filters="\1"', each) for each in overrides]
     shows = known.help or known.hydra_help or known.cfg or known.info or known.shell_completion
     return CommandLine(flags, overrides, known.multirun, known.help, not shows)
+
+
+def with_recipe(overrides: Sequence[str]) -> list[str]:
+    """Overrides, and a recipe where none says how to optimize and no network is a VGG, which defaults fit."""
+    keys = {re.split(r"[.=]", each.lstrip("+~"), maxsplit=1)[0] for each in overrides}
+    models = next((each.partition("=")[2] for each in overrides if each.startswith("model=")), "vgg16")
+    files = [CONF / "model" / f"{name}.yaml" for name in models.split(",")]
+    if keys & HOW or not all(file.is_file() for file in files):
+        return list(overrides)
+    recipes = {networks.recipe(yaml.safe_load(file.read_text())) for file in files}
+    return [*(f"experiment={recipe}" for recipe in recipes if recipe and len(recipes) == 1), *overrides]
 
 
 def _parser() -> argparse.ArgumentParser:

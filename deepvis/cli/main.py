@@ -36,7 +36,10 @@ def main() -> None:
     multirun = True
     try:
         command_line = arguments.parse(sys.argv[1:])
-        typed, multirun = command_line.overrides, command_line.multirun
+        typed, multirun = arguments.with_recipe(command_line.overrides), command_line.multirun
+        if command_line.runs and len(typed) > len(command_line.overrides):
+            groups = ", ".join(sorted(arguments.HOW - {"resume"}))
+            terminal.say(f"recipe    {typed[0]}, since none of {groups} is given")
         sys.argv[1:] = [*command_line.flags, *typed]
         if command_line.runs and any("._target_=" in each for each in typed):
             terminal.take()  # what a user's module prints on import goes to the log

@@ -17,7 +17,9 @@ from deepvis.core.names import CONF, nearest
 Choice = str | Mapping[str, Any] | Callable[..., Any]
 
 
-def composed(groups: Mapping[str, Choice], values: Mapping[str, Any]) -> dict[str, Any]:
+def composed(
+    groups: Mapping[str, Choice], values: Mapping[str, Any], recipe: str | None = None
+) -> dict[str, Any]:
     """The plain config of some choices.
 
     Args:
@@ -46,7 +48,8 @@ def composed(groups: Mapping[str, Choice], values: Mapping[str, Any]) -> dict[st
         changes[group] = given
     schema.store()  # a function of the user's may have brought knobs
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-        cfg = compose("config", [f"{group}={name}" for group, name in names.items()])
+        experiment = [] if recipe is None else [f"experiment={recipe}"]
+        cfg = compose("config", [*experiment, *(f"{group}={name}" for group, name in names.items())])
     plain = plain_mapping(cfg)
     for group, given in changes.items():
         if group in functions:

@@ -258,7 +258,7 @@ FIRST = {
     "param": ("size", "mean"),
     "start": ("size", "seed", "index", "mean"),
 }
-DISPLAY = Knob(REQUIRED, "how its images are shown", choices=("contrast", "natural"), kind=str)  # of a start
+DISPLAY = Knob(REQUIRED, "how its images are shown", choices=("auto", "contrast", "natural"), kind=str)
 
 
 def _signature_knobs(family: str, function: Callable[..., Any]) -> dict[str, Knob]:

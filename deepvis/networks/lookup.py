@@ -10,6 +10,8 @@ from typing import Any
 from deepvis.core.errors import ConfigError
 from deepvis.networks.base import Network
 
+VGG = "deepvis.networks.vgg.Vgg"
+
 
 def network(model: Mapping[str, Any]) -> Network:
     """The network that a config describes; nothing of it is read yet.
@@ -52,6 +54,15 @@ def hold(
     from deepvis.networks import keras_models
 
     return keras_models.hold(model, preprocess, inputs, optimize)
+
+
+def recipe(model: Mapping[str, Any]) -> str | None:
+    """The file of conf/experiment that suits most networks; None of a VGG, which the defaults fit.
+
+    Args:
+      model: see `network`; a file of conf/model without a target changes a VGG.
+    """
+    return None if model.get("_target_", VGG) == VGG else "distill_2017"
 
 
 def applications() -> list[str]:

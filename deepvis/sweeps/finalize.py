@@ -51,6 +51,10 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> None:
     by_job = {path.parent.name: result for path, result in results.items()}
     address = tracker.close(sweep, by_job, [*files, *report], manifest.tags(entry))
     show(list(results.values()))
+    for told, count in Counter(result.tags["advice"] for result in results.values()
+                               if "advice" in result.tags).most_common(1):  # fmt: skip
+        of = f"in {count} of {len(results)} jobs " if len(results) > 1 else ""
+        terminal.say(f"advice    {of}{told}")
     terminal.say(f"pictures  {_shown(folder)}")
     if report:
         terminal.say(f"report    {_shown(report[0])}")

@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 import yaml
 
+from deepvis.ascent import specs
 from deepvis.ascent.specs import Snapshot
 from deepvis.config import params
 from deepvis.config.schema import plain
 from deepvis.core import images
-from deepvis.metrics import convergence, image_statistics
+from deepvis.metrics import advice, convergence, image_statistics
 from deepvis.results.result_folder import Pictures, Result, floor
 from deepvis.sweeps import jobs
 from deepvis.sweeps.jobs import Job, Row
@@ -29,7 +30,7 @@ class JobRecorder:
         self.run = ""
         self.waiting = n * (1 + job.cfg.twins)  # images not yet done
         self.display = functools.partial(
-            images.displayed, display=job.cfg.start.display, mean=job.cfg.model.mean
+            images.displayed, display=specs.display(job.cfg), mean=job.cfg.model.mean
         )
         self.final, self.best = [blank] * n, [blank] * n
         self.progress: dict[int, list[np.ndarray]] = {}
@@ -76,6 +77,8 @@ class JobRecorder:
             for name in measured[0, 0]
         }
         features = metrics.pop("features")[0]
+        final = [self.image[0, i] for i in range(n)]
+        told = advice.advice(history, final, job.cfg.model.mean, features.shape[-1])
         speed = len(measured) * job.cfg.steps / seconds
         result = Result(
             name=job.name,
@@ -84,7 +87,7 @@ class JobRecorder:
             filters=job.filters,
             ends=convergence.ends(history),
             params=jobs.params(job),
-            tags=dict(tags),
+            tags=dict(tags) | ({"advice": told} if told else {}),
             figures={},
             history=history,
             metrics={name: values[0] for name, values in metrics.items()},

@@ -20,7 +20,7 @@ from helpers.picture_formats import (
 )
 from PIL import Image, ImageCms
 
-from deepvis.config import ranges
+from deepvis.ascent import pictures
 from deepvis.core import picture_files
 from deepvis.core.errors import ConfigError
 
@@ -340,7 +340,7 @@ def test_what_cannot_be_shown_rightly_is_refused_in_one_line_that_names_the_file
     data, says = REFUSED[name]
     (tmp_path / "p.png").write_bytes(data)
     with pytest.raises(ConfigError) as caught:
-        ranges.picture("start.path", tmp_path / "p.png")
+        pictures.check("start.path", tmp_path / "p.png", 3)
     message = str(caught.value)
     assert message.startswith(f"start.path={tmp_path / 'p.png'}: "), message
     assert says in message and "expected" in message and "\n" not in message, message
@@ -355,12 +355,12 @@ def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch):
 def test_a_file_that_was_mended_is_read_again(tmp_path):
     (tmp_path / "p.png").write_bytes(b"")
     with pytest.raises(ConfigError):
-        ranges.picture("start.path", tmp_path / "p.png")
+        pictures.check("start.path", tmp_path / "p.png", 3)
     (tmp_path / "p.png").write_bytes(WHOLE)
-    ranges.picture("start.path", tmp_path / "p.png")
+    pictures.check("start.path", tmp_path / "p.png", 3)
     (tmp_path / "p.png").write_bytes(b"text")
     with pytest.raises(ConfigError):
-        ranges.picture("start.path", tmp_path / "p.png")
+        pictures.check("start.path", tmp_path / "p.png", 3)
 
 
 def test_a_folders_pictures_are_known_by_name_or_content_and_the_rest_is_left_out(tmp_path):
@@ -371,7 +371,7 @@ def test_a_folders_pictures_are_known_by_name_or_content_and_the_rest_is_left_ou
     (tmp_path / "folder.png").mkdir()
     names = [path.name for path in picture_files.in_folder(tmp_path)]
     assert names == ["UPPER.PNG", "a.jpg", "b.png", "no_suffix"]
-    ranges.pictures("param.pictures", tmp_path)
+    pictures.check_folder("param.pictures", tmp_path, 3)
 
 
 @pytest.mark.parametrize("data", [b"", b"text", WHOLE[:90]])
@@ -379,4 +379,4 @@ def test_a_broken_picture_in_a_folder_is_named(tmp_path, data):
     (tmp_path / "a.png").write_bytes(WHOLE)
     (tmp_path / "b.png").write_bytes(data)
     with pytest.raises(ConfigError, match=r"^param\.pictures=.*b\.png: not a whole picture.*take it out"):
-        ranges.pictures("param.pictures", tmp_path)
+        pictures.check_folder("param.pictures", tmp_path, 3)
