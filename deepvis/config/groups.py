@@ -81,7 +81,7 @@ def _checked(known: Mapping[str, Any], changes: Mapping[str, Any], group: str) -
     for key, value in changes.items():
         if f"{group}.{key}" in FORMERLY:
             LOG.warning("%s.%s: is %s since deepvis 0.5", group, key, FORMERLY[f"{group}.{key}"])
-            key = FORMERLY[f"{group}.{key}"]  # noqa: PLW2901
+            key = FORMERLY[f"{group}.{key}"]
         if key not in known:
             valid = [name for name in known if name != "_target_"]
             raise ConfigError(f"{group}: no option {key}; {nearest(key, valid)}")
