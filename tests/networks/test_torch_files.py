@@ -1,4 +1,4 @@
-"""PyTorch's files are read right, against PyTorch where it is installed, and what could run code is refused."""
+"""PyTorch's files are read right, as PyTorch does where it is installed; what could run code is refused."""
 
 import io
 import pickle
