@@ -1,6 +1,6 @@
 """Trained networks that others published in packages: their files, their Keras models, their own judgement.
 
-    PYTHONPATH=.:tests python -m helpers.published      records what the original makes of handwriting (PyTorch)
+    PYTHONPATH=.:tests python -m helpers.published      records what PyTorch's original makes of handwriting
 
 Nothing of the packages is imported but what judges; they are installed without what they depend on.
 """

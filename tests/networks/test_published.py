@@ -1,4 +1,4 @@
-"""Networks that others trained and published: read as they are; a picture of a class is of that class to them."""
+"""Networks that others trained and published: read as they are; they recognize a picture of a class."""
 
 import subprocess
 import sys
