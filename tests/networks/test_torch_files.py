@@ -114,6 +114,7 @@ def test_no_function_that_a_file_names_is_run(read, tmp_path, made):
         with pytest.raises(ValueError, match=r"refused: it names \S+, which a state dict does not need"):
             read(made(pickle.dumps(bad, 2)))
     for names in (b"cos\nsystem\n", b"ctorch\nload\n", b"ctorch._utils\n_rebuild_parameter\n",
+                  b"cother\nFloatStorage\n",
                   b"ctorch\nFloatStorage.__init__\n", b"ccollections\nOrderedDict.__init__\n"):  # fmt: skip
         with pytest.raises(ValueError, match="refused: it names"):
             read(made(b"\x80\x02" + names + b"."))
