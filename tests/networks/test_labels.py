@@ -128,11 +128,14 @@ def test_labels_are_read_from_lines_json_or_a_list(saved, tmp_path, form):
 
 
 def test_a_file_that_is_written_anew_is_read_anew(saved, tmp_path):
-    file = tmp_path / "labels.txt"
+    file, keys = tmp_path / "labels.txt", set()
     for written, number in ((["a", "b", "c", "d", "e"], 2), (["c", "b", "a", "d", "e"], 0)):
         file.write_text("\n".join(written))
         os.utime(file, ns=(number, number))
-        assert indices(cfg_of(saved, f"model.labels={file}", "layer.name=p", "layer.filters=c")) == [number]
+        cfg = cfg_of(saved, f"model.labels={file}", "layer.name=p", "layer.filters=c")
+        assert indices(cfg) == [number]
+        keys.add(jobs.make(cfg_of(saved, f"model.labels={file}", "layer.name=p"), [], tmp_path).key)
+    assert len(keys) == 2  # other captions are another result
 
 
 @pytest.mark.parametrize(("layer", "has"), [("p", True), ("drop", True), ("logits", True), ("mean", False),
