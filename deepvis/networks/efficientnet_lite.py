@@ -21,6 +21,7 @@ from keras import layers
 from deepvis.core.errors import ConfigError, WeightsError
 from deepvis.networks import torch_files
 from deepvis.networks.keras_network import KerasNetwork
+from deepvis.networks.open_graph import OpenGraph
 from deepvis.networks.preprocessing import Preprocess, read
 
 PREPROCESS = {"mean": 127.0, "scale": 128.0}
@@ -103,9 +104,13 @@ class EfficientNetLite:
                               "weights")  # fmt: skip
         return str(file), file.stat().st_mtime_ns
 
-    def auto_preprocess(self, channels: int) -> Preprocess:
+    def auto_preprocess(self, network: OpenGraph) -> Preprocess:
         """As it was trained."""
-        return read(PREPROCESS, channels)
+        return read(PREPROCESS, int(network.shape[-1] or 0))
+
+    def held_inputs(self) -> dict[str, Any]:
+        """It has one input, the image."""
+        return {}
 
     def model(self) -> keras.Model:
         """Build it and read its weights."""
