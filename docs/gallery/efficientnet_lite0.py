@@ -28,7 +28,6 @@ CLASSES = [1, 22, 31, 76, 84, 105, 107, 130, 207, 281, 301, 340, 404, 497, 504, 
 SOME = [130, 207, 340, 404, 963]
 LAYERS = ["stem_conv", "block2a_expand_conv", "block3b_add", "block4c_add", "block5c_add", "block6d_add",
           "top_conv"]  # fmt: skip
-NUMBERS = range(4)
 
 
 def names() -> tuple[str, ...]:
@@ -69,18 +68,18 @@ def classes() -> None:
 
 
 def layers() -> None:
-    """Four channels of layers from the first to the last convolution."""
-    recipe = f"experiment=distill_2017 model={NAME} layer=named layer.filters=0-3 size=96 steps=128"
+    """Six channels of layers from the first to the last convolution."""
+    recipe = f"experiment=distill_2017 model={NAME} layer=named layer.filters=0-5 size=128 steps=128"
     rows = deepvis("lite_layers", f"-m {recipe} layer.name={','.join(LAYERS)}")
-    sheet(f"{NAME}_layers", rows, LAYERS, [f"channel {i}" for i in NUMBERS], px=112)
+    sheet(f"{NAME}_layers", rows, LAYERS, [f"channel {i}" for i in range(6)], px=112)
 
 
 def first() -> None:
     """The first layer by the mean of a map, and by one unit of it."""
-    of = f"model={NAME} layer=named layer.name=stem_conv layer.filters=0-3 size=32 steps=128"
+    of = f"model={NAME} layer=named layer.name=stem_conv layer.filters=0-5 size=32 steps=128"
     rows = [deepvis(f"lite_first_{each}", f"experiment=distill_2017 objective={each} {of}")[0]
             for each in ("channel", "neuron")]  # fmt: skip
-    sheet(f"{NAME}_first", rows, ["channel", "neuron"], [f"channel {i}" for i in NUMBERS], px=112)
+    sheet(f"{NAME}_first", rows, ["channel", "neuron"], [f"channel {i}" for i in range(6)], px=112)
 
 
 def recipes() -> None:
