@@ -13,7 +13,7 @@ from PIL import Image
 
 import deepvis
 from deepvis import networks
-from deepvis.ascent import compatibility
+from deepvis.ascent import validation
 from deepvis.config import schema
 from deepvis.core import images, names
 from deepvis.core.errors import ConfigError
@@ -50,7 +50,7 @@ def cfg_of(saved, *typed):
 
 def indices(cfg):
     layer = networks.network(schema.plain(cfg.model)).layer(cfg.layer.name)
-    return compatibility.indices(cfg, layer)
+    return validation.indices(cfg, layer)
 
 
 # --- A filter by its class ---------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ def test_labels_are_read_from_lines_json_or_a_list(saved, tmp_path, form):
     cfg = cfg_of(saved, f"model.labels={given}", "layer.name=p", "layer.filters=[tench,dog]")
     assert indices(cfg) == [3, 0]
     layer = networks.network(schema.plain(cfg.model)).layer("p")
-    assert compatibility.class_names(cfg, layer, [3, 1]) == ["tench", "crane (bird)"]
+    assert validation.class_names(cfg, layer, [3, 1]) == ["tench", "crane (bird)"]
 
 
 def test_a_file_that_is_written_anew_is_read_anew(saved, tmp_path):
@@ -144,7 +144,7 @@ def test_only_layers_that_give_the_classes_have_names(saved, layer, has):
     """``mean`` and ``conv`` have as many channels, but the dense layer behind them mixes them."""
     cfg = cfg_of(saved, "model.labels=[a,b,c,d,e]", f"layer.name={layer}", "layer.filters=0-1")
     found = networks.network(schema.plain(cfg.model)).layer(layer)
-    assert compatibility.class_names(cfg, found, [0, 1]) == (["a", "b"] if has else [])
+    assert validation.class_names(cfg, found, [0, 1]) == (["a", "b"] if has else [])
 
 
 @pytest.mark.parametrize(
