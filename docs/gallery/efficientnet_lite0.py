@@ -87,11 +87,11 @@ def recipes() -> None:
     chosen = f"{TOP} layer.filters={','.join(map(str, SOME))} size=160"
     rows, down = [], []
     for name, recipe in (
-        ("default", ""),
+        ("default", "reg=none"),
         ("combined", "reg=combined steps=128"),
         ("maco", "experiment=maco"),
     ):
-        [pictures] = deepvis(f"lite_{name}", f"{recipe} {chosen}".strip())
+        [pictures] = deepvis(f"lite_{name}", f"{recipe} {chosen}")
         table(name, SOME, pictures)
         rows, down = [*rows, pictures], [*down, name]
     sheet(f"{NAME}_recipes", rows, down, [names()[each] for each in SOME], px=128)

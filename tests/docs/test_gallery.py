@@ -1,4 +1,4 @@
-"""The gallery of EfficientNet-Lite0: its numbers are those of its tables, and its commands those of its script."""
+"""The gallery of EfficientNet-Lite0: its numbers are those of its tables."""
 
 import csv
 import re
