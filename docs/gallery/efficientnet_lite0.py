@@ -25,7 +25,8 @@ from deepvis.networks import efficientnet_lite, labels
 NAME = "efficientnet_lite0"
 TOP = f"model={NAME} layer=named layer.name=predictions"
 CLASSES = [1, 22, 31, 76, 84, 105, 107, 130, 207, 281, 301, 340, 404, 497, 504, 817, 879, 949, 963, 985]
-SHOWN = "precision=bfloat16 start.display=contrast"
+PRECISION = "precision=bfloat16"
+SHOWN = f"{PRECISION} start.display=contrast"
 SOME = [130, 207, 340, 404, 963]
 LAYERS = ["stem_conv", "block2a_expand_conv", "block3b_add", "block4c_add", "block5c_add", "block6d_add",
           "top_conv"]  # fmt: skip
@@ -72,14 +73,16 @@ def classes() -> None:
 
 def layers() -> None:
     """Six channels of layers from the first to the last convolution."""
-    recipe = f"experiment=distill_2017 model={NAME} layer=named layer.filters=0-5 size=128 steps=128 precision=bfloat16"
+    recipe = (
+        f"experiment=distill_2017 model={NAME} layer=named layer.filters=0-5 size=128 steps=128 {PRECISION}"
+    )
     rows = deepvis("lite_layers", f"-m {recipe} layer.name={','.join(LAYERS)}")
     sheet(f"{NAME}_layers", rows, LAYERS, [f"channel {i}" for i in range(6)], px=112)
 
 
 def first() -> None:
     """The first layer by the mean of a map, and by one unit of it."""
-    of = f"model={NAME} layer=named layer.name=stem_conv layer.filters=0-5 size=32 steps=128 precision=bfloat16"
+    of = f"model={NAME} layer=named layer.name=stem_conv layer.filters=0-5 size=32 steps=128 {PRECISION}"
     rows = [deepvis(f"lite_first_{each}", f"experiment=distill_2017 objective={each} {of}")[0]
             for each in ("channel", "neuron")]  # fmt: skip
     sheet(f"{NAME}_first", rows, ["channel", "neuron"], [f"channel {i}" for i in range(6)], px=112)
