@@ -73,7 +73,7 @@ def filled(group, name, picture):
     layer = composed(*overrides).layer
     if OmegaConf.is_missing(layer, "name") or layer.name not in known:
         last = [*known.values()][-1]
-        overrides += [f"layer.name={last.name}", f"size={last.exactly or 128}"]
+        overrides += [f"layer.name={last.name}", f"size={last.exactly[0] if last.exactly else 128}"]
     if not isinstance(layer.filters, str) or layer.filters != "all":
         overrides.append("layer.filters=0-1")
     return composed(*overrides, *missing(overrides, picture))
