@@ -70,7 +70,7 @@ def visualize(
     optimizer: Choice | None = None,
     start: Choice | None = None,
     steps: int | None = None,
-    size: int = 128,
+    size: int | Sequence[int] = 128,
     seed: int = 0,
     preprocess: Any = "auto",
     inputs: Mapping[str, Any] | None = None,
@@ -94,7 +94,7 @@ def visualize(
       optimizer: the step rule: ``{"learning_rate": 2}``, ``{"preset": "adam", "learning_rate": 0.05}`` ...
       start: the first image: ``"noise"``, ``{"preset": "picture", "path": "cat.jpg"}`` ...
       steps: how many; None: 20, or those of the recipe.
-      size: px, square.
+      size: px; a number is a square, ``(48, 192)`` is height and width.
       seed: of the start and of the transform's chance.
       preprocess: what a model in hand wants of its pixels: ``"caffe"``, ``"torch"``, ``"tf"``, ``"none"``
         (0 to 255 as they are), or ``{"mean": ..., "scale": ...}`` in grey levels. ``"auto"`` is ``"none"``

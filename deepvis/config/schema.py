@@ -16,6 +16,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from deepvis.config import knobs
+from deepvis.config.image_size import SIZE
 from deepvis.config.knobs import REQUIRED, Component, Knob
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import nearest
@@ -71,7 +72,7 @@ class Config:
     seed: int = _key(int, "of the start and of the transforms", low=0)
     twins: int = _key(int, "perturbed replicas of each image: start changed by one ulp", low=0)
     steps: int = _key(int, "of gradient ascent", low=1)
-    size: int = _key(int, "side of the image", low=1, unit="whole number of px")
+    size: int | tuple[int, int] = field(metadata={"knob": SIZE})
     batch_size: int = _key(int, "images in one program; 0 chooses", low=0)
     snapshot_every: int = _key(int, "steps between two snapshots", low=1)
     robustness: bool = _key(bool, "whether finished images are measured under small changes")
@@ -79,6 +80,11 @@ class Config:
     device: str = _key(str, "auto, cpu, gpu, or gpu:1 for the second one")
     resume: str | None = _key(str, "latest, or the id of a sweep", default=None)
     objective_value: "str | tuple[str, ...]"
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Height and width of the image, px."""
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
 
 
 KEYS: dict[str, Knob] = {key.name: key.metadata["knob"] for key in fields(Config) if key.metadata}
