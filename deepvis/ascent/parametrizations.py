@@ -3,8 +3,8 @@
     (size, mean, options) -> Param: encode(image [B, H, W, C]) -> theta [B, ...], decode(theta) -> image
 
 The size is (height, width) in px, the mean is that of the training set, one number per channel; images are
-centred pixels. A step in theta moves frequencies and decorrelated colours evenly, where a step in pixels moves
-correlated values.
+centred pixels. A step in theta moves frequencies and decorrelated colours evenly, where a step in pixels
+moves correlated values.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     (size, seed, index, mean, options) -> image [*size, C], centred pixels, float32
 
 The size is (height, width) in px, the index is the filter's, the mean is that of the training set, ``[C]``.
-Random numbers are of ``numpy.random.default_rng([seed, index])``: an image depends on nothing but its seed and
-filter, so any subset of a job repeats it, and jobs of a sweep share their starts filter by filter.
+Random numbers are of ``numpy.random.default_rng([seed, index])``: an image depends on nothing but its seed
+and filter, so any subset of a job repeats it, and jobs of a sweep share their starts filter by filter.
 """
 
 from collections.abc import Callable
