@@ -17,7 +17,6 @@ from deepvis.core.files import write_csv, write_text
 from deepvis.metrics import convergence, statistics
 from deepvis.report import comparison, conclusions, effects, figures, thumbnails
 from deepvis.report.comparison import MEASURES, Comparison
-from deepvis.report.factors import Level
 from deepvis.results import manifest, result_folder
 from deepvis.results.result_folder import Result
 
@@ -109,19 +108,15 @@ def _question(compared: Comparison) -> str:
     models = sorted({str(job.result.params["model"]) for job in compared.jobs})
     units = f"{len(compared.units)} filters of {', '.join(models)} {', '.join(layers)}"
     varied = [
-        f"{factor} ({_listed(levels)})" for factor, levels in compared.levels.items() if factor != "sweep"
+        f"{factor} ({', '.join(map(str, levels)) if len(levels) <= 12 else f'{levels[0]} to {levels[-1]}'})"
+        for factor, levels in compared.levels.items()
+        if factor != "sweep"
     ]
     if "sweep" in compared.levels:
         units += f", in the sweeps {', '.join(map(str, compared.levels['sweep']))}"
     if not varied:
         return f"What do {units} look for?"
     return f"What {'do' if len(varied) > 1 else 'does'} {' and '.join(varied)} do to {units}?"
-
-
-def _listed(levels: Sequence[Level]) -> str:
-    """Levels side by side, a list among them in brackets, as it is typed."""
-    names = [f"[{level}]" if "," in str(level) else str(level) for level in levels]
-    return ", ".join(names) if len(names) <= 12 else f"{names[0]} to {names[-1]}"
 
 
 def _medians(compared: Comparison) -> list[Row]:
