@@ -1,0 +1,192 @@
+"""Networks of keras.applications as Keras itself computes them, and how far deepvis is from that.
+
+The reference is built by the application's own constructor at the size of the image. Its layers are read by
+`keras.Model(inputs, tensor)`; what is before a nonlinearity is what Keras says that the nonlinearity reads.
+"""
+
+import inspect
+import re
+import resource
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+from scipy import special
+
+import deepvis
+from deepvis import networks
+from deepvis.networks.base import Layer, Network
+
+DEPTHS = {"early": 0.1, "middle": 0.5, "late": 0.95}  # of the layers with a map and a nonlinearity
+UNIT = 7  # the class whose logit is raised
+STEPS = 2
+NONLINEAR = (keras.layers.Activation, keras.layers.ReLU)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A layer with a nonlinearity in the reference."""
+
+    name: str
+    own: bool  # the nonlinearity is the layer's own, so what is before it is no tensor of the graph
+    before: Any  # symbolic tensor; what the layer itself reads, where the nonlinearity is its own
+    behind: Any  # symbolic tensor
+
+
+@dataclass(frozen=True)
+class Checked:
+    """How far deepvis is from Keras on one network, and what that cost."""
+
+    layers: int
+    smallest: int  # px of the image that the class takes
+    size: int  # px of the image that was optimized
+    differences: Mapping[str, float] = field(default_factory=dict)  # of a layer's largest value
+    seconds: float = 0.0  # of the processor, for `STEPS` steps on the logit of one class
+    memory: int = 0  # MiB at most, of the process until then
+    wrong: tuple[str, ...] = ()  # what is said of layers and is not so
+
+
+def model(name: str, **options: Any) -> Any:
+    """A network of random weights; vectors too, since Keras' zeros and ones would hide errors."""
+    made = getattr(keras.applications, name)(weights=None, **options)
+    draws = np.random.default_rng(0)
+    for layer in made.layers:
+        if isinstance(layer, keras.layers.Normalization) or not layer.weights:
+            continue
+        for weight in layer.weights:
+            if len(weight.shape) == 1 and not weight.name.startswith("seed"):
+                centre = 0.0 if weight.name in ("bias", "beta", "moving_mean") else 1.0
+                weight.assign(centre + draws.uniform(-0.4, 0.4, weight.shape))
+    return made
+
+
+def check(name: str, size: int | None = None) -> Checked:
+    """Optimize the logit of a class, and compare what deepvis says of the network with Keras' own.
+
+    Args:
+      name: in keras.applications.
+      size: of the image, px; None: the smallest that its constructor takes, and the class.
+    """
+    keras.utils.set_random_seed(0)
+    made = model(name)
+    known = {layer.name: layer for layer in deepvis.layers(made)}
+    # MobileNet's softmax is a layer behind the dense one.
+    head = next(layer.name for layer in reversed(made.layers) if not isinstance(layer, NONLINEAR))
+    size = size or max(known[head].smallest, smallest_of_keras(name))
+
+    began = time.process_time()
+    seen = deepvis.visualize(made, head, [UNIT], steps=STEPS, size=size, precision="float32")
+    seconds = time.process_time() - began
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+    pixels = seen.centred + np.float32(seen.config["model"]["mean"])
+    application = getattr(keras.applications, name)
+    reference = application(weights=None, input_shape=(size, size, 3), classifier_activation=None)
+    reference.set_weights(made.get_weights())
+    expected = values(reference, inspect.getmodule(application).preprocess_input(pixels.copy()))
+    logits = expected.pop("logits")[0]
+    network = networks.network(seen.config["model"])
+    built = network.build([*expected, head], (size, size), "float32")
+    found = built.activations(seen.centred, [*expected, head])
+    differences = {}
+    for depth, layer in zip(DEPTHS, expected, strict=True):
+        differences[f"{depth}, before"] = difference(found[layer].pre, expected[layer][0])
+        differences[f"{depth}, behind"] = difference(found[layer].post, expected[layer][1])
+    differences["logit"] = difference(found[head].pre, logits)
+    differences["probability"] = difference(found[head].post, special.softmax(logits, axis=-1))
+    score = float(seen.history["score"][-1, 0])
+    differences["score"] = abs(score - float(logits[0, UNIT])) / float(np.abs(logits).max())
+    wrong = (*misstated(made, known), *misstated_size(network, reference, size, known))
+    return Checked(len(known), known[head].smallest, size, differences, seconds, memory, wrong)
+
+
+def smallest_of_keras(name: str) -> int:
+    """The smallest image that the constructor takes, as it says when it is given a smaller one."""
+    try:
+        getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(1, 1, 3))
+    except ValueError as err:
+        return int(re.search(r"at least (\d+)x", str(err)).group(1))
+    return 1
+
+
+def values(reference: Any, fed: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """An early, a middle and a late layer before and behind its nonlinearity, and the logits twice."""
+    places = list(nonlinear(reference))
+    chosen = [places[int(depth * (len(places) - 1))] for depth in DEPTHS.values()]
+    assert len({place.name for place in chosen}) == len(DEPTHS)
+    read = [each for place in chosen for each in (place.before, place.behind)] + [reference.output]
+    *seen, logits = map(np.asarray, keras.Model(reference.inputs, read)(fed, training=False))
+    found = {}
+    for place, before, behind in zip(chosen, seen[::2], seen[1::2], strict=True):
+        if place.own:
+            before = linear(reference.get_layer(place.name), before)
+        assert np.abs(before - behind).max() > 1e-3 * np.abs(before).max(), f"{place.name}: no nonlinearity"
+        found[place.name] = before, behind
+    return found | {"logits": (logits, logits)}
+
+
+def nonlinear(reference: Any) -> Iterator[Place]:
+    """The layers with a map that a nonlinearity follows, or that have one of their own."""
+    readers: dict[int, list[Any]] = {}
+    for layer in reference.layers:
+        for tensor in keras.tree.flatten(layer.input):
+            readers.setdefault(id(tensor), []).append(layer)
+    for layer in reference.layers:
+        if isinstance(layer.output, list) or len(layer.output.shape) != 4 or isinstance(layer, NONLINEAR):
+            continue
+        own = getattr(layer, "activation", None)
+        if own is not None and own.__name__ != "linear":
+            yield Place(layer.name, True, layer.input, layer.output)
+        behind = readers.get(id(layer.output), [])
+        if len(behind) == 1 and isinstance(behind[0], NONLINEAR):
+            activation = getattr(behind[0], "activation", None)
+            if activation is None or activation.__name__ != "linear":
+                yield Place(layer.name, False, layer.output, behind[0].output)
+
+
+def linear(layer: Any, values: np.ndarray) -> np.ndarray:
+    """What a layer would give without its activation."""
+    plain = type(layer).from_config(layer.get_config() | {"activation": "linear"})
+    plain.build(values.shape)
+    plain.set_weights(layer.get_weights())
+    return np.asarray(plain(values))
+
+
+def difference(found: Any, expected: np.ndarray) -> float:
+    """The largest difference, as a part of the largest value; both must have values that differ."""
+    found = np.asarray(found)
+    expected = expected.reshape(found.shape)
+    assert np.isfinite(found).all() and np.isfinite(expected).all()
+    scale = float(np.abs(expected).max())
+    assert scale > 1e-20 and np.ptp(expected, axis=-1).max() > 1e-3 * scale, "channels do not differ"
+    if expected.shape[1] > 1:
+        assert np.ptp(expected, axis=(1, 2)).max() > 1e-3 * scale, "places do not differ"
+    return float(np.abs(found - expected).max()) / scale
+
+
+def misstated(made: Any, known: Mapping[str, Layer]) -> Iterator[str]:
+    """Layers whose channels or stride are not those of Keras' maps, at the size the network was made for."""
+    height = made.input_shape[1]
+    for layer in made.layers[1:]:
+        if layer.name not in known:
+            yield f"{layer.name} is not listed"
+            continue
+        told, shape = known[layer.name], layer.output.shape
+        if told.channels != shape[-1]:
+            yield f"{layer.name} has {shape[-1]} channels, not {told.channels}"
+        if (told.stride is None) != (len(shape) == 2 or shape[1:3] == (1, 1)):
+            yield f"{layer.name}: {shape} with stride {told.stride}"
+        if told.stride and not 0.6 < height / (shape[1] * told.stride[0]) < 1.7:
+            yield f"{layer.name}: {shape} of {height} px is not of stride {told.stride[0]}"
+
+
+def misstated_size(network: Network, reference: Any, size: int, known: Mapping[str, Layer]) -> Iterator[str]:
+    """Layers, one in twenty, whose map is not as large as Keras makes it."""
+    for layer in reference.layers[1::20]:
+        if layer.name in known:
+            shape, told = layer.output.shape, network.map_size(layer.name, (size, size))
+            if told != ((1, 1) if len(shape) == 2 else tuple(shape[1:3])):
+                yield f"{layer.name}: {shape}, not {told}"
