@@ -26,7 +26,7 @@ benchmarks/applications.py` writes this page. Measured with deepvis {deepvis}, K
 {tensorflow}, float32 on the processor.
 
 - **layers**: how many `deepvis layers` lists. Channels and strides are compared with Keras' own shapes.
-- **smallest image**: that the class takes. **checked at**: the smallest that Keras' constructor takes as well.
+- **smallest image**: that the class takes. **checked at**: the smallest that the constructor takes, too.
 - **early, middle, late, logit**: the largest difference between deepvis and Keras on the final image, before
   and behind the nonlinearity, as a part of the layer's largest value. The reference is built by the network's
   own constructor at that size and fed by its own `preprocess_input`. 1e-4 is allowed.

@@ -99,7 +99,7 @@ def check(name: str, size: int | None = None) -> Checked:
     differences["probability"] = difference(found[head].post, special.softmax(logits, axis=-1))
     score = float(seen.history["score"][-1, 0])
     differences["score"] = abs(score - float(logits[0, UNIT])) / float(np.abs(logits).max())
-    wrong = (*misstated(made, known), *misstated_size(network, reference, size, known))
+    wrong = (*misstated(made if made.input_shape[1] else reference, known), *misstated_size(network, reference, size, known))
     return Checked(len(known), known[head].smallest, size, differences, seconds, memory, wrong)
 
 
