@@ -54,10 +54,8 @@ def model(name: str, **options: Any) -> Any:
     """A network of random weights; vectors too, since Keras' zeros and ones would hide errors."""
     made = getattr(keras.applications, name)(weights=None, **options)
     draws = np.random.default_rng(0)
-    for layer in made.layers:
-        if isinstance(layer, keras.layers.Normalization) or not layer.weights:
-            continue
-        for weight in layer.weights:
+    for _, layer in leaves(made):
+        for weight in [] if isinstance(layer, keras.layers.Normalization) else layer.weights:
             if len(weight.shape) == 1 and not weight.name.startswith("seed"):
                 centre = 0.0 if weight.name in ("bias", "beta", "moving_mean") else 1.0
                 weight.assign(centre + draws.uniform(-0.4, 0.4, weight.shape))
@@ -170,17 +168,26 @@ def difference(found: Any, expected: np.ndarray) -> float:
 def misstated(made: Any, known: Mapping[str, Layer]) -> Iterator[str]:
     """Layers whose channels or stride are not those of Keras' maps, at the size the network was made for."""
     height = made.input_shape[1]
-    for layer in made.layers[1:]:
-        if layer.name not in known:
-            yield f"{layer.name} is not listed"
+    for name, layer in leaves(made):
+        if name not in known:
+            yield f"{name} is not listed"
             continue
-        told, shape = known[layer.name], layer.output.shape
+        told, shape = known[name], layer.output.shape
         if told.channels != shape[-1]:
-            yield f"{layer.name} has {shape[-1]} channels, not {told.channels}"
+            yield f"{name} has {shape[-1]} channels, not {told.channels}"
         if (told.stride is None) != (len(shape) == 2 or shape[1:3] == (1, 1)):
-            yield f"{layer.name}: {shape} with stride {told.stride}"
+            yield f"{name}: {shape} with stride {told.stride}"
         if told.stride and not 0.6 < height / (shape[1] * told.stride[0]) < 1.7:
-            yield f"{layer.name}: {shape} of {height} px is not of stride {told.stride[0]}"
+            yield f"{name}: {shape} of {height} px is not of stride {told.stride[0]}"
+
+
+def leaves(made: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The layers of a model and of the models inside of it, but for inputs."""
+    for layer in made.layers:
+        if isinstance(layer, keras.Model):
+            yield from leaves(layer, f"{path}{layer.name}/")
+        elif not isinstance(layer, keras.layers.InputLayer):
+            yield path + layer.name, layer
 
 
 def takes(network: Network, layer: str, size: int) -> bool:
