@@ -50,9 +50,9 @@ class Checked:
     wrong: Sequence[str] = ()  # what is said of layers and is not so
 
 
-def model(name: str, **options: Any) -> Any:
+def model(name: str) -> Any:
     """A network of random weights; vectors too, since Keras' zeros and ones would hide errors."""
-    made = getattr(keras.applications, name)(weights=None, **options)
+    made = getattr(keras.applications, name)(weights=None)
     draws = np.random.default_rng(0)
     for _, layer in leaves(made):
         for weight in [] if isinstance(layer, keras.layers.Normalization) else layer.weights:
@@ -93,7 +93,8 @@ def check(name: str) -> Checked:
     differences["probability"] = difference(found[head].post, special.softmax(logits, axis=-1))
     score = float(seen.history["score"][-1, 0])
     differences["score"] = abs(score - float(logits[0, UNIT])) / float(np.abs(logits).max())
-    wrong = list(misstated(made if made.input_shape[1] else reference, known))
+    shaped = made if made.input_shape[1] else application(weights=None, input_shape=(224, 224, 3))
+    wrong = list(misstated(shaped, known))
     smallest = known[head].smallest
     if not takes(network, head, smallest) or (smallest > 1 and takes(network, head, smallest - 1)):
         wrong.append(f"{smallest} px are not the smallest image of {head}")
