@@ -135,6 +135,12 @@ def _through(call: Call, inputs: list[Extent]) -> Extent:
         return one._replace(fixed=not _is_constant(one))  # a weight for each place
     same = own[1:-1] == max(shapes, key=_pixels)[1:-1] if shapes else True
     known = bool(classes)
+    maps = len(own) == 4 and all(len(shape) == 4 for shape in shapes)
+    if maps and "Concatenate" in classes:
+        return _joined(inputs, alike=True) if layer.axis in (-1, 3) else _asked(call, inputs, one)
+    if known and "Layer" not in classes and maps and None in own:  # Keras says no size: it is asked for one
+        same = all(_asked_at(call, [each.sides[:, k] for each in inputs]) == tuple(one.sides[:, k])
+                   for k in (one.sides.shape[1] // 2, -1))  # fmt: skip
     if (
         classes & POINTWISE
         or (is_activation(layer) and known)
@@ -147,7 +153,7 @@ def _through(call: Call, inputs: list[Extent]) -> Extent:
     if not one.stride.any():  # a vector stays one, however it is laid out
         return one
     everything = np.full(2, np.inf)
-    if len(own) == 4 and all(len(shape) == 4 for shape in shapes):
+    if maps:
         return _asked(call, inputs, one)
     if len(own) == 3:  # tokens: attention sees all of them
         return one._replace(field=everything, fixed=False)
@@ -237,10 +243,10 @@ def _whole(one: Extent) -> Extent:
     )
 
 
-def _joined(inputs: list[Extent]) -> Extent:
-    """Several maps of one size, or of one pixel; the unit that sees most counts."""
+def _joined(inputs: list[Extent], alike: bool = False) -> Extent:
+    """Several maps of one size, or, unless they must be alike, of one pixel; the unit that sees most counts."""
     sides = np.max([each.sides for each in inputs], axis=0)
-    fits = np.all([(each.sides == sides) | (each.sides == 1) for each in inputs], axis=0)
+    fits = np.all([(each.sides == sides) | ((each.sides == 1) & (not alike)) for each in inputs], axis=0)
     return Extent(
         sides * fits,
         np.max([each.stride for each in inputs], axis=0),

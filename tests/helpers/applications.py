@@ -9,17 +9,19 @@ import re
 import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from scipy import special
 
 import deepvis
 from deepvis import networks
 from deepvis.core.errors import ConfigError
-from deepvis.networks.base import Layer, Network
+from deepvis.networks.base import Activation, Layer, Network
 
 DEPTHS = {"early": 0.1, "middle": 0.5, "late": 0.95}  # of the layers with a map and a nonlinearity
 UNIT = 7  # the class whose logit is raised
@@ -50,9 +52,15 @@ class Checked:
     wrong: Sequence[str] = ()  # what is said of layers and is not so
 
 
-def model(name: str) -> Any:
+def constructed(name: str, **options: Any) -> Any:
+    """A network of random weights. Keras counts names for each thread, so here they begin anew."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(getattr(keras.applications, name), weights=None, **options).result()
+
+
+def model(name: str, **options: Any) -> Any:
     """A network of random weights; vectors too, since Keras' zeros and ones would hide errors."""
-    made = getattr(keras.applications, name)(weights=None)
+    made = constructed(name, **options)
     draws = np.random.default_rng(0)
     for _, layer in leaves(made):
         for weight in [] if isinstance(layer, keras.layers.Normalization) else layer.weights:
@@ -67,8 +75,7 @@ def check(name: str) -> Checked:
     keras.utils.set_random_seed(0)
     made = model(name)
     known = {layer.name: layer for layer in deepvis.layers(made)}
-    # MobileNet's softmax is a layer behind the dense one.
-    head = next(layer.name for layer in reversed(made.layers) if not isinstance(layer, NONLINEAR))
+    head = class_layer(made)
     size = max(known[head].smallest, smallest_of_keras(name))
 
     began = time.process_time()
@@ -76,29 +83,59 @@ def check(name: str) -> Checked:
     seconds = time.process_time() - began
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
-    pixels = seen.centred + np.float32(seen.config["model"]["mean"])
-    application = getattr(keras.applications, name)
-    reference = application(weights=None, input_shape=(size, size, 3), classifier_activation=None)
+    reference = constructed(name, input_shape=(size, size, 3), classifier_activation=None)
     reference.set_weights(made.get_weights())
-    expected = values(reference, inspect.getmodule(application).preprocess_input(pixels.copy()))
-    logits = expected.pop("logits")[0]
     network = networks.network(seen.config["model"])
-    built = network.build([*expected, head], (size, size), "float32")
-    found = built.activations(seen.centred, [*expected, head])
-    differences = {}
-    for depth, layer in zip(DEPTHS, expected, strict=True):
-        differences[f"{depth}, before"] = difference(found[layer].pre, expected[layer][0])
-        differences[f"{depth}, behind"] = difference(found[layer].post, expected[layer][1])
-    differences["logit"] = difference(found[head].pre, logits)
-    differences["probability"] = difference(found[head].post, special.softmax(logits, axis=-1))
+    differences, classes, logits = compared(name, network, head, reference, seen.centred)
+    differences["probability"] = difference(classes.post, special.softmax(logits, axis=-1))
     score = float(seen.history["score"][-1, 0])
     differences["score"] = abs(score - float(logits[0, UNIT])) / float(np.abs(logits).max())
-    shaped = made if made.input_shape[1] else application(weights=None, input_shape=(224, 224, 3))
+    shaped = made if made.input_shape[1] else constructed(name, input_shape=(224, 224, 3))
     wrong = list(misstated(shaped, known))
     smallest = known[head].smallest
     if not takes(network, head, smallest) or (smallest > 1 and takes(network, head, smallest - 1)):
         wrong.append(f"{smallest} px are not the smallest image of {head}")
     return Checked(len(known), smallest, size, differences, seconds, memory, wrong)
+
+
+def check_activations(name: str, size: int) -> dict[str, float]:
+    """How far deepvis is from Keras on noise, of a network that is made for that size and gives logits."""
+    keras.utils.set_random_seed(0)
+    made = model(name, input_shape=(size, size, 3), classifier_activation=None)
+    image = np.random.default_rng(1).uniform(-90, 90, (1, size, size, 3)).astype(np.float32)
+    network = networks.network(networks.hold(made, "auto"))
+    return compared(name, network, class_layer(made), made, image)[0]
+
+
+def class_layer(made: Any) -> str:
+    """The layer that gives the classes; MobileNet has its softmax behind it."""
+    return next(layer.name for layer in reversed(made.layers) if not isinstance(layer, NONLINEAR))
+
+
+def compared(
+    name: str, network: Network, head: str, reference: Any, image: np.ndarray
+) -> tuple[dict[str, float], Activation, np.ndarray]:
+    """Differences at three depths and of the logits; the classes, and Keras' logits.
+
+    Args:
+      name: of the application, whose `preprocess_input` is taken.
+      network: as deepvis has it.
+      head: the layer that gives the classes.
+      reference: the same network for this size of image, without its softmax.
+      image: centred pixels.
+    """
+    pixels = image + np.float32(network.centre)
+    application: Any = inspect.getmodule(getattr(keras.applications, name))
+    expected = values(reference, application.preprocess_input(pixels.copy()))
+    logits = expected.pop("logits")[0]
+    built = network.build([*expected, head], image.shape[1:3], "float32")
+    found = built.activations(tf.constant(image), [*expected, head])
+    differences = {}
+    for depth, layer in zip(DEPTHS, expected, strict=True):
+        differences[f"{depth}, before"] = difference(found[layer].pre, expected[layer][0])
+        differences[f"{depth}, behind"] = difference(found[layer].post, expected[layer][1])
+    differences["logit"] = difference(found[head].pre, logits)
+    return differences, found[head], logits
 
 
 def smallest_of_keras(name: str) -> int:
