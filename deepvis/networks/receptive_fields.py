@@ -17,7 +17,7 @@ from deepvis.networks.base import Layer
 from deepvis.networks.keras_graph import Call, Graph, families, is_activation
 
 SIDES = 1024  # px; larger images allow whatever this one does
-ASKED = 24  # sizes at which Keras is asked what a layer of unknown code gives
+SMALL, ASKED = 16, 12  # maps for which Keras is asked what a layer of unknown code gives: px, larger ones
 POINTWISE = {
     "Dense", "EinsumDense", "BatchNormalization", "BaseDropout", "Dropout", "SpatialDropout2D",
     "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity", "Rescaling",
@@ -167,18 +167,21 @@ def _is_constant(one: Extent) -> bool:
 
 
 def _asked(call: Call, inputs: list[Extent], one: Extent) -> Extent:
-    """Of a layer of unknown code: Keras is asked at some sizes, those between follow a line."""
-    count = one.sides.shape[1]
-    asked = np.unique(np.geomspace(1, count, ASKED).astype(int)) - 1
-    sides = np.array([_asked_at(call, [each.sides[:, k] for each in inputs]) for k in asked]).T
+    """Of a layer of unknown code: Keras is asked for small maps and some larger; the others follow a line."""
+    maps, place = np.unique(np.concatenate([each.sides for each in inputs]), axis=1, return_inverse=True)
+    count = maps.shape[1]
+    asked = np.unique([*range(min(SMALL, count)), *np.geomspace(1, count, ASKED).astype(int) - 1])
+    sides = np.array([_asked_at(call, list(maps[:, k].reshape(-1, 2))) for k in asked]).T
     if (sides > 0).sum() == 0:
         return one._replace(sides=np.zeros_like(one.sides), field=np.full(2, np.inf))
     between = np.stack([np.interp(np.arange(count), asked, axis).astype(int) for axis in sides])
+    between = between[:, place.reshape(-1)]
     ratio = one.sides[:, -1] / np.maximum(sides[:, -1], 1)
+    whole = np.where(ratio >= 1, np.round(ratio), 1 / np.round(1 / np.maximum(ratio, 1 / SIDES)))
     scaled = between.min() != between.max()
     return one._replace(
         sides=between,
-        stride=one.stride * np.round(ratio) if scaled else np.zeros(2),
+        stride=one.stride * whole if scaled else np.zeros(2),
         field=np.full(2, np.inf),
     )
 
@@ -244,7 +247,7 @@ def _whole(one: Extent) -> Extent:
 
 
 def _joined(inputs: list[Extent], alike: bool = False) -> Extent:
-    """Several maps of one size, or, unless they must be alike, of one pixel; the unit that sees most counts."""
+    """Several maps of one size, or, unless alike, of one pixel; the unit that sees most counts."""
     sides = np.max([each.sides for each in inputs], axis=0)
     fits = np.all([(each.sides == sides) | ((each.sides == 1) & (not alike)) for each in inputs], axis=0)
     return Extent(

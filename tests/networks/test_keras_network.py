@@ -263,7 +263,7 @@ def test_smallest_images_are_those_that_keras_takes(model):
 
 
 def merged():
-    """Networks with free sizes whose maps are put together, or taken apart, in ways that change their size."""
+    """Networks with free sizes that put maps together, or take them apart, in ways that change their size."""
     image = keras.Input((None, None, 2))
     small, large = of.MaxPooling2D(2)(image), of.Conv2D(3, 3, strides=2, padding="same")(image)
     both = of.Concatenate(name="cat")([small, large])  # refuses 1 x 1 px beside 2 x 2 px, which a sum takes
