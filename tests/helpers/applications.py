@@ -153,7 +153,7 @@ def values(reference: Any, fed: np.ndarray) -> dict[str, tuple[np.ndarray, np.nd
     chosen = [places[int(depth * (len(places) - 1))] for depth in DEPTHS.values()]
     assert len({place.name for place in chosen}) == len(DEPTHS)
     read = [each for place in chosen for each in (place.before, place.behind)] + [reference.output]
-    *seen, logits = map(np.asarray, keras.Model(reference.inputs, read)(fed, training=False))
+    *seen, logits = map(np.asarray, keras.Model(reference.inputs, read)([fed], training=False))
     found = {}
     for place, before, behind in zip(chosen, seen[::2], seen[1::2], strict=True):
         if place.own:
