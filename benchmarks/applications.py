@@ -3,12 +3,14 @@
 python benchmarks/applications.py [NAME ...]     one process for each, one after the other; rows are replaced
 """
 
+import contextlib
+import io
 import json
 import os
 import re
-import resource
 import subprocess
 import sys
+import time
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -65,47 +67,35 @@ def all_names() -> list[str]:
 
 def measured(name: str) -> list[str] | None:
     """A row; None where the network does not equal Keras', which is said."""
-    seconds = layers_command(name)
     ran = subprocess.run([sys.executable, __file__, "--one", name], capture_output=True, text=True)
     if ran.returncode:
         print(f"{name}: {ran.stderr.strip().splitlines()[-1]}", file=sys.stderr)
         return None
-    one = json.loads(ran.stdout.splitlines()[-1])
-    far = {check: value for check, value in one["differences"].items() if not value <= 1e-4}
-    if far or one["wrong"]:
-        print(f"{name}: {far} {one['wrong']}", file=sys.stderr)
+    found = json.loads(ran.stdout.splitlines()[-1])
+    far = {check: value for check, value in found["differences"].items() if not value <= 1e-4}
+    if far or found["wrong"]:
+        print(f"{name}: {far} {found['wrong']}", file=sys.stderr)
         return None
     groups = [("early",), ("middle",), ("late",), ("logit", "probability"), ("score",)]
-    largest = [max(v for k, v in one["differences"].items() if k.startswith(group)) for group in groups]
-    row = [name, one["layers"], one["smallest"], one["size"], *(f"{each:.1g}" for each in largest),
-           f"{one['seconds']:.0f}", one["memory"], f"{seconds:.1f}"]  # fmt: skip
+    largest = [max(v for k, v in found["differences"].items() if k.startswith(group)) for group in groups]
+    row = [name, found["layers"], found["smallest"], found["size"], *(f"{each:.1g}" for each in largest),
+           f"{found['seconds']:.0f}", found["memory"], f"{found['listed']:.1f}"]  # fmt: skip
     print(*row, flush=True)
     return list(map(str, row))
 
 
-def layers_command(name: str) -> float:
-    """Seconds of the processor that `deepvis layers` takes."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [
-        sys.executable,
-        "-m",
-        "deepvis.run",
-        "layers",
-        "model=keras",
-        f"model.name={name}",
-        "model.weights=null",
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
 def one(name: str) -> None:
-    """Check a network in this process, and print what was found."""
+    """Check a network in this process, which begins as `deepvis layers` does, and print what was found."""
+    from deepvis.cli import layers
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        failed = layers.main(["model=keras", f"model.name={name}", "model.weights=null"])
+    seconds = time.process_time()
+    assert not failed
     sys.path.insert(0, str(ROOT / "tests"))
     from helpers import applications
 
-    print(json.dumps(asdict(applications.check(name))))
+    print(json.dumps(asdict(applications.check(name)) | {"listed": seconds}))
 
 
 def read() -> dict[str, list[str]]:
