@@ -21,7 +21,7 @@ SMALL, ASKED = 16, 12  # maps for which Keras is asked what a layer of unknown c
 POINTWISE = {
     "Dense", "EinsumDense", "BatchNormalization", "BaseDropout", "Dropout", "SpatialDropout2D",
     "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity", "Rescaling",
-    "Normalization", "LayerScale", "StochasticDepth", "Merge",
+    "Normalization", "LayerScale", "CustomScaleLayer", "StochasticDepth", "Merge",
 }  # fmt: skip
 CONVOLUTIONS = {"BaseConv", "BaseDepthwiseConv", "BaseSeparableConv"}
 
