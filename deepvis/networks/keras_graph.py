@@ -38,8 +38,8 @@ class Call:
     arguments: tuple[Sequence[Any], Mapping[str, Any]]  # positional and by name, with symbolic tensors
     outputs: Sequence[Any]
 
-    @property
-    def inputs(self) -> list[Any]:
+    @functools.cached_property
+    def inputs(self) -> Sequence[Any]:
         """The symbolic tensors that it reads."""
         return [each for each in keras.tree.flatten(self.arguments) if isinstance(each, keras.KerasTensor)]
 
@@ -65,11 +65,23 @@ class Graph:
 
     def first(self, name: str) -> Call:
         """The first call of that name; a layer that is called twice is looked at there."""
-        return next(call for call in self.calls if call.name == name)
+        return self._first[name]
 
-    def readers(self, tensor: Any) -> list[Call]:
+    def readers(self, tensor: Any) -> Sequence[Call]:
         """The calls that read a tensor."""
-        return [call for call in self.calls if any(each is tensor for each in call.inputs)]
+        return self._readers.get(id(tensor), [])
+
+    @functools.cached_property
+    def _first(self) -> Mapping[str, Call]:
+        return {call.name: call for call in reversed(self.calls)}
+
+    @functools.cached_property
+    def _readers(self) -> Mapping[int, Sequence[Call]]:
+        found: dict[int, list[Call]] = {}
+        for call in self.calls:
+            for key in {id(tensor): None for tensor in call.inputs}:
+                found.setdefault(key, []).append(call)
+        return found
 
     def below(self, tensors: Iterable[Any]) -> list[Call]:
         """The calls that some tensors need, in order."""

@@ -106,6 +106,7 @@ class Application:
 
     name: str
     weights: str | None
+    initialized: bool = True  # its weights have values
 
     @property
     def origin(self) -> tuple[str, bool]:
@@ -115,8 +116,8 @@ class Application:
         return "keras imagenet" if self.weights == "imagenet" else "path", False
 
     def graph_only(self) -> "Application":
-        """With random weights, the same each time."""
-        return Application(self.name, None)
+        """Its weights have shapes, and no values: to draw millions of them takes longer than the graph."""
+        return Application(self.name, None, initialized=False)
 
     def fingerprint(self) -> tuple[str, int] | None:
         """Of the file of its weights."""
@@ -136,6 +137,9 @@ class Application:
         """Build it and read its weights."""
         constructor = _application(self.name)
         try:
+            if not self.initialized:
+                with keras.StatelessScope(initialize_variables=False):
+                    return constructor(weights=None)
             if self.weights is None or self.weights == "imagenet":
                 return constructor(weights=self.weights)
             model = constructor(weights=None)

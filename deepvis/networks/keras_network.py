@@ -181,13 +181,13 @@ def loaded(source: Source) -> LoadedModel:
 
 @functools.lru_cache(maxsize=2)
 def _graph(source: Source, fingerprint: Hashable) -> tuple[keras.Model, Graph]:
-    # In a thread of its own Keras counts its names from one and knows no dtype policy of the caller's.
-    def read() -> tuple[keras.Model, Graph]:
-        model = source.model()
-        return model, keras_graph.graph(model)
-
-    with keras_activations.repeatable_draws(), ThreadPoolExecutor(1) as thread:
-        return thread.submit(read).result()
+    # In a thread of its own Keras counts its names from one and knows no dtype policy of the caller's. The
+    # graph has another one: in the first Keras would give values to weights that were left without.
+    with keras_activations.repeatable_draws():
+        with ThreadPoolExecutor(1) as thread:
+            model = thread.submit(source.model).result()
+        with ThreadPoolExecutor(1) as thread:
+            return model, thread.submit(keras_graph.graph, model).result()
 
 
 @functools.lru_cache(maxsize=4)
