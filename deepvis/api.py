@@ -162,7 +162,7 @@ def _network(
     optimize: str | None = None,
     labels: Any = "auto",
 ) -> tuple[dict[str, Any] | None, dict[str, Choice]]:
-    """A network as a config: that of a model in hand, or a choice of conf/model or of keras.applications."""
+    """A network as a config: of a model in hand, or a choice of conf/model or of keras.applications."""
     labels = groups.plain_value(labels)
     given = {"inputs": inputs, "optimize": optimize, "preprocess": preprocess, "labels": labels}
     unsaid = {"inputs": None, "optimize": None, "preprocess": "auto", "labels": "auto"}
@@ -218,8 +218,7 @@ def layers(
       ['block1_conv1', 'block2_conv1', 'block2_conv2']
     """
     held, choice = _network(model, preprocess, inputs, optimize)
-    group = held or groups.composed(choice, {})["model"]
-    return list(networks.network(group).layers().values())
+    return list(networks.network(held or groups.composed(choice, {})["model"]).layers().values())
 
 
 def results(
