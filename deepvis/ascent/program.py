@@ -6,7 +6,7 @@ The one place where configs become tensors.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,9 +50,14 @@ class Program:
     users: str  # names of functions that are not deepvis'
 
 
-@functools.lru_cache(maxsize=8)
 def compiled(static: StaticConfig, enabled: frozenset[Component]) -> Program:
     """The program of a group of jobs, of which any uses the enabled regularizers and transforms."""
+    # A file may have been written anew since.
+    return _compiled(static, enabled, networks.network(schema.plain(static.model)).fingerprint())
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(static: StaticConfig, enabled: frozenset[Component], read: Hashable) -> Program:
     if static.device != "cpu" and not tf.config.list_physical_devices("GPU"):
         raise ConfigError(
             f"device={static.device}: TensorFlow sees no GPU (it needs tensorflow[and-cuda]); take device=cpu"

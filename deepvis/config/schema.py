@@ -6,6 +6,7 @@ Neutral values come from the knobs (`neutral`), all other defaults from conf/.
 """
 
 import functools
+import keyword
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -34,6 +35,13 @@ class Settings:
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Named:
+    """Values by names that are the user's and may be anything."""
+
+    items: tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -209,8 +217,16 @@ def free(group: str, settings: Mapping[str, Any]) -> Settings:
 def freeze(value: Any) -> Any:
     """A plain value as one that can be a key: lists become tuples, mappings become settings."""
     if isinstance(value, Mapping):
+        if not all(map(_is_key, map(str, value))):
+            return Named(tuple((str(key), freeze(each)) for key, each in value.items()))
         return free("settings", value)
     return tuple(map(freeze, value)) if isinstance(value, list | tuple) else value
+
+
+def _is_key(name: str) -> bool:
+    """Whether a name can be a field of settings, and none of the user's, as an input of a network has."""
+    own = name == "_target_" or (name != "target" and name.strip("_") == name)
+    return own and name.isidentifier() and not keyword.iskeyword(name)
 
 
 def plain(value: Any) -> Any:
@@ -218,6 +234,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, Settings | Config | Layer):
         return {"_target_" if each.name == "target" else each.name: plain(getattr(value, each.name))
                 for each in fields(value)}  # fmt: skip
+    if isinstance(value, Named):
+        return {name: plain(each) for name, each in value.items}
     if isinstance(value, tuple):
         return [plain(each) for each in value]
     return f"{value.__module__}.{value.__qualname__}" if callable(value) else value

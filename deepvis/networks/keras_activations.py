@@ -59,7 +59,8 @@ def built(
 
         at = _size(image)
         if at not in parts:
-            parts[at] = keras_graph.resized(graph, read, network.shapes(at))
+            with tf.init_scope():  # inside a traced function TensorFlow takes few names of layers
+                parts[at] = keras_graph.resized(graph, read, network.shapes(at))
         part = parts[at]
         with (
             keras_taps.computing_in(part, kind),

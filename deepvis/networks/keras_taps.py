@@ -5,6 +5,7 @@ layer: the attribute is replaced for the time of the call by a function that als
 """
 
 import contextlib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from deepvis.networks.keras_graph import Call, Graph, families, is_activation, i
 
 MOST_EXTRA_TOKENS = 8  # before those of the patches: a class token, a distillation token, registers
 EXACT = (keras.layers.Rescaling, keras.layers.Normalization)  # bfloat16 would round the pixels they read
+OPERATION = re.compile("[A-Za-z0-9.][A-Za-z0-9_.-]*")  # names that TensorFlow takes anywhere
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
@@ -101,10 +103,16 @@ def layers_of(model: keras.Model) -> list[Any]:
 
 @contextlib.contextmanager
 def computing_in(model: keras.Model, precision: str) -> Iterator[None]:
-    """While it lasts, all layers of a model compute in this precision; their weights stay as they are."""
-    changed = []
+    """While it lasts, all layers of a model compute in this precision; their weights stay as they are.
+
+    They also have names that TensorFlow takes, for it names the operations of a traced function by them.
+    """
+    changed, renamed = [], []
     try:
-        for layer in layers_of(model):
+        for number, layer in enumerate(layers_of(model)):
+            if not OPERATION.fullmatch(layer.name):
+                renamed.append((layer, layer.name))
+                layer.name = f"layer_{number}"
             policy = layer.dtype_policy
             if not isinstance(policy, keras.dtype_policies.QuantizedDTypePolicy):
                 changed.append((layer, policy))
@@ -113,6 +121,8 @@ def computing_in(model: keras.Model, precision: str) -> Iterator[None]:
     finally:
         for layer, policy in changed:
             layer.dtype_policy = policy
+        for layer, name in renamed:
+            layer.name = name
 
 
 @contextlib.contextmanager

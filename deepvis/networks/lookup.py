@@ -36,7 +36,7 @@ def network(model: Mapping[str, Any]) -> Network:
 
 
 def resolved(model: Mapping[str, Any]) -> dict[str, Any]:
-    """The same config with what follows from it: its name, and the grey levels that 0 stands for.
+    """The same config with what follows from it; resolved once more it is the same. See `Network.resolved`.
 
     Args:
       model: see `network`.
@@ -44,8 +44,7 @@ def resolved(model: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
       ConfigError: ``preprocess`` or ``mean`` say nothing that this network could take.
     """
-    known = network(model)
-    return labels.resolved(model) | {"name": known.name, "mean": list(known.centre)}
+    return labels.resolved(model) | network(model).resolved()
 
 
 def class_names(model: Mapping[str, Any], layer: Layer) -> tuple[str, ...]:
