@@ -1,0 +1,108 @@
+"""An ONNX `Graph` -> a functional Keras model, channels last, and where each value of ONNX is in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from deepvis.core.errors import ConfigError
+from deepvis.networks import (
+    onnx_arithmetic,
+    onnx_constants,
+    onnx_convolutions,
+    onnx_layers,
+    onnx_names,
+    onnx_patterns,
+    onnx_shapes,
+    onnx_values,
+)
+from deepvis.networks.onnx_calls import Argument, Call, Operator
+from deepvis.networks.onnx_graph import Graph
+from deepvis.networks.onnx_values import LayoutError, Value
+
+OPERATORS: Mapping[str, Operator] = (
+    onnx_convolutions.OPERATORS | onnx_arithmetic.OPERATORS | onnx_shapes.OPERATORS
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Converted:
+    """A Keras model of an ONNX graph."""
+
+    model: keras.Model
+    values: Mapping[str, Value]  # name in ONNX -> where it is in the model
+
+
+def converted(graph: Graph, name: str, size: tuple[int, int], where: str) -> Converted:
+    """The Keras model of a graph.
+
+    Args:
+      graph: what was read.
+      name: of the model.
+      size: of the image, height and width.
+      where: the graph is from, for messages.
+
+    Raises:
+      ConfigError: an operator, or what it is asked to do, is not known here; the message names the node.
+    """
+    nodes = onnx_patterns.joined(onnx_constants.without_constants(graph))
+    constants = onnx_constants.Constants(graph)
+    layers = onnx_names.names(nodes)
+    image = keras.Input((*size, graph.shape[0]), name="image")
+    values: dict[str, Value] = {graph.image: onnx_values.image(image)}
+    taken = set(layers.values())
+    for node in nodes:
+        arguments: list[Argument] = [values.get(each, constants.get(each)) for each in node.inputs]
+        call = Call(node, arguments, layers[node], graph.opset, taken)
+        try:
+            if node.op == "Shape" and isinstance(arguments[0], Value):
+                constants.put_shape(node, arguments[0])
+                continue
+            if not any(isinstance(each, Value) for each in arguments):
+                constants.fold(node)
+                continue
+            if node.op not in OPERATORS:
+                raise LayoutError("this operator is not known here; docs/reference/onnx.md lists those that are")
+            if node.op not in ("Reshape", "Expand") and any(constants.depends_on_size(each) for each in node.inputs):
+                call = fixed(call)
+            out = OPERATORS[node.op](call)
+        except LayoutError as err:
+            raise ConfigError(f"{where}: {node.title}: {err}") from err
+        except ConfigError:
+            raise
+        except Exception as err:  # Keras refuses shapes in its own way
+            text = " ".join(str(err).split())[:200]
+            raise ConfigError(f"{where}: {node.title}: {text or type(err).__name__}") from err
+        results = [out] if isinstance(out, Value) else out
+        values |= dict(zip(node.outputs, results, strict=False))
+    outputs = [values[each].tensor for each in graph.outputs if each in values]
+    if not outputs or any(each is image for each in outputs):
+        raise ConfigError(f"{where}: its outputs do not depend on the image; expected a network")
+    return Converted(keras.Model(image, outputs, name=name), values)
+
+
+def fixed(call: Call) -> Call:
+    """A call for maps of one size: its constants were computed from that size."""
+    arguments: list[Argument] = []
+    for each in call.arguments:
+        if isinstance(each, Value):
+            layer = onnx_layers.OneSize(tuple(each.tensor.shape)[1:], name=call.aside("size"))
+            each = Value(layer(each.tensor), each.view)
+        arguments.append(each)
+    return Call(call.node, arguments, call.name, call.opset, call.taken)
+
+
+def as_onnx(value: Value, array: np.ndarray) -> np.ndarray:
+    """What a Keras tensor's array is in ONNX' order of axes."""
+    sizes = (len(array), *array.shape[1:])
+    flat = [axis for group in value.view for axis in group]
+    loose = [axis for axis in range(array.ndim) if axis not in flat]
+    shape = [int(np.prod([sizes[axis] for axis in group])) for group in value.view]
+    return np.asarray(array).transpose(flat + loose).reshape(shape)
+
+
+def reader(model: keras.Model, tensors: Any) -> keras.Model:
+    """A model of some of its values."""
+    return keras.Model(model.input, tensors)

@@ -1,0 +1,45 @@
+"""Names of ONNX nodes -> names of layers: those of the PyTorch modules where an exporter wrote them down."""
+
+import re
+from collections.abc import Sequence
+
+from deepvis.networks.onnx_calls import unique
+from deepvis.networks.onnx_graph import Node
+
+SILENT = {"Identity", "Dropout", "Cast", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand"}
+
+
+def names(nodes: Sequence[Node]) -> dict[Node, str]:
+    """A unique name for the layer of each node.
+
+    ``/layer1/layer1.0/conv1/Conv`` is the module ``layer1.0.conv1``, whose name its last operation gets; those
+    before it, and those between modules, are called ``layer1.0.Add``.
+    """
+    modules = {node: module(node) for node in nodes}
+    loud = [node for node in nodes if node.op not in SILENT]
+    parents = {path.rsplit(".", k)[0] for path in modules.values() for k in range(1, path.count(".") + 1)}
+    last = {modules[node]: node for node in loud}
+    taken: set[str] = set()
+    found: dict[Node, str] = {}
+    for node in sorted(nodes, key=lambda each: last.get(modules[each]) is not each):
+        path = modules[node]
+        whole = path and last.get(path) is node and path not in parents
+        leaf = _valid(re.split(r"[/.]", node.name)[-1] or node.op)
+        found[node] = unique(path if whole else f"{path}.{leaf}" if path else _valid(node.name or node.outputs[0]), taken)
+    return found
+
+
+def module(node: Node) -> str:
+    """The path of the module that a node is from; ""; where the file does not say."""
+    if node.module or not node.name.startswith("/"):
+        return node.module
+    path, before = "", ""
+    for part in node.name.split("/")[1:-1]:
+        path = path[: len(path) - len(before)] + part if before and part.startswith(f"{before}.") else f"{path}.{part}" if path else part
+        before = part
+    return _valid(path)
+
+
+def _valid(name: str) -> str:
+    """A name that Keras and Hydra take."""
+    return re.sub(r"[^\w.-]+", ".", name).strip(".") or "node"
