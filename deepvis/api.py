@@ -128,7 +128,7 @@ def visualize(
         "start": start,
     }
     chosen = {group: choice for group, choice in groups_given.items() if choice is not None}
-    held, choice = _network(model, preprocess, inputs, optimize)
+    held, choice = _network(model, preprocess, inputs, optimize, size)
     group = held or groups.composed(choice, {})["model"]
     if not isinstance(layer, str):
         layer = networks.network(group).name_of(layer)
@@ -152,14 +152,18 @@ def visualize(
 
 
 def _network(
-    model: Any, preprocess: Any, inputs: Mapping[str, Any] | None = None, optimize: str | None = None
+    model: Any,
+    preprocess: Any,
+    inputs: Mapping[str, Any] | None = None,
+    optimize: str | None = None,
+    size: Any = None,
 ) -> tuple[dict[str, Any] | None, dict[str, Choice]]:
     """A network as a config: that of a model in hand, or a choice of conf/model or of keras.applications."""
     if isinstance(model, Mapping):
         return None, {"model": model}
     if not isinstance(model, str):
-        return networks.hold(model, preprocess, inputs, optimize), {}
-    named = {path.stem for path in (CONF / "model").glob("*.yaml")} - {"keras", "file"}
+        return networks.hold(model, preprocess, inputs, optimize, size), {}
+    named = {path.stem for path in (CONF / "model").glob("*.yaml")} - {"keras", "file", "onnx"}
     if model in named:
         return None, {"model": model}
     known = networks.applications()

@@ -48,11 +48,25 @@ def resolved(model: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def hold(
-    model: Any, preprocess: Any, inputs: Mapping[str, Any] | None = None, optimize: str | None = None
+    model: Any,
+    preprocess: Any,
+    inputs: Mapping[str, Any] | None = None,
+    optimize: str | None = None,
+    size: Any = None,
 ) -> dict[str, Any]:
-    """The config of a Keras model in hand; see `keras_models.hold`."""
-    from deepvis.networks import keras_models
+    """The config of a Keras model or a PyTorch module in hand; see their own `hold`.
 
+    Args:
+      model: in hand.
+      preprocess: what it expects of its pixels.
+      inputs: of a Keras model of several.
+      optimize: likewise.
+      size: px, which a PyTorch module is exported for.
+    """
+    from deepvis.networks import keras_models, torch_modules
+
+    if torch_modules.is_module(model):
+        return torch_modules.hold(model, preprocess, size)
     return keras_models.hold(model, preprocess, inputs, optimize)
 
 

@@ -42,10 +42,15 @@ class Constants:
     def put_shape(self, node: Node, value: Value) -> None:
         """The shape of a value, as a constant."""
         part = slice(node.attributes.get("start", 0), node.attributes.get("end"))
-        kept = (0, len(value.sizes) - 1)
-        marks = [int(any(axis not in kept for axis in group)) for group in value.view]
+        rank = len(value.sizes)  # [B, h, w, ...], or tokens [B, N, C]
+        sides = {1, 2} if rank > 3 else {1} if rank == 3 else set()
+        marks = [int(bool(sides & set(group))) for group in value.view]
         self._arrays[node.outputs[0]] = np.array(value.shape[part], np.int64)
         self._marks[node.outputs[0]] = np.array(marks[part], np.int64)
+
+    def put(self, node: Node, array: np.ndarray) -> None:
+        """An array that a node gives as it is."""
+        self._arrays[node.outputs[0]] = array
 
     def fold(self, node: Node) -> None:
         """Compute a node all of whose inputs are constants."""

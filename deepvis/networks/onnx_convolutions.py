@@ -120,6 +120,12 @@ def global_max(call: Call) -> Value:
     return onnx_values.image(of.GlobalMaxPooling2D(keepdims=True, name=call.name)(maps(call).tensor))
 
 
+def adaptive_average(call: Call) -> Value:
+    """Not of ONNX: what `torch_modules` exports."""
+    layer = of.AdaptiveAveragePooling2D(tuple(call.get("size")), name=call.name)
+    return onnx_values.image(layer(maps(call).tensor))
+
+
 def dense(call: Call) -> Value:
     """Gemm, and a product with a matrix to which a bias is added."""
     value, kernel, bias = call.value(), call.constant(1), call.constant(2)
@@ -205,7 +211,7 @@ def group_norm(call: Call) -> Value:
 
 OPERATORS: dict[str, Operator] = {
     "Conv": conv, "ConvTranspose": conv_transpose, "MaxPool": max_pool, "AveragePool": average_pool,
-    "GlobalAveragePool": global_average, "GlobalMaxPool": global_max, "Gemm": dense, "MatMul": matmul,
+    "GlobalAveragePool": global_average, "GlobalMaxPool": global_max, "deepvis.AdaptiveAveragePool": adaptive_average, "Gemm": dense, "MatMul": matmul,
     "BatchNormalization": batch_norm, "LayerNormalization": layer_norm,
     "InstanceNormalization": instance_norm, "GroupNormalization": group_norm,
 }  # fmt: skip

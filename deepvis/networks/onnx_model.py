@@ -18,7 +18,7 @@ from deepvis.networks import (
     onnx_shapes,
     onnx_values,
 )
-from deepvis.networks.onnx_calls import Argument, Call, Operator
+from deepvis.networks.onnx_calls import Argument, Call, Operator, unique
 from deepvis.networks.onnx_graph import Graph
 from deepvis.networks.onnx_values import LayoutError, Value
 
@@ -33,9 +33,10 @@ class Converted:
 
     model: keras.Model
     values: Mapping[str, Value]  # name in ONNX -> where it is in the model
+    layers: Mapping[str, Value]  # name of a layer -> what it gives
 
 
-def converted(graph: Graph, name: str, size: tuple[int, int], where: str) -> Converted:
+def converted(graph: Graph, name: str, size: tuple[int, int], where: str, one_size: bool = False) -> Converted:
     """The Keras model of a graph.
 
     Args:
@@ -43,6 +44,7 @@ def converted(graph: Graph, name: str, size: tuple[int, int], where: str) -> Con
       name: of the model.
       size: of the image, height and width.
       where: the graph is from, for messages.
+      one_size: refuse images of another one.
 
     Raises:
       ConfigError: an operator, or what it is asked to do, is not known here; the message names the node.
@@ -51,14 +53,19 @@ def converted(graph: Graph, name: str, size: tuple[int, int], where: str) -> Con
     constants = onnx_constants.Constants(graph)
     layers = onnx_names.names(nodes)
     image = keras.Input((*size, graph.shape[0]), name="image")
-    values: dict[str, Value] = {graph.image: onnx_values.image(image)}
     taken = set(layers.values())
+    first = onnx_layers.OneSize(image.shape[1:], name=unique("image.size", taken))(image) if one_size else image
+    values: dict[str, Value] = {graph.image: onnx_values.image(first)}
+    given: dict[str, Value] = {}
     for node in nodes:
         arguments: list[Argument] = [values.get(each, constants.get(each)) for each in node.inputs]
         call = Call(node, arguments, layers[node], graph.opset, taken)
         try:
             if node.op == "Shape" and isinstance(arguments[0], Value):
                 constants.put_shape(node, arguments[0])
+                continue
+            if node.op == "CastLike" and isinstance(arguments[0], np.ndarray):
+                constants.put(node, arguments[0])
                 continue
             if not any(isinstance(each, Value) for each in arguments):
                 constants.fold(node)
@@ -77,10 +84,13 @@ def converted(graph: Graph, name: str, size: tuple[int, int], where: str) -> Con
             raise ConfigError(f"{where}: {node.title}: {text or type(err).__name__}") from err
         results = [out] if isinstance(out, Value) else out
         values |= dict(zip(node.outputs, results, strict=False))
+        given[layers[node]] = results[0]
     outputs = [values[each].tensor for each in graph.outputs if each in values]
     if not outputs or any(each is image for each in outputs):
         raise ConfigError(f"{where}: its outputs do not depend on the image; expected a network")
-    return Converted(keras.Model(image, outputs, name=name), values)
+    model = keras.Model(image, outputs, name=name)
+    known = {layer.name for layer in model.layers}
+    return Converted(model, values, {key: value for key, value in given.items() if key in known})
 
 
 def fixed(call: Call) -> Call:
@@ -104,5 +114,5 @@ def as_onnx(value: Value, array: np.ndarray) -> np.ndarray:
 
 
 def reader(model: keras.Model, tensors: Any) -> keras.Model:
-    """A model of some of its values."""
+    """A model of some of its values, for images of any size."""
     return keras.Model(model.input, tensors)

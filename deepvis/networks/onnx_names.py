@@ -30,14 +30,17 @@ def names(nodes: Sequence[Node]) -> dict[Node, str]:
 
 
 def module(node: Node) -> str:
-    """The path of the module that a node is from; ""; where the file does not say."""
+    """The path of the module that a node is from, by its weights or its name; "" where the file does not say."""
+    weight = next((each for each in node.inputs[1:2] if each.endswith(".weight")), "")
+    if weight:
+        return _valid(weight.removesuffix(".weight"))
     if node.module or not node.name.startswith("/"):
         return node.module
     path, before = "", ""
     for part in node.name.split("/")[1:-1]:
         path = path[: len(path) - len(before)] + part if before and part.startswith(f"{before}.") else f"{path}.{part}" if path else part
         before = part
-    return _valid(path)
+    return _valid(path) if path else path
 
 
 def _valid(name: str) -> str:

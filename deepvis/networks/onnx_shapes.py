@@ -228,7 +228,7 @@ def space_to_depth(call: Call) -> Value:
 
 
 OPERATORS: dict[str, Operator] = {
-    "Identity": identity, "Dropout": identity, "Cast": cast, "Transpose": transpose, "Reshape": reshape,
+    "Identity": identity, "Dropout": identity, "Cast": cast, "CastLike": identity, "Transpose": transpose, "Reshape": reshape,
     "Flatten": flatten, "Squeeze": squeeze, "Unsqueeze": unsqueeze, "Expand": expand, "Concat": concat,
     "Slice": slices, "Split": split, "Gather": gather, "Pad": pad, "Resize": resize, "Upsample": resize,
     "DepthToSpace": depth_to_space, "SpaceToDepth": space_to_depth,
