@@ -31,7 +31,9 @@ def function(name: str) -> Operator:
         values = [each for each in call.arguments if isinstance(each, Value)]
         if len(values) == len(call.arguments):
             return merged(call, lambda: onnx_layers.Function(name, name=call.name))
-        call.refuse_unless(len(values) == 1 and len(call.arguments) == 2, "constants among more than two inputs")
+        call.refuse_unless(
+            len(values) == 1 and len(call.arguments) == 2, "constants among more than two inputs"
+        )
         constant = next(each for each in call.arguments if isinstance(each, np.ndarray))
         laid, value = onnx_values.fitted(constant, values[0], call.aside)
         first = isinstance(call.arguments[0], np.ndarray)
@@ -54,7 +56,9 @@ def affine(call: Call, value: Value, scale: Any, offset: Any) -> Value:
     offset, value = onnx_values.fitted(np.asarray(offset, np.float32), value, call.aside)
     shape = np.broadcast_shapes(scale.shape, offset.shape)
     layer = onnx_layers.ScaleOffset(shape, name=call.name)
-    return Value(weighted(layer, value.tensor, [np.broadcast_to(e, shape) for e in (scale, offset)]), value.view)
+    return Value(
+        weighted(layer, value.tensor, [np.broadcast_to(e, shape) for e in (scale, offset)]), value.view
+    )
 
 
 def arithmetic(layer: Any, left: Callable[[Any], Any], right: Callable[[Any], Any]) -> Operator:

@@ -33,7 +33,9 @@ class Call:
         """What depends on the image."""
         found = self.arguments[position]
         if not isinstance(found, Value):
-            raise UnsupportedError(f"its input {position} is a constant; expected one that depends on the image")
+            raise UnsupportedError(
+                f"its input {position} is a constant; expected one that depends on the image"
+            )
         return found
 
     def constant(self, position: int, default: Any = None) -> Any:
@@ -68,8 +70,10 @@ class Call:
 
 def unique(name: str, taken: set[str]) -> str:
     """A name that no layer has, which it then has."""
-    found = name if name not in taken else next(
-        each for each in (f"{name}_{k}" for k in itertools.count(1)) if each not in taken
+    found = (
+        name
+        if name not in taken
+        else next(each for each in (f"{name}_{k}" for k in itertools.count(1)) if each not in taken)
     )
     taken.add(found)
     return found

@@ -20,7 +20,9 @@ def without_constants(graph: Graph) -> Graph:
             constants[node.outputs[0]] = constants[node.inputs[0]]
         else:
             nodes.append(node)
-    return Graph(needed(nodes, graph.outputs), constants, graph.image, graph.shape, graph.outputs, graph.opset)
+    return Graph(
+        needed(nodes, graph.outputs), constants, graph.image, graph.shape, graph.outputs, graph.opset
+    )
 
 
 class Constants:

@@ -22,7 +22,9 @@ def maps(call: Call) -> Value:
     return onnx_values.arranged(value, NHWC, call.aside)
 
 
-def window(call: Call, kernel: Sequence[int], size: Sequence[int]) -> tuple[list[int], list[int], list[list[int]]]:
+def window(
+    call: Call, kernel: Sequence[int], size: Sequence[int]
+) -> tuple[list[int], list[int], list[list[int]]]:
     """Strides, dilations, padding of two axes."""
     strides = list(call.get("strides", [1, 1]))
     dilations = list(call.get("dilations", [1, 1]))
@@ -62,9 +64,13 @@ def conv(call: Call) -> Value:
         kind = of.DepthwiseConv2D if strides[0] == strides[1] else onnx_layers.StridedDepthwiseConv2D
         layer = kind(kernel.shape[2:], strides, dilation_rate=dilations, **options)
     else:
-        call.refuse_unless(inner * group == value.sizes[3], f"a kernel for {inner * group} channels, got {value.sizes[3]}")
+        call.refuse_unless(
+            inner * group == value.sizes[3], f"a kernel for {inner * group} channels, got {value.sizes[3]}"
+        )
         arrays = [kernel.transpose(2, 3, 1, 0), *biases]
-        layer = of.Conv2D(filters, kernel.shape[2:], strides, dilation_rate=dilations, groups=group, **options)
+        layer = of.Conv2D(
+            filters, kernel.shape[2:], strides, dilation_rate=dilations, groups=group, **options
+        )
     return onnx_values.image(weighted(layer, tensor, arrays))
 
 
@@ -72,12 +78,16 @@ def conv_transpose(call: Call) -> Value:
     value, kernel, bias = maps(call), call.constant(1), call.constant(2)
     strides, dilations, pairs = window(call, kernel.shape[2:], value.sizes[1:3])
     plain = call.get("group", 1) == 1 and max(dilations) == 1 and call.get("auto_pad", "NOTSET") == "NOTSET"
-    call.refuse_unless(plain and "output_shape" not in call.node.attributes, "groups, dilations, auto_pad or output_shape")
+    call.refuse_unless(
+        plain and "output_shape" not in call.node.attributes, "groups, dilations, auto_pad or output_shape"
+    )
     more = call.get("output_padding", [0, 0])
     crop = [[low, high - extra] for (low, high), extra in zip(pairs, more, strict=True)]
     crop = [[low, high + max(width - stride, 0) - (width - stride)] for (low, high), width, stride
             in zip(crop, kernel.shape[2:], strides, strict=True)]  # fmt: skip
-    call.refuse_unless(min(map(min, crop)) >= 0, f"output_padding={list(more)} that reaches beyond its kernels")
+    call.refuse_unless(
+        min(map(min, crop)) >= 0, f"output_padding={list(more)} that reaches beyond its kernels"
+    )
     layer = of.Conv2DTranspose(kernel.shape[1], kernel.shape[2:], strides, use_bias=bias is not None,
                                name=call.name if not any(map(any, crop)) else call.aside("whole"))  # fmt: skip
     tensor = weighted(layer, value.tensor, [kernel.transpose(2, 3, 1, 0), *([] if bias is None else [bias])])
@@ -94,7 +104,10 @@ def max_pool(call: Call) -> Value:
     tensor, ceil = value.tensor, bool(call.get("ceil_mode", 0))
     if any(map(any, pairs)) or ceil:
         padding = onnx_layers.Padding2D(
-            tuple(map(tuple, pairs)), float("-inf"), ceil=[kernel, strides] if ceil else None, name=call.aside("pad")
+            tuple(map(tuple, pairs)),
+            float("-inf"),
+            ceil=[kernel, strides] if ceil else None,
+            name=call.aside("pad"),
         )
         tensor = padding(tensor)
     return onnx_values.image(of.MaxPooling2D(kernel, strides, name=call.name)(tensor))
@@ -104,7 +117,11 @@ def average_pool(call: Call) -> Value:
     value, kernel = maps(call), list(call.get("kernel_shape"))
     strides, dilations, pairs = window(call, kernel, value.sizes[1:3])
     call.refuse_unless(max(dilations) == 1, f"dilations={dilations}")
-    ceil, count, outside = bool(call.get("ceil_mode", 0)), bool(call.get("count_include_pad", 0)), any(map(any, pairs))
+    ceil, count, outside = (
+        bool(call.get("ceil_mode", 0)),
+        bool(call.get("count_include_pad", 0)),
+        any(map(any, pairs)),
+    )
     if ceil or (outside and not count):
         layer = onnx_layers.BorderAveragePooling2D(kernel, strides, pairs, ceil, count, name=call.name)
         return onnx_values.image(layer(value.tensor))
@@ -134,7 +151,9 @@ def dense(call: Call) -> Value:
     kernel = kernel * call.get("alpha", 1.0)
     call.refuse_unless(kernel.ndim == 2 and kernel.shape[0] == value.shape[-1],
                        f"a matrix {list(kernel.shape)} for an input {list(value.shape)}")  # fmt: skip
-    biases = [] if bias is None else [np.broadcast_to(np.ravel(bias * call.get("beta", 1.0)), kernel.shape[1])]
+    biases = (
+        [] if bias is None else [np.broadcast_to(np.ravel(bias * call.get("beta", 1.0)), kernel.shape[1])]
+    )
     layer = of.Dense(kernel.shape[1], use_bias=bias is not None, name=call.name)
     if value.rank == 2 and len(value.sizes) > 2 and value.view[0] == (0,):
         group = value.view[1]  # ONNX flattens in this order, Keras as they lie: the rows are sorted likewise
@@ -155,13 +174,17 @@ def matmul(call: Call) -> Value:
     a, b = (onnx_values.ending(each, [each.axis(k) for k in last], call.aside) for each in (a, b))
     if a.view != b.view:
         a, b = (onnx_values.led(each, call.aside) for each in (a, b))
-    call.refuse_unless(a.view == b.view and a.sizes[:-2] == b.sizes[:-2], f"{list(a.shape)} by {list(b.shape)}")
+    call.refuse_unless(
+        a.view == b.view and a.sizes[:-2] == b.sizes[:-2], f"{list(a.shape)} by {list(b.shape)}"
+    )
     return Value(onnx_layers.MatMul(name=call.name)([a.tensor, b.tensor]), a.view)
 
 
 def batch_norm(call: Call) -> Value:
     value = call.value()
-    call.refuse_unless(not call.get("training_mode", 0), "training_mode=1; export the network in evaluation mode")
+    call.refuse_unless(
+        not call.get("training_mode", 0), "training_mode=1; export the network in evaluation mode"
+    )
     value = onnx_values.single(value, [1], call.aside)
     gamma, beta, mean, variance = (call.constant(k) for k in range(1, 5))
     layer = of.BatchNormalization(axis=value.view[1][0], epsilon=call.get("epsilon", 1e-5), name=call.name)
@@ -173,11 +196,25 @@ def layer_norm(call: Call) -> Value:
     axes = list(range(value.axis(call.get("axis", -1)), value.rank))
     value = onnx_values.without_batch(value, axes)
     scale, value = onnx_values.fitted(scale, value, call.aside)
-    bias, value = (np.zeros_like(scale), value) if bias is None else onnx_values.fitted(bias, value, call.aside)
+    bias, value = (
+        (np.zeros_like(scale), value) if bias is None else onnx_values.fitted(bias, value, call.aside)
+    )
     stored = sorted(axis for each in axes for axis in value.view[each])
     layer = of.LayerNormalization(axis=stored, epsilon=call.get("epsilon", 1e-5), name=call.name)
     shape = [value.sizes[axis] for axis in stored]
-    return Value(weighted(layer, value.tensor, [np.broadcast_to(e, [value.sizes[a] if a in stored else 1 for a in range(len(value.sizes))]).reshape(shape) for e in (scale, bias)]), value.view)
+    return Value(
+        weighted(
+            layer,
+            value.tensor,
+            [
+                np.broadcast_to(
+                    e, [value.sizes[a] if a in stored else 1 for a in range(len(value.sizes))]
+                ).reshape(shape)
+                for e in (scale, bias)
+            ],
+        ),
+        value.view,
+    )
 
 
 def instance_norm(call: Call) -> Value:

@@ -63,7 +63,9 @@ def read(path: Path) -> Graph:
             f"{where}: not an ONNX file, or one that is cut off; expected what torch.onnx.export writes"
         ) from err
     if not model.graph.node:
-        raise ConfigError(f"{where}: not an ONNX file, or one without operations; got {path.stat().st_size} bytes")
+        raise ConfigError(
+            f"{where}: not an ONNX file, or one without operations; got {path.stat().st_size} bytes"
+        )
     _load_beside(model, path, where)
     return of(model, where)
 
@@ -95,7 +97,9 @@ def of(model: Any, where: str) -> Graph:
     outputs = tuple(each.name for each in graph.output)
     kept = needed(nodes, outputs)
     used = {name for node in kept for name in node.inputs}
-    image, shape = _image([each for each in graph.input if each.name not in constants and each.name in used], where)
+    image, shape = _image(
+        [each for each in graph.input if each.name not in constants and each.name in used], where
+    )
     return Graph(kept, constants, image, shape, outputs, opset, {"producer": model.producer_name})
 
 
@@ -149,7 +153,9 @@ def _array(tensor: Any, where: str) -> np.ndarray:
     try:
         array = onnx.numpy_helper.to_array(tensor)
     except Exception as err:
-        raise ConfigError(f"{where}: initializer {tensor.name} cannot be read ({err}); the file is damaged") from err
+        raise ConfigError(
+            f"{where}: initializer {tensor.name} cannot be read ({err}); the file is damaged"
+        ) from err
     if array.dtype.kind == "f" or array.dtype.name == "bfloat16":
         array = array.astype(np.float32)
     return array
@@ -163,14 +169,18 @@ def _image(inputs: Sequence[Any], where: str) -> tuple[str, tuple[int, int | Non
         kind = each.type.tensor_type
         dims = [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in kind.shape.dim]
         found.append((each.name, onnx.TensorProto.DataType.Name(kind.elem_type), dims))
-    text = ", ".join(f"{name} {dtype.lower()}[{', '.join(str(d or '?') for d in dims)}]" for name, dtype, dims in found)
+    text = ", ".join(
+        f"{name} {dtype.lower()}[{', '.join(str(d or '?') for d in dims)}]" for name, dtype, dims in found
+    )
     if len(found) != 1:
         raise ConfigError(f"{where}: got {len(found)} inputs ({text or 'none'}), expected one image")
     (name, dtype, dims), *_ = found
     if dtype not in FLOATS or len(dims) != 4:
         raise ConfigError(f"{where}: got {text}, expected one image, float[N, C, H, W]")
     if dims[0] not in (None, 1):
-        raise ConfigError(f"{where}: got {text}, expected batches of one image or of any number; export it so")
+        raise ConfigError(
+            f"{where}: got {text}, expected batches of one image or of any number; export it so"
+        )
     if dims[1] is None:
         raise ConfigError(f"{where}: got {text}, expected a number of channels")
     if dims[1] > 4 and dims[3] is not None and dims[3] <= 4:
@@ -193,11 +203,15 @@ def _load_beside(model: Any, path: Path, where: str) -> None:
                 "refused"
             )
         if not file.is_file():
-            raise ConfigError(f"{where}: weights {tensor.name} are in {location!r}, which is not beside the file")
+            raise ConfigError(
+                f"{where}: weights {tensor.name} are in {location!r}, which is not beside the file"
+            )
     try:
         onnx.external_data_helper.load_external_data_for_model(model, str(folder))
     except Exception as err:
-        raise ConfigError(f"{where}: its external data cannot be read ({' '.join(str(err).split())})") from err
+        raise ConfigError(
+            f"{where}: its external data cannot be read ({' '.join(str(err).split())})"
+        ) from err
 
 
 def _tensors(graph: Any) -> list[Any]:

@@ -26,7 +26,9 @@ class SplitAxis(keras.layers.Layer):
         shape, axis = list(inputs.shape), self.axis
         if shape[axis] % self.outer:
             raise ValueError(f"{self.name}: {shape[axis]} does not split into {self.outer}")
-        return ops.reshape(inputs, (-1, *shape[1:axis], self.outer, shape[axis] // self.outer, *shape[axis + 1 :]))
+        return ops.reshape(
+            inputs, (-1, *shape[1:axis], self.outer, shape[axis] // self.outer, *shape[axis + 1 :])
+        )
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"axis": self.axis, "outer": self.outer}
@@ -99,7 +101,9 @@ class WithConstant(keras.layers.Layer):
 class Padding2D(keras.layers.ZeroPadding2D):
     """Pads with a number, or with the border's pixels, and as far as a pooling with ceil mode reaches."""
 
-    def __init__(self, padding: Any, value: float = 0.0, mode: str = "constant", ceil: Any = None, **options: Any) -> None:
+    def __init__(
+        self, padding: Any, value: float = 0.0, mode: str = "constant", ceil: Any = None, **options: Any
+    ) -> None:
         super().__init__(padding, **options)
         self.value, self.mode, self.ceil = value, mode, ceil
 
@@ -134,7 +138,9 @@ def reach(side: int, kernel: int, stride: int, pads: Sequence[int]) -> int:
 class BorderAveragePooling2D(keras.layers.AveragePooling2D):
     """An average over what is there: padding does not count, or only the padding proper does."""
 
-    def __init__(self, pool_size: Any, strides: Any, pads: Any, ceil: bool, count: bool, **options: Any) -> None:
+    def __init__(
+        self, pool_size: Any, strides: Any, pads: Any, ceil: bool, count: bool, **options: Any
+    ) -> None:
         super().__init__(pool_size, strides, padding="valid", **options)
         self.pads, self.ceil, self.count = [list(each) for each in pads], ceil, count
 
@@ -152,7 +158,9 @@ class BorderAveragePooling2D(keras.layers.AveragePooling2D):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         sides = []
-        for side, kernel, stride, pads in zip(input_shape[1:3], self.pool_size, self.strides, self.pads, strict=True):
+        for side, kernel, stride, pads in zip(
+            input_shape[1:3], self.pool_size, self.strides, self.pads, strict=True
+        ):
             span = side + sum(pads) - kernel + (reach(side, kernel, stride, pads) if self.ceil else 0)
             sides.append(span // stride + 1)
         return (input_shape[0], *sides, input_shape[3])
@@ -195,7 +203,12 @@ class Part(keras.layers.Layer):
         return inputs[(slice(None),) * self.axis + (slice(self.start, self.stop, self.step),)]
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"axis": self.axis, "start": self.start, "stop": self.stop, "step": self.step}
+        return super().get_config() | {
+            "axis": self.axis,
+            "start": self.start,
+            "stop": self.stop,
+            "step": self.step,
+        }
 
 
 @register

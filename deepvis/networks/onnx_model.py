@@ -36,7 +36,9 @@ class Converted:
     layers: Mapping[str, Value]  # name of a layer -> what it gives
 
 
-def converted(graph: Graph, name: str, size: tuple[int, int], where: str, one_size: bool = False) -> Converted:
+def converted(
+    graph: Graph, name: str, size: tuple[int, int], where: str, one_size: bool = False
+) -> Converted:
     """The Keras model of a graph.
 
     Args:
@@ -54,7 +56,9 @@ def converted(graph: Graph, name: str, size: tuple[int, int], where: str, one_si
     layers = onnx_names.names(nodes)
     image = keras.Input((*size, graph.shape[0]), name="image")
     taken = set(layers.values())
-    first = onnx_layers.OneSize(image.shape[1:], name=unique("image.size", taken))(image) if one_size else image
+    first = (
+        onnx_layers.OneSize(image.shape[1:], name=unique("image.size", taken))(image) if one_size else image
+    )
     values: dict[str, Value] = {graph.image: onnx_values.image(first)}
     given: dict[str, Value] = {}
     for node in nodes:
@@ -71,8 +75,12 @@ def converted(graph: Graph, name: str, size: tuple[int, int], where: str, one_si
                 constants.fold(node)
                 continue
             if node.op not in OPERATORS:
-                raise LayoutError("this operator is not known here; docs/reference/onnx.md lists those that are")
-            if node.op not in ("Reshape", "Expand") and any(constants.depends_on_size(each) for each in node.inputs):
+                raise LayoutError(
+                    "this operator is not known here; docs/reference/onnx.md lists those that are"
+                )
+            if node.op not in ("Reshape", "Expand") and any(
+                constants.depends_on_size(each) for each in node.inputs
+            ):
                 call = fixed(call)
             out = OPERATORS[node.op](call)
         except LayoutError as err:

@@ -25,7 +25,9 @@ def names(nodes: Sequence[Node]) -> dict[Node, str]:
         path = modules[node]
         whole = path and last.get(path) is node and path not in parents
         leaf = _valid(re.split(r"[/.]", node.name)[-1] or node.op)
-        found[node] = unique(path if whole else f"{path}.{leaf}" if path else _valid(node.name or node.outputs[0]), taken)
+        found[node] = unique(
+            path if whole else f"{path}.{leaf}" if path else _valid(node.name or node.outputs[0]), taken
+        )
     return found
 
 
@@ -38,7 +40,13 @@ def module(node: Node) -> str:
         return node.module
     path, before = "", ""
     for part in node.name.split("/")[1:-1]:
-        path = path[: len(path) - len(before)] + part if before and part.startswith(f"{before}.") else f"{path}.{part}" if path else part
+        path = (
+            path[: len(path) - len(before)] + part
+            if before and part.startswith(f"{before}.")
+            else f"{path}.{part}"
+            if path
+            else part
+        )
         before = part
     return _valid(path) if path else path
 

@@ -76,7 +76,9 @@ def _size(graph: onnx_graph.Graph, given: tuple[int, ...] | None, where: str) ->
     _, height, width = graph.shape
     if height is not None and width is not None:
         if given not in (None, (height, width)):
-            raise ConfigError(f"model.image_size={list(given or ())}: {where} is for {height} x {width}, drop it")
+            raise ConfigError(
+                f"model.image_size={list(given or ())}: {where} is for {height} x {width}, drop it"
+            )
         return height, width
     if given is None:
         raise ConfigError(

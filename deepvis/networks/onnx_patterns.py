@@ -14,7 +14,9 @@ from deepvis.networks.onnx_graph import Graph, Node, needed, renamed
 class _Index:
     """Who makes a value and how often it is read."""
 
-    def __init__(self, nodes: Sequence[Node], constants: Mapping[str, np.ndarray], outputs: Sequence[str]) -> None:
+    def __init__(
+        self, nodes: Sequence[Node], constants: Mapping[str, np.ndarray], outputs: Sequence[str]
+    ) -> None:
         self.makers = {output: node for node in nodes for output in node.outputs}
         self.constants = constants
         self.reads: dict[str, int] = {}

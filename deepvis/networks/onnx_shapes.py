@@ -19,7 +19,9 @@ def identity(call: Call) -> Value:
 
 
 def cast(call: Call) -> Value:
-    call.refuse_unless(call.get("to") in (1, 10, 11, 16), "to a type that is not a float; expected floats throughout")
+    call.refuse_unless(
+        call.get("to") in (1, 10, 11, 16), "to a type that is not a float; expected floats throughout"
+    )
     return call.value()
 
 
@@ -41,7 +43,9 @@ def reshape(call: Call) -> Value:
 def flatten(call: Call) -> Value:
     value, axis = call.value(), call.get("axis", 1)
     axis = value.axis(axis) if axis < 0 else axis
-    return onnx_values.reshaped(value, [math.prod(value.shape[:axis]), math.prod(value.shape[axis:])], call.aside)
+    return onnx_values.reshaped(
+        value, [math.prod(value.shape[:axis]), math.prod(value.shape[axis:])], call.aside
+    )
 
 
 def squeeze(call: Call) -> Value:
@@ -49,7 +53,10 @@ def squeeze(call: Call) -> Value:
     if axes is None:
         axes = [k for k, group in enumerate(value.view) if value.shape[k] == 1 and 0 not in group]
     gone = {value.axis(axis) for axis in axes}
-    call.refuse_unless(all(value.shape[k] == 1 and 0 not in value.view[k] for k in gone), f"axes {axes} of {list(value.shape)}")
+    call.refuse_unless(
+        all(value.shape[k] == 1 and 0 not in value.view[k] for k in gone),
+        f"axes {axes} of {list(value.shape)}",
+    )
     return Value(value.tensor, tuple(group for k, group in enumerate(value.view) if k not in gone))
 
 
@@ -77,7 +84,9 @@ def concat(call: Call) -> Value:
     constant = next(each for each in call.arguments if isinstance(each, np.ndarray))
     first = isinstance(call.arguments[0], np.ndarray)
     constant = constant.transpose(onnx_values.stored_order(value))
-    call.refuse_unless(constant.shape[0] == 1, f"a constant {list(constant.shape)} that differs from image to image")
+    call.refuse_unless(
+        constant.shape[0] == 1, f"a constant {list(constant.shape)} that differs from image to image"
+    )
     layer = onnx_layers.WithConstant(constant.shape, value.view[axis][0], first, name=call.name)
     return Value(weighted(layer, value.tensor, [constant]), value.view)
 
@@ -91,7 +100,9 @@ def joined(values: Sequence[Value], axis: int, call: Call) -> Value:
     (stored,) = values[0].view[axis]
     call.refuse_unless(stored != 0, "along the batch")
     layer = of.Concatenate(axis=stored, name=call.name)
-    return Value(layer([each.tensor for each in values]) if len(values) > 1 else values[0].tensor, values[0].view)
+    return Value(
+        layer([each.tensor for each in values]) if len(values) > 1 else values[0].tensor, values[0].view
+    )
 
 
 def part(call: Call, value: Value, axis: int, start: int, stop: int, step: int = 1) -> Value:
@@ -156,7 +167,9 @@ def pad(call: Call) -> Value:
         pairs[axis] = [pads[position], pads[position + len(axes)]]
     if not any(map(any, pairs)):
         return value
-    call.refuse_unless(mode in ("constant", "reflect") and min(map(min, pairs)) >= 0, f"mode={mode}, pads={pads}")
+    call.refuse_unless(
+        mode in ("constant", "reflect") and min(map(min, pairs)) >= 0, f"mode={mode}, pads={pads}"
+    )
     value = onnx_values.arranged(value, onnx_values.stored_order(value), call.aside)
     stored: Any = [(0, 0)] * value.rank
     for axis, pair in enumerate(pairs):
@@ -164,8 +177,10 @@ def pad(call: Call) -> Value:
     call.refuse_unless(stored[0] == (0, 0), "of the batch")
     if value.rank == 4 and stored[3] == (0, 0):
         plain = mode == "constant" and fill == 0
-        layer = of.ZeroPadding2D(stored[1:3], name=call.name) if plain else onnx_layers.Padding2D(
-            stored[1:3], fill, mode, name=call.name
+        layer = (
+            of.ZeroPadding2D(stored[1:3], name=call.name)
+            if plain
+            else onnx_layers.Padding2D(stored[1:3], fill, mode, name=call.name)
         )
     else:
         options = {"pad_width": [list(each) for each in stored], "mode": mode}
@@ -193,8 +208,10 @@ def resize(call: Call) -> Value:
     whole = (factor * before[2:] == after[2:]).all()
     smooth = mode == "bilinear" and where in ("half_pixel", "pytorch_half_pixel") and min(after[2:]) > 1
     round_down = call.get("nearest_mode", "round_prefer_floor") == "floor" if newer else True
-    steps = mode == "nearest" and whole and (
-        (where == "asymmetric" and round_down) or (where == "half_pixel" and not round_down)
+    steps = (
+        mode == "nearest"
+        and whole
+        and ((where == "asymmetric" and round_down) or (where == "half_pixel" and not round_down))
     )
     call.refuse_unless(steps or smooth, f"mode={call.get('mode')}, {where}, {list(before)} to {list(after)}")
     value = onnx_values.arranged(value, (0, 2, 3, 1), call.aside)

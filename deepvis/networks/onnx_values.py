@@ -53,7 +53,7 @@ Namer = Callable[[str], str]  # what a layer does -> its name
 
 def image(tensor: Any) -> Value:
     """A tensor [B, H, W, C] that ONNX has as [B, C, H, W]."""
-    return Value(tensor, ((0,), (3,), (1, ), (2,)))
+    return Value(tensor, ((0,), (3,), (1,), (2,)))
 
 
 def plain(tensor: Any) -> Value:

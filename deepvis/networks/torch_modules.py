@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import io
 import logging
+import os
 import sys
 import warnings
 import weakref
@@ -101,7 +102,9 @@ def _check(module: Any, name: str) -> None:
     torch = sys.modules["torch"]
     kinds = {each.dtype for each in [*module.parameters(), *module.buffers()] if each.is_floating_point()}
     if kinds - {torch.float32}:
-        raise ConfigError(f"{name}: got weights of {', '.join(sorted(map(str, kinds)))}; expected float32: model.float()")
+        raise ConfigError(
+            f"{name}: got weights of {', '.join(sorted(map(str, kinds)))}; expected float32: model.float()"
+        )
 
 
 def _pixels(module: Any, name: str) -> Any:
@@ -109,7 +112,10 @@ def _pixels(module: Any, name: str) -> Any:
     package = type(module).__module__.partition(".")[0]
     config = getattr(module, "pretrained_cfg", None) if package == "timm" else None
     if config and config.get("mean") and config.get("std"):
-        return {"mean": [255 * each for each in config["mean"]], "scale": [255 * each for each in config["std"]]}
+        return {
+            "mean": [255 * each for each in config["mean"]],
+            "scale": [255 * each for each in config["std"]],
+        }
     if package == "torchvision":
         return "torch"
     raise ConfigError(
@@ -146,7 +152,9 @@ def _exported(module: Any, name: str, size: int) -> tuple[onnx_graph.Graph, str]
             f"{name}: torch.onnx.export failed at size={size}: {text}; expected a module of one image, "
             f"[N, {image.shape[1]}, {size}, {size}]"
         ) from err
-    return onnx_graph.of(onnx.load_from_string(file.getvalue()), name), hashlib.sha256(file.getvalue()).hexdigest()[:12]
+    return onnx_graph.of(onnx.load_from_string(file.getvalue()), name), hashlib.sha256(
+        file.getvalue()
+    ).hexdigest()[:12]
 
 
 def _probe(module: Any, size: int) -> Any:
@@ -161,17 +169,20 @@ def _probe(module: Any, size: int) -> Any:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Without the exporter's own lines and warnings: what goes wrong is said in one line."""
-    log, compiled = logging.getLogger("torch.onnx"), sys.modules["torch"]._C
-    level, logs = log.level, compiled._jit_is_onnx_log_enabled()  # else it prints the graph that failed
+    log = logging.getLogger("torch.onnx")
+    level, stdout = log.level, os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     log.setLevel(logging.ERROR)
-    compiled._jit_set_onnx_log_enabled(False)
+    os.dup2(nowhere, 1)  # its compiled part prints the whole graph where it fails
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
+        os.close(nowhere)
         log.setLevel(level)
-        compiled._jit_set_onnx_log_enabled(logs)
 
 
 @contextlib.contextmanager
@@ -206,7 +217,9 @@ def _built(module: Any, graph: onnx_graph.Graph, name: str, size: int) -> keras.
     found = onnx_model.converted(graph, name, (size, size), name)
     wrong = _differing(module, found, size)
     if wrong is not None:
-        raise ConfigError(f"{name}: layer {wrong} does not compute in Keras what it computes in PyTorch; please report it")
+        raise ConfigError(
+            f"{name}: layer {wrong} does not compute in Keras what it computes in PyTorch; please report it"
+        )
     if _differing(module, found, size + 33) is not None:  # its padding, say, was computed from the size
         return onnx_model.converted(graph, name, (size, size), name, one_size=True).model
     return found.model
@@ -225,7 +238,11 @@ def _differing(module: Any, found: onnx_model.Converted, size: int) -> str | Non
 
         return hook
 
-    hooks = [each.register_forward_hook(keep(name)) for name, each in module.named_modules() if name in found.layers]
+    hooks = [
+        each.register_forward_hook(keep(name))
+        for name, each in module.named_modules()
+        if name in found.layers
+    ]
     failed = False
     try:
         with _evaluation(module), torch.no_grad():
@@ -249,11 +266,15 @@ def _differing(module: Any, found: onnx_model.Converted, size: int) -> str | Non
     return None
 
 
-def _outputs(found: onnx_model.Converted, names: list[str], image: np.ndarray) -> Mapping[str, np.ndarray] | None:
+def _outputs(
+    found: onnx_model.Converted, names: list[str], image: np.ndarray
+) -> Mapping[str, np.ndarray] | None:
     """What Keras' layers of some names give for an image of any size; None where one refuses it."""
     sub = onnx_model.reader(found.model, {name: found.layers[name].tensor for name in names})
     try:
-        call = sub.call(keras.ops.convert_to_tensor(image), training=False)  # not by __call__, which takes one size
+        call = sub.call(
+            keras.ops.convert_to_tensor(image), training=False
+        )  # not by __call__, which takes one size
     except Exception:
         return None
     return {name: np.asarray(each) for name, each in call.items()}
