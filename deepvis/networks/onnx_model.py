@@ -112,15 +112,21 @@ def fixed(call: Call) -> Call:
     return Call(call.node, arguments, call.name, call.opset, call.taken)
 
 
-def as_onnx(value: Value, array: np.ndarray) -> np.ndarray:
-    """What a Keras tensor's array is in ONNX' order of axes."""
-    sizes = (len(array), *array.shape[1:])
+def computed(model: keras.Model, values: Mapping[str, Value], image: Any) -> dict[str, np.ndarray]:
+    """What some values are for an image, in ONNX' order of axes.
+
+    Args:
+      model: that has them.
+      values: by any name.
+      image: [B, H, W, C], of any size that the layers take.
+    """
+    reader = keras.Model(model.input, {name: value.tensor for name, value in values.items()})
+    found = reader.call(keras.ops.convert_to_tensor(image), training=False)  # __call__ takes one size only
+    return {name: _as_onnx(value, np.asarray(found[name])) for name, value in values.items()}
+
+
+def _as_onnx(value: Value, array: np.ndarray) -> np.ndarray:
     flat = [axis for group in value.view for axis in group]
     loose = [axis for axis in range(array.ndim) if axis not in flat]
-    shape = [int(np.prod([sizes[axis] for axis in group])) for group in value.view]
-    return np.asarray(array).transpose(flat + loose).reshape(shape)
-
-
-def reader(model: keras.Model, tensors: Any) -> keras.Model:
-    """A model of some of its values, for images of any size."""
-    return keras.Model(model.input, tensors)
+    shape = [int(np.prod([array.shape[axis] for axis in group])) for group in value.view]
+    return array.transpose(flat + loose).reshape(shape)

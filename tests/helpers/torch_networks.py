@@ -110,11 +110,10 @@ def worst_value(path: Path, found: onnx_model.Converted, image: np.ndarray) -> t
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(proto.SerializeToString(), options, ["CPUExecutionProvider"])
     theirs = session.run(names, {session.get_inputs()[0].name: image})
-    ours = onnx_model.reader(found.model, [found.values[name].tensor for name in names])(np.moveaxis(image, 1, -1))
-    worst = 0.0
-    for name, mine, reference in zip(names, ours, theirs, strict=True):
-        worst = max(worst, relative(onnx_model.as_onnx(found.values[name], np.asarray(mine)), reference, name))
-    return len(names), worst
+    ours = onnx_model.computed(
+        found.model, {name: found.values[name] for name in names}, np.moveaxis(image, 1, -1)
+    )
+    return len(names), max(relative(ours[name], each, name) for name, each in zip(names, theirs, strict=True))
 
 
 def relative(mine: np.ndarray, reference: np.ndarray, name: str = "") -> float:
