@@ -9,6 +9,8 @@ from deepvis.networks.onnx_values import LayoutError, Value
 
 STRUCTURAL = {"Identity", "Cast", "Gather", "Slice", "Squeeze", "Unsqueeze", "Concat", "Reshape"}
 
+CHANCE = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
+
 
 def without_constants(graph: Graph) -> Graph:
     """A graph whose Constant nodes, and copies of constants, are among its constants."""
@@ -56,6 +58,8 @@ class Constants:
 
     def fold(self, node: Node) -> None:
         """Compute a node all of whose inputs are constants."""
+        if node.op in CHANCE:
+            raise LayoutError("random numbers, which differ from one pass to the next")
         inputs = [self._arrays.get(name) if name else None for name in node.inputs]
         missing = [name for name, array in zip(node.inputs, inputs, strict=True) if name and array is None]
         if missing:

@@ -34,6 +34,7 @@ class Converted:
     model: keras.Model
     values: Mapping[str, Value]  # name in ONNX -> where it is in the model
     layers: Mapping[str, Value]  # name of a layer -> what it gives
+    output: Value  # the first
 
 
 def converted(
@@ -93,12 +94,12 @@ def converted(
         results = [out] if isinstance(out, Value) else out
         values |= dict(zip(node.outputs, results, strict=False))
         given[layers[node]] = results[0]
-    outputs = [values[each].tensor for each in graph.outputs if each in values]
-    if not outputs or any(each is image for each in outputs):
+    outputs = [values[each] for each in graph.outputs if each in values]
+    if not outputs or any(each.tensor is image for each in outputs):
         raise ConfigError(f"{where}: its outputs do not depend on the image; expected a network")
-    model = keras.Model(image, outputs, name=name)
+    model = keras.Model(image, [each.tensor for each in outputs], name=name)
     known = {layer.name for layer in model.layers}
-    return Converted(model, values, {key: value for key, value in given.items() if key in known})
+    return Converted(model, values, {key: value for key, value in given.items() if key in known}, outputs[0])
 
 
 def fixed(call: Call) -> Call:

@@ -21,13 +21,11 @@ def names(nodes: Sequence[Node]) -> dict[Node, str]:
     last = {modules[node]: node for node in loud}
     taken: set[str] = set()
     found: dict[Node, str] = {}
-    for node in sorted(nodes, key=lambda each: last.get(modules[each]) is not each):
-        path = modules[node]
-        whole = path and last.get(path) is node and path not in parents
-        leaf = _valid(re.split(r"[/.]", node.name)[-1] or node.op)
-        found[node] = unique(
-            path if whole else f"{path}.{leaf}" if path else _valid(node.name or node.outputs[0]), taken
-        )
+    whole = {last[path] for path in modules.values() if path in last and path and path not in parents}
+    for node in sorted(nodes, key=lambda each: each not in whole):
+        path, leaf = modules[node], _valid(re.split(r"[/.]", node.name)[-1] or node.op)
+        name = f"{path}.{leaf}" if path else _valid(node.name or node.outputs[0])
+        found[node] = unique(path if node in whole else name, taken)
     return found
 
 

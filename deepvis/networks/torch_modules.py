@@ -228,6 +228,7 @@ def _built(module: Any, graph: onnx_graph.Graph, name: str, size: int) -> keras.
 def _differing(module: Any, found: onnx_model.Converted, size: int) -> str | None:
     """The first module whose output differs from that of the Keras layer of its name; ``image``: all fail."""
     image = _probe(module, size)
+    values = {**found.layers, "": found.output}  # "": the module itself
     theirs: dict[str, np.ndarray] = {}
     torch = sys.modules["torch"]
 
@@ -252,11 +253,11 @@ def _differing(module: Any, found: onnx_model.Converted, size: int) -> str | Non
     finally:
         for each in hooks:
             each.remove()
-    names = [name for name in found.layers if name in theirs]
+    names = [name for name in values if name in theirs]
     if failed and not names:
         return "image"
     try:
-        wanted = {name: found.layers[name] for name in names}
+        wanted = {name: values[name] for name in names}
         ours = onnx_model.computed(found.model, wanted, np.moveaxis(image.cpu().numpy(), 1, -1))
     except Exception:  # a layer takes no images of this size
         return "image"
@@ -264,5 +265,5 @@ def _differing(module: Any, found: onnx_model.Converted, size: int) -> str | Non
         mine, reference = ours[name], theirs[name]
         scale = max(float(np.abs(reference).max()), 1e-6)
         if mine.shape != reference.shape or not np.abs(mine - reference).max() <= TOLERANCE * scale:
-            return name
+            return name or "output"
     return None

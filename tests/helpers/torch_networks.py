@@ -4,6 +4,7 @@ Imports PyTorch: only for tests that have it, and for benchmarks/onnx_table.py.
 """
 
 import contextlib
+import copy
 import io
 import warnings
 from dataclasses import dataclass
@@ -48,7 +49,8 @@ class Difference:
     values: int  # that both have
     layers: float  # the largest of all values, to onnxruntime
     output: float  # of two images at once, to PyTorch
-    gradient: float  # of one class by the image, to PyTorch
+    gradient: float  # of one class by the image, to PyTorch in float64
+    noise: float  # the same of PyTorch in float32: a ReLU near zero, or a tie in a pool, goes either way
 
 
 def module(title: str, size: int) -> torch.nn.Module:
@@ -129,20 +131,30 @@ def compared(made: torch.nn.Module, image: np.ndarray, path: Path, **options: ob
     found = converted(path)
     count, layers = worst_value(path, found, image)
     pair = np.concatenate([image, -0.5 * image[..., ::-1]])
-    theirs = torch.tensor(pair, requires_grad=True)
-    output = made(theirs)
-    output[:, 1].sum().backward()
+    output, _ = _gradient(made, pair, 0)
+    unit = int(output[0].argmax())  # a ReLU at the end leaves no gradient to others
+    _, single = _gradient(made, pair, unit)
+    _, double = _gradient(copy.deepcopy(made).double(), pair.astype(np.float64), unit)
 
     @tf.function
     def gradient(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(x)
             logits = tf.reshape(found.model(x), output.shape)
-            score = tf.reduce_sum(logits[:, 1])
+            score = tf.reduce_sum(logits[:, unit])
         return logits, tape.gradient(score, x)
 
     logits, ours = gradient(tf.constant(np.moveaxis(pair, 1, -1)))
-    wanted = np.moveaxis(theirs.grad.numpy(), 1, -1)
+    assert np.abs(double).max() > 0
     return Difference(
-        count, layers, relative(logits.numpy(), output.detach().numpy()), relative(ours.numpy(), wanted)
-    )
+        count, layers, relative(logits.numpy(), output), relative(np.moveaxis(ours.numpy(), -1, 1), double),
+        relative(single, double),
+    )  # fmt: skip
+
+
+def _gradient(made: torch.nn.Module, images: np.ndarray, unit: int) -> tuple[np.ndarray, np.ndarray]:
+    """All scores of some images, and the gradient of one score by them."""
+    given = torch.tensor(images, requires_grad=True)
+    output = made(given)
+    output[:, unit].sum().backward()
+    return output.detach().numpy(), given.grad.numpy()
