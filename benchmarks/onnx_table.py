@@ -1,6 +1,6 @@
 """The table of docs/reference/onnx.md: networks of torchvision and timm, and how far Keras is from them.
 
-python benchmarks/onnx_table.py [--write] [name ...]: each in a process of its own, since graphs stay in memory.
+python benchmarks/onnx_table.py [--write] [name ...]: each in a process of its own; graphs stay in memory.
 """
 
 import subprocess
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reference" / "onnx.md"
 BEGIN, END = "<!-- table: benchmarks/onnx_table.py --write -->", "<!-- end of table -->"
 HEAD = """\
-| network | px | values | values to onnxruntime | the same, newer exporter | output to PyTorch | gradient to PyTorch in float64 | PyTorch's own gradient in float32 |
+| network | px | values | to onnxruntime | newer exporter | output | gradient | PyTorch's own gradient |
 |---|---|---|---|---|---|---|---|"""
 PACKAGES = ("torch", "torchvision", "timm", "onnx", "onnxruntime", "keras", "tensorflow")
 
@@ -30,11 +30,20 @@ def row(title: str) -> str:
     image = np.random.default_rng(0).standard_normal((1, 3, size, size)).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
         found = networks.compared(made, image, Path(folder) / "net.onnx")
-        path = networks.export(made, networks.torch.tensor(image), Path(folder) / "new.onnx", dynamo=True,
-                               training=None, external_data=False, verbose=False)  # fmt: skip
+        path = networks.export(
+            made,
+            networks.torch.tensor(image),
+            Path(folder) / "new.onnx",
+            dynamo=True,
+            training=None,
+            external_data=False,
+            verbose=False,
+        )
         _, newer = networks.worst_value(path, networks.converted(path), image)
-    return (f"| {title} | {size} | {found.values} | {found.layers:.1e} | {newer:.1e} | {found.output:.1e} "
-            f"| {found.gradient:.1e} | {found.noise:.1e} |")  # fmt: skip
+    return (
+        f"| {title} | {size} | {found.values} | {found.layers:.1e} | {newer:.1e} | {found.output:.1e} "
+        f"| {found.gradient:.1e} | {found.noise:.1e} |"
+    )
 
 
 def main(names: list[str], write: bool) -> None:

@@ -80,8 +80,9 @@ def visualize(
     """What filters of a network look for.
 
     Args:
-      model: a Keras model; or a name: ``vgg16``, ``hed``, or any of keras.applications such as ``ResNet50``,
-        with its weights; or a mapping, ``{"preset": "file", "path": "my.keras"}``.
+      model: a Keras model, or a PyTorch module of one image; or a name: ``vgg16``, ``hed``, or any of
+        keras.applications such as ``ResNet50``, with its weights; or a mapping, ``{"preset": "file",
+        "path": "my.keras"}``.
       layer: the layer, or its name in the model.
       filters: ``"0-15"``, ``"all"``, a number, or numbers.
       reg: regularizers: ``"combined"``, or knobs such as ``{"decay": 0.9, "blur": 3}``.
@@ -96,7 +97,7 @@ def visualize(
       preprocess: what a model in hand wants of its pixels: ``"caffe"``, ``"torch"``, ``"tf"``, ``"none"``
         (0 to 255 as they are), or ``{"mean": ..., "scale": ...}`` in grey levels. ``"auto"`` is ``"none"``
         for a model that scales its pixels itself, Keras' own for one that is, or begins with, a network of
-        keras.applications, and ``"none"`` for others.
+        keras.applications, and ``"none"`` for others. Of PyTorch's, torchvision's and timm's have one.
       inputs: values of the other inputs of a model in hand, by name: arrays, or a number for all of one.
       optimize: name of the input that is the image; needed where several have no value.
       precision: ``auto``, ``float32`` or ``bfloat16``, of the convolutions.

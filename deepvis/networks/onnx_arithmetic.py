@@ -1,7 +1,7 @@
 """ONNX's nonlinearities, sums, products and reductions -> Keras layers."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras

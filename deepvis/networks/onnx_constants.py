@@ -9,7 +9,14 @@ from deepvis.networks.onnx_values import LayoutError, Value
 
 STRUCTURAL = {"Identity", "Cast", "Gather", "Slice", "Squeeze", "Unsqueeze", "Concat", "Reshape"}
 
-CHANCE = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
+CHANCE = {
+    "RandomNormal",
+    "RandomUniform",
+    "RandomNormalLike",
+    "RandomUniformLike",
+    "Multinomial",
+    "Bernoulli",
+}
 
 
 def without_constants(graph: Graph) -> Graph:
@@ -72,7 +79,7 @@ class Constants:
         if node.op in STRUCTURAL:
             data = len(inputs) if node.op == "Concat" else 1
             marked = [
-                self._marks.get(name, np.zeros(np.shape(array), np.int64)) if k < data else array
+                self._marks.get(name, np.zeros_like(array)) if k < data and array is not None else array
                 for k, (name, array) in enumerate(zip(node.inputs, inputs, strict=True))
             ]
             marks = self._run(renamed(node, op="Identity") if node.op == "Cast" else node, marked)

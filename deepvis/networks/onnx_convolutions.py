@@ -1,13 +1,12 @@
 """ONNX's convolutions, poolings, products with weights and normalizations -> Keras layers."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from deepvis.networks import onnx_layers, onnx_values
+from deepvis.networks import onnx_layers, onnx_values, onnx_windows
 from deepvis.networks.onnx_calls import Call, Operator, weighted
 from deepvis.networks.onnx_values import Value
 
@@ -61,7 +60,7 @@ def conv(call: Call) -> Value:
         options |= {"depth_multiplier": filters // group}
         # [C M, 1, h, w] -> [h, w, C, M]
         arrays = [kernel[:, 0].reshape(group, -1, *kernel.shape[2:]).transpose(2, 3, 0, 1), *biases]
-        kind = of.DepthwiseConv2D if strides[0] == strides[1] else onnx_layers.StridedDepthwiseConv2D
+        kind = of.DepthwiseConv2D if strides[0] == strides[1] else onnx_windows.StridedDepthwiseConv2D
         layer = kind(kernel.shape[2:], strides, dilation_rate=dilations, **options)
     else:
         call.refuse_unless(
@@ -88,8 +87,9 @@ def conv_transpose(call: Call) -> Value:
     call.refuse_unless(
         min(map(min, crop)) >= 0, f"output_padding={list(more)} that reaches beyond its kernels"
     )
-    layer = of.Conv2DTranspose(kernel.shape[1], kernel.shape[2:], strides, use_bias=bias is not None,
-                               name=call.name if not any(map(any, crop)) else call.aside("whole"))  # fmt: skip
+    name = call.aside("whole") if any(map(any, crop)) else call.name
+    options = {"use_bias": bias is not None, "name": name}
+    layer = of.Conv2DTranspose(kernel.shape[1], kernel.shape[2:], strides, **options)
     tensor = weighted(layer, value.tensor, [kernel.transpose(2, 3, 1, 0), *([] if bias is None else [bias])])
     if any(map(any, crop)):
         tensor = of.Cropping2D(tuple(map(tuple, crop)), name=call.name)(tensor)
@@ -103,7 +103,7 @@ def max_pool(call: Call) -> Value:
     call.refuse_unless(max(dilations) == 1, f"dilations={dilations}")
     tensor, ceil = value.tensor, bool(call.get("ceil_mode", 0))
     if any(map(any, pairs)) or ceil:
-        padding = onnx_layers.Padding2D(
+        padding = onnx_windows.Padding2D(
             tuple(map(tuple, pairs)),
             float("-inf"),
             ceil=[kernel, strides] if ceil else None,
@@ -123,7 +123,7 @@ def average_pool(call: Call) -> Value:
         any(map(any, pairs)),
     )
     if ceil or (outside and not count):
-        layer = onnx_layers.BorderAveragePooling2D(kernel, strides, pairs, ceil, count, name=call.name)
+        layer = onnx_windows.BorderAveragePooling2D(kernel, strides, pairs, ceil, count, name=call.name)
         return onnx_values.image(layer(value.tensor))
     layer = of.AveragePooling2D(kernel, strides, name=call.name)
     return onnx_values.image(layer(padded(call, value.tensor, pairs)))
@@ -166,8 +166,7 @@ def dense(call: Call) -> Value:
 
 
 def matmul(call: Call) -> Value:
-    left, right = call.arguments[:2]
-    if isinstance(right, np.ndarray):
+    if isinstance(call.arguments[1], np.ndarray):
         return dense(call)
     a, b = call.value(0), call.value(1)
     last = [-2, -1]
@@ -199,7 +198,7 @@ def layer_norm(call: Call) -> Value:
     bias, value = (
         (np.zeros_like(scale), value) if bias is None else onnx_values.fitted(bias, value, call.aside)
     )
-    stored = sorted(axis for each in axes for axis in value.view[each])
+    stored: Any = sorted(axis for each in axes for axis in value.view[each])
     layer = of.LayerNormalization(axis=stored, epsilon=call.get("epsilon", 1e-5), name=call.name)
     shape = [value.sizes[axis] for axis in stored]
     return Value(
@@ -248,7 +247,8 @@ def group_norm(call: Call) -> Value:
 
 OPERATORS: dict[str, Operator] = {
     "Conv": conv, "ConvTranspose": conv_transpose, "MaxPool": max_pool, "AveragePool": average_pool,
-    "GlobalAveragePool": global_average, "GlobalMaxPool": global_max, "deepvis.AdaptiveAveragePool": adaptive_average, "Gemm": dense, "MatMul": matmul,
+    "GlobalAveragePool": global_average, "GlobalMaxPool": global_max,
+    "deepvis.AdaptiveAveragePool": adaptive_average, "Gemm": dense, "MatMul": matmul,
     "BatchNormalization": batch_norm, "LayerNormalization": layer_norm,
     "InstanceNormalization": instance_norm, "GroupNormalization": group_norm,
 }  # fmt: skip

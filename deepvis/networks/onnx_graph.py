@@ -199,8 +199,8 @@ def _load_beside(model: Any, path: Path, where: str) -> None:
         file = folder / location
         if not location or Path(location).is_absolute() or not file.resolve().is_relative_to(folder):
             raise ConfigError(
-                f"{where}: weights {tensor.name} are in {location!r}, which is not in the folder of the file; "
-                "refused"
+                f"{where}: weights {tensor.name} are in {location!r}, which is not in the folder of the "
+                "file; refused"
             )
         if not file.is_file():
             raise ConfigError(

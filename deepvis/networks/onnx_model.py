@@ -55,7 +55,7 @@ def converted(
     nodes = onnx_patterns.joined(onnx_constants.without_constants(graph))
     constants = onnx_constants.Constants(graph)
     layers = onnx_names.names(nodes)
-    image = keras.Input((*size, graph.shape[0]), name="image")
+    image: Any = keras.Input((*size, graph.shape[0]), name="image")
     taken = set(layers.values())
     first = (
         onnx_layers.OneSize(image.shape[1:], name=unique("image.size", taken))(image) if one_size else image

@@ -12,8 +12,8 @@ SILENT = {"Identity", "Dropout", "Cast", "Transpose", "Reshape", "Flatten", "Squ
 def names(nodes: Sequence[Node]) -> dict[Node, str]:
     """A unique name for the layer of each node.
 
-    ``/layer1/layer1.0/conv1/Conv`` is the module ``layer1.0.conv1``, whose name its last operation gets; those
-    before it, and those between modules, are called ``layer1.0.Add``.
+    ``/layer1/layer1.0/conv1/Conv`` is of the module ``layer1.0.conv1``, whose last operation gets its name;
+    those before it, and those between modules, are called ``layer1.0.Add``.
     """
     modules = {node: module(node) for node in nodes}
     loud = [node for node in nodes if node.op not in SILENT]
@@ -30,7 +30,7 @@ def names(nodes: Sequence[Node]) -> dict[Node, str]:
 
 
 def module(node: Node) -> str:
-    """The path of the module that a node is from, by its weights or its name; "" where the file does not say."""
+    """The path of the module that a node is from, by its weights or its name; "" where it is not said."""
     weight = next((each for each in node.inputs[1:2] if each.endswith(".weight")), "")
     if weight:
         return _valid(weight.removesuffix(".weight"))
@@ -38,13 +38,10 @@ def module(node: Node) -> str:
         return node.module
     path, before = "", ""
     for part in node.name.split("/")[1:-1]:
-        path = (
-            path[: len(path) - len(before)] + part
-            if before and part.startswith(f"{before}.")
-            else f"{path}.{part}"
-            if path
-            else part
-        )
+        if before and part.startswith(f"{before}."):
+            path = path.removesuffix(before) + part
+        else:
+            path = f"{path}.{part}" if path else part
         before = part
     return _valid(path) if path else path
 

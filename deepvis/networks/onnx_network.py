@@ -1,6 +1,5 @@
 """Networks in ONNX files, and PyTorch modules in hand by way of ONNX -> `KerasNetwork`."""
 
-import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,7 +81,8 @@ def _size(graph: onnx_graph.Graph, given: tuple[int, ...] | None, where: str) ->
         return height, width
     if given is None:
         raise ConfigError(
-            f"{where}: leaves the size of its image free; expected model.image_size=224, or what it was trained for"
+            f"{where}: leaves the size of its image free; expected model.image_size=224, or what it was "
+            "trained for"
         )
     if any(side not in (None, own) for side, own in zip((height, width), given, strict=True)):
         raise ConfigError(f"model.image_size={list(given)}: {where} has {height or 'any'} x {width or 'any'}")

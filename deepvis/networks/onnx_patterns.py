@@ -80,9 +80,9 @@ def _hard_swish(node: Node, index: _Index) -> Node | None:
                     return renamed(node, op="HardSwish", inputs=(x,))
     for x, gate in _orders(node) if node.op == "Mul" else ():
         divided = index.maker(gate, "Div")
-        if divided and index.number(divided.inputs[1]) == 6 and index.reads[gate] == 1:
-            if _clipped(divided.inputs[0], index) == x:
-                return renamed(node, op="HardSwish", inputs=(x,))
+        whole = divided and index.number(divided.inputs[1]) == 6 and index.reads[gate] == 1
+        if divided and whole and _clipped(divided.inputs[0], index) == x:
+            return renamed(node, op="HardSwish", inputs=(x,))
     return None
 
 
@@ -131,8 +131,8 @@ def _linear(node: Node, index: _Index) -> Node | None:
     """x W + b."""
     for product, bias in _orders(node) if node.op == "Add" else ():
         maker, array = index.maker(product, "MatMul"), index.constants.get(bias)
-        if maker and array is not None and index.reads[product] == 1 and maker.inputs[1] in index.constants:
-            if array.ndim == 1 and array.shape[0] == index.constants[maker.inputs[1]].shape[-1]:
-                return renamed(maker, name=node.name, module=node.module or maker.module,
-                               inputs=(*maker.inputs, bias), outputs=node.outputs)  # fmt: skip
+        matrix = index.constants.get(maker.inputs[1]) if maker and index.reads[product] == 1 else None
+        if maker and matrix is not None and array is not None and array.shape == matrix.shape[-1:]:
+            return renamed(maker, name=node.name, module=node.module or maker.module,
+                           inputs=(*maker.inputs, bias), outputs=node.outputs)  # fmt: skip
     return None

@@ -1,4 +1,4 @@
-"""ONNX's changes of shape, joins, parts and sizes -> views of `Value`, and Keras layers where data must move."""
+"""ONNX's changes of shape, joins, parts and sizes -> views of `Value`, or Keras layers where data move."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from deepvis.networks import onnx_layers, onnx_values
+from deepvis.networks import onnx_layers, onnx_values, onnx_windows
 from deepvis.networks.onnx_calls import Call, Operator, weighted
 from deepvis.networks.onnx_values import Value
 
@@ -180,7 +180,7 @@ def pad(call: Call) -> Value:
         layer = (
             of.ZeroPadding2D(stored[1:3], name=call.name)
             if plain
-            else onnx_layers.Padding2D(stored[1:3], fill, mode, name=call.name)
+            else onnx_windows.Padding2D(stored[1:3], fill, mode, name=call.name)
         )
     else:
         options = {"pad_width": [list(each) for each in stored], "mode": mode}
@@ -202,7 +202,7 @@ def resize(call: Call) -> Value:
     else:
         after = np.floor(before * np.asarray(scales, np.float64) + 1e-6).astype(int)
     call.refuse_unless(list(after[:2]) == list(before[:2]), "of the batch or of channels")
-    mode = {"nearest": "nearest", "linear": "bilinear"}.get(call.get("mode", "nearest"))
+    mode = {"nearest": "nearest", "linear": "bilinear"}.get(call.get("mode", "nearest"), "")
     where = call.get("coordinate_transformation_mode", "half_pixel" if newer else "asymmetric")
     factor = after[2:] // before[2:]
     whole = (factor * before[2:] == after[2:]).all()
@@ -245,7 +245,8 @@ def space_to_depth(call: Call) -> Value:
 
 
 OPERATORS: dict[str, Operator] = {
-    "Identity": identity, "Dropout": identity, "Cast": cast, "CastLike": identity, "Transpose": transpose, "Reshape": reshape,
+    "Identity": identity, "Dropout": identity, "Cast": cast, "CastLike": identity,
+    "Transpose": transpose, "Reshape": reshape,
     "Flatten": flatten, "Squeeze": squeeze, "Unsqueeze": unsqueeze, "Expand": expand, "Concat": concat,
     "Slice": slices, "Split": split, "Gather": gather, "Pad": pad, "Resize": resize, "Upsample": resize,
     "DepthToSpace": depth_to_space, "SpaceToDepth": space_to_depth,

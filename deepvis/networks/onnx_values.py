@@ -1,7 +1,7 @@
-"""`Value`: a Keras tensor and how an ONNX tensor's axes lie in it, so that most changes of layout cost nothing.
+"""`Value`: a Keras tensor and how an ONNX tensor's axes lie in it; most changes of layout then cost nothing.
 
-A transposition, and a reshape that joins axes, only change the `view`. A reshape that splits an axis splits it
-where it lies. The batch is always the first axis of the Keras tensor, wherever ONNX has it, and counts as 1.
+A transposition, and a reshape that joins axes, only change the `view`. A reshape that splits an axis splits
+it where it lies. The batch is always the first axis of the Keras tensor, wherever ONNX has it, and is 1.
 """
 
 import math

@@ -12,7 +12,7 @@ import os
 import sys
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -21,9 +21,9 @@ import keras
 import numpy as np
 
 from deepvis.core.errors import ConfigError
-from deepvis.networks import onnx_graph, onnx_layers, onnx_model
+from deepvis.networks import onnx_graph, onnx_model
 from deepvis.networks.keras_network import KerasNetwork
-from deepvis.networks.preprocessing import EXPECTED, Preprocess, read
+from deepvis.networks.preprocessing import EXPECTED, Preprocess
 
 OPSET = 20  # that torch.onnx writes
 TOLERANCE = 1e-3  # of a layer's largest activation

@@ -1,4 +1,4 @@
-"""Networks of torchvision and timm with seeded weights, and how far their Keras models are from the originals.
+"""Networks of torchvision and timm with seeded weights, and how far their Keras models are from them.
 
 Imports PyTorch: only for tests that have it, and for benchmarks/onnx_table.py.
 """
@@ -27,11 +27,11 @@ if not hasattr(torch.ops.torchvision, "nms"):
             _LIBRARY.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 NETWORKS = {  # library and name: px, small, but a size that every layer takes
-    "torchvision alexnet": 224, "torchvision vgg11": 224, "torchvision vgg16_bn": 224,
     "torchvision squeezenet1_0": 64, "torchvision squeezenet1_1": 64, "torchvision resnet18": 64,
     "torchvision resnet50": 64, "torchvision resnext50_32x4d": 64, "torchvision wide_resnet50_2": 64,
     "torchvision densenet121": 64, "torchvision googlenet": 64, "torchvision inception_v3": 96,
-    "torchvision mobilenet_v2": 64, "torchvision mobilenet_v3_small": 64, "torchvision mobilenet_v3_large": 64,
+    "torchvision mobilenet_v2": 64, "torchvision mobilenet_v3_small": 64,
+    "torchvision mobilenet_v3_large": 64,
     "torchvision efficientnet_b0": 64, "torchvision efficientnet_v2_s": 64, "torchvision regnet_x_400mf": 64,
     "torchvision regnet_y_400mf": 64, "torchvision convnext_tiny": 64, "torchvision mnasnet0_5": 64,
     "torchvision shufflenet_v2_x0_5": 64, "torchvision vit_b_16": 64,
@@ -39,6 +39,7 @@ NETWORKS = {  # library and name: px, small, but a size that every layer takes
     "timm inception_v3": 96, "timm mobilenetv2_100": 64, "timm mobilenetv3_small_100": 64,
     "timm efficientnet_b0": 64, "timm tf_efficientnet_b0": 64, "timm regnetx_002": 64, "timm regnety_002": 64,
     "timm convnext_atto": 64, "timm mnasnet_small": 64, "timm vit_tiny_patch16_224": 64,
+    "torchvision alexnet": 224, "torchvision vgg11": 224, "torchvision vgg16_bn": 224,
 }  # fmt: skip
 
 

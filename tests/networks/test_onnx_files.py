@@ -1,4 +1,4 @@
-"""Laws of ONNX files as networks: one line for what cannot be read, names, layers, activations, a whole job."""
+"""Laws of ONNX files as networks: refusals in one line, names, layers, activations."""
 
 import numpy as np
 import onnx
@@ -17,7 +17,9 @@ KERNELS = {"first.weight": (4, 3, 3, 3), "second.weight": (6, 4, 3, 3), "head.we
 
 def net(shape=(1, 3, 12, 12), kernels=None):
     """Two convolutions, a ReLU, an average, a class score; the nodes are named as PyTorch names them."""
-    arrays = kernels or {name: DRAW.standard_normal(size).astype(np.float32) for name, size in KERNELS.items()}
+    arrays = kernels or {
+        name: DRAW.standard_normal(size).astype(np.float32) for name, size in KERNELS.items()
+    }
     nodes = [
         helper.make_node("Conv", ["x", "first.weight"], ["c1"], "/first/Conv", pads=[1, 1, 1, 1]),
         helper.make_node("Relu", ["c1"], ["r1"], "/act/Relu"),
@@ -57,7 +59,9 @@ def test_no_such_file(tmp_path):
     refused(tmp_path / "none.onnx", "model.path=.*none.onnx: no such file")
 
 
-@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n" + bytes(100), b"hello, this is no network at all", bytes(200)])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x89PNG\r\n\x1a\n" + bytes(100), b"hello, this is no network at all", bytes(200)]
+)
 def test_not_an_onnx_file(tmp_path, content):
     (tmp_path / "odd.onnx").write_bytes(content)
     refused(tmp_path / "odd.onnx", "model.path=.*odd.onnx: not an ONNX file")
@@ -78,15 +82,29 @@ def test_weights_that_are_too_few_for_their_shape(path):
 
 
 def external(path, **options):
-    onnx.save(net(), path, save_as_external_data=True, all_tensors_to_one_file=True, location="net.data", size_threshold=0, **options)
+    onnx.save(
+        net(),
+        path,
+        save_as_external_data=True,
+        all_tensors_to_one_file=True,
+        location="net.data",
+        size_threshold=0,
+        **options,
+    )
     return path.with_name("net.data")
 
 
 def test_external_data_beside_the_file_is_read(tmp_path, path):
     expected = network(path).digest("head")
     arrays = {each.name: numpy_helper.to_array(each) for each in onnx.load(path).graph.initializer}
-    onnx.save(net(kernels=arrays), tmp_path / "two.onnx", save_as_external_data=True, all_tensors_to_one_file=True,
-              location="two.data", size_threshold=0)  # fmt: skip
+    onnx.save(
+        net(kernels=arrays),
+        tmp_path / "two.onnx",
+        save_as_external_data=True,
+        all_tensors_to_one_file=True,
+        location="two.data",
+        size_threshold=0,
+    )
     assert (tmp_path / "two.data").stat().st_size > 1000
     assert network(tmp_path / "two.onnx").digest("head") == expected
 
@@ -165,23 +183,41 @@ def test_activations_before_and_behind_the_nonlinearity(path):
     found = built.activations(tf.constant(pixels - np.float32(known.centre)), ["first", "second", "head"])
     given = np.moveaxis((pixels - 127.5) / 127.5, -1, 1)
     for k in range(2):
-        scores, before, behind, second = session.run(["y", "c1", "r1", "c2"], {"x": given[k : k + 1].astype(np.float32)})
-        pairs = [(found["first"].pre, before), (found["first"].post, behind), (found["second"].pre, second),
-                 (found["head"].pre, scores[..., None, None])]  # fmt: skip
+        scores, before, behind, second = session.run(
+            ["y", "c1", "r1", "c2"], {"x": given[k : k + 1].astype(np.float32)}
+        )
+        pairs = [
+            (found["first"].pre, before),
+            (found["first"].post, behind),
+            (found["second"].pre, second),
+            (found["head"].pre, scores[..., None, None]),
+        ]
         for ours, theirs in pairs:
-            np.testing.assert_allclose(np.moveaxis(ours[k], -1, 0), theirs[0], rtol=1e-4, atol=1e-5 * np.abs(theirs).max())
+            np.testing.assert_allclose(
+                np.moveaxis(ours[k], -1, 0), theirs[0], rtol=1e-4, atol=1e-5 * np.abs(theirs).max()
+            )
 
 
 def test_a_config_describes_it(path):
-    plain = plain_of("model=onnx", f"model.path={path}", "layer=named", "layer.name=second", "layer.filters=0-1", "size=12")
+    plain = plain_of(
+        "model=onnx", f"model.path={path}", "layer=named", "layer.name=second", "layer.filters=0-1", "size=12"
+    )
     resolved = networks.resolved(plain["model"])
     assert resolved["name"] == "net" and networks.network(resolved).layer("second").channels == 6
 
 
-@pytest.mark.parametrize("written, expected", [
-    ("/conv1/Conv", "conv1"), ("/layer1/layer1.0/conv1/Conv", "layer1.0.conv1"), ("/features/features.0/features.0.1/Conv", "features.0.1"),
-    ("/a/b/a.b/Conv", "a.b.a.b"), ("p2o.Conv.0", ""), ("", ""), ("/Add", ""),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "written, expected",
+    [
+        ("/conv1/Conv", "conv1"),
+        ("/layer1/layer1.0/conv1/Conv", "layer1.0.conv1"),
+        ("/features/features.0/features.0.1/Conv", "features.0.1"),
+        ("/a/b/a.b/Conv", "a.b.a.b"),
+        ("p2o.Conv.0", ""),
+        ("", ""),
+        ("/Add", ""),
+    ],
+)
 def test_names_of_modules(written, expected):
     assert onnx_names.module(onnx_graph.Node("Conv", written, ("x",), ("y",), {})) == expected
 
@@ -190,10 +226,24 @@ def test_names_are_unique_and_valid():
     def node(op, name, output):
         return onnx_graph.Node(op, name, ("x",), (output,), {})
 
-    nodes = [node("Conv", "/block/conv/Conv", "a"), node("Relu", "/block/relu/Relu", "b"), node("Add", "/block/Add", "c"),
-             node("Relu", "/block/relu_1/Relu", "d"), node("Sigmoid", "/gate/Sigmoid", "e"), node("Mul", "/gate/Mul", "f"),
-             node("Conv", "", "onnx::Conv 7"), node("Conv", "", "onnx/Conv 7")]  # fmt: skip
+    nodes = [
+        node("Conv", "/block/conv/Conv", "a"),
+        node("Relu", "/block/relu/Relu", "b"),
+        node("Add", "/block/Add", "c"),
+        node("Relu", "/block/relu_1/Relu", "d"),
+        node("Sigmoid", "/gate/Sigmoid", "e"),
+        node("Mul", "/gate/Mul", "f"),
+        node("Conv", "", "onnx::Conv 7"),
+        node("Conv", "", "onnx/Conv 7"),
+    ]
     names = onnx_names.names(nodes)
     assert [names[each] for each in nodes] == [
-        "block.conv", "block.relu", "block.Add", "block.relu_1", "gate.Sigmoid", "gate", "onnx.Conv.7", "onnx.Conv.7_1"
-    ]  # fmt: skip
+        "block.conv",
+        "block.relu",
+        "block.Add",
+        "block.relu_1",
+        "gate.Sigmoid",
+        "gate",
+        "onnx.Conv.7",
+        "onnx.Conv.7_1",
+    ]

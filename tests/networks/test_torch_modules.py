@@ -1,4 +1,4 @@
-"""Laws of PyTorch modules in hand: their Keras models compute what PyTorch computes; the module is left as it was."""
+"""Laws of PyTorch modules in hand: their Keras models compute what they do; they stay as they were."""
 
 import sys
 
@@ -33,7 +33,12 @@ class Small(nn.Module):
 
     def __init__(self, act=None, pool=3):
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 8, 5, stride=2, padding=2), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 8, 5, stride=2, padding=2),
+            nn.BatchNorm2d(8),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(3, 2, 1),
+        )
         self.block = Block(8, act or nn.ReLU(inplace=True))
         self.pool = nn.AdaptiveAvgPool2d(pool)
         self.head = nn.Linear(8 * pool * pool, 10)
@@ -54,9 +59,16 @@ def image(size, count=1):
 # --- what is computed ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("title, limit", [("torchvision resnet18", 64), ("torchvision squeezenet1_1", 64),
-                                          ("torchvision shufflenet_v2_x0_5", 64), ("timm mobilenetv3_small_100", 64),
-                                          ("timm vit_tiny_patch16_224", 64)])  # fmt: skip
+@pytest.mark.parametrize(
+    "title, limit",
+    [
+        ("torchvision resnet18", 64),
+        ("torchvision squeezenet1_1", 64),
+        ("torchvision shufflenet_v2_x0_5", 64),
+        ("timm mobilenetv3_small_100", 64),
+        ("timm vit_tiny_patch16_224", 64),
+    ],
+)
 def test_every_value_output_and_gradient_of_a_network(title, limit, tmp_path):
     pytest.importorskip(title.split()[0])
     found = networks.compared(networks.module(title, limit), image(limit), tmp_path / "net.onnx")
@@ -64,7 +76,19 @@ def test_every_value_output_and_gradient_of_a_network(title, limit, tmp_path):
     assert found.layers < 1e-4 and found.output < 1e-4 and found.gradient < 1e-3
 
 
-@pytest.mark.parametrize("act", [nn.ReLU(), nn.SiLU(), nn.GELU(), nn.GELU("tanh"), nn.Hardswish(), nn.LeakyReLU(0.2), nn.PReLU(8), nn.ELU()])
+@pytest.mark.parametrize(
+    "act",
+    [
+        nn.ReLU(),
+        nn.SiLU(),
+        nn.GELU(),
+        nn.GELU("tanh"),
+        nn.Hardswish(),
+        nn.LeakyReLU(0.2),
+        nn.PReLU(8),
+        nn.ELU(),
+    ],
+)
 def test_nonlinearities(act, tmp_path):
     """The gradient, too, which onnxruntime does not give."""
     made = small(act=act, pool=1)
@@ -74,8 +98,15 @@ def test_nonlinearities(act, tmp_path):
 
 def test_the_newer_exporter_folds_batch_normalization(tmp_path):
     pytest.importorskip("onnxscript")
-    path = networks.export(small(pool=1), torch.tensor(image(32)), tmp_path / "new.onnx", dynamo=True, training=None,
-                           external_data=False, verbose=False)  # fmt: skip
+    path = networks.export(
+        small(pool=1),
+        torch.tensor(image(32)),
+        tmp_path / "new.onnx",
+        dynamo=True,
+        training=None,
+        external_data=False,
+        verbose=False,
+    )
     found = networks.converted(path)
     count, worst = networks.worst_value(path, found, image(32))
     assert count > 8 and worst < 1e-4
@@ -85,7 +116,9 @@ def test_the_newer_exporter_folds_batch_normalization(tmp_path):
 def test_adaptive_pools_at_any_size():
     """4 x 4 to 3 x 3, which ONNX has no operator for."""
     made = small()
-    seen = deepvis.visualize(made, "head", 1, size=32, steps=1, preprocess={"mean": 0, "scale": 1})
+    seen = deepvis.visualize(
+        made, "head", 1, size=32, steps=1, preprocess={"mean": 0, "scale": 1}, precision="float32"
+    )
     with torch.no_grad():
         pixels = torch.tensor(np.moveaxis(seen.centred, -1, 1)) + 127.5
         expected = made(pixels)[0, 1].item()
@@ -105,17 +138,23 @@ def test_a_resnet_from_torchvision_in_three_lines():
     assert (np.diff(seen.history["score"], axis=0) > 0).all()
     kept = []
     model.get_submodule("layer2.0.conv1").register_forward_hook(lambda _m, _i, output: kept.append(output))
-    mean, deviation = (np.array(each, np.float32) for each in ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]))
+    mean, deviation = (
+        np.array(each, np.float32) for each in ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
+    )
     with torch.no_grad():
         pixels = (seen.centred + np.float32(seen.config["model"]["mean"]) - mean) / deviation
         model(torch.tensor(np.moveaxis(pixels, -1, 1)))
     maps = kept[0].numpy()
-    np.testing.assert_allclose(seen.history["activation"][-1], [maps[0, 0].mean(), maps[1, 5].mean()], rtol=1e-3)
+    np.testing.assert_allclose(
+        seen.history["activation"][-1], [maps[0, 0].mean(), maps[1, 5].mean()], rtol=1e-3
+    )
 
 
 def test_layers_have_the_names_of_modules():
     listed = [each.name for each in deepvis.layers(small(), preprocess="torch")]
-    assert {"stem.0", "stem.1", "stem.2", "stem.3", "block.conv1", "block.bn1", "block.conv2", "head"} <= set(listed)
+    assert {"stem.0", "stem.1", "stem.2", "stem.3", "block.conv1", "block.bn1", "block.conv2", "head"} <= set(
+        listed
+    )
 
 
 def test_the_module_is_left_as_it_was(capfd):
@@ -156,7 +195,6 @@ class Halved(nn.Module):
 
 def test_what_is_computed_from_the_size_refuses_another():
     network = lookup.network(lookup.hold(Halved().eval(), "torch", 32))
-    (name, *_) = [each for each in network.layers() if each == "conv"]
     assert any(type(each).__name__ == "OneSize" for each in network.source.model().layers)
     free = lookup.network(lookup.hold(small(), "torch", 32))
     assert not any(type(each).__name__ == "OneSize" for each in free.source.model().layers)
@@ -177,10 +215,15 @@ class Odd(nn.Module):
         return self.conv(x).mean(0)
 
 
-@pytest.mark.parametrize("kind, reason", [
-    ("unknown", "torch.onnx.export failed at size=32: .*linalg_svd"), ("chance", "Random.*random numbers"),
-    ("size", "torch.onnx.export failed at size=32: expected 224 px"), ("batch", "images would be mixed"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "kind, reason",
+    [
+        ("unknown", "torch.onnx.export failed at size=32: .*linalg_svd"),
+        ("chance", "Random.*random numbers"),
+        ("size", "torch.onnx.export failed at size=32: expected 224 px"),
+        ("batch", "images would be mixed"),
+    ],
+)
 def test_refused_in_one_line(kind, reason, capfd):
     with pytest.raises(ConfigError, match=reason) as error:
         lookup.hold(Odd(kind).eval(), "torch", 32)
@@ -202,12 +245,14 @@ def test_a_difference_names_the_layer(monkeypatch):
         return built(graph, *rest, **options)
 
     monkeypatch.setattr(torch_modules.onnx_model, "converted", wrong)
-    with pytest.raises(ConfigError, match="layer block.conv2 does not compute in Keras what it computes in PyTorch"):
+    with pytest.raises(
+        ConfigError, match=r"layer block\.conv2 does not compute in Keras what it computes in PyTorch"
+    ):
         lookup.hold(small(), "torch", 32)
 
 
 def test_preprocessing_of_a_module_of_ones_own_must_be_said():
-    with pytest.raises(ConfigError, match='Small does not tell .* give preprocess="torch"'):
+    with pytest.raises(ConfigError, match=r'Small does not tell .* give preprocess="torch"'):
         lookup.hold(small(), "auto", 32)
 
 
