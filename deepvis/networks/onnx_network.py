@@ -1,5 +1,6 @@
 """Networks in ONNX files, and PyTorch modules in hand by way of ONNX -> `KerasNetwork`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import keras
 from deepvis.core.errors import ConfigError
 from deepvis.networks import onnx_graph, onnx_model
 from deepvis.networks.keras_network import KerasNetwork
+from deepvis.networks.open_graph import OpenGraph
 from deepvis.networks.preprocessing import EXPECTED, Preprocess
 
 
@@ -53,9 +55,13 @@ class OnnxFile:
             raise ConfigError(f"model.path={self.path}: no such file")
         return str(file), file.stat().st_mtime_ns
 
-    def auto_preprocess(self, channels: int) -> Preprocess:
+    def auto_preprocess(self, network: OpenGraph) -> Preprocess:
         """Nobody can tell."""
         raise ConfigError(f"model.preprocess=auto: an ONNX file does not tell; {EXPECTED}")
+
+    def held_inputs(self) -> Mapping[str, Any]:
+        """It has but one input."""
+        return {}
 
     def model(self) -> keras.Model:
         """Read the file."""

@@ -12,7 +12,7 @@ import os
 import sys
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +23,7 @@ import numpy as np
 from deepvis.core.errors import ConfigError
 from deepvis.networks import onnx_graph, onnx_model
 from deepvis.networks.keras_network import KerasNetwork
+from deepvis.networks.open_graph import OpenGraph
 from deepvis.networks.preprocessing import EXPECTED, Preprocess
 
 OPSET = 20  # that torch.onnx writes
@@ -89,9 +90,13 @@ class TorchModule:
     def fingerprint(self) -> None:
         """It reads no file."""
 
-    def auto_preprocess(self, channels: int) -> Preprocess:
+    def auto_preprocess(self, network: OpenGraph) -> Preprocess:
         """`hold` has seen to it."""
         raise ConfigError(f"preprocess=auto: {EXPECTED}")
+
+    def held_inputs(self) -> Mapping[str, Any]:
+        """It has but one input."""
+        return {}
 
     def model(self) -> keras.Model:
         """What `hold` made of it."""
