@@ -167,7 +167,8 @@ class Standardization(keras.layers.Layer):
         self.axes, self.epsilon = list(axes), epsilon
 
     def call(self, inputs: Any) -> Any:
-        mean, variance = ops.moments(inputs, axes=self.axes, keepdims=True)
+        moments: Any = ops.moments(inputs, axes=self.axes, keepdims=True)
+        mean, variance = moments
         return (inputs - mean) * ops.rsqrt(variance + self.epsilon)
 
     def get_config(self) -> dict[str, Any]:

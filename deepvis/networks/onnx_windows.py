@@ -92,6 +92,6 @@ class StridedDepthwiseConv2D(keras.layers.DepthwiseConv2D):
 
     def call(self, inputs: Any) -> Any:
         dilation: Any = self.dilation_rate
-        x = ops.depthwise_conv(inputs, self.kernel, 1, "valid", dilation_rate=dilation)
+        x: Any = ops.depthwise_conv(inputs, self.kernel, 1, "valid", dilation_rate=dilation)
         x = x[:, :: self.strides[0], :: self.strides[1]]
         return x + ops.reshape(self.bias, (1, 1, 1, -1)) if self.use_bias else x

@@ -179,7 +179,7 @@ def test_activations_before_and_behind_the_nonlinearity(path):
     session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
     known = network(path, preprocess="tf")
     pixels = DRAW.uniform(0, 255, (2, 12, 12, 3)).astype(np.float32)
-    built = known.build(["first", "second", "head"], 12, "float32")
+    built = known.build(["first", "second", "head"], (12, 12), "float32")
     found = built.activations(tf.constant(pixels - np.float32(known.centre)), ["first", "second", "head"])
     given = np.moveaxis((pixels - 127.5) / 127.5, -1, 1)
     for k in range(2):
