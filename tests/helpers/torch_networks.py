@@ -50,8 +50,14 @@ class Difference:
     values: int  # that both have
     layers: float  # the largest of all values, to onnxruntime
     output: float  # of two images at once, to PyTorch
-    gradient: float  # of one class by the image, to PyTorch in float64
-    noise: float  # the same of PyTorch in float32: a ReLU near zero, or a tie in a pool, goes either way
+    single: float  # of the gradient of one class by the image, to PyTorch
+    double: float  # the same, to PyTorch in float64
+    noise: float  # PyTorch to itself in float64: a ReLU near zero, or a tie in a pool, goes either way
+
+    @property
+    def gradient(self) -> float:
+        """To the nearer of the two: where they differ, rounding has decided which way a ReLU goes."""
+        return min(self.single, self.double)
 
 
 def module(title: str, size: int) -> torch.nn.Module:
@@ -147,10 +153,15 @@ def compared(made: torch.nn.Module, image: np.ndarray, path: Path, **options: ob
 
     logits, ours = gradient(tf.constant(np.moveaxis(pair, 1, -1)))
     assert np.abs(double).max() > 0
+    mine = np.moveaxis(ours.numpy(), -1, 1)
     return Difference(
-        count, layers, relative(logits.numpy(), output), relative(np.moveaxis(ours.numpy(), -1, 1), double),
+        count,
+        layers,
+        relative(logits.numpy(), output),
+        relative(mine, single),
+        relative(mine, double),
         relative(single, double),
-    )  # fmt: skip
+    )
 
 
 def _gradient(made: torch.nn.Module, images: np.ndarray, unit: int) -> tuple[np.ndarray, np.ndarray]:
