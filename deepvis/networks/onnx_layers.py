@@ -8,9 +8,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 register = keras.saving.register_keras_serializable("deepvis")
+
+
+def images(inputs: Any) -> Any:
+    """How many; -1 where nobody knows, so that a reshape never takes numbers of one image for another's."""
+    count: Any = ops.shape(inputs)
+    return -1 if count[0] is None else count[0]
 
 
 @register
@@ -25,9 +32,8 @@ class SplitAxis(keras.layers.Layer):
         shape, axis = list(inputs.shape), self.axis
         if shape[axis] % self.outer:
             raise ValueError(f"{self.name}: {shape[axis]} does not split into {self.outer}")
-        return ops.reshape(
-            inputs, (-1, *shape[1:axis], self.outer, shape[axis] // self.outer, *shape[axis + 1 :])
-        )
+        halves = (self.outer, shape[axis] // self.outer)
+        return ops.reshape(inputs, (images(inputs), *shape[1:axis], *halves, *shape[axis + 1 :]))
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"axis": self.axis, "outer": self.outer}
@@ -42,8 +48,11 @@ class JoinAxes(keras.layers.Layer):
         self.groups = [list(group) for group in groups]
 
     def call(self, inputs: Any) -> Any:
-        shape = inputs.shape
-        return ops.reshape(inputs, (-1, *(math.prod(shape[axis] for axis in g) for g in self.groups[1:])))
+        shape, kept = tuple(inputs.shape), {axis for group in self.groups for axis in group}
+        if any(side != 1 for axis, side in enumerate(shape) if axis not in kept):
+            raise ValueError(f"{self.name}: got {shape}, expected 1 where an axis is dropped")
+        sides = (math.prod(shape[axis] for axis in group) for group in self.groups[1:])
+        return ops.reshape(inputs, (images(inputs), *sides))
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"groups": self.groups}
@@ -65,7 +74,10 @@ class ScaleOffset(keras.layers.Layer):
         return inputs * self.scale + self.offset
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        return tuple(input_shape)
+        sides = tuple(input_shape)
+        if np.broadcast_shapes(sides[1:], self.shape[1:]) != sides[1:]:
+            raise ValueError(f"{self.name}: got {sides}, expected what fits constants of {self.shape}")
+        return sides
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"shape": self.shape}
@@ -90,6 +102,13 @@ class WithConstant(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         shape = list(input_shape)
+        pairs = [
+            pair
+            for axis, pair in enumerate(zip(shape, self.shape, strict=True))
+            if axis not in (0, self.axis)
+        ]
+        if any(side != own for side, own in pairs):
+            raise ValueError(f"{self.name}: got {tuple(shape)}, expected what fits constants of {self.shape}")
         shape[self.axis] += self.shape[self.axis]
         return tuple(shape)
 

@@ -1,5 +1,8 @@
 """Laws of ONNX files as networks: refusals in one line, names, layers, activations."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
@@ -9,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from deepvis import networks
 from deepvis.core.errors import ConfigError
-from deepvis.networks import onnx_graph, onnx_names, onnx_network
+from deepvis.networks import onnx_graph, onnx_model, onnx_names, onnx_network
 
 DRAW = np.random.default_rng(0)
 KERNELS = {"first.weight": (4, 3, 3, 3), "second.weight": (6, 4, 3, 3), "head.weight": (5, 6)}
@@ -160,6 +163,25 @@ def test_without_the_package_the_extra_is_named(path, monkeypatch):
 
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
     refused(path, r"pip install 'deepvis\[onnx\]'")
+
+
+@pytest.mark.parametrize(
+    "file, size", [("ch_ppocr_mobile_v2.0_cls_infer", (48, 192)), ("ch_PP-OCRv4_rec_infer", (48, 160))]
+)
+def test_trained_networks_of_another_framework(file, size):
+    """PaddlePaddle's: strides (2, 1), hard swish in parts, shapes that the graph computes, free sizes."""
+    ort = pytest.importorskip("onnxruntime")
+    package = importlib.util.find_spec("rapidocr_onnxruntime")
+    if package is None or package.origin is None:
+        pytest.skip("needs its files: pip install --no-deps rapidocr-onnxruntime==1.4.4")
+    path = Path(package.origin).parent / "models" / f"{file}.onnx"
+    graph = onnx_graph.read(path)
+    found = onnx_model.converted(graph, "net", size, "test")
+    image = DRAW.standard_normal((1, 3, *size)).astype(np.float32)
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (reference,) = session.run(None, {graph.image: image})
+    (ours,) = onnx_model.computed(found.model, {"y": found.output}, np.moveaxis(image, 1, -1)).values()
+    np.testing.assert_allclose(ours, reference, rtol=1e-3, atol=1e-5)
 
 
 # --- as a network -------------------------------------------------------------------------------------------

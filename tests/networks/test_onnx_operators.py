@@ -571,6 +571,27 @@ def test_what_is_computed_from_the_image_size_refuses_another():
         found.model.call(np.zeros((1, 11, 8, 4), np.float32))
 
 
+def test_a_map_of_one_pixel_says_nothing_of_larger_ones():
+    """1 x 1 is dropped by a reshape; of 2 x 2, pixels must not become images of the batch."""
+    nodes = [
+        node("Reshape", "x s", "a"),
+        node("Transpose", "a", "b", perm=[0, 2, 1]),
+        node("Reshape", "b t", "c"),
+        node("Conv", "c w", "y"),
+    ]
+    constants = {"s": np.array([1, 2, 2]), "t": np.array([1, 4, 1, 1]), "w": normal(3, 4, 1, 1)}
+    found = check(model(nodes, constants, shape=(1, 4, 1, 1)))
+    with pytest.raises(ValueError, match="expected 1 where an axis is dropped"):
+        found.model.call(np.zeros((1, 2, 2, 4), np.float32))
+
+
+def test_constants_of_each_position_take_one_size():
+    found = check(model([node("Relu", "x", "r"), node("Add", "r c", "y")], {"c": normal(4, 9, 8)}))
+    (layer_,) = layer(found, "ScaleOffset")
+    with pytest.raises(ValueError, match="expected what fits constants"):
+        layer_.compute_output_shape((None, 11, 8, 4))
+
+
 # --- nonlinearities that exporters take apart ---------------------------------------------------------------
 
 GATE = {

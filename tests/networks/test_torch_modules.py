@@ -132,7 +132,9 @@ def test_a_resnet_from_torchvision_in_three_lines():
     torchvision = pytest.importorskip("torchvision")
 
     model = networks.seeded(torchvision.models.resnet18(weights=None))
-    seen = deepvis.visualize(model, "layer2.0.conv1", [0, 5], size=64, steps=3, precision="float32")
+    seen = deepvis.visualize(
+        model, "layer2.0.conv1", [0, 5], size=64, steps=3, param="pixel", precision="float32"
+    )
 
     assert seen.images.shape == (2, 64, 64, 3) and seen.config["model"]["preprocess"] == "torch"
     assert (np.diff(seen.history["score"], axis=0) > 0).all()
