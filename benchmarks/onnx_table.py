@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reference" / "onnx.md"
 BEGIN, END = "<!-- table: benchmarks/onnx_table.py --write -->", "<!-- end of table -->"
 HEAD = """\
-| network | px | values | onnxruntime | newer exporter | output | gradient | float64 | PyTorch to float64 |
+| network | px | values | onnxruntime | newer exporter | output | gradient | in float64 | PyTorch itself |
 |---|---|---|---|---|---|---|---|---|"""
 PACKAGES = ("torch", "torchvision", "timm", "onnx", "onnxruntime", "keras", "tensorflow")
 

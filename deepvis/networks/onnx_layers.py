@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 register = keras.saving.register_keras_serializable("deepvis")
@@ -75,7 +74,7 @@ class ScaleOffset(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         sides = tuple(input_shape)
-        if np.broadcast_shapes(sides[1:], self.shape[1:]) != sides[1:]:
+        if any(own not in (1, side) for own, side in zip(self.shape[1:], sides[1:], strict=True)):
             raise ValueError(f"{self.name}: got {sides}, expected what fits constants of {self.shape}")
         return sides
 

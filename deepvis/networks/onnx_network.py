@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from deepvis.core.errors import ConfigError
 from deepvis.networks import onnx_graph, onnx_model
 from deepvis.networks.keras_network import KerasNetwork
 from deepvis.networks.open_graph import OpenGraph
 from deepvis.networks.preprocessing import EXPECTED, Preprocess
+
+TOLERANCE = 1e-3  # of the output's largest number
 
 
 def onnx_file(name: str | None, path: str, image_size: Any, preprocess: Any, mean: Any) -> KerasNetwork:
@@ -73,7 +76,31 @@ def converted(source: OnnxFile) -> onnx_model.Converted:
     path = Path(source.path).expanduser()
     where = f"model.path={path}"
     graph = onnx_graph.read(path)
-    return onnx_model.converted(graph, path.stem, _size(graph, source.image_size, where), where)
+    size = _size(graph, source.image_size, where)
+    found = onnx_model.converted(graph, path.stem, size, where)
+    _check(found, graph, path, size, where)
+    return found
+
+
+def _check(
+    found: onnx_model.Converted, graph: onnx_graph.Graph, path: Path, size: tuple[int, int], where: str
+) -> None:
+    """Compare the output for noise with onnxruntime's, where it is installed and reads the file."""
+    noise = np.random.default_rng(0).standard_normal((1, graph.shape[0], *size)).astype(np.float32)
+    output = next(name for name in graph.outputs if found.values.get(name) is found.output)
+    try:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        (expected,) = session.run([output], {graph.image: noise})
+    except Exception:  # it has errors of its own, and does not know all that is read here
+        return
+    (ours,) = onnx_model.computed(found.model, {"output": found.output}, np.moveaxis(noise, 1, -1)).values()
+    scale = max(float(np.abs(expected).max()), 1e-6)
+    if ours.shape != expected.shape or not np.abs(ours - expected).max() <= TOLERANCE * scale:
+        raise ConfigError(f"{where}: {output} is not in Keras what it is in onnxruntime; please report it")
 
 
 def _size(graph: onnx_graph.Graph, given: tuple[int, ...] | None, where: str) -> tuple[int, int]:

@@ -193,7 +193,7 @@ def _quiet() -> Iterator[None]:
 @contextlib.contextmanager
 def _adaptive_pools() -> Iterator[None]:
     """An adaptive pooling is exported as it is: ONNX only has those of sizes that divide the map's."""
-    from torch import onnx  # type: ignore[import-not-found, unused-ignore]  # it is there: a module of it is in hand
+    from torch import onnx
 
     def symbolic(kind: str) -> Any:
         def export(g: Any, x: Any, size: Any) -> Any:

@@ -157,6 +157,14 @@ def test_a_fixed_size_is_not_changed(path):
     assert network(path, image_size=12).layers()
 
 
+def test_an_output_that_is_not_onnxruntimes_is_refused(path, monkeypatch):
+    """As if an operator were computed wrongly here."""
+    pytest.importorskip("onnxruntime")
+    wrong = dict(onnx_model.OPERATORS) | {"Relu": onnx_model.OPERATORS["Softsign"]}
+    monkeypatch.setattr(onnx_model, "OPERATORS", wrong)
+    refused(path, "y is not in Keras what it is in onnxruntime")
+
+
 def test_without_the_package_the_extra_is_named(path, monkeypatch):
     def missing():
         raise ImportError("No module named 'onnx'")
