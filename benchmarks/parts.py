@@ -82,7 +82,7 @@ def around(folder: Path) -> None:
     median("write its folder", lambda: result_folder.write(job.folder, result, pictures))
 
     def stage_all():
-        with ui_images.staged(job.folder / "result", 20, result.filters, pictures):
+        with ui_images.staged(job.folder / "result", 20, result, pictures):
             pass
 
     median("small copies for MLflow's grid", stage_all)

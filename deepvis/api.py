@@ -45,10 +45,12 @@ class Visualization:
     ends: Sequence[str]  # converged, rising, stuck or diverged
     advice: str  # what should be known before the pictures are believed, in one line; empty: nothing
     config: Mapping[str, Any]  # all that was chosen, defaults too
+    classes: Sequence[str] = ()  # what each filter is called, where they are classes of the network
 
     def gallery(self) -> Image.Image:
-        """All pictures, stitched into a square."""
-        return Image.fromarray(images.gallery(list(self.images)))
+        """All pictures, stitched into a square; of classes with their names."""
+        captions = [f"{name} ({index})" for name, index in zip(self.classes, self.filters, strict=False)]
+        return Image.fromarray(images.gallery(list(self.images), captions))
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
@@ -73,6 +75,7 @@ def visualize(
     preprocess: Any = "auto",
     inputs: Mapping[str, Any] | None = None,
     optimize: str | None = None,
+    labels: Any = "auto",
     precision: str = "auto",
     device: str = "auto",
     batch_size: int = 0,
@@ -84,7 +87,7 @@ def visualize(
         keras.applications such as ``ResNet50``, with its weights; or a mapping, ``{"preset": "file",
         "path": "my.keras"}``.
       layer: the layer, or its name in the model.
-      filters: ``"0-15"``, ``"all"``, a number, or numbers.
+      filters: ``"0-15"``, ``"all"``, a number, a class (``"flamingo"``), or a list of these.
       reg: regularizers: ``"combined"``, or knobs such as ``{"decay": 0.9, "blur": 3}``.
       objective: what goes up: ``"channel"``, ``{"preset": "neuron", "row": 3, "column": 4}`` ...
       param: what is optimized: ``"pixel"``, ``"fourier"``, ``"maco"``, ``"octaves"``.
@@ -100,6 +103,9 @@ def visualize(
         keras.applications, and ``"none"`` for others. Of PyTorch's, torchvision's and timm's have one.
       inputs: values of the other inputs of a model in hand, by name: arrays, or a number for all of one.
       optimize: name of the input that is the image; needed where several have no value.
+      labels: what the classes of a model in hand are called: a file (a name on each line, or a JSON list), a
+        list of names, ``"imagenet"``, or None. ``"auto"`` is ImageNet's for a model that has the name of one
+        of keras.applications and 1000 classes.
       precision: ``auto``, ``float32`` or ``bfloat16``, of the convolutions.
       device: ``auto``, ``cpu``, ``gpu:1``.
       batch_size: images in one graph; 0 chooses.
@@ -129,7 +135,7 @@ def visualize(
         "start": start,
     }
     chosen = {group: choice for group, choice in groups_given.items() if choice is not None}
-    held, choice = _network(model, preprocess, inputs, optimize, size)
+    held, choice = _network(model, preprocess, inputs, optimize, labels, size)
     group = held or groups.composed(choice, {})["model"]
     if not isinstance(layer, str):
         layer = networks.network(group).name_of(layer)
@@ -149,7 +155,8 @@ def visualize(
     resolved = networks.resolved(schema.plain(cfg.model))
     cfg = replace(devices.resolved(cfg), model=schema.free("model", resolved))
     known = networks.network(resolved).layer(layer)
-    return _visualization(cfg, validation.indices(cfg, known), known.channels)
+    indices = validation.indices(cfg, known)
+    return _visualization(cfg, indices, known.channels, validation.class_names(cfg, known, indices))
 
 
 def _network(
@@ -157,23 +164,28 @@ def _network(
     preprocess: Any,
     inputs: Mapping[str, Any] | None = None,
     optimize: str | None = None,
+    labels: Any = "auto",
     size: Any = None,
 ) -> tuple[dict[str, Any] | None, dict[str, Choice]]:
     """A network as a config: that of a model in hand, or a choice of conf/model or of keras.applications."""
+    labels = groups.plain_value(labels)
+    given = {} if isinstance(labels, str) and labels == "auto" else {"labels": labels}
     if isinstance(model, Mapping):
-        return None, {"model": model}
+        return None, {"model": {**model, **given}}
     if not isinstance(model, str):
-        return networks.hold(model, preprocess, inputs, optimize, size), {}
+        return networks.hold(model, preprocess, inputs, optimize, labels, size), {}
     named = {path.stem for path in (CONF / "model").glob("*.yaml")} - {"keras", "file", "onnx"}
     if model in named:
-        return None, {"model": model}
+        return None, {"model": {"preset": model, **given}}
     known = networks.applications()
     if model not in known:
         raise ConfigError(f"model={model}: no such network; {nearest(model, [*named, *known])}")
-    return None, {"model": {"preset": "keras", "name": model}}
+    return None, {"model": {"preset": "keras", "name": model, **given}}
 
 
-def _visualization(cfg: Config, filters: Sequence[int], channels: int) -> Visualization:
+def _visualization(
+    cfg: Config, filters: Sequence[int], channels: int, classes: Sequence[str]
+) -> Visualization:
     from deepvis.ascent.optimize import optimize
 
     found = optimize([ImageSpec(cfg, index) for index in filters])
@@ -183,7 +195,7 @@ def _visualization(cfg: Config, filters: Sequence[int], channels: int) -> Visual
         LOG.warning("advice: %s", told)
     return Visualization(
         filters, np.stack(pictures), found.final, found.best, found.history, convergence.ends(found.history),
-        told, schema.plain(cfg),
+        told, schema.plain(cfg), classes,
     )  # fmt: skip
 
 

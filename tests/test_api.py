@@ -11,6 +11,7 @@ from helpers.configs import job_of
 from PIL import Image
 
 import deepvis
+from deepvis.ascent import specs
 from deepvis.config import schema
 from deepvis.core import images
 from deepvis.core.errors import ConfigError
@@ -68,7 +69,8 @@ def test_it_is_what_the_same_job_leaves_bitwise(said, typed, tmp_path):
     for name, values in left.history.items():
         assert found.history[name].tobytes() == values.tobytes(), name
     for index, image, best in zip(job.filters, found.images, found.best, strict=True):
-        for folder, own in (("filters", image), ("best", images.contrast(best))):
+        shown = images.displayed(best, specs.display(job.cfg), job.cfg.model.mean)
+        for folder, own in (("filters", image), ("best", shown)):
             with Image.open(tmp_path / "result" / folder / f"{result_folder.label(index)}.png") as file:
                 np.testing.assert_array_equal(own, np.asarray(file))
     mine = {

@@ -6,6 +6,7 @@ None of it needs TensorFlow, so a typing mistake costs a second, not a night.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from deepvis.ascent import devices, octaves, pictures, specs
 from deepvis.config import expressions, schema
 from deepvis.config.schema import Config, plain
 from deepvis.core.errors import ConfigError
-from deepvis.core.names import filters, nearest
+from deepvis.core.names import filters, nearest, shown
 from deepvis.metrics import convergence, image_statistics, robustness
 from deepvis.networks import Layer, Network
 
@@ -84,7 +85,15 @@ def indices(cfg: Config, layer: Layer) -> list[int]:
         if spec == "all":
             raise ConfigError("layer.filters=all: of this objective they are numbers of images; say 0-3")
         return filters(spec, MOST, "a job", "images at most")
-    return filters(spec, layer.channels, layer.name, KINDS.get(layer.kind, "channels"))
+    labels = networks.class_names(plain(cfg.model), layer)
+    return filters(spec, layer.channels, layer.name, KINDS.get(layer.kind, "channels"), labels=labels)
+
+
+def class_names(cfg: Config, layer: Layer, filters: Sequence[int]) -> list[str]:
+    """What the classes among some filters are called, as it is shown; nothing where they are no classes."""
+    entries = schema.component("objective", cfg.objective).traits.get("entries", "unit")
+    labels = networks.class_names(plain(cfg.model), layer) if entries == "unit" else ()
+    return [shown(labels[index]) for index in filters] if labels else []
 
 
 def _directions(path: str, layer: Layer) -> np.ndarray:

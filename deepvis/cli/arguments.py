@@ -51,7 +51,8 @@ class _Parser(argparse.ArgumentParser):
 def parse(argv: Sequence[str]) -> CommandLine:
     """Flags first, for Hydra takes no override behind one; a `ConfigError` of an unknown flag or command.
 
-    In a single job ``layer.filters=0,3,7`` can only mean one list; in a sweep a bare comma sweeps.
+    In a single job ``layer.filters=0,3,7`` or ``flamingo,tabby`` can only mean one list; in a sweep a bare
+    comma sweeps.
     """
     if argv and re.fullmatch(r"[a-z]+", argv[0]):
         commands = nearest(argv[0], COMMANDS)
@@ -72,7 +73,7 @@ def parse(argv: Sequence[str]) -> CommandLine:
                 files = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
                 raise ConfigError(f"{group}={choice}: no such choice; {nearest(choice, files)}")
     if not known.multirun:
-        bare = re.compile(r"layer\.filters=([\d-]+,[\d,-]+)")
+        bare = re.compile(r"layer\.filters=([\w -]+,[\w ,-]+)$")
         overrides = [bare.sub(r'layer.filters="\1"', each) for each in overrides]
     shows = known.help or known.hydra_help or known.cfg or known.info or known.shell_completion
     return CommandLine(flags, overrides, known.multirun, known.help, not shows)

@@ -1,5 +1,6 @@
 """Groups from Python: choices, changes and functions -> the plain config that a command line composes."""
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,10 @@ from deepvis.config.compose import plain_mapping
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF, nearest
 
+LOG = logging.getLogger(__name__)
+# Keys that notebooks of deepvis 0.4 have.
+FORMERLY = {"optimizer.rate": "learning_rate", "optimizer.max_rate": "max_learning_rate",
+            "optimizer.desired": "target_gain"}  # fmt: skip
 # A file of that group in conf/; or what differs from one, its `preset`; or a function of the user's.
 Choice = str | Mapping[str, Any] | Callable[..., Any]
 
@@ -74,6 +79,9 @@ def _checked(known: Mapping[str, Any], changes: Mapping[str, Any], group: str) -
     """Changes of a group as plain values; refused where there is no such key."""
     values: dict[str, Any] = {}
     for key, value in changes.items():
+        if f"{group}.{key}" in FORMERLY:
+            LOG.warning("%s.%s: is %s since deepvis 0.5", group, key, FORMERLY[f"{group}.{key}"])
+            key = FORMERLY[f"{group}.{key}"]
         if key not in known:
             valid = [name for name in known if name != "_target_"]
             raise ConfigError(f"{group}: no option {key}; {nearest(key, valid)}")

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+CAPTIONED = 96  # px: a picture with a caption is at least as wide
 MARGIN = 5  # px between the pictures of a gallery, black, as in Gildenblat 2016
 
 
@@ -38,8 +39,15 @@ def displayed(image: np.ndarray, display: str, mean: Sequence[float]) -> np.ndar
     return natural(image, mean) if display == "natural" else contrast(image)
 
 
-def gallery(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Pictures of one size stitched row by row into the smallest square that holds them."""
+def gallery(pictures: Sequence[np.ndarray], captions: Sequence[str] = ()) -> np.ndarray:
+    """Pictures of one size stitched row by row into the smallest square that holds them.
+
+    Args:
+      pictures: uint8 ``[H, W, 3]``.
+      captions: one for each, below it; small pictures are then enlarged, that they can be read.
+    """
+    if captions:
+        pictures = _captioned(pictures, captions)
     columns = math.ceil(math.sqrt(len(pictures)))
     return grid([pictures[i : i + columns] for i in range(0, len(pictures), columns)])
 
@@ -86,6 +94,24 @@ def save(path: Path, picture: np.ndarray) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _captioned(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> list[np.ndarray]:
+    times = math.ceil(CAPTIONED / pictures[0].shape[1])
+    font = ImageFont.load_default(size=13)
+    large = [picture.repeat(times, axis=0).repeat(times, axis=1) for picture in pictures]
+    height, width = large[0].shape[:2]
+    lines = [_broken(text, font, width) for text in captions]
+    below = 4 + 17 * max(len(each) for each in lines)
+    framed = []
+    for picture, each in zip(large, lines, strict=True):
+        page = Image.new("RGB", (width, height + below), "white")
+        page.paste(Image.fromarray(picture))
+        draw = ImageDraw.Draw(page)
+        for k, line in enumerate(each):
+            draw.text((2, height + 1 + 17 * k), line, "black", font)
+        framed.append(np.asarray(page))
+    return framed
 
 
 def _broken(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:

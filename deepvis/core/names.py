@@ -5,7 +5,7 @@ No Hydra here: what is read from Python alone needs none.
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,43 +28,99 @@ def nearest(word: str, valid: Iterable[str]) -> str:
 
 
 def filters(
-    spec: Any, channels: int, layer: str, what: str = "filters", key: str = "layer.filters"
+    spec: Any,
+    channels: int,
+    layer: str,
+    what: str = "filters",
+    key: str = "layer.filters",
+    labels: Sequence[str] = (),
 ) -> list[int]:
     """The filters that ``layer.filters`` names.
 
     Args:
-      spec: ``0-15``, ``0,3,7``, ``0-3,8``, ``all``, a number, or a list of numbers.
+      spec: ``0-15``, ``0,3,7``, ``0-3,8``, ``all``, a number, a class name, or a list of these.
       channels: how many the layer has.
       layer: its name, for the message.
       what: they are, for the message.
       key: what was typed, for the message.
+      labels: a class name for each channel; see `class_number`.
 
     Returns:
       Filter indices in the order given, each once.
 
     Raises:
-      ConfigError: not of that form, out of range, or named twice.
+      ConfigError: not of that form, out of range, no class name or one of several classes, or named twice.
 
     Example:
       >>> filters("0-2,7", 8, "block1_conv1")
       [0, 1, 2, 7]
+      >>> filters(["cat", "0"], 3, "logits", labels=["dog", "bird", "cat, house cat"])
+      [2, 0]
     """
     if spec == "all":
         return list(range(channels))
-    parts = [
-        str(p).strip()
-        for p in (spec if isinstance(spec, Sequence) and not isinstance(spec, str) else str(spec).split(","))
-    ]
+    listed = isinstance(spec, Sequence) and not isinstance(spec, str)
+    parts = [str(p).strip() for p in (spec if listed else [spec] if spec in labels else str(spec).split(","))]
     indices: list[int] = []
     for part in parts:
         ends = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part)
+        if ends is None and labels:
+            indices.append(class_number(part, labels, layer, key))
+            continue
         if ends is None:
-            raise ConfigError(f"{key}={spec}: expected 0-15, 0,3,7 or all; {part!r} is none of them")
+            named = "" if not re.search("[^\\W\\d]", part) else f"; {layer} has no class names (model.labels)"
+            raise ConfigError(f"{key}={spec}: expected 0-15, 0,3,7 or all; {part!r} is none of them{named}")
         first, last = int(ends[1]), int(ends[2] or ends[1])
         if last < first or last >= channels:
             has = f"{layer} has {channels} {what}, 0 to {channels - 1}"
             raise ConfigError(f"{key}={spec}: {part} is out of range; {has}")
+        if part in labels and labels.index(part) != first:
+            raise ConfigError(f"{key}={spec}: {part} is the number of one class and the name of channel "
+                              f"{labels.index(part)}; type {first}-{first} for the number")  # fmt: skip
         indices.extend(range(first, last + 1))
     if not indices or len(set(indices)) < len(indices):
         raise ConfigError(f"{key}={spec}: expected each filter once, and at least one")
     return indices
+
+
+def class_number(word: str, labels: Sequence[str], layer: str, key: str) -> int:
+    """The channel of a class.
+
+    Args:
+      word: one of its names; case, spaces, hyphens and underscores do not matter.
+      labels: of each channel the class's names, separated by commas, the one that is shown first.
+      layer: for the message.
+      key: what was typed, for the message.
+
+    Raises:
+      ConfigError: no class has that name, or several have; a name that is shown wins over others.
+    """
+    ways: tuple[Callable[[str], bool], ...] = (
+        lambda label: label == word,
+        lambda label: _bare(shown(label)) == _bare(word),
+        lambda label: _bare(word) in [_bare(label), *map(_bare, label.split(","))],
+    )
+    found = next((at for way in ways if (at := [i for i, each in enumerate(labels) if way(each)])), [])
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = ", ".join(f"{labels[i] if len(found) < 4 else shown(labels[i])} ({i})" for i in found)
+        raise ConfigError(
+            f"{key}={word}: the name of {len(found)} classes of {layer}: {several}; give the number"
+        )
+    known = {_bare(name): i for i, label in enumerate(labels) for name in label.split(",")}
+    close = difflib.get_close_matches(_bare(word), known, n=5, cutoff=0.5)
+    near = ", ".join(dict.fromkeys(f"{shown(labels[known[name]])} ({known[name]})" for name in close))
+    raise ConfigError(
+        f"{key}={word}: no class of {layer}; the nearest of {len(labels)}: {near or 'none is near'}"
+    )
+
+
+def shown(label: str) -> str:
+    """The name of a class that is shown: the first of those that its label has."""
+    return label.partition(",")[0].strip()
+
+
+def _bare(name: str) -> str:
+    """A name without what does not matter."""
+    return re.sub(r"[\W_]+", " ", name.replace("'", "")).strip().casefold() or name.strip()

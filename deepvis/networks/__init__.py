@@ -1,7 +1,7 @@
 """Networks: what is known of one without computing, and how it is built, cut at the layers asked for."""
 
 from deepvis.networks.base import Activation, Activations, Layer, Network
-from deepvis.networks.lookup import applications, hold, network, recipe, resolved
+from deepvis.networks.lookup import applications, class_names, hold, network, recipe, resolved
 
 __all__ = [
     "Activation",
@@ -9,6 +9,7 @@ __all__ = [
     "Layer",
     "Network",
     "applications",
+    "class_names",
     "hold",
     "network",
     "recipe",

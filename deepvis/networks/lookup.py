@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from deepvis.core.errors import ConfigError
-from deepvis.networks.base import Network
+from deepvis.networks import labels
+from deepvis.networks.base import Layer, Network
 
 VGG = "deepvis.networks.vgg.Vgg"
 
@@ -18,12 +19,12 @@ def network(model: Mapping[str, Any]) -> Network:
 
     Args:
       model: the group, plain: ``_target_`` is the path of a class or function that returns a `Network`, the
-        rest are its arguments.
+        rest are its arguments, but ``labels``: a network does not know what its classes are called.
 
     Raises:
       ConfigError: there is no such class or function.
     """
-    options = {key: value for key, value in model.items() if key != "_target_"}
+    options = {key: value for key, value in model.items() if key not in ("_target_", "labels")}
     try:
         make = pkgutil.resolve_name(model["_target_"])
     except (ImportError, AttributeError, ValueError) as err:
@@ -44,7 +45,12 @@ def resolved(model: Mapping[str, Any]) -> dict[str, Any]:
       ConfigError: ``preprocess`` or ``mean`` say nothing that this network could take.
     """
     known = network(model)
-    return dict(model) | {"name": known.name, "mean": list(known.centre)}
+    return labels.resolved(model) | {"name": known.name, "mean": list(known.centre)}
+
+
+def class_names(model: Mapping[str, Any], layer: Layer) -> tuple[str, ...]:
+    """What the channels of a layer are called, where they are classes; see `labels.of_layer`."""
+    return labels.of_layer(labels.resolved(model), network(model), layer)
 
 
 def hold(
@@ -52,22 +58,31 @@ def hold(
     preprocess: Any,
     inputs: Mapping[str, Any] | None = None,
     optimize: str | None = None,
+    class_names: Any = "auto",
     size: Any = None,
 ) -> dict[str, Any]:
     """The config of a Keras model or a PyTorch module in hand; see their own `hold`.
 
     Args:
       model: in hand.
-      preprocess: what it expects of its pixels.
-      inputs: of a Keras model of several.
+      preprocess: see `keras_models.in_hand`.
+      inputs: see `keras_models.hold`.
       optimize: likewise.
+      class_names: what ``model.labels`` takes; ``auto``: ImageNet's, for a Keras model that has the name of one
+        of keras.applications and as many classes.
       size: px, which a PyTorch module is exported for.
     """
     from deepvis.networks import keras_models, torch_modules
 
     if torch_modules.is_module(model):
-        return torch_modules.hold(model, preprocess, size)
-    return keras_models.hold(model, preprocess, inputs, optimize)
+        held = torch_modules.hold(model, preprocess, size)
+        return held | {"labels": None if class_names == "auto" else class_names}
+    held = keras_models.hold(model, preprocess, inputs, optimize)
+    if class_names == "auto":
+        outputs = getattr(model, "outputs", None) or []
+        classes = len(outputs) == 1 and outputs[0].shape[-1] == labels.CLASSES
+        class_names = "imagenet" if classes and keras_models.matched(model.name) else None
+    return held | {"labels": class_names}
 
 
 def recipe(model: Mapping[str, Any]) -> str | None:

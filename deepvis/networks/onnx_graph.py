@@ -1,7 +1,7 @@
 """An ONNX file -> `Graph`: nodes, constants and the image's shape. Reads, checks, refuses; runs nothing."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,6 @@ class Graph:
     shape: tuple[int, int | None, int | None]  # of the image: channels, height, width; None: free
     outputs: tuple[str, ...]
     opset: int
-    labels: Mapping[str, str] = field(default_factory=dict)  # what the file says of itself
 
 
 def read(path: Path) -> Graph:
@@ -100,7 +99,7 @@ def of(model: Any, where: str) -> Graph:
     image, shape = _image(
         [each for each in graph.input if each.name not in constants and each.name in used], where
     )
-    return Graph(kept, constants, image, shape, outputs, opset, {"producer": model.producer_name})
+    return Graph(kept, constants, image, shape, outputs, opset)
 
 
 def package() -> Any:

@@ -69,10 +69,12 @@ class Comparison:
         return " ".join(f"{key}={level}" for key, level in pairs) or self.units[0][0]
 
     def label(self, unit: Unit) -> str:
-        """``f012``, with its layer where there are several."""
+        """``f012``, or ``flamingo (130)`` of a class; with its layer where there are several."""
         layer, index = unit
+        results = (job.result for job in self.jobs)
+        text = result_folder.captions_of(each for each in results if each.layer == layer)[index]
         several = len({name for name, _ in self.units}) > 1
-        return f"{layer} {result_folder.label(index)}" if several else result_folder.label(index)
+        return f"{layer} {text}" if several else text
 
     def medians(self, measure: str) -> np.ndarray:
         """Over units, by setting; NaN where no unit has a number."""

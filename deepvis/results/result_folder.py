@@ -19,7 +19,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ class Result:
     twins: Mapping[str, np.ndarray]  # history and metrics of the perturbed replicas, [twins, ...] each
     config: str  # YAML
     choices: Mapping[str, str] = field(default_factory=dict)  # typed choices of groups: {reg: yosinski_1}
+    classes: Sequence[str] = ()  # what each filter is called, where they are classes of the network
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,27 @@ def label(index: int) -> str:
     return f"f{index:03d}"
 
 
+def captions(result: Result) -> list[str]:
+    """A caption for each filter: ``flamingo (130)`` of a class, else its name in files."""
+    if not result.classes:
+        return [label(index) for index in result.filters]
+    return list(map(caption, result.classes, result.filters))
+
+
+def caption(name: str, index: int) -> str:
+    """A class and its number: ``flamingo (130)``."""
+    return f"{name} ({index})"
+
+
+def captions_of(results: Iterable[Result]) -> dict[int, str]:
+    """A caption for each filter of some results; its name in files where they call it differently."""
+    found: dict[int, str] = {}
+    for result in results:
+        for index, text in zip(result.filters, captions(result), strict=True):
+            found[index] = text if found.setdefault(index, text) == text else label(index)
+    return found
+
+
 def write(folder: Path, result: Result, pictures: Pictures) -> Path:
     """Write a job's results beside their final name, then rename them into place; returns ``folder/result``.
 
@@ -81,8 +103,9 @@ def write(folder: Path, result: Result, pictures: Pictures) -> Path:
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        images.save(partial / "gallery.png", images.gallery(pictures.final))
-        images.save(partial / "best.png", images.gallery(pictures.best))
+        texts = captions(result) if result.classes else ()
+        images.save(partial / "gallery.png", images.gallery(pictures.final, texts))
+        images.save(partial / "best.png", images.gallery(pictures.best, texts))
         sets = {"filters": pictures.final, "best": pictures.best}
         sets |= {f"progress/step_{step:05d}": shown for step, shown in pictures.progress.items()}
         sets |= {f"twins/{number}": shown for number, shown in enumerate(pictures.twins, start=1)}
@@ -166,6 +189,7 @@ def table(results: Sequence[Result]) -> list[dict[str, Any]]:
         columns, main = last(result) | floor(result), params.main(result.params, varied)
         for i, (index, end) in enumerate(zip(result.filters, result.ends, strict=True)):
             row = {"job": result.name, "filter": index, "end": end}
+            row |= {"class": result.classes[i]} if result.classes else {}
             row |= {name: float(column[i]) for name, column in columns.items()}
             rows.append(row | {key: value for key, value in main.items() if key not in row})
     return rows

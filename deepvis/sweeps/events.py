@@ -51,7 +51,7 @@ def result(folder: Path) -> Result:
 
 def _failure(result: Result) -> str | None:
     """Why a job failed although it has a result: which filters are no longer finite."""
-    return convergence.failure(result.history, [result_folder.label(i) for i in result.filters])
+    return convergence.failure(result.history, result_folder.captions(result))
 
 
 def report_failure(job: Job, reason: str, failed: dict[Path, str]) -> None:

@@ -112,7 +112,8 @@ def _shown(folder: Path) -> Path:
 
 def contact(results: Mapping[Path, Result]) -> np.ndarray:
     """Filters down, jobs across, by result folder; the first of each, if they are too many to look at."""
-    filters = sorted({index for result in results.values() for index in result.filters})[:ROWS]
+    captions = result_folder.captions_of(results.values())
+    filters = sorted(captions)[:ROWS]
     with Image.open(next(next(iter(results)).glob("filters/*.png"))) as first:
         size = first.size
 
@@ -126,4 +127,4 @@ def contact(results: Mapping[Path, Result]) -> np.ndarray:
     shown = dict(itertools.islice(results.items(), COLUMNS))
     cells = [[cell(folder, index) for folder in shown] for index in filters]
     names = [result.name for result in shown.values()]
-    return images.contact_sheet(cells, [result_folder.label(index) for index in filters], names)
+    return images.contact_sheet(cells, [captions[index] for index in filters], names)

@@ -27,6 +27,7 @@ class Job:
     cfg: Config
     key: str  # hash of everything in the config that changes the result
     filters: tuple[int, ...]
+    classes: tuple[str, ...]  # what each filter is called, where they are classes of the network
     overrides: tuple[str, ...]  # as typed
     folder: Path  # where its results go
 
@@ -54,11 +55,13 @@ def make(cfg: Config, overrides: Sequence[str], folder: Path) -> Job:
     """A job of a checked config; what that leaves to the machine is chosen here."""
     model = networks.resolved(schema.plain(cfg.model))
     cfg = replace(devices.resolved(cfg), model=schema.free("model", model))
-    filters = tuple(validation.indices(cfg, networks.network(model).layer(cfg.layer.name)))
+    layer = networks.network(model).layer(cfg.layer.name)
+    filters = tuple(validation.indices(cfg, layer))
+    classes = tuple(validation.class_names(cfg, layer, filters))
     identity = {k: v for k, v in schema.plain(cfg).items() if k not in NOT_IDENTITY}
-    identity["layer"] |= {"filters": filters}
+    identity["layer"] |= {"filters": filters} | ({"classes": classes} if classes else {})
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-    return Job(schema.name(overrides) or cfg.layer.name, cfg, key, filters, tuple(overrides), folder)
+    return Job(schema.name(overrides) or cfg.layer.name, cfg, key, filters, classes, tuple(overrides), folder)
 
 
 def params(job: Job) -> dict[str, Value]:

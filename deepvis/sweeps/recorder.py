@@ -14,7 +14,7 @@ from deepvis.config import params
 from deepvis.config.schema import plain
 from deepvis.core import images
 from deepvis.metrics import advice, convergence, image_statistics
-from deepvis.results.result_folder import Pictures, Result, floor
+from deepvis.results.result_folder import Pictures, Result, caption, floor
 from deepvis.sweeps import jobs
 from deepvis.sweeps.jobs import Job, Row
 
@@ -28,6 +28,7 @@ class JobRecorder:
         self.job = job
         self.began = time.time()
         self.run = ""
+        self.captions = [caption(*each) for each in zip(job.classes, job.filters, strict=False)]
         self.waiting = n * (1 + job.cfg.twins)  # images not yet done
         self.display = functools.partial(
             images.displayed, display=specs.display(job.cfg), mean=job.cfg.model.mean
@@ -95,6 +96,7 @@ class JobRecorder:
             twins={name: values[1:] for name, values in (self.history | metrics).items()},
             config=yaml.safe_dump(plain(job.cfg), sort_keys=False),
             choices=params.choices(job.overrides),
+            classes=job.classes,
         )
         figures = convergence.figures(history)
         figures |= _medians({f"image/{k}": v for k, v in result.metrics.items()})

@@ -148,7 +148,7 @@ class GroupRun:
                 self.recorders[row.job].update(row, snapshot, i)
         for index in unfinished:
             recorder = self.recorders[index]
-            images.save(recorder.job.folder / "live.png", images.gallery(recorder.final))
+            images.save(recorder.job.folder / "live.png", images.gallery(recorder.final, recorder.captions))
 
     def figures(self, rows: Sequence[Row], snapshot: Snapshot) -> tuple[int, float, int]:
         """What the progress line shows: images in the batch, mean score, and how many have no gradient.

@@ -61,7 +61,7 @@ class Mlflow:
             logged += [Metric(name, float(v), now, t) for t, v in enumerate(curve) if np.isfinite(v)]
         for i in range(0, len(logged), BATCH):
             self.client.log_batch(run, metrics=logged[i : i + BATCH])
-        with ui_images.staged(folder, steps, result.filters, pictures) as staged:
+        with ui_images.staged(folder, steps, result, pictures) as staged:
             self.client.log_artifacts(run, staged)
         if failure:
             self.client.set_tag(run, "reason", failure[:TAG])
@@ -94,10 +94,12 @@ class Mlflow:
             self.client.log_artifact(run, file)
         self.client.log_metric(run, "jobs/finished", len(done))
         self.client.set_terminated(run, "FINISHED")
-        filters = sorted({index for result in done for index in result.filters})
+        keys = sorted(
+            {pair for each in done for pair in zip(each.filters, ui_images.keys(each), strict=True)}
+        )
         view = saved_view.state(
             sweep,
-            image_keys=[f"final/{result_folder.label(index)}" for index in filters],
+            image_keys=[f"final/{key}" for _, key in keys],
             curves=["score/mean", "activation/mean", "gradient_rms/mean"],
             params=varied,
             others=[*convergence.curves(done[0].history), *done[0].figures, "progress/"],

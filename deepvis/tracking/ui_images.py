@@ -6,10 +6,11 @@ linked as it is, and a small copy for the UI's grid is made beside it, in 2 ms. 
 """
 
 import os
+import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,41 +18,47 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from deepvis.results import result_folder
-from deepvis.results.result_folder import Pictures
+from deepvis.results.result_folder import Pictures, Result
 
+CHARACTERS = 80  # of a key: the names of files have limits
 GRID = 192  # px; the UI's grid shows a picture no larger than it is, and larger copies take longer
 FILES = ("gallery.png", "best.png", *result_folder.TEXTS)
 
 
 @contextmanager
-def staged(
-    folder: Path, steps: int, filters: Sequence[int], pictures: Pictures | None = None
-) -> Iterator[Path]:
+def staged(folder: Path, steps: int, result: Result, pictures: Pictures | None = None) -> Iterator[Path]:
     """The files of a result folder that are logged to its run, in a folder that is removed afterwards.
 
     Args:
       folder: ``<job folder>/result``.
       steps: of the job; final images go under a key and a step of their own, for the UI's step slider starts
         at the first step.
-      filters: of the job.
+      result: of the job.
       pictures: the job's, where they are in memory; else the files are decoded.
     """
     staging = folder.with_name(f".staged.{os.getpid()}")
     try:
         (staging / "images").mkdir(parents=True)
         small: dict[int, Path] = {}  # small copies, by the inode of the picture: it may have several names
-        for index, label in enumerate(map(result_folder.label, filters)):
+        for index, (label, key) in enumerate(
+            zip(map(result_folder.label, result.filters), keys(result), strict=True)
+        ):
             final = None if pictures is None else pictures.final[index]
-            _add(staging / "images", folder / f"filters/{label}.png", f"final~{label}", steps, small, final)
+            _add(staging / "images", folder / f"filters/{label}.png", f"final~{key}", steps, small, final)
             for path in sorted(folder.glob(f"progress/*/{label}.png")):
                 step = int(path.parent.name.partition("_")[2])
                 snapshot = None if pictures is None else pictures.progress[step][index]
-                _add(staging / "images", path, f"progress~{label}", step, small, snapshot)
+                _add(staging / "images", path, f"progress~{key}", step, small, snapshot)
         for name in FILES:
             result_folder.link(folder / name, staging / name)
         yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def keys(result: Result) -> list[str]:
+    """What the UI calls each filter's images: its caption, as far as MLflow takes the characters."""
+    return [re.sub(r"[^\w .()-]", "_", text)[:CHARACTERS] for text in result_folder.captions(result)]
 
 
 def _add(

@@ -186,7 +186,7 @@ def test_a_start_without_a_decorator_is_shown_as_noise_is():
 
     found = seen(start={"_target_": grey, "level": 2.0}, steps=1, optimizer={"learning_rate": 1e-6})
     np.testing.assert_allclose(found.centred, 2.0, atol=1e-4)
-    assert found.config["start"]["display"] == "contrast"
+    assert found.config["start"]["display"] == "auto"
 
 
 def test_an_option_of_names_reaches_an_objective_and_its_layers_are_read():
@@ -211,7 +211,7 @@ def test_its_defaults_are_its_own_on_the_command_line_too(tmp_path, monkeypatch)
     )
     assert cfg_of("optimizer.learning_rate=2").optimizer.learning_rate == 2
     start = cfg_of("start._target_=own_rules.flat").start
-    assert (start.low, start.display) == (7, "contrast")
+    assert (start.low, start.display) == (7, "auto")
     with pytest.raises(ConfigError, match=r"defaults of learning_rate differ; add optimizer\.learning_rate="):
         cfg_of("optimizer._target_=own_rules.fast,own_rules.slow")
 

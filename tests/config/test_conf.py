@@ -90,7 +90,7 @@ def filled(group, name, picture):
     layer = composed(*overrides).layer
     if OmegaConf.is_missing(layer, "name") or layer.name not in known:
         last = [*known.values()][-1]
-        overrides += [f"layer.name={last.name}", f"size={last.exactly or 128}"]
+        overrides += [f"layer.name={last.name}", f"size={last.exactly[0] if last.exactly else 128}"]
     if not isinstance(layer.filters, str) or layer.filters != "all":
         overrides.append("layer.filters=0-1")
     return composed(*overrides, *missing(overrides, picture))
@@ -140,7 +140,7 @@ def test_every_target_is_a_function_of_this_package_that_takes_those_options(gro
     assert node["_target_"].startswith("deepvis.")
     names = set(inspect.signature(pkgutil.resolve_name(node["_target_"])).parameters)
     if group == "model":
-        assert {key for key in node if key != "_target_"} == names
+        assert {key for key in node if key not in ("_target_", "labels")} == names
         return
     assert {key for key in node if key != "_target_"} <= names
 

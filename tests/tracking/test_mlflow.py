@@ -321,7 +321,8 @@ def test_a_result_of_this_process_is_not_read_back_and_another_is_read_once(stor
 
 def test_small_copies_are_the_same_from_memory_and_from_files(pair):
     _, folder = pair
-    filters = result_folder.read(folder).filters
+    result = result_folder.read(folder)
+    filters = result.filters
 
     def loaded(name):
         return [pixels(folder / name / f"{result_folder.label(index)}.png") for index in filters]
@@ -333,7 +334,7 @@ def test_small_copies_are_the_same_from_memory_and_from_files(pair):
     pictures = result_folder.Pictures(loaded("filters"), loaded("best"), progress)
     copies = []
     for given in (None, pictures):
-        with ui_images.staged(folder, 5, filters, given) as staged:
+        with ui_images.staged(folder, 5, result, given) as staged:
             files = sorted(
                 staged.glob("images/*.webp"), key=lambda path: path.name.partition("+timestamp")[0]
             )
