@@ -68,8 +68,8 @@ def hold(
       preprocess: see `keras_models.in_hand`.
       inputs: see `keras_models.hold`.
       optimize: likewise.
-      class_names: what ``model.labels`` takes; ``auto``: ImageNet's, for a Keras model that has the name of one
-        of keras.applications and as many classes.
+      class_names: what ``model.labels`` takes; ``auto``: ImageNet's, for a Keras model that has the name
+        of one of keras.applications and as many classes.
       size: px, which a PyTorch module is exported for.
     """
     from deepvis.networks import keras_models, torch_modules
