@@ -75,6 +75,8 @@ def hold(
     from deepvis.networks import keras_models, torch_modules
 
     if torch_modules.is_module(model):
+        if inputs or optimize:
+            raise ConfigError("inputs, optimize: of Keras models; expected a PyTorch module of one image")
         held = torch_modules.hold(model, preprocess, size)
         return held | {"labels": None if class_names == "auto" else class_names}
     held = keras_models.hold(model, preprocess, inputs, optimize)

@@ -6,6 +6,7 @@ gives for a probe is compared with the Keras layer of that name before anything 
 
 import contextlib
 import hashlib
+import importlib
 import io
 import logging
 import os
@@ -193,7 +194,7 @@ def _quiet() -> Iterator[None]:
 @contextlib.contextmanager
 def _adaptive_pools() -> Iterator[None]:
     """An adaptive pooling is exported as it is: ONNX only has those of sizes that divide the map's."""
-    from torch import onnx
+    onnx = importlib.import_module("torch.onnx")  # it is there: a module of it is in hand
 
     def symbolic(kind: str) -> Any:
         def export(g: Any, x: Any, size: Any) -> Any:

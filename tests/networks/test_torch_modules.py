@@ -164,7 +164,7 @@ def test_the_module_is_left_as_it_was(capfd):
     made.block.eval()
     before = {name: each.clone() for name, each in made.state_dict().items()}
     modes = [each.training for each in made.modules()]
-    lookup.hold(made, "torch", 32)
+    torch_modules.hold(made, "torch", 32)
     assert modes == [each.training for each in made.modules()]
     assert all(torch.equal(each, before[name]) for name, each in made.state_dict().items())
     assert not any(each._forward_hooks for each in made.modules())
@@ -173,14 +173,14 @@ def test_the_module_is_left_as_it_was(capfd):
 
 def test_the_same_module_is_the_same_network_and_a_changed_one_is_not():
     made = small()
-    first = lookup.hold(made, "torch", 32)
-    assert lookup.hold(made, "torch", 32) == first
+    first = torch_modules.hold(made, "torch", 32)
+    assert torch_modules.hold(made, "torch", 32) == first
     made.block.act = nn.Sigmoid()  # no weight of it
-    changed = lookup.hold(made, "torch", 32)
+    changed = torch_modules.hold(made, "torch", 32)
     assert changed["held"] != first["held"]
     with torch.no_grad():
         made.head.bias[0] += 1
-    assert lookup.hold(made, "torch", 32)["held"] not in (first["held"], changed["held"])
+    assert torch_modules.hold(made, "torch", 32)["held"] not in (first["held"], changed["held"])
 
 
 class Halved(nn.Module):
@@ -196,9 +196,9 @@ class Halved(nn.Module):
 
 
 def test_what_is_computed_from_the_size_refuses_another():
-    network = lookup.network(lookup.hold(Halved().eval(), "torch", 32))
+    network = lookup.network(torch_modules.hold(Halved().eval(), "torch", 32))
     assert any(type(each).__name__ == "OneSize" for each in network.source.model().layers)
-    free = lookup.network(lookup.hold(small(), "torch", 32))
+    free = lookup.network(torch_modules.hold(small(), "torch", 32))
     assert not any(type(each).__name__ == "OneSize" for each in free.source.model().layers)
 
 
@@ -228,13 +228,13 @@ class Odd(nn.Module):
 )
 def test_refused_in_one_line(kind, reason, capfd):
     with pytest.raises(ConfigError, match=reason) as error:
-        lookup.hold(Odd(kind).eval(), "torch", 32)
+        torch_modules.hold(Odd(kind).eval(), "torch", 32)
     assert "\n" not in str(error.value) and capfd.readouterr().out == ""
 
 
 def test_half_precision_is_refused():
     with pytest.raises(ConfigError, match=r"got weights of torch.float16; expected float32: model.float\(\)"):
-        lookup.hold(small().half(), "torch", 32)
+        torch_modules.hold(small().half(), "torch", 32)
 
 
 def test_a_difference_names_the_layer(monkeypatch):
@@ -250,17 +250,17 @@ def test_a_difference_names_the_layer(monkeypatch):
     with pytest.raises(
         ConfigError, match=r"layer block\.conv2 does not compute in Keras what it computes in PyTorch"
     ):
-        lookup.hold(small(), "torch", 32)
+        torch_modules.hold(small(), "torch", 32)
 
 
 def test_preprocessing_of_a_module_of_ones_own_must_be_said():
     with pytest.raises(ConfigError, match=r'Small does not tell .* give preprocess="torch"'):
-        lookup.hold(small(), "auto", 32)
+        torch_modules.hold(small(), "auto", 32)
 
 
 def test_preprocessing_of_timm_is_its_own():
     timm = pytest.importorskip("timm")
-    held = lookup.hold(timm.create_model("test_resnet.r160_in1k", pretrained=False), "auto", 32)
+    held = torch_modules.hold(timm.create_model("test_resnet.r160_in1k", pretrained=False), "auto", 32)
     config = timm.get_pretrained_cfg("test_resnet.r160_in1k")
     np.testing.assert_allclose(held["preprocess"]["mean"], 255 * np.array(config.mean))
 
