@@ -83,8 +83,9 @@ def visualize(
     """What filters of a network look for.
 
     Args:
-      model: a Keras model; or a name: ``vgg16``, ``hed``, or any of keras.applications such as ``ResNet50``,
-        with its weights; or a mapping, ``{"preset": "file", "path": "my.keras"}``.
+      model: a Keras model, or a PyTorch module of one image; or a name: ``vgg16``, ``hed``, or any of
+        keras.applications such as ``ResNet50``, with its weights; or a mapping, ``{"preset": "file",
+        "path": "my.keras"}``.
       layer: the layer, or its name in the model.
       filters: ``"0-15"``, ``"all"``, a number, a class (``"flamingo"``), or a list of these; by default the
         first 16, or all there are.
@@ -99,8 +100,8 @@ def visualize(
       seed: of the start and of the transform's chance.
       preprocess: what a model wants of its pixels: ``"caffe"``, ``"torch"``, ``"tf"``, ``"none"`` (0 to 255
         as they are), or ``{"mean": ..., "scale": ...}`` in grey levels. ``"auto"`` goes by the layers that
-        scale its pixels, is Keras' own for one that is, or begins with, a network of keras.applications, and
-        ``"none"`` for others; what it was is in the result's config.
+        scale its pixels, is Keras' own for one that is, or begins with, a network of keras.applications,
+        torchvision's or timm's for theirs, and ``"none"`` for others; what it was is in the result's config.
       inputs: values of the model's other inputs, by name: arrays, or a number for all of one.
       optimize: name of the input that is the image; needed where several have no value.
       labels: what the classes of a model in hand are called: a file (a name on each line, or a JSON list), a
@@ -130,7 +131,7 @@ def visualize(
     groups_given = {"reg": reg, "param": param, "transform": transform, "optimizer": optimizer,
                     "start": start}  # fmt: skip
     chosen = {group: choice for group, choice in groups_given.items() if choice is not None}
-    held, choice = _network(model, preprocess, inputs, optimize, labels)
+    held, choice = _network(model, preprocess, inputs, optimize, labels, size)
     group = held or groups.composed(choice, {})["model"]
     if not isinstance(layer, str):
         layer = networks.network(group).name_of(layer)
@@ -161,6 +162,7 @@ def _network(
     inputs: Mapping[str, Any] | None = None,
     optimize: str | None = None,
     labels: Any = "auto",
+    size: Any = None,
 ) -> tuple[dict[str, Any] | None, dict[str, Choice]]:
     """A network as a config: of a model in hand, or a choice of conf/model or of keras.applications."""
     labels = groups.plain_value(labels)
@@ -170,8 +172,8 @@ def _network(
     if isinstance(model, Mapping):
         return None, {"model": {**model, **given}}
     if not isinstance(model, str):
-        return networks.hold(model, preprocess, inputs, optimize, labels), {}
-    named = {path.stem for path in (CONF / "model").glob("*.yaml")} - {"keras", "file"}
+        return networks.hold(model, preprocess, inputs, optimize, labels, size), {}
+    named = {path.stem for path in (CONF / "model").glob("*.yaml")} - {"keras", "file", "onnx"}
     if model in named:
         return None, {"model": {"preset": model, **given}}
     known = networks.applications()

@@ -18,7 +18,11 @@ HEAVY = {"tensorflow", "keras", "mlflow", "matplotlib", "pandas", "h5py", "onnx"
 LOADING = {
     "deepvis.networks.keras_activations", "deepvis.networks.keras_damage", "deepvis.networks.keras_graph",
     "deepvis.networks.keras_models", "deepvis.networks.keras_network", "deepvis.networks.keras_probe",
-    "deepvis.networks.keras_taps", "deepvis.networks.open_graph", "deepvis.networks.pixel_range",
+    "deepvis.networks.keras_taps", "deepvis.networks.onnx_arithmetic", "deepvis.networks.onnx_calls",
+    "deepvis.networks.onnx_convolutions", "deepvis.networks.onnx_layers", "deepvis.networks.onnx_model",
+    "deepvis.networks.onnx_names", "deepvis.networks.onnx_network", "deepvis.networks.onnx_shapes",
+    "deepvis.networks.onnx_constants", "deepvis.networks.onnx_values", "deepvis.networks.onnx_windows",
+    "deepvis.networks.open_graph", "deepvis.networks.pixel_range", "deepvis.networks.torch_modules",
     "deepvis.networks.receptive_fields",
     "deepvis.report.figures", "deepvis.report.page", "deepvis.cli.report",
 }  # fmt: skip

@@ -58,19 +58,26 @@ def hold(
     inputs: Mapping[str, Any] | None = None,
     optimize: str | None = None,
     class_names: Any = "auto",
+    size: Any = None,
 ) -> dict[str, Any]:
-    """The config of a Keras model in hand; see `keras_models.hold`.
+    """The config of a Keras model or a PyTorch module in hand; see their own `hold`.
 
     Args:
       model: in hand.
       preprocess: see `keras_models.in_hand`.
       inputs: see `keras_models.hold`.
       optimize: likewise.
-      class_names: what ``model.labels`` takes; ``auto``: ImageNet's, for a model that has the name of one of
-        keras.applications and as many classes.
+      class_names: what ``model.labels`` takes; ``auto``: ImageNet's, for a Keras model that has the name
+        of one of keras.applications and as many classes.
+      size: px, which a PyTorch module is exported for.
     """
-    from deepvis.networks import keras_models
+    from deepvis.networks import keras_models, torch_modules
 
+    if torch_modules.is_module(model):
+        if inputs or optimize:
+            raise ConfigError("inputs, optimize: of Keras models; expected a PyTorch module of one image")
+        held = torch_modules.hold(model, preprocess, size)
+        return held | {"labels": None if class_names == "auto" else class_names}
     held = keras_models.hold(model, preprocess, inputs, optimize)
     if class_names == "auto":
         outputs = getattr(model, "outputs", None) or []
