@@ -44,7 +44,7 @@ def resolved(model: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
       ConfigError: ``preprocess`` or ``mean`` say nothing that this network could take.
     """
-    return labels.resolved(model) | network(model).resolved()
+    return labels.resolved(model) | dict(network(model).resolved())
 
 
 def class_names(model: Mapping[str, Any], layer: Layer) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import pytest
 from helpers.configs import plain_of, typed_of
 
 from deepvis.ascent import specs
-from deepvis.config import schema
+from deepvis.config import job_names, schema
 from deepvis.sweeps import jobs
 
 TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=0-3", "size=16", "steps=2", "tracker=none",
@@ -147,7 +147,7 @@ def test_in_a_sweep_a_job_is_named_after_what_was_swept(swept, name, monkeypatch
 )
 def test_a_jobs_folder_is_one_safe_short_name_that_begins_with_its_number(typed, monkeypatch):
     monkeypatch.delenv("DEEPVIS_SWEPT", raising=False)
-    found = schema.job_folder(12, typed)
+    found = job_names.job_folder(12, typed)
     assert found.partition("_")[0] == "12" and len(found) <= 120 and Path(found).name == found
     assert not set(found) & set(" /\\\"'[]{}$;&|<>*?:")
 
