@@ -25,7 +25,8 @@ def resized(image: np.ndarray, size: Size) -> np.ndarray:
     """An image scaled to another size, bicubic, without aliasing: ``[H, W, C]`` -> ``[*size, C]``."""
     if image.shape[:2] == size:
         return image
-    planes = [Image.fromarray(plane).resize(size[::-1], Image.Resampling.BICUBIC)
+    height, width = size
+    planes = [Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC)
               for plane in np.moveaxis(np.asarray(image, np.float32), -1, 0)]  # fmt: skip
     return np.stack([np.asarray(plane) for plane in planes], axis=-1)
 

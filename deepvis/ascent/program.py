@@ -26,7 +26,7 @@ from deepvis.ascent import (
 )
 from deepvis.ascent.backend import tf
 from deepvis.ascent.gradient_ascent import Ascent, Hyper, Record, State
-from deepvis.ascent.ops import sides
+from deepvis.ascent.ops import size_of
 from deepvis.ascent.specs import ImageSpec, Snapshot, StaticConfig
 from deepvis.config import expressions, knobs, schema
 from deepvis.config.knobs import Component
@@ -95,7 +95,7 @@ def _compiled(static: StaticConfig, enabled: frozenset[Component], read: Hashabl
 
         def transform(image):
             if geometric or noisy:
-                side = transforms.out_size(*static.window, sides(image)[1:3])
+                side = transforms.out_size(*static.window, size_of(image))
                 image = transforms.build(hyper, side, geometric, noisy)(image)
             for each in transforming.values():
                 image = each.function(**{key: hyper[f"transform.{key}"] for key in each.parameters()})(image)

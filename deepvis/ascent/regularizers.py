@@ -89,7 +89,7 @@ def blur(down: tf.Tensor, right: tf.Tensor, blur_every: tf.Tensor) -> Regularize
     def regularize(image, grad, step):
         blurred, acts = image, False
         for matrix in (down, right):
-            acts |= tf.reduce_any(matrix != tf.eye(matrix.shape[1]), axis=[1, 2])
+            acts |= tf.reduce_any(matrix != tf.eye(tf.shape(matrix)[1]), axis=[1, 2])
             lines = tf.reshape(blurred, [image.shape[0], matrix.shape[1], -1])
             blurred = tf.transpose(tf.reshape(matrix @ lines, blurred.shape), [0, 2, 1, 3])
         return choose((step % blur_every == 0) & acts, blurred, image)

@@ -17,7 +17,7 @@ from typing import cast
 import numpy as np
 
 from deepvis.ascent.backend import tf
-from deepvis.ascent.ops import choose, per_image, sides
+from deepvis.ascent.ops import choose, per_image, sides, size_of
 from deepvis.config.knobs import Component, Function, Knob, declare, register
 from deepvis.config.schema import Settings
 from deepvis.networks.base import Size
@@ -113,7 +113,7 @@ def build(draws: Mapping[str, tf.Tensor], size_out: Size, geometric: bool, noisy
         if geometric:
             matrix = draws["transform.matrix"]
             sampled = _sample(image, matrix, size_out)
-            if sides(image)[1:3] == size_out:
+            if size_of(image) == size_out:
                 is_identity = tf.reduce_all(matrix == tf.eye(2, 3), axis=[1, 2])
                 sampled = choose(is_identity, image, sampled)
             image = sampled
@@ -133,7 +133,7 @@ def _sample(image: tf.Tensor, matrix: tf.Tensor, size_out: Size) -> tf.Tensor:
     @tf.custom_gradient
     def sample(image):
         gathered, scattered = _compiled(_gathered), _compiled(_scattered)
-        return gathered(image, matrix, size_out), lambda grad: scattered(grad, matrix, sides(image)[1:3])
+        return gathered(image, matrix, size_out), lambda grad: scattered(grad, matrix, size_of(image))
 
     return cast("tf.Tensor", sample(image))
 

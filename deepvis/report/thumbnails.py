@@ -78,9 +78,10 @@ def _strip(job: ComparedJob, units: Sequence[Unit], folder: str, cell: Cell) -> 
 
 def _fitted(picture: np.ndarray, cell: Cell) -> np.ndarray:
     """A picture scaled into a cell, its proportions kept, white beside it."""
-    grows = picture.shape[0] < cell[0] and picture.shape[1] < cell[1]
+    height, width = cell
+    grows = picture.shape[0] < height and picture.shape[1] < width
     kind = Image.Resampling.BOX if grows else Image.Resampling.LANCZOS
-    return np.asarray(ImageOps.pad(Image.fromarray(picture), cell[::-1], kind, "white"))
+    return np.asarray(ImageOps.pad(Image.fromarray(picture), (width, height), kind, "white"))
 
 
 def _webp(strip: np.ndarray, quality: int) -> bytes:
