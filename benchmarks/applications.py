@@ -3,8 +3,6 @@
 python benchmarks/applications.py [NAME ...]     one process for each, one after the other; rows are replaced
 """
 
-import contextlib
-import io
 import json
 import os
 import re
@@ -19,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reference" / "applications.md"
 LAST = ("EfficientNetV2L", "EfficientNetB7", "ConvNeXtLarge", "ConvNeXtXLarge", "NASNetLarge")
 COLUMNS = ("network", "layers", "smallest image, px", "checked at, px", "early", "middle", "late", "logit",
-           "score", "seconds", "MiB", "seconds of `deepvis layers`")  # fmt: skip
+           "score", "seconds", "MiB", "seconds of the list")  # fmt: skip
 TEXT = """\
 # Networks of keras.applications
 
@@ -27,7 +25,7 @@ Each network of keras.applications with random weights, its top included, beside
 benchmarks/applications.py` writes this page. Measured with deepvis {deepvis}, Keras {keras}, TensorFlow
 {tensorflow}, float32 on the processor.
 
-- **layers**: how many `deepvis layers` lists. Channels and strides are compared with Keras' own shapes.
+- **layers**: how many `deepvis layers` lists; it refuses none. Channels and strides are compared with Keras.
 - **smallest image**: that the class takes. **checked at**: the smallest that the constructor takes, too.
 - **early, middle, late, logit**: the largest difference between deepvis and Keras on the final image, before
   and behind the nonlinearity, as a part of the layer's largest value. The reference is built by the network's
@@ -36,7 +34,7 @@ benchmarks/applications.py` writes this page. Measured with deepvis {deepvis}, K
 - **seconds**: of the processor (all threads), for {steps} steps that raise the logit of one class. Building
   the network and comparing it with the model are part of it.
 - **MiB**: the most memory of that process, TensorFlow and the user's model included.
-- **seconds of `deepvis layers`**: of the processor, the whole command.
+- **seconds of the list**: of the processor, from the start of Python on, as `deepvis layers` makes it.
 
 Biases and what batch normalization holds are random as well: their first values, 0 and 1, would hide errors.
 
@@ -69,12 +67,13 @@ def measured(name: str) -> list[str] | None:
     """A row; None where the network does not equal Keras', which is said."""
     ran = subprocess.run([sys.executable, __file__, "--one", name], capture_output=True, text=True)
     if ran.returncode:
-        print(f"{name}: {ran.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+        last = ran.stderr.strip().rpartition("\n")[2]
+        print(f"{name}: exit code {ran.returncode}: {last}", file=sys.stderr)
         return None
     found = json.loads(ran.stdout.splitlines()[-1])
     far = {check: value for check, value in found["differences"].items() if not value <= 1e-4}
-    if far or found["wrong"]:
-        print(f"{name}: {far} {found['wrong']}", file=sys.stderr)
+    if far or found["wrong"] or found["refused"]:
+        print(f"{name}: {far} {found['wrong']} refused: {found['refused']}", file=sys.stderr)
         return None
     groups = [("early",), ("middle",), ("late",), ("logit", "probability"), ("score",)]
     largest = [max(v for k, v in found["differences"].items() if k.startswith(group)) for group in groups]
@@ -85,17 +84,19 @@ def measured(name: str) -> list[str] | None:
 
 
 def one(name: str) -> None:
-    """Check a network in this process, which begins as `deepvis layers` does, and print what was found."""
-    from deepvis.cli import layers
+    """List a network as `deepvis layers` does, check it, and print what was found."""
+    from deepvis import networks
+    from deepvis.config import compose
 
-    with contextlib.redirect_stdout(io.StringIO()):
-        failed = layers.main(["model=keras", f"model.name={name}", "model.weights=null"])
-    seconds = time.process_time()
-    assert not failed
+    typed = ["model=keras", f"model.name={name}", "model.weights=null"]
+    network = networks.network(compose.plain_mapping(compose.config(typed).model))
+    refused = network.refusals() if network.layers() else {}
+    seconds = time.process_time()  # since the process began
     sys.path.insert(0, str(ROOT / "tests"))
     from helpers import applications
 
-    print(json.dumps(asdict(applications.check(name)) | {"listed": seconds}))
+    found = asdict(applications.check(name))
+    print(json.dumps(found | {"listed": seconds, "refused": list(refused)}))
 
 
 def read() -> dict[str, list[str]]:
