@@ -79,7 +79,7 @@ def check(name: str) -> Checked:
     size = max(known[head].smallest, smallest_of_keras(name))
 
     began = time.process_time()
-    seen = deepvis.visualize(made, head, [UNIT], steps=STEPS, size=size, precision="float32")
+    seen = deepvis.visualize(made, head, [UNIT], steps=STEPS, size=size, reg="none", precision="float32")
     seconds = time.process_time() - began
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
