@@ -21,7 +21,7 @@ COLUMNS = ("network", "layers", "smallest image, px", "checked at, px", "early",
 TEXT = """\
 # Networks of keras.applications
 
-Each network of keras.applications with random weights, its top included, beside Keras itself. `python
+Networks of keras.applications with random weights, their top included, beside Keras itself. `python
 benchmarks/applications.py` writes this page. Measured with deepvis {deepvis}, Keras {keras}, TensorFlow
 {tensorflow}, float32 on the processor.
 
@@ -43,15 +43,15 @@ Biases and what batch normalization holds are random as well: their first values
 
 
 def main(names: list[str]) -> int:
-    rows = read()
+    rows, known = read(), all_names()
     failed = 0
-    for name in names or all_names():
+    for name in names or known:
         row = measured(name)
         if row is None:
             failed += 1
             continue
         rows[name] = row
-        write(rows)
+        write(rows, known)
     return failed
 
 
@@ -106,10 +106,12 @@ def read() -> dict[str, list[str]]:
     }
 
 
-def write(rows: dict[str, list[str]]) -> None:
-    """The page."""
+def write(rows: dict[str, list[str]], known: list[str]) -> None:
+    """The page, which says what networks it lacks."""
     lines = [list(COLUMNS), ["---"] + ["---:"] * (len(COLUMNS) - 1), *(rows[name] for name in sorted(rows))]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    missing = ", ".join(sorted(set(known) - rows.keys()))
+    table += f"\n\nNot measured yet: {missing}." if missing else ""
     versions = {name: version(name) for name in ("deepvis", "keras", "tensorflow")}
     PAGE.write_text(TEXT.format(table=table, steps=2, **versions))
 
