@@ -3,8 +3,6 @@
 python benchmarks/applications.py [NAME ...]     one process for each, one after the other; rows are replaced
 """
 
-import contextlib
-import io
 import json
 import os
 import re
@@ -19,15 +17,15 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reference" / "applications.md"
 LAST = ("EfficientNetV2L", "EfficientNetB7", "ConvNeXtLarge", "ConvNeXtXLarge", "NASNetLarge")
 COLUMNS = ("network", "layers", "smallest image, px", "checked at, px", "early", "middle", "late", "logit",
-           "score", "seconds", "MiB", "seconds of `deepvis layers`")  # fmt: skip
+           "score", "seconds", "MiB", "seconds of the list")  # fmt: skip
 TEXT = """\
 # Networks of keras.applications
 
-Each network of keras.applications with random weights, its top included, beside Keras itself. `python
+Networks of keras.applications with random weights, their top included, beside Keras itself. `python
 benchmarks/applications.py` writes this page. Measured with deepvis {deepvis}, Keras {keras}, TensorFlow
 {tensorflow}, float32 on the processor.
 
-- **layers**: how many `deepvis layers` lists. Channels and strides are compared with Keras' own shapes.
+- **layers**: how many `deepvis layers` lists; it refuses none. Channels and strides are compared with Keras.
 - **smallest image**: that the class takes. **checked at**: the smallest that the constructor takes, too.
 - **early, middle, late, logit**: the largest difference between deepvis and Keras on the final image, before
   and behind the nonlinearity, as a part of the layer's largest value. The reference is built by the network's
@@ -36,7 +34,7 @@ benchmarks/applications.py` writes this page. Measured with deepvis {deepvis}, K
 - **seconds**: of the processor (all threads), for {steps} steps that raise the logit of one class. Building
   the network and comparing it with the model are part of it.
 - **MiB**: the most memory of that process, TensorFlow and the user's model included.
-- **seconds of `deepvis layers`**: of the processor, the whole command.
+- **seconds of the list**: of the processor, from the start of Python on, as `deepvis layers` makes it.
 
 Biases and what batch normalization holds are random as well: their first values, 0 and 1, would hide errors.
 
@@ -45,15 +43,15 @@ Biases and what batch normalization holds are random as well: their first values
 
 
 def main(names: list[str]) -> int:
-    rows = read()
+    rows, known = read(), all_names()
     failed = 0
-    for name in names or all_names():
+    for name in names or known:
         row = measured(name)
         if row is None:
             failed += 1
             continue
         rows[name] = row
-        write(rows)
+        write(rows, known)
     return failed
 
 
@@ -69,7 +67,8 @@ def measured(name: str) -> list[str] | None:
     """A row; None where the network does not equal Keras', which is said."""
     ran = subprocess.run([sys.executable, __file__, "--one", name], capture_output=True, text=True)
     if ran.returncode:
-        print(f"{name}: {ran.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+        last = ran.stderr.strip().rpartition("\n")[2]
+        print(f"{name}: exit code {ran.returncode}: {last}", file=sys.stderr)
         return None
     found = json.loads(ran.stdout.splitlines()[-1])
     far = {check: value for check, value in found["differences"].items() if not value <= 1e-4}
@@ -85,13 +84,11 @@ def measured(name: str) -> list[str] | None:
 
 
 def one(name: str) -> None:
-    """Check a network in this process, which begins as `deepvis layers` does, and print what was found."""
-    from deepvis.cli import layers
+    """List a network as `deepvis layers` does, check it, and print what was found."""
+    import deepvis
 
-    with contextlib.redirect_stdout(io.StringIO()):
-        failed = layers.main(["model=keras", f"model.name={name}", "model.weights=null"])
-    seconds = time.process_time()
-    assert not failed
+    deepvis.layers({"preset": "keras", "name": name, "weights": None})
+    seconds = time.process_time()  # since the process began
     sys.path.insert(0, str(ROOT / "tests"))
     from helpers import applications
 
@@ -109,10 +106,12 @@ def read() -> dict[str, list[str]]:
     }
 
 
-def write(rows: dict[str, list[str]]) -> None:
-    """The page."""
+def write(rows: dict[str, list[str]], known: list[str]) -> None:
+    """The page, which says what networks it lacks."""
     lines = [list(COLUMNS), ["---"] + ["---:"] * (len(COLUMNS) - 1), *(rows[name] for name in sorted(rows))]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    missing = ", ".join(sorted(set(known) - rows.keys()))
+    table += f"\n\nNot measured yet: {missing}." if missing else ""
     versions = {name: version(name) for name in ("deepvis", "keras", "tensorflow")}
     PAGE.write_text(TEXT.format(table=table, steps=2, **versions))
 

@@ -193,14 +193,9 @@ def _asked_at(call: Call, sides: list[np.ndarray]) -> tuple[int, int]:
         id(tensor): keras.KerasTensor((None, int(side[0]), int(side[1]), tensor.shape[-1]), tensor.dtype)
         for tensor, side in zip(call.inputs, sides, strict=True)
     }
-    args, kwargs = call.arguments
-    args = keras.tree.map_structure(lambda each: resized.get(id(each), each), args)
-    kwargs = {
-        key: keras.tree.map_structure(lambda each: resized.get(id(each), each), value)
-        for key, value in kwargs.items()
-    }
+    arguments: Any = keras.tree.map_structure(lambda each: resized.get(id(each), each), call.arguments)
     try:
-        spec: Any = call.layer.compute_output_spec(*args, **kwargs)
+        spec: Any = call.layer.compute_output_spec(*arguments[0], **arguments[1])
         first = keras.tree.flatten(spec)[0]
         shape = tuple(first.shape or ())
     except Exception:  # a user's layer may refuse in any way

@@ -79,7 +79,7 @@ def check(name: str) -> Checked:
     size = max(known[head].smallest, smallest_of_keras(name))
 
     began = time.process_time()
-    seen = deepvis.visualize(made, head, [UNIT], steps=STEPS, size=size, precision="float32")
+    seen = deepvis.visualize(made, head, [UNIT], steps=STEPS, size=size, reg="none", precision="float32")
     seconds = time.process_time() - began
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
@@ -91,7 +91,7 @@ def check(name: str) -> Checked:
     score = float(seen.history["score"][-1, 0])
     differences["score"] = abs(score - float(logits[0, UNIT])) / float(np.abs(logits).max())
     shaped = made if made.input_shape[1] else constructed(name, input_shape=(224, 224, 3))
-    wrong = list(misstated(shaped, known))
+    wrong = [*misstated(shaped, known), *(f"{each} is refused" for each in network.refusals())]
     smallest = known[head].smallest
     if not takes(network, head, smallest) or (smallest > 1 and takes(network, head, smallest - 1)):
         wrong.append(f"{smallest} px are not the smallest image of {head}")
