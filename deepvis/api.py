@@ -204,8 +204,7 @@ def layers(
     """The layers of a network that can be visualized, from the image upwards.
 
     Args:
-      model: as `visualize` takes it.
-      preprocess, inputs, optimize: likewise.
+      model, preprocess, inputs, optimize: as `visualize` takes them.
 
     Returns:
       Name, kind, channels, stride, receptive field and the smallest image of each, in px.

@@ -406,8 +406,8 @@ def test_files_that_are_no_model_are_refused_in_one_line(tmp_path):
     (tmp_path / "text.keras").write_text("hello")
     (tmp_path / "text.h5").write_text("hello")
     (tmp_path / "text.txt").write_text("hello")
-    for name, says in (("text.keras", "not a model"), ("text.h5", "not a model"), ("text.txt", "not a model"),
-                       ("none.keras", "no such file"), ("", "no such file")):  # fmt: skip
+    for name, says in (("text.keras", "no .keras inside"), ("text.h5", "no .h5 inside"), ("text.txt", "no .txt inside"),
+                       ("none.keras", "no such file"), ("", "got a folder")):  # fmt: skip
         with pytest.raises(ConfigError, match=says) as error:
             validation.check(schema.resolve(of_file(tmp_path / name, "layer.name=x", "layer.filters=0")))
         assert "\n" not in str(error.value) and str(error.value).startswith("model.path=")
