@@ -406,7 +406,8 @@ def test_files_that_are_no_model_are_refused_in_one_line(tmp_path):
     (tmp_path / "text.keras").write_text("hello")
     (tmp_path / "text.h5").write_text("hello")
     (tmp_path / "text.txt").write_text("hello")
-    for name, says in (("text.keras", "no .keras inside"), ("text.h5", "no .h5 inside"), ("text.txt", "no .txt inside"),
+    for name, says in (("text.keras", "no .keras inside"), ("text.h5", "no .h5 inside"),
+                       ("text.txt", "no .txt inside"),
                        ("none.keras", "no such file"), ("", "got a folder")):  # fmt: skip
         with pytest.raises(ConfigError, match=says) as error:
             validation.check(schema.resolve(of_file(tmp_path / name, "layer.name=x", "layer.filters=0")))
