@@ -167,8 +167,8 @@ def _network(
     """A network as a config: of a model in hand, or a choice of conf/model or of keras.applications."""
     labels = groups.plain_value(labels)
     given = {"inputs": inputs, "optimize": optimize, "preprocess": preprocess, "labels": labels}
-    unsaid = {"inputs": None, "optimize": None, "preprocess": "auto", "labels": "auto"}
-    given = {key: value for key, value in given.items() if value is not unsaid[key] and value != unsaid[key]}
+    unsaid = dict.fromkeys(given) | {"preprocess": "auto", "labels": "auto"}
+    given = {key: value for key, value in given.items() if value != unsaid[key]}
     if isinstance(model, Mapping):
         return None, {"model": {**model, **given}}
     if not isinstance(model, str):
@@ -204,10 +204,7 @@ def layers(
     """The layers of a network that can be visualized, from the image upwards.
 
     Args:
-      model: as `visualize` takes it; the others likewise.
-      preprocess: see there.
-      inputs: see there.
-      optimize: see there.
+      model, preprocess, inputs, optimize: as `visualize` takes them.
 
     Returns:
       Name, kind, channels, stride, receptive field and the smallest image of each, in px.

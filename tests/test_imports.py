@@ -23,7 +23,8 @@ LOADING = {
     "deepvis.networks.onnx_convolutions", "deepvis.networks.onnx_layers", "deepvis.networks.onnx_model",
     "deepvis.networks.onnx_names", "deepvis.networks.onnx_network", "deepvis.networks.onnx_shapes",
     "deepvis.networks.onnx_constants", "deepvis.networks.onnx_values", "deepvis.networks.onnx_windows",
-    "deepvis.networks.model_files", "deepvis.networks.open_graph", "deepvis.networks.pixel_range", "deepvis.networks.torch_modules",
+    "deepvis.networks.model_files", "deepvis.networks.open_graph", "deepvis.networks.pixel_range",
+    "deepvis.networks.torch_modules",
     "deepvis.networks.receptive_fields",
     "deepvis.report.figures", "deepvis.report.page", "deepvis.cli.report",
 }  # fmt: skip

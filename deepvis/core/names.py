@@ -60,8 +60,8 @@ def filters(
     """
     if spec == "all":
         return list(range(channels))
-    if leading := re.fullmatch(r"first (\d{1,9})", str(spec)) if spec not in labels else None:
-        return list(range(min(int(leading[1]), channels))) or filters("", channels, layer, what, key)
+    if leading := re.fullmatch(r"first ([1-9]\d{0,8})", str(spec)) if spec not in labels else None:
+        return list(range(min(int(leading[1]), channels)))
     listed = isinstance(spec, Sequence) and not isinstance(spec, str)
     parts = [str(p).strip() for p in (spec if listed else [spec] if spec in labels else str(spec).split(","))]
     indices: list[int] = []

@@ -192,7 +192,12 @@ def _checked_hdf5(file: Path, refused: str) -> str:
         raise ConfigError(f"{refused} a file that {WEIGHTS_ONLY}")
     if file.suffix not in (".h5", ".hdf5"):
         raise ConfigError(f"{refused} an HDF5 file named {file.name}; rename it to {file.stem}.h5")
-    return version if isinstance(version, str) else str(version, "utf-8", "replace")
+    return _text(version)
+
+
+def _text(value: Any) -> str:
+    """Of an attribute, which old files have as bytes."""
+    return value if isinstance(value, str) else bytes(value).decode("utf-8", "replace")
 
 
 def _checked_zip(file: Path, refused: str) -> str:
@@ -216,7 +221,7 @@ def _loaded(file: Path, **options: Any) -> Any:
     if file.suffix == ".keras":
         return keras.saving.load_model(file, **options)
     with h5py.File(file) as content:
-        config = json.loads(content.attrs["model_config"])
+        config = json.loads(_text(content.attrs["model_config"]))
     if (current := keras2_config.current(config)) == config:
         return keras.saving.load_model(file, **options)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,5 @@
 """Networks in ONNX files, and PyTorch modules in hand by way of ONNX -> `KerasNetwork`."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,10 +60,6 @@ class OnnxFile:
     def auto_preprocess(self, network: OpenGraph) -> Preprocess:
         """Nobody can tell."""
         raise ConfigError(f"model.preprocess=auto: an ONNX file does not tell; {EXPECTED}")
-
-    def held_inputs(self) -> Mapping[str, Any]:
-        """It has but one input."""
-        return {}
 
     def model(self) -> keras.Model:
         """Read the file."""

@@ -17,6 +17,7 @@ from deepvis.networks import (
     keras_activations,
     keras_models,
     keras_network,
+    model_files,
     open_graph,
     preprocessing,
     receptive_fields,
@@ -391,10 +392,10 @@ def test_a_file_with_code_is_loaded_only_if_it_is_allowed(suffix, tmp_path, trai
     keras.config.enable_unsafe_deserialization()  # what the caller allows himself is not allowed here
     try:
         with pytest.raises(ConfigError, match=r"model\.allow_code=true"):
-            keras_models.saved_file(None, path, False, "none", None).layers()
+            model_files.saved_file(None, path, False, "none", None).layers()
     finally:
         keras.src.backend.common.global_state.set_global_attribute("safe_mode_saving", None)
-    allowed = keras_models.saved_file(None, path, True, "none", None)
+    allowed = model_files.saved_file(None, path, True, "none", None)
     pixels = np.random.default_rng(0).uniform(0, 255, (1, 4, 4, 3)).astype(np.float32)
     seen = allowed.build(["twice"], (4, 4), "float32").activations(tf.constant(pixels - 127.5), ["twice"])
     assert seen["twice"].pre is None  # its code may hold a nonlinearity
@@ -405,8 +406,9 @@ def test_files_that_are_no_model_are_refused_in_one_line(tmp_path):
     (tmp_path / "text.keras").write_text("hello")
     (tmp_path / "text.h5").write_text("hello")
     (tmp_path / "text.txt").write_text("hello")
-    for name, says in (("text.keras", "not a model"), ("text.h5", "not a model"), ("text.txt", "not a model"),
-                       ("none.keras", "no such file"), ("", "no such file")):  # fmt: skip
+    for name, says in (("text.keras", "no .keras inside"), ("text.h5", "no .h5 inside"),
+                       ("text.txt", "no .txt inside"),
+                       ("none.keras", "no such file"), ("", "got a folder")):  # fmt: skip
         with pytest.raises(ConfigError, match=says) as error:
             validation.check(schema.resolve(of_file(tmp_path / name, "layer.name=x", "layer.filters=0")))
         assert "\n" not in str(error.value) and str(error.value).startswith("model.path=")
