@@ -95,7 +95,7 @@ def scored(objective: Callable[..., tf.Tensor], name: str) -> Callable[..., tf.T
 
     def checked(activations):
         result = objective(activations)
-        batch = next(iter(activations.values())).pre.shape[0]
+        batch = next(iter(activations.values())).post.shape[0]
         shape, dtype = getattr(result, "shape", None), getattr(result, "dtype", None)
         if shape != (batch,) or dtype != tf.float32:
             got = f"{type(result).__name__} {shape} {getattr(dtype, 'name', dtype)}"

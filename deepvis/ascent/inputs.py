@@ -67,8 +67,12 @@ def _maps(
     for path in set(paths):
         picture = pictures.read(path, size, len(mean)).astype(np.float32) - mean
         maps[path] = network.activations(tf.constant(picture[None]), layers)
+
+    def joined(values: Sequence[tf.Tensor | None]) -> tf.Tensor | None:
+        return None if values[0] is None else tf.concat(values, axis=0)
+
     batch = {layer: zip(*(maps[path][layer] for path in paths), strict=True) for layer in layers}
-    return {layer: Activation(*(tf.concat(each, axis=0) for each in batch[layer])) for layer in layers}
+    return {layer: Activation(*map(joined, batch[layer])) for layer in layers}
 
 
 def padded(values: Any, missing: int) -> Any:

@@ -7,7 +7,7 @@ copied. A layer of a nested model is called ``nested/layer``.
 import contextlib
 import functools
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ ACTIVATIONS = {
     "tanhshrink", "threshold",
 }  # fmt: skip
 CODE = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}  # Keras' layers of any function
+FLOATS = {"float16", "bfloat16", "float32", "float64"}
 Shape = tuple[int | None, ...]
 
 
@@ -34,6 +35,9 @@ class Call:
     """One call of a layer or an operation."""
 
     name: str
+    order: tuple[
+        int, ...
+    ]  # of the calls of one layer, and of the models around it, as the user's code made them
     layer: Any  # Keras' layer or operation
     arguments: tuple[Sequence[Any], Mapping[str, Any]]  # positional and by name, with symbolic tensors
     outputs: Sequence[Any]
@@ -64,8 +68,8 @@ class Graph:
     outputs: Sequence[Any]
 
     def first(self, name: str) -> Call:
-        """The first call of that name; a layer that is called twice is looked at there."""
-        return next(call for call in self.calls if call.name == name)
+        """The call of that name which the user's code made first, as in ``model.get_layer(name).output``."""
+        return min((call for call in self.calls if call.name == name), key=lambda call: call.order)
 
     def readers(self, tensor: Any) -> list[Call]:
         """The calls that read a tensor."""
@@ -96,19 +100,23 @@ def graph(model: keras.Model) -> Graph:
         )
     calls: list[Call] = []
 
-    def call(path: str, layer: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(
+        path: str, orders: tuple[int, ...], layer: Any, order: int, args: Sequence[Any], kwargs: Any
+    ) -> Any:
         tensors = _inner_inputs(layer, args, kwargs) if is_functional(layer) else None
-        name = path + layer.name
+        name, orders = path + layer.name, (*orders, order)
         if tensors is not None:
-            outputs = _walk(layer.inputs, layer.outputs, tensors, functools.partial(call, f"{name}/"))
-            return keras.tree.pack_sequence_as(layer.output, outputs)
+            inner = functools.partial(call, f"{name}/", orders)
+            return keras.tree.pack_sequence_as(
+                layer.output, _walk(layer.inputs, layer.outputs, tensors, inner)
+            )
         outputs = _called(name, layer, args, kwargs)
-        calls.append(Call(name, layer, (args, kwargs), keras.tree.flatten(outputs)))
+        calls.append(Call(name, orders, layer, (args, kwargs), keras.tree.flatten(outputs)))
         return outputs
 
     inputs = {each.name: _input(each.shape, each) for each in model.inputs}
     try:
-        outputs = _walk(model.inputs, model.outputs, list(inputs.values()), functools.partial(call, ""))
+        outputs = _walk(model.inputs, model.outputs, list(inputs.values()), functools.partial(call, "", ()))
     except UncallableLayerError as err:
         raise ConfigError(f"{model.name}: {err}") from err
     return Graph(model.name, calls, inputs, outputs)
@@ -120,7 +128,9 @@ def is_functional(layer: Any) -> bool:
         return False
     plain = (keras.Sequential, _functional_class())
     kind = type(layer)
-    if not any(kind.call is each.call and kind.__call__ is each.__call__ for each in plain):
+    if "call" in vars(layer) or not any(
+        kind.call is each.call and kind.__call__ is each.__call__ for each in plain
+    ):
         return False
     return bool(getattr(layer, "inputs", None))  # a Sequential has none until it is called
 
@@ -138,7 +148,7 @@ def resized(graph: Graph, tensors: Sequence[Any], shapes: Mapping[str, Shape]) -
     """
     names = {id(call.layer): call.name for call in reversed(graph.calls)}
 
-    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(layer: Any, _: int, args: Sequence[Any], kwargs: Any) -> Any:
         return _called(names.get(id(layer)) or layer.name, layer, args, kwargs)
 
     inputs = [_input((None, *shapes[name]), each) for name, each in graph.inputs.items()]
@@ -156,12 +166,17 @@ def _walk(
     """The outputs of a part of a graph for other inputs: Keras walks, ``call`` calls each layer."""
     # clone_model tells its call_function neither the outputs nor their order, so they are marked.
     marks = [keras.layers.Identity(name=f"output_{k}") for k in range(len(outputs))]
-    marked = keras.Model(list(inputs), [mark(each) for mark, each in zip(marks, outputs, strict=True)])
+    ends = [mark(each) for mark, each in zip(marks, outputs, strict=True)]
+    marked = keras.Model(list(inputs), ends, name="marked")  # a name that counts none of the user's up
+    nodes = _nodes(marked)
     found: dict[int, Any] = {}
 
     def visit(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        node = next(nodes)
+        if node.operation is not layer:
+            raise RuntimeError(f"Keras called {layer.name} where its graph has {node.operation.name}")
         if not any(layer is mark for mark in marks):
-            return call(layer, *args, **kwargs)
+            return call(layer, layer._inbound_nodes.index(node), args, kwargs)
         found[id(layer)] = args[0]
         if len(found) == len(marks):
             raise _Walked
@@ -172,6 +187,12 @@ def _walk(
             marked, input_tensors=list(tensors), clone_function=lambda layer: layer, call_function=visit
         )
     return [found[id(mark)] for mark in marks]
+
+
+def _nodes(model: keras.Model) -> Iterator[Any]:
+    """The calls of a model in the order in which Keras makes them; there is no public way to tell them."""
+    depths = sorted(model._nodes_by_depth, reverse=True)
+    return (node for depth in depths for node in model._nodes_by_depth[depth] if not node.is_input)
 
 
 def _called(name: str, layer: Any, args: Any, kwargs: Any) -> Any:
@@ -198,18 +219,27 @@ def _input(shape: Shape, like: Any) -> Any:
 
 def _inner_inputs(model: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any] | None:
     """What an inner model is called with, in the order of its inputs; None where that cannot be told."""
-    others = {key for key, value in kwargs.items() if value is not None} - {"training"}
-    if len(args) != 1 or others:
+    given = {key: value for key, value in kwargs.items() if key != "training"}
+    named = {k: v for k, v in given.items() if any(each is not None for each in keras.tree.flatten(v))}
+    if len(args) + len(named) != 1 or named.keys() - {"inputs"}:
         return None
-    tensors = keras.tree.flatten(args[0])
-    if len(tensors) == len(model.inputs) == 1:
-        return tensors
-    try:
-        keras.tree.assert_same_structure(args[0], model.input)
-    except (ValueError, TypeError):
-        return None
-    given = {id(k): t for k, t in zip(keras.tree.flatten(model.input), tensors, strict=True)}
-    return [given[id(each)] for each in model.inputs]
+    (value,) = (*args, *named.values())
+    if isinstance(value, Mapping):
+        keys = {id(tensor): tensor.name for tensor in model.inputs}
+        if not isinstance(model, keras.Sequential) and isinstance(model.input, Mapping):
+            keys = {id(tensor): key for key, tensor in model.input.items()}
+        tensors = [value.get(keys[id(tensor)]) for tensor in model.inputs]
+    else:
+        tensors = list(value) if isinstance(value, list | tuple) else [value]
+    fit = len(tensors) == len(model.inputs) and all(map(_fits, tensors, model.inputs))
+    return tensors if fit else None
+
+
+def _fits(tensor: Any, expected: Any) -> bool:
+    """Whether a model gives a tensor to its layers as it is."""
+    if not isinstance(tensor, keras.KerasTensor) or len(tensor.shape) != len(expected.shape):
+        return False
+    return tensor.dtype == expected.dtype or {tensor.dtype, expected.dtype} <= FLOATS
 
 
 @functools.cache

@@ -160,7 +160,12 @@ class KerasNetwork:
 
         tags = dict(built.tags) | weight_tags(origin, known.digest, verified)
         tags["network.range"] = pixel_range.check(network, pixels, size)
-        return replace(built, name=self.name, tags=tags, activations=activations)
+        hidden = {
+            name: why for name, path in whole.items() if (why := built.without_pre_activation.get(path))
+        }
+        return replace(
+            built, name=self.name, tags=tags, activations=activations, without_pre_activation=hidden
+        )
 
 
 def _read_input(name: str, value: Any) -> Any:

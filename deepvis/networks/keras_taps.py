@@ -5,6 +5,7 @@ layer: the attribute is replaced for the time of the call by a function that als
 """
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,9 @@ import keras
 from deepvis.networks.keras_graph import Call, Graph, families, is_activation, is_keras
 
 MOST_EXTRA_TOKENS = 8  # before those of the patches: a class token, a distillation token, registers
+HIDING = {"RNN", "Bidirectional", "Model"}  # of Keras' layers those that may end with a nonlinearity inside
 EXACT = (keras.layers.Rescaling, keras.layers.Normalization)  # bfloat16 would round the pixels they read
+CHANGING = threading.RLock()  # one thread at a time changes layers, and changes them back
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
@@ -44,11 +47,12 @@ def tap(graph: Graph, name: str) -> Tap:
     inner = _activated(call.layer)
     if inner is not None:
         return Tap(call, None, output, inner, grid)
-    if is_activation(call.layer):
+    core = _wrapped(call.layer)
+    if not is_keras(core) or families(core) & HIDING or (core is not call.layer and is_activation(core)):
+        return Tap(call, None, output, None, grid)
+    if is_activation(core):
         before = call.inputs[0]
         return Tap(call, before if before.shape[-1] == output.shape[-1] else None, output, None, grid)
-    if not is_keras(call.layer) or families(call.layer) & {"RNN"}:
-        return Tap(call, None, output, None, grid)
     readers = graph.readers(output)
     post = output
     if len(readers) == 1 and is_activation(readers[0].layer) and not _is_in(output, graph.outputs):
@@ -59,13 +63,18 @@ def tap(graph: Graph, name: str) -> Tap:
 
 def _activated(layer: Any) -> Any:
     """The layer with an ``activation`` that it applies itself: this one, or the one that it wraps."""
-    if isinstance(layer, keras.layers.Wrapper) and is_keras(layer):
-        return _activated(layer.layer)
-    if is_activation(layer) or families(layer) & {"RNN"}:
+    layer = _wrapped(layer)
+    if is_activation(layer) or families(layer) & HIDING:
         return None
     function = vars(layer).get("activation")
-    name = getattr(function, "__name__", "")
-    return layer if callable(function) and name not in ("linear", "glu") else None
+    return layer if callable(function) and function is not keras.activations.linear else None
+
+
+def _wrapped(layer: Any) -> Any:
+    """The layer inside of Keras' wrappers, or itself."""
+    while isinstance(layer, keras.layers.Wrapper) and is_keras(layer):
+        layer = layer.layer
+    return layer
 
 
 def tensors(taps: Iterable[Tap]) -> list[Any]:
@@ -103,16 +112,17 @@ def layers_of(model: keras.Model) -> list[Any]:
 def computing_in(model: keras.Model, precision: str) -> Iterator[None]:
     """While it lasts, all layers of a model compute in this precision; their weights stay as they are."""
     changed = []
-    try:
-        for layer in layers_of(model):
-            policy = layer.dtype_policy
-            if not isinstance(policy, keras.dtype_policies.QuantizedDTypePolicy):
-                changed.append((layer, policy))
-                layer.dtype_policy = POLICIES["float32" if isinstance(layer, EXACT) else precision]
-        yield
-    finally:
-        for layer, policy in changed:
-            layer.dtype_policy = policy
+    with CHANGING:
+        try:
+            for layer in layers_of(model):
+                policy = layer.dtype_policy
+                if not isinstance(policy, keras.dtype_policies.QuantizedDTypePolicy):
+                    changed.append((layer, policy))
+                    layer.dtype_policy = POLICIES["float32" if isinstance(layer, EXACT) else precision]
+            yield
+        finally:
+            for layer, policy in changed:
+                layer.dtype_policy = policy
 
 
 @contextlib.contextmanager
@@ -124,7 +134,7 @@ def observed(layers: Iterable[Any], attribute: str, note: Callable[[Any, Any, An
       attribute: the function: ``activation``, or ``call``.
       note: is told.
     """
-    with contextlib.ExitStack() as stack:
+    with CHANGING, contextlib.ExitStack() as stack:
         for layer in {id(each): each for each in layers}.values():
             stack.enter_context(_replaced(layer, attribute, note))
         yield

@@ -96,6 +96,8 @@ def _extents(graph: Graph, image: str) -> Iterator[tuple[Call, Extent]]:
     for call in graph.calls:
         inputs = [at[id(tensor)] for tensor in call.inputs if id(tensor) in at]
         out = _through(call, inputs or [_held(call.output_shape, most)])
+        if not out.sides.all(axis=0).any():  # such as above a model that takes one size
+            out = out._replace(sides=np.maximum(out.sides, 1), fixed=True)
         if out.fixed and None in made_for:
             out = out._replace(fixed=False)  # it takes some sizes; which, is found when one is asked for
         elif out.fixed:
@@ -165,8 +167,10 @@ def _asked(call: Call, inputs: list[Extent], one: Extent) -> Extent:
     count = one.sides.shape[1]
     asked = np.unique(np.geomspace(1, count, ASKED).astype(int)) - 1
     sides = np.array([_asked_at(call, [each.sides[:, k] for each in inputs]) for k in asked]).T
-    if (sides > 0).sum() == 0:
-        return one._replace(sides=np.zeros_like(one.sides), field=np.full(2, np.inf))
+    if not sides[:, -1].all():  # it takes some sizes only
+        shapes = zip(call.input_shapes[0][1:3], call.output_shape[1:3], strict=True)
+        ratio = [before / after if before and after else 1 for before, after in shapes]
+        return one._replace(stride=one.stride * np.round(ratio), field=np.full(2, np.inf), fixed=True)
     between = np.stack([np.interp(np.arange(count), asked, axis).astype(int) for axis in sides])
     ratio = one.sides[:, -1] / np.maximum(sides[:, -1], 1)
     scaled = between.min() != between.max()
