@@ -55,9 +55,8 @@ class Part:
         return [inputs[name] for name in self.network.graph.inputs]
 
 
-def of_part(part: Part, images: tf.Tensor, scope: keras.StatelessScope) -> Pass:
+def of_part(part: Part, images: tf.Tensor, scope: keras.StatelessScope, seen: Pass) -> None:
     """What the part gives; ``scope`` holds what layers have written to variables."""
-    seen = Pass()
     with (
         scope,
         keras_taps.computing_in(part.model, "float32"),
@@ -66,7 +65,6 @@ def of_part(part: Part, images: tf.Tensor, scope: keras.StatelessScope) -> Pass:
     ):
         outputs = part.model(part.inputs(images), training=False)
     seen.results.extend(sample(each, None) for each in keras.tree.flatten(outputs))
-    return seen
 
 
 def of_model(part: Part, images: tf.Tensor, seen: Pass) -> None:

@@ -78,12 +78,13 @@ def built(
             outputs = keras.tree.flatten(part([inputs[name] for name in graph.inputs], training=False))
         found = {}
         for name, tap in taps.items():
-            grid = None if tap.grid is None else tuple(outputs[place[id(tap.grid)]].shape[1:3])
+            grid = None if tap.places is None else tuple(outputs[place[id(tap.places.map)]].shape[1:3])
+            first = 0 if tap.places is None else tap.places.first
             pre = None if tap.pre is None else outputs[place[id(tap.pre)]]
             if name in probed.activation_calls:
                 pre = arguments[id(tap.activated)][probed.activation_calls[name]]
             post = outputs[place[id(tap.post)]]
-            found[name] = Activation(None if pre is None else _map(pre, grid), _map(post, grid))
+            found[name] = Activation(None if pre is None else _map(pre, grid, first), _map(post, grid, first))
         return found
 
     if precision != "float32":
@@ -163,14 +164,14 @@ def _size(image: tf.Tensor) -> Size:
     return int(image.shape[1] or 0), int(image.shape[2] or 0)
 
 
-def _map(values: tf.Tensor, grid: Any) -> tf.Tensor:
-    """[B, C] -> [B, 1, 1, C]; tokens [B, k + h w, C] -> [B, h, w, C]; float32."""
+def _map(values: tf.Tensor, grid: Any, first: int) -> tf.Tensor:
+    """[B, C] -> [B, 1, 1, C]; tokens [B, N, C], from the first place on -> [B, h, w, C]; float32."""
     values = tf.cast(values, tf.float32)
     if values.shape.rank == 2:
         return values[:, None, None, :]
     if grid is None:
         return values
-    places = values[:, values.shape[1] - grid[0] * grid[1] :]
+    places = values[:, first : first + grid[0] * grid[1]]
     return tf.reshape(places, [-1, *grid, values.shape[-1]])
 
 

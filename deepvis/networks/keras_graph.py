@@ -199,9 +199,7 @@ def _called(name: str, layer: Any, args: Any, kwargs: Any) -> Any:
     try:
         outputs = layer(*args, **kwargs)
     except Exception as err:  # a user's layer may do anything
-        text = " ".join(re.sub(r"\x1b\[\d*m", "", str(err)).split())
-        reason = text.removeprefix("Exception encountered when calling ").partition("Arguments received")[0]
-        raise UncallableLayerError(f"{name} ({type(layer).__name__}): {reason[:300].strip()}") from err
+        raise UncallableLayerError(f"{name} ({type(layer).__name__}): {reason(err)}") from err
     if isinstance(layer, keras.layers.Concatenate):  # infers a shape from maps that do not fit
         shapes = [list(each.shape) for each in keras.tree.flatten(args)]
         fitting = {tuple(s[: layer.axis] + s[layer.axis :][1:]) for s in shapes}
@@ -211,6 +209,16 @@ def _called(name: str, layer: Any, args: Any, kwargs: Any) -> Any:
         if 0 in tuple(getattr(tensor, "shape", ())):
             raise UncallableLayerError(f"{name} ({type(layer).__name__}): its map would have no pixel")
     return outputs
+
+
+def reason(err: Exception) -> str:
+    """What Keras says, in one line."""
+    text = " ".join(re.sub(r"\x1b\[\d*m", "", str(err)).split())
+    return (
+        text.removeprefix("Exception encountered when calling ")
+        .partition("Arguments received")[0][:300]
+        .strip()
+    )
 
 
 def _input(shape: Shape, like: Any) -> Any:

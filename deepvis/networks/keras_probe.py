@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepvis.core.errors import ConfigError
-from deepvis.networks import forward_pass, keras_taps
+from deepvis.networks import forward_pass, keras_graph, keras_taps
 from deepvis.networks.base import Size
 from deepvis.networks.forward_pass import Part, Pass, difference
 from deepvis.networks.keras_graph import UncallableLayerError, resized
@@ -67,18 +67,24 @@ def check(network: OpenGraph, taps: Sequence[Tap], pixels: Preprocess, size: Siz
         except UncallableLayerError:
             continue
         images = in_range(tf.constant(images_of(*at, int(network.shape[-1] or 0))), pixels)
+        ours = Pass()
         try:
-            ours = forward_pass.of_part(part, images, keras.StatelessScope())
+            forward_pass.of_part(part, images, keras.StatelessScope(), ours)
         except Exception as err:
-            reason = " ".join(str(err).split())[:300]
+            failed = next((layer for layer in layers if id(layer) not in ours.outputs), layers[0])
+            advice = "expected a layer that Keras computes outside of a graph, too"
+            if at != (height, width) and height and width:
+                advice = f"expected {height} x {width} px, which the network was made for"
             raise ConfigError(
-                f"size={at[0]}: Keras cannot compute {graph.name} at {at[0]} x {at[1]} px: {reason}"
+                f"layer {names[id(failed)]} ({type(failed).__name__}): Keras cannot compute it for an image "
+                f"of {at[0]} x {at[1]} px: {keras_graph.reason(err)}; {advice}"
             ) from err
         theirs = Pass()
         with contextlib.suppress(Exception):  # what lies above the part may not take this size
             forward_pass.of_model(part, images, theirs)
         if at == size:
             _check_shapes(part, ours, len(images))
+            _check_tokens(part, ours)
             found = _activation_calls(part, ours)
             _check_alone(part, names, ours, images[:1])
             _check_gradients(part, names, images[:1])
@@ -151,6 +157,22 @@ def _check_shapes(part: Part, ours: Pass, batch: int) -> None:
             )
 
 
+def _check_tokens(part: Part, ours: Pass) -> None:
+    """Tokens that a layer of unknown code adds are the first ones, and the same of every image."""
+    results = dict(zip(map(id, keras_taps.tensors(part.taps)), ours.results, strict=True))
+    for tap in part.taps:
+        if tap.places is not None and tap.places.assumed is not None:
+            sample = results[id(tap.places.assumed)]
+            tokens = sample.values.reshape(sample.shape)
+            constant = np.all(tokens == tokens[:1], axis=(0, 2))
+            if list(np.flatnonzero(constant)) != list(range(tap.places.first)):
+                raise ConfigError(
+                    f"layer {tap.call.name}: gives {sample.shape[1]} tokens for {tap.places.map.shape[1]} x "
+                    f"{tap.places.map.shape[2]} places, and which are the others cannot be told (expected "
+                    "class tokens before them); choose another layer"
+                )
+
+
 def _activation_calls(part: Part, ours: Pass) -> dict[str, int]:
     """Which call of its activation gives what a layer returns; the others are not its nonlinearity."""
     results = dict(zip(map(id, keras_taps.tensors(part.taps)), ours.results, strict=True))
@@ -166,7 +188,9 @@ def _activation_calls(part: Part, ours: Pass) -> dict[str, int]:
 def _check_alone(part: Part, names: Mapping[int, str], ours: Pass, image: tf.Tensor) -> None:
     """An image's values must not depend on the other images of its batch, nor on chance."""
     scope = keras.StatelessScope()
-    one, again = (forward_pass.of_part(part, image, scope) for _ in range(2))
+    one, again = Pass(), Pass()
+    for each in (one, again):
+        forward_pass.of_part(part, image, scope, each)
     targets = [tap.call.name for tap in part.taps]
     changing = _changed(names, again, one, 1, 0)
     if any(difference(a, b) > 0 for a, b in zip(again.results, one.results, strict=True)):

@@ -77,7 +77,9 @@ def _refusal(graph: Graph, call: Call) -> str | None:
         return "a layer without channels" if len(shape) < 2 else f"channels that depend on the image, {shape}"
     if not str(call.outputs[0].dtype).startswith(("float", "bfloat")):
         return f"values of type {call.outputs[0].dtype}, which have no gradient"
-    if len(shape) == 3 and keras_taps.tap(graph, call.name).grid is None:
+    if shape[0] is not None and all(tensor.shape[0] is None for tensor in graph.inputs.values()):
+        return f"{shape}: its first axis is not the batch"
+    if len(shape) == 3 and keras_taps.tap(graph, call.name).places is None:
         return f"{shape} is no map of the image: its places are neither pixels nor patches"
     if len(shape) not in (2, 3, 4):
         return f"got {shape}, expected (None, h, w, channels), (None, tokens, channels) or (None, channels)"
