@@ -75,12 +75,12 @@ def of_model(part: Part, images: tf.Tensor, seen: Pass) -> None:
         model(packed, training=False)
 
 
-def gradients(part: Part, images: tf.Tensor) -> tuple[dict[int, list[Any]], dict[int, bool]]:
+def gradients(part: Part, images: tf.Tensor) -> tuple[dict[int, list[Any]], set[int]]:
     """How values change with the image.
 
     Returns:
-      By ``id(tap)``, the gradients of what it reads by the image, None where none comes through; by
-      ``id(layer)``, in the order of their calls, whether one of these values has a gradient by its output.
+      By ``id(tap)``, the gradients of what it reads by the image, None where none comes through; and, of taps
+      where none does, ``id(layer)`` of those whose output has a part in what is read.
     """
     outputs: list[tuple[int, tf.Tensor]] = []
     arguments: dict[int, list[tf.Tensor]] = {}
@@ -114,11 +114,13 @@ def gradients(part: Part, images: tf.Tensor) -> tuple[dict[int, list[Any]], dict
             for key, tensors in read.items()
         }
     by_image = {key: [tape.gradient(each, images) for each in values] for key, values in scores.items()}
-    by_output: dict[int, bool] = {}
-    for key, tensor in outputs:
-        some = any(tape.gradient(each, tensor) is not None for values in scores.values() for each in values)
-        by_output[key] = by_output.get(key, False) or some
-    return by_image, by_output
+    reached: set[int] = set()
+    for key, values in scores.items():
+        if all(each is None for each in by_image[key]):
+            tensors = [tensor for _, tensor in outputs]
+            found = [tape.gradient(each, tensors) for each in values]
+            reached |= {layer for k, (layer, _) in enumerate(outputs) if any(g[k] is not None for g in found)}
+    return by_image, reached
 
 
 def difference(found: Sample, expected: Sample) -> float:

@@ -7,6 +7,8 @@ copied. A layer of a nested model is called ``nested/layer``.
 import contextlib
 import functools
 import re
+import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +24,7 @@ ACTIVATIONS = {
     "tanhshrink", "threshold",
 }  # fmt: skip
 CODE = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}  # Keras' layers of any function
+CHANGING = threading.RLock()  # one thread at a time changes layers, and changes them back
 FLOATS = {"float16", "bfloat16", "float32", "float64"}
 Shape = tuple[int | None, ...]
 
@@ -42,7 +45,7 @@ class Call:
     arguments: tuple[Sequence[Any], Mapping[str, Any]]  # positional and by name, with symbolic tensors
     outputs: Sequence[Any]
 
-    @property
+    @functools.cached_property
     def inputs(self) -> list[Any]:
         """The symbolic tensors that it reads."""
         return [each for each in keras.tree.flatten(self.arguments) if isinstance(each, keras.KerasTensor)]
@@ -149,11 +152,27 @@ def resized(graph: Graph, tensors: Sequence[Any], shapes: Mapping[str, Shape]) -
     names = {id(call.layer): call.name for call in reversed(graph.calls)}
 
     def call(layer: Any, _: int, args: Sequence[Any], kwargs: Any) -> Any:
-        return _called(names.get(id(layer)) or layer.name, layer, args, kwargs)
+        return _called(names[id(layer)], layer, args, kwargs)
 
     inputs = [_input((None, *shapes[name]), each) for name, each in graph.inputs.items()]
-    outputs = _walk(list(graph.inputs.values()), tensors, inputs, call)
-    return keras.Model(inputs, outputs, name="deepvis")
+    with CHANGING, _named(graph):
+        outputs = _walk(list(graph.inputs.values()), tensors, inputs, call)
+        return keras.Model(inputs, outputs, name="deepvis")
+
+
+@contextlib.contextmanager
+def _named(graph: Graph) -> Iterator[None]:
+    """While it lasts, no two layers have one name: Keras expects that of a model, nested ones may share it."""
+    layers = {id(call.layer): call.layer for call in graph.calls}.values()
+    counts = Counter([*graph.inputs, *(layer.name for layer in layers)])
+    kept = [(layer, layer.name) for layer in layers if counts[layer.name] > 1]
+    try:
+        for k, (layer, name) in enumerate(kept):
+            vars(layer)["name"] = f"{name}_of_{k}"
+        yield
+    finally:
+        for layer, name in kept:
+            vars(layer)["name"] = name
 
 
 class _Walked(Exception):  # noqa: N818  not an error: it ends clone_model before that compiles its model
@@ -165,7 +184,7 @@ def _walk(
 ) -> list[Any]:
     """The outputs of a part of a graph for other inputs: Keras walks, ``call`` calls each layer."""
     # clone_model tells its call_function neither the outputs nor their order, so they are marked.
-    marks = [keras.layers.Identity(name=f"output_{k}") for k in range(len(outputs))]
+    marks = [keras.layers.Identity(name=f"deepvis_output_{k}") for k in range(len(outputs))]
     ends = [mark(each) for mark, each in zip(marks, outputs, strict=True)]
     marked = keras.Model(list(inputs), ends, name="marked")  # a name that counts none of the user's up
     nodes = _nodes(marked)

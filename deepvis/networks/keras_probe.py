@@ -220,11 +220,11 @@ def _changed(names: Mapping[int, str], a: Pass, b: Pass, batch: int, most: float
 
 def _check_gradients(part: Part, names: Mapping[int, str], image: tf.Tensor) -> None:
     """The image must be able to change what is looked at."""
-    by_image, by_output = forward_pass.gradients(part, image)
+    by_image, reached = forward_pass.gradients(part, image)
     for tap in part.taps:
         found = [each for each in by_image[id(tap)] if each is not None]
         if not found:
-            above = next((names[key] for key, some in by_output.items() if some), tap.call.name)
+            above = next((names[id(each)] for each in part.layers if id(each) in reached), tap.call.name)
             raise ConfigError(
                 f"layer {tap.call.name}: no gradient reaches the image, since {above} or what it reads "
                 "cannot be differentiated (rounding, comparison, integers); choose a layer below it"

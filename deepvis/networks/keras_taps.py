@@ -5,7 +5,6 @@ layer: the attribute is replaced for the time of the call by a function that als
 """
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +12,11 @@ from typing import Any
 import keras
 
 from deepvis.networks import token_places
-from deepvis.networks.keras_graph import Call, Graph, families, is_activation, is_keras
+from deepvis.networks.keras_graph import CHANGING, Call, Graph, families, is_activation, is_keras
 from deepvis.networks.token_places import Places
 
 HIDING = {"RNN", "Bidirectional", "Model"}  # of Keras' layers those that may end with a nonlinearity inside
 EXACT = (keras.layers.Rescaling, keras.layers.Normalization)  # bfloat16 would round the pixels they read
-CHANGING = threading.RLock()  # one thread at a time changes layers, and changes them back
 
 
 @dataclass(frozen=True, eq=False)
