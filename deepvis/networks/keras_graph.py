@@ -162,7 +162,7 @@ def resized(graph: Graph, tensors: Sequence[Any], shapes: Mapping[str, Shape]) -
 
 @contextlib.contextmanager
 def _named(graph: Graph) -> Iterator[None]:
-    """While it lasts, no two layers have one name: Keras expects that of a model, nested ones may share it."""
+    """While it lasts, layers have different names, as Keras expects of a model; nested ones may share one."""
     layers = {id(call.layer): call.layer for call in graph.calls}.values()
     counts = Counter([*graph.inputs, *(layer.name for layer in layers)])
     kept = [(layer, layer.name) for layer in layers if counts[layer.name] > 1]
