@@ -68,7 +68,8 @@ def built(
 
         at = _size(image)
         if at not in parts:
-            parts[at] = keras_graph.resized(graph, read, network.shapes(at))
+            with tf.init_scope():  # at the root of a graph TensorFlow takes no names such as "_conv"
+                parts[at] = keras_graph.resized(graph, read, network.shapes(at))
         part = parts[at]
         with (
             keras_taps.computing_in(part, kind),
