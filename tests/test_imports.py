@@ -16,10 +16,10 @@ MODULES = sorted(
 HEAVY = {"tensorflow", "keras", "mlflow", "matplotlib", "pandas", "h5py", "onnx"}
 # Those that import Keras or matplotlib at once; a job or a report imports them when it needs them.
 LOADING = {
-    "deepvis.networks.keras_activations", "deepvis.networks.keras_damage", "deepvis.networks.keras_graph",
-    "deepvis.networks.keras_models", "deepvis.networks.keras_network", "deepvis.networks.keras_probe",
-    "deepvis.networks.keras_taps", "deepvis.networks.open_graph", "deepvis.networks.pixel_range",
-    "deepvis.networks.receptive_fields",
+    "deepvis.networks.forward_pass", "deepvis.networks.keras_activations", "deepvis.networks.keras_damage",
+    "deepvis.networks.keras_graph", "deepvis.networks.keras_models", "deepvis.networks.keras_network",
+    "deepvis.networks.keras_probe", "deepvis.networks.keras_taps", "deepvis.networks.open_graph",
+    "deepvis.networks.pixel_range", "deepvis.networks.receptive_fields", "deepvis.networks.token_places",
     "deepvis.report.figures", "deepvis.report.page", "deepvis.cli.report",
 }  # fmt: skip
 

@@ -68,11 +68,14 @@ def _maps(
         picture = pictures.read(path, size, len(mean)).astype(np.float32) - mean
         maps[path] = network.activations(tf.constant(picture[None]), layers)
 
-    def joined(values: Sequence[tf.Tensor | None]) -> tf.Tensor | None:
-        return None if values[0] is None else tf.concat(values, axis=0)
+    def joined(layer: str) -> Activation:
+        both = [maps[path][layer] for path in paths]
+        before = [each.pre for each in both if each.pre is not None]
+        return Activation(
+            tf.concat(before, axis=0) if before else None, tf.concat([x.post for x in both], axis=0)
+        )
 
-    batch = {layer: zip(*(maps[path][layer] for path in paths), strict=True) for layer in layers}
-    return {layer: Activation(*map(joined, batch[layer])) for layer in layers}
+    return {layer: joined(layer) for layer in layers}
 
 
 def padded(values: Any, missing: int) -> Any:

@@ -118,8 +118,9 @@ def gradients(part: Part, images: tf.Tensor) -> tuple[dict[int, list[Any]], set[
     for key, values in scores.items():
         if all(each is None for each in by_image[key]):
             tensors = [tensor for _, tensor in outputs]
-            found = [tape.gradient(each, tensors) for each in values]
-            reached |= {layer for k, (layer, _) in enumerate(outputs) if any(g[k] is not None for g in found)}
+            for each in values:
+                by_output = zip(outputs, tape.gradient(each, tensors), strict=True)
+                reached |= {layer for (layer, _), gradient in by_output if gradient is not None}
     return by_image, reached
 
 

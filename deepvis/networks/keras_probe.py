@@ -163,7 +163,7 @@ def _check_tokens(part: Part, ours: Pass) -> None:
     for tap in part.taps:
         if tap.places is not None and tap.places.assumed is not None:
             sample = results[id(tap.places.assumed)]
-            tokens = sample.values.reshape(sample.shape)
+            tokens = sample.values.reshape(len(sample.values), int(sample.shape[1] or 0), -1)
             constant = np.all(tokens == tokens[:1], axis=(0, 2))
             if list(np.flatnonzero(constant)) != list(range(tap.places.first)):
                 raise ConfigError(

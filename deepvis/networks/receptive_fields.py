@@ -170,8 +170,8 @@ def _asked(call: Call, inputs: list[Extent], one: Extent) -> Extent:
     asked = np.unique(np.geomspace(1, count, ASKED).astype(int)) - 1
     sides = np.array([_asked_at(call, [each.sides[:, k] for each in inputs]) for k in asked]).T
     if not sides[:, -1].all():  # it takes some sizes only
-        shapes = zip(call.input_shapes[0][1:3], call.output_shape[1:3], strict=True)
-        ratio = [before / after if before and after else 1 for before, after in shapes]
+        before, after = call.input_shapes[0][1:3], call.output_shape[1:3]
+        ratio = np.array([a / b if a and b else 1 for a, b in zip(before, after, strict=True)])
         return one._replace(stride=one.stride * np.round(ratio), field=np.full(2, np.inf), fixed=True)
     between = np.stack([np.interp(np.arange(count), asked, axis).astype(int) for axis in sides])
     ratio = one.sides[:, -1] / np.maximum(sides[:, -1], 1)
@@ -190,8 +190,8 @@ def _asked_at(call: Call, sides: list[np.ndarray]) -> tuple[int, int]:
         id(tensor): keras.KerasTensor((None, int(side[0]), int(side[1]), tensor.shape[-1]), tensor.dtype)
         for tensor, side in zip(call.inputs, sides, strict=True)
     }
-    args, kwargs = call.arguments
-    args = keras.tree.map_structure(lambda each: resized.get(id(each), each), args)
+    given, kwargs = call.arguments
+    args: Any = keras.tree.map_structure(lambda each: resized.get(id(each), each), given)
     kwargs = {
         key: keras.tree.map_structure(lambda each: resized.get(id(each), each), value)
         for key, value in kwargs.items()
