@@ -19,6 +19,7 @@ from typing import NamedTuple, cast
 
 from deepvis.ascent.backend import tf
 from deepvis.ascent.ops import choose, rms
+from deepvis.core.errors import ConfigError
 
 Hyper = Mapping[str, "tf.Tensor"]  # one number per image, [B], under each name; "steps" is read here
 
@@ -82,7 +83,13 @@ def gradient(theta: tf.Tensor, parts: Parts) -> tuple[tf.Tensor, Record]:
         image = parts.decode(theta)
         score, activation, rank, margin, _ = parts.measure(parts.transform(image))
     # The gradient of a vector is that of its sum; no image enters another's score, so they stay apart.
-    grad = cast("tf.Tensor", tape.gradient(score, theta))
+    grad = tape.gradient(score, theta)
+    if grad is None:
+        raise ConfigError(
+            "objective: the image has no part in its score that can be differentiated (rounding, comparison, "
+            "integers); choose another objective or layer, or objective.pre_activation=true"
+        )
+    grad = cast("tf.Tensor", grad)
     alive = tf.math.is_finite(score)
     return grad, Record(score, activation, rms(grad), rms(image), rank, margin, alive)
 

@@ -67,8 +67,15 @@ def _maps(
     for path in set(paths):
         picture = pictures.read(path, size, len(mean)).astype(np.float32) - mean
         maps[path] = network.activations(tf.constant(picture[None]), layers)
-    batch = {layer: zip(*(maps[path][layer] for path in paths), strict=True) for layer in layers}
-    return {layer: Activation(*(tf.concat(each, axis=0) for each in batch[layer])) for layer in layers}
+
+    def joined(layer: str) -> Activation:
+        both = [maps[path][layer] for path in paths]
+        before = [each.pre for each in both if each.pre is not None]
+        return Activation(
+            tf.concat(before, axis=0) if before else None, tf.concat([x.post for x in both], axis=0)
+        )
+
+    return {layer: joined(layer) for layer in layers}
 
 
 def padded(values: Any, missing: int) -> Any:

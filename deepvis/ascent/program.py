@@ -69,6 +69,9 @@ def _compiled(static: StaticConfig, enabled: frozenset[Component], read: Hashabl
     layers = sorted({static.layer, *others})
     with tf.device(static.device):
         network = networks.network(schema.plain(static.model)).build(layers, static.size, static.precision)
+    if dict(options).get("pre_activation"):
+        for name, why in network.without_pre_activation.items():
+            raise ConfigError(f"objective.pre_activation=true: layer {name}: {why}; set it to false")
     make_param, param_options = static.param
     param = make_param(static.size, network.mean, **dict(param_options))
     _refuse_without(("encode", "decode"), param, f"param: {make_param.__name__}")

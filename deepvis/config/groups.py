@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ FORMERLY = {"optimizer.rate": "learning_rate", "optimizer.max_rate": "max_learni
             "optimizer.desired": "target_gain"}  # fmt: skip
 # A file of that group in conf/; or what differs from one, its `preset`; or a function of the user's.
 Choice = str | Mapping[str, Any] | Callable[..., Any]
+COMPOSING = threading.Lock()  # Hydra knows one config at a time
 
 
 def composed(
@@ -52,7 +54,7 @@ def composed(
             knobs.component(group, target)
         changes[group] = given
     schema.store()  # a function of the user's may have brought knobs
-    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+    with COMPOSING, initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
         experiment = [] if recipe is None else [f"experiment={recipe}"]
         cfg = compose("config", [*experiment, *(f"{group}={name}" for group, name in names.items())])
     plain = plain_mapping(cfg)

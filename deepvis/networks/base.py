@@ -1,7 +1,7 @@
 """The `Network` protocol and its records: a layer, an activation, a network built up to some layers."""
 
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from deepvis.core import names
@@ -38,6 +38,7 @@ class Activations:
     activations: Callable[["tf.Tensor", Collection[str]], Mapping[str, Activation]]
     tags: Mapping[str, str]  # source and digest of its weights
     bitwise_any_batch: bool  # an image's activations are the same, bit for bit, in a batch of any size
+    without_pre_activation: Mapping[str, str] = field(default_factory=dict)  # by layer, why it has none
 
 
 @dataclass(frozen=True)

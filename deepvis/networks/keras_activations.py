@@ -4,20 +4,27 @@ import contextlib
 import hashlib
 import logging
 import random
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from deepvis.networks import keras_damage, keras_graph, keras_probe, keras_taps, open_graph
+from deepvis.networks import (
+    forward_pass,
+    keras_damage,
+    keras_graph,
+    keras_probe,
+    keras_taps,
+    open_graph,
+)
 from deepvis.networks.base import Activation, Activations, Size, weight_tags
-from deepvis.networks.keras_graph import Shape
 from deepvis.networks.open_graph import OpenGraph
-from deepvis.networks.preprocessing import Preprocess, in_range, prepared
+from deepvis.networks.preprocessing import Preprocess, prepared
 
 LOG = logging.getLogger(__name__)
+ROUGH = 0.25  # of the largest value: more than rounding to bfloat16 comes to
 
 
 def built(
@@ -50,12 +57,14 @@ def built(
     activated = [tap.activated for tap in taps.values() if tap.activated is not None]
     parts: dict[Size, keras.Model] = {}  # octaves and crops show the network other sizes
 
+    probed = keras_probe.check(network, list(taps.values()), pixels, size)
+
     def computed(image: tf.Tensor, kind: str, seed: int | None = None) -> dict[str, Activation]:
-        before: dict[int, Any] = {}
+        arguments: dict[int, list[Any]] = {}
         inputs = network.feed(prepared(image, pixels))
 
         def note(layer: Any, argument: Any, _: Any) -> None:
-            before.setdefault(id(layer), argument)
+            arguments.setdefault(id(layer), []).append(argument)
 
         at = _size(image)
         if at not in parts:
@@ -70,15 +79,17 @@ def built(
             outputs = keras.tree.flatten(part([inputs[name] for name in graph.inputs], training=False))
         found = {}
         for name, tap in taps.items():
-            grid = None if tap.grid is None else tuple(outputs[place[id(tap.grid)]].shape[1:3])
-            post = _map(outputs[place[id(tap.post)]], grid)
-            pre = before.get(id(tap.activated)) if tap.pre is None else outputs[place[id(tap.pre)]]
-            found[name] = Activation(None if pre is None else _map(pre, grid), post)
+            grid = None if tap.places is None else tuple(outputs[place[id(tap.places.map)]].shape[1:3])
+            first = 0 if tap.places is None else tap.places.first
+            pre = None if tap.pre is None else outputs[place[id(tap.pre)]]
+            if name in probed.activation_calls:
+                pre = arguments[id(tap.activated)][probed.activation_calls[name]]
+            post = outputs[place[id(tap.post)]]
+            found[name] = Activation(None if pre is None else _map(pre, grid, first), _map(post, grid, first))
         return found
 
-    checked = keras_probe.check(network, list(taps.values()), lambda image: in_range(image, pixels), size)
     if precision != "float32":
-        precision = _possible(computed, (1, *size, network.shape[-1]), precision, graph.name)
+        precision = _possible(computed, network, pixels, size, precision)
 
     marked = keras_damage.marked(
         lambda image, seed: computed(image, precision, seed),
@@ -92,20 +103,51 @@ def built(
         return {name: found[name] for name in names}
 
     tags = weight_tags("in hand", digest(network.model), verified=False)
-    tags |= {"network.probe": checked, "network.precision": precision}
-    return Activations(graph.name, pixels.centre, activations, tags, bitwise_any_batch=False)
+    tags |= {"network.probe": probed.compared, "network.precision": precision}
+    return Activations(
+        graph.name,
+        pixels.centre,
+        activations,
+        tags,
+        bitwise_any_batch=False,
+        without_pre_activation=probed.without_pre_activation,
+    )
 
 
-def _possible(computed: Any, shape: Shape, precision: str, name: str) -> str:
+def _possible(
+    computed: Callable[[tf.Tensor, str], Mapping[str, Activation]],
+    network: OpenGraph,
+    pixels: Preprocess,
+    size: Size,
+    precision: str,
+) -> str:
+    """A precision, or float32 where a network's code cannot compute in it, or comes to other values."""
+    image = keras_probe.images_of(*size, int(network.shape[-1] or 0))[:1] - np.array(
+        pixels.centre, np.float32
+    )
+    reason = ""
     try:
-        computed(tf.zeros(shape), precision)
+        found, exact = (computed(tf.constant(image), each) for each in (precision, "float32"))
     except Exception as err:  # constants of a user's code are float32, and TensorFlow does not mix
         reason = " ".join(str(err).split())[:200]
-        LOG.warning(
-            "precision=%s: %s computes in float32, since its code cannot (%s)", precision, name, reason
-        )
-        return "float32"
-    return precision
+    else:
+        for name, maps in exact.items():
+            off = max(
+                forward_pass.difference(forward_pass.sample(a), forward_pass.sample(b))
+                for a, b in zip(found[name], maps, strict=True)
+                if a is not None and b is not None
+            )
+            if off > ROUGH:
+                reason = f"its values at {name} differ from float32's by {off:.2g} of the largest"
+    if not reason:
+        return precision
+    LOG.warning(
+        "precision=%s: %s computes in float32, since its code cannot (%s)",
+        precision,
+        network.graph.name,
+        reason,
+    )
+    return "float32"
 
 
 @contextlib.contextmanager
@@ -123,14 +165,14 @@ def _size(image: tf.Tensor) -> Size:
     return int(image.shape[1] or 0), int(image.shape[2] or 0)
 
 
-def _map(values: tf.Tensor, grid: Any) -> tf.Tensor:
-    """[B, C] -> [B, 1, 1, C]; tokens [B, k + h w, C] -> [B, h, w, C]; float32."""
+def _map(values: tf.Tensor, grid: Any, first: int) -> tf.Tensor:
+    """[B, C] -> [B, 1, 1, C]; tokens [B, N, C], from the first place on -> [B, h, w, C]; float32."""
     values = tf.cast(values, tf.float32)
     if values.shape.rank == 2:
         return values[:, None, None, :]
     if grid is None:
         return values
-    places = values[:, values.shape[1] - grid[0] * grid[1] :]
+    places = values[:, first : first + grid[0] * grid[1]]
     return tf.reshape(places, [-1, *grid, values.shape[-1]])
 
 

@@ -4,7 +4,6 @@ A gradient passes through every channel of a layer, and zero times NaN is NaN: o
 images of all channels. So layers compute with zeros in their place, and the outputs are marked.
 """
 
-import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,10 +37,11 @@ def damage(model: keras.Model) -> list[Damage]:
     return [Damage(each, array, mask) for each, array in arrays if (mask := _damaged(array)).any()]
 
 
-def without(found: Sequence[Damage], seed: int | None = None) -> contextlib.AbstractContextManager[Any]:
-    """While it lasts, layers compute with zeros, or random numbers, in the place of damaged weights."""
-    if not found:
-        return contextlib.nullcontext()
+def without(found: Sequence[Damage], seed: int | None = None) -> keras.StatelessScope:
+    """While it lasts, layers compute with zeros, or random numbers, in the place of damaged weights.
+
+    What they write to variables meanwhile does not last.
+    """
     rng = np.random.default_rng(seed)
     draws = [0.0 if seed is None else rng.normal(size=each.mask.shape) for each in found]
     return keras.StatelessScope([

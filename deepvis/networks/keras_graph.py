@@ -7,7 +7,9 @@ copied. A layer of a nested model is called ``nested/layer``.
 import contextlib
 import functools
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +17,8 @@ import keras
 
 from deepvis.core.errors import ConfigError
 
-ACTIVATIONS = {
-    "activation", "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardsilu", "hardtanh",
-    "leakyrelu", "logsigmoid", "logsoftmax", "prelu", "relu", "relu6", "selu", "sigmoid", "silu", "softmax",
-    "softplus", "softshrink", "softsign", "sparseplus", "sparsemax", "sparsesigmoid", "squareplus", "tanh",
-    "tanhshrink", "threshold",
-}  # fmt: skip
-CODE = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}  # Keras' layers of any function
+CHANGING = threading.RLock()  # one thread at a time changes layers, and changes them back
+FLOATS = {"float16", "bfloat16", "float32", "float64"}
 Shape = tuple[int | None, ...]
 
 
@@ -34,6 +31,7 @@ class Call:
     """One call of a layer or an operation."""
 
     name: str
+    order: tuple[int, ...]  # of a layer's calls and of the models around it, as the user's code made them
     layer: Any  # Keras' layer or operation
     arguments: tuple[Sequence[Any], Mapping[str, Any]]  # positional and by name, with symbolic tensors
     outputs: Sequence[Any]
@@ -64,7 +62,7 @@ class Graph:
     outputs: Sequence[Any]
 
     def first(self, name: str) -> Call:
-        """The first call of that name; a layer that is called twice is looked at there."""
+        """The call of that name which the user's code made first, as in ``model.get_layer(name).output``."""
         return self._first[name]
 
     def readers(self, tensor: Any) -> Sequence[Call]:
@@ -73,7 +71,7 @@ class Graph:
 
     @functools.cached_property
     def _first(self) -> Mapping[str, Call]:
-        return {call.name: call for call in reversed(self.calls)}
+        return {call.name: call for call in sorted(self.calls, key=lambda call: call.order, reverse=True)}
 
     @functools.cached_property
     def _readers(self) -> Mapping[int, Sequence[Call]]:
@@ -108,19 +106,23 @@ def graph(model: keras.Model) -> Graph:
         )
     calls: list[Call] = []
 
-    def call(path: str, layer: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(
+        path: str, orders: tuple[int, ...], layer: Any, order: int, args: Sequence[Any], kwargs: Any
+    ) -> Any:
         tensors = _inner_inputs(layer, args, kwargs) if is_functional(layer) else None
-        name = path + layer.name
+        name, orders = path + layer.name, (*orders, order)
         if tensors is not None:
-            outputs = _walk(layer.inputs, layer.outputs, tensors, functools.partial(call, f"{name}/"))
-            return keras.tree.pack_sequence_as(layer.output, outputs)
+            inner = functools.partial(call, f"{name}/", orders)
+            return keras.tree.pack_sequence_as(
+                layer.output, _walk(layer.inputs, layer.outputs, tensors, inner)
+            )
         outputs = _called(name, layer, args, kwargs)
-        calls.append(Call(name, layer, (args, kwargs), keras.tree.flatten(outputs)))
+        calls.append(Call(name, orders, layer, (args, kwargs), keras.tree.flatten(outputs)))
         return outputs
 
     inputs = {each.name: _input(each.shape, each) for each in model.inputs}
     try:
-        outputs = _walk(model.inputs, model.outputs, list(inputs.values()), functools.partial(call, ""))
+        outputs = _walk(model.inputs, model.outputs, list(inputs.values()), functools.partial(call, "", ()))
     except UncallableLayerError as err:
         raise ConfigError(f"{model.name}: {err}") from err
     return Graph(model.name, calls, inputs, outputs)
@@ -132,7 +134,9 @@ def is_functional(layer: Any) -> bool:
         return False
     plain = (keras.Sequential, _functional_class())
     kind = type(layer)
-    if not any(kind.call is each.call and kind.__call__ is each.__call__ for each in plain):
+    if "call" in vars(layer) or not any(
+        kind.call is each.call and kind.__call__ is each.__call__ for each in plain
+    ):
         return False
     return bool(getattr(layer, "inputs", None))  # a Sequential has none until it is called
 
@@ -150,12 +154,28 @@ def resized(graph: Graph, tensors: Sequence[Any], shapes: Mapping[str, Shape]) -
     """
     names = {id(call.layer): call.name for call in reversed(graph.calls)}
 
-    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        return _called(names.get(id(layer)) or layer.name, layer, args, kwargs)
+    def call(layer: Any, _: int, args: Sequence[Any], kwargs: Any) -> Any:
+        return _called(names[id(layer)], layer, args, kwargs)
 
     inputs = [_input((None, *shapes[name]), each) for name, each in graph.inputs.items()]
-    outputs = _walk(list(graph.inputs.values()), tensors, inputs, call)
-    return keras.Model(inputs, outputs, name="deepvis")
+    with CHANGING, _named(graph):
+        outputs = _walk(list(graph.inputs.values()), tensors, inputs, call)
+        return keras.Model(inputs, outputs, name="deepvis")
+
+
+@contextlib.contextmanager
+def _named(graph: Graph) -> Iterator[None]:
+    """While it lasts, layers have different names, as Keras expects of a model; nested ones may share one."""
+    layers = {id(call.layer): call.layer for call in graph.calls}.values()
+    counts = Counter([*graph.inputs, *(layer.name for layer in layers)])
+    kept = [(layer, layer.name) for layer in layers if counts[layer.name] > 1]
+    try:
+        for k, (layer, name) in enumerate(kept):
+            vars(layer)["name"] = f"{name}_of_{k}"
+        yield
+    finally:
+        for layer, name in kept:
+            vars(layer)["name"] = name
 
 
 class _Walked(Exception):  # noqa: N818  not an error: it ends clone_model before that compiles its model
@@ -167,13 +187,18 @@ def _walk(
 ) -> list[Any]:
     """The outputs of a part of a graph for other inputs: Keras walks, ``call`` calls each layer."""
     # clone_model tells its call_function neither the outputs nor their order, so they are marked.
-    marks = [keras.layers.Identity(name=f"output_{k}") for k in range(len(outputs))]
-    marked = keras.Model(list(inputs), [mark(each) for mark, each in zip(marks, outputs, strict=True)])
+    marks = [keras.layers.Identity(name=f"deepvis_output_{k}") for k in range(len(outputs))]
+    ends = [mark(each) for mark, each in zip(marks, outputs, strict=True)]
+    marked = keras.Model(list(inputs), ends, name="marked")  # a name that counts none of the user's up
+    nodes = _nodes(marked)
     found: dict[int, Any] = {}
 
     def visit(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        node = next(nodes)
+        if node.operation is not layer:
+            raise RuntimeError(f"Keras called {layer.name} where its graph has {node.operation.name}")
         if not any(layer is mark for mark in marks):
-            return call(layer, *args, **kwargs)
+            return call(layer, layer._inbound_nodes.index(node), args, kwargs)
         found[id(layer)] = args[0]
         if len(found) == len(marks):
             raise _Walked
@@ -186,13 +211,17 @@ def _walk(
     return [found[id(mark)] for mark in marks]
 
 
+def _nodes(model: keras.Model) -> Iterator[Any]:
+    """The calls of a model in the order in which Keras makes them; there is no public way to tell them."""
+    depths = sorted(model._nodes_by_depth, reverse=True)
+    return (node for depth in depths for node in model._nodes_by_depth[depth] if not node.is_input)
+
+
 def _called(name: str, layer: Any, args: Any, kwargs: Any) -> Any:
     try:
         outputs = layer(*args, **kwargs)
     except Exception as err:  # a user's layer may do anything
-        text = " ".join(re.sub(r"\x1b\[\d*m", "", str(err)).split())
-        reason = text.removeprefix("Exception encountered when calling ").partition("Arguments received")[0]
-        raise UncallableLayerError(f"{name} ({type(layer).__name__}): {reason[:300].strip()}") from err
+        raise UncallableLayerError(f"{name} ({type(layer).__name__}): {reason(err)}") from err
     if isinstance(layer, keras.layers.Concatenate):  # infers a shape from maps that do not fit
         shapes = [list(each.shape) for each in keras.tree.flatten(args)]
         fitting = {tuple(s[: layer.axis] + s[layer.axis :][1:]) for s in shapes}
@@ -204,24 +233,43 @@ def _called(name: str, layer: Any, args: Any, kwargs: Any) -> Any:
     return outputs
 
 
+def reason(err: Exception) -> str:
+    """What Keras says, in one line."""
+    text = " ".join(re.sub(r"\x1b\[\d*m", "", str(err)).split())
+    return (
+        text.removeprefix("Exception encountered when calling ")
+        .partition("Arguments received")[0][:300]
+        .strip()
+    )
+
+
 def _input(shape: Shape, like: Any) -> Any:
     return keras.Input(batch_shape=shape, dtype=like.dtype, name=like.name)
 
 
 def _inner_inputs(model: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any] | None:
     """What an inner model is called with, in the order of its inputs; None where that cannot be told."""
-    others = {key for key, value in kwargs.items() if value is not None} - {"training"}
-    if len(args) != 1 or others:
+    given = {key: value for key, value in kwargs.items() if key != "training"}
+    named = {k: v for k, v in given.items() if any(each is not None for each in keras.tree.flatten(v))}
+    if len(args) + len(named) != 1 or named.keys() - {"inputs"}:
         return None
-    tensors = keras.tree.flatten(args[0])
-    if len(tensors) == len(model.inputs) == 1:
-        return tensors
-    try:
-        keras.tree.assert_same_structure(args[0], model.input)
-    except (ValueError, TypeError):
-        return None
-    given = {id(k): t for k, t in zip(keras.tree.flatten(model.input), tensors, strict=True)}
-    return [given[id(each)] for each in model.inputs]
+    (value,) = (*args, *named.values())
+    if isinstance(value, Mapping):
+        keys = {id(tensor): tensor.name for tensor in model.inputs}
+        if not isinstance(model, keras.Sequential) and isinstance(model.input, Mapping):
+            keys = {id(tensor): key for key, tensor in model.input.items()}
+        tensors = [value.get(keys[id(tensor)]) for tensor in model.inputs]
+    else:
+        tensors = list(value) if isinstance(value, list | tuple) else [value]
+    fit = len(tensors) == len(model.inputs) and all(map(_fits, tensors, model.inputs))
+    return tensors if fit else None
+
+
+def _fits(tensor: Any, expected: Any) -> bool:
+    """Whether a model gives a tensor to its layers as it is."""
+    if not isinstance(tensor, keras.KerasTensor) or len(tensor.shape) != len(expected.shape):
+        return False
+    return tensor.dtype == expected.dtype or {tensor.dtype, expected.dtype} <= FLOATS
 
 
 @functools.cache
@@ -229,24 +277,3 @@ def _functional_class() -> type[keras.Model]:
     """The class that ``keras.Model(inputs, outputs)`` makes; Keras has no public name for it."""
     image = keras.Input((1,), name="image")
     return type(keras.Model(image, image, name="identity"))
-
-
-def is_activation(layer: Any) -> bool:
-    """Whether a layer is a nonlinearity of Keras and nothing else."""
-    return is_keras(layer) and type(layer).__name__.lower() in ACTIVATIONS
-
-
-def is_keras(layer: Any) -> bool:
-    """Whether what a layer does is known: its class is Keras' own, and holds no function of the user's."""
-    kind = type(layer)
-    return kind.__module__.partition(".")[0] == "keras" and kind.__name__ not in CODE
-
-
-def families(layer: Any) -> set[str]:
-    """Names of a layer's class and of all that it is derived from, where its class is Keras' own."""
-    return {each.__name__ for each in type(layer).__mro__} if is_keras(layer) else set()
-
-
-def names(graph: Graph) -> Collection[str]:
-    """Of all layers and operations."""
-    return dict.fromkeys(call.name for call in graph.calls)

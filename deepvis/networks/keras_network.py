@@ -177,7 +177,12 @@ class KerasNetwork:
         tags = dict(built.tags) | weight_tags(origin, known.digest, verified)
         users = origin in ("path", "in hand")  # else it is known what its pixels are
         tags["network.range"] = pixel_range.check(network, pixels, size, users)
-        return replace(built, name=self.name, tags=tags, activations=activations)
+        hidden = {
+            name: why for name, path in whole.items() if (why := built.without_pre_activation.get(path))
+        }
+        return replace(
+            built, name=self.name, tags=tags, activations=activations, without_pre_activation=hidden
+        )
 
 
 def loaded(source: Source) -> LoadedModel:

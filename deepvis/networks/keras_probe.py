@@ -5,44 +5,39 @@ model and through the part; every layer that both call is compared.
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from deepvis.core.errors import ConfigError
-from deepvis.networks import keras_taps
+from deepvis.networks import forward_pass, keras_graph, keras_taps
 from deepvis.networks.base import Size
-from deepvis.networks.keras_graph import Shape, UncallableLayerError, resized
+from deepvis.networks.forward_pass import Part, Pass, difference
+from deepvis.networks.keras_graph import UncallableLayerError, resized
 from deepvis.networks.keras_taps import Tap
 from deepvis.networks.open_graph import OpenGraph
+from deepvis.networks.preprocessing import Preprocess, in_range
 
+LOG = logging.getLogger(__name__)
 SAME = 1e-4  # of a layer's largest value: what two ways of computing it may differ by
 ALONE = 1e-3  # likewise, beside other images: kernels round otherwise in a batch of another size
-MOST = 4096  # values of a layer and image that are compared, evenly spread
-Pixels = Callable[[tf.Tensor], tf.Tensor]  # 0 to 255 -> what the network expects
+NOT_RETURNED = "its values before the nonlinearity cannot be had: it does not return what its activation does"
 
 
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """What is kept of a layer's output."""
+@dataclass(frozen=True)
+class Probed:
+    """What was found."""
 
-    shape: Shape
-    values: np.ndarray  # [B, n]
-
-
-@dataclass(frozen=True, eq=False)
-class Pass:
-    """What was seen of one forward pass, by ``id(layer)``, call by call."""
-
-    outputs: dict[int, list[Sample]] = field(default_factory=dict)
-    activations: dict[int, list[tuple[Sample | None, Sample | None]]] = field(default_factory=dict)
+    compared: str  # in words
+    activation_calls: Mapping[str, int]  # by layer, which call of its activation gives what it returns
+    without_pre_activation: Mapping[str, str]  # layers that turned out to have none, and why
 
 
-def check(network: OpenGraph, taps: Sequence[Tap], pixels: Pixels, size: Size) -> str:
+def check(network: OpenGraph, taps: Sequence[Tap], pixels: Preprocess, size: Size) -> Probed:
     """Compare the part of a network that gives some layers with the user's model.
 
     Where the model does not take images of this size, its values are compared at the size it was made for.
@@ -50,15 +45,12 @@ def check(network: OpenGraph, taps: Sequence[Tap], pixels: Pixels, size: Size) -
     Args:
       network: see `OpenGraph`.
       taps: the layers.
-      pixels: 0 to 255 -> what the network expects.
+      pixels: what the network expects of them.
       size: of the image.
 
-    Returns:
-      What was compared, in words.
-
     Raises:
-      ConfigError: a layer differs, depends on the other images of its batch, or draws random numbers; or what
-        should be before a nonlinearity is not.
+      ConfigError: a layer differs, depends on the other images of its batch, draws random numbers, or lets no
+        gradient through.
     """
     graph = network.graph
     read = keras_taps.tensors(taps)
@@ -68,41 +60,54 @@ def check(network: OpenGraph, taps: Sequence[Tap], pixels: Pixels, size: Size) -
     height, width = network.shape[:2]
     compared: dict[int, float] = {}
     places = []
+    found: dict[str, int] = {}
     for at in dict.fromkeys([size, (height or size[0], width or size[1])]):
         try:
-            part = resized(graph, read, network.shapes(at))
+            part = Part(network, resized(graph, read, network.shapes(at)), layers, taps)
         except UncallableLayerError:
             continue
-        images = pixels(tf.constant(images_of(*at, int(network.shape[-1] or 0))))
+        images = in_range(tf.constant(images_of(*at, int(network.shape[-1] or 0))), pixels)
+        ours = Pass()
         try:
-            ours = _pass(network, part, images, layers, taps)
+            forward_pass.of_part(part, images, keras.StatelessScope(), ours)
         except Exception as err:
-            reason = " ".join(str(err).split())[:300]
+            failed = next((layer for layer in layers if id(layer) not in ours.outputs), layers[0])
+            advice = "expected a layer that Keras computes outside of a graph, too"
+            if at != (height, width) and height and width:
+                advice = f"expected {height} x {width} px, which the network was made for"
             raise ConfigError(
-                f"size={at[0]}: Keras cannot compute {graph.name} at {at[0]} x {at[1]} px: {reason}"
+                f"layer {names[id(failed)]} ({type(failed).__name__}): Keras cannot compute it for an image "
+                f"of {at[0]} x {at[1]} px: {keras_graph.reason(err)}; {advice}"
             ) from err
         theirs = Pass()
         with contextlib.suppress(Exception):  # what lies above the part may not take this size
-            _observe(network.model, lambda: _whole(network, images), layers, (), theirs)  # noqa: B023
+            forward_pass.of_model(part, images, theirs)
         if at == size:
-            _check_taps(taps, ours, len(images))
-            _check_alone(names, ours, lambda: _pass(network, part, images[:1], layers, ()))  # noqa: B023
-        differences = _differences(ours, theirs, compared.keys())
-        for key, difference in differences.items():
-            if difference > SAME:
+            _check_shapes(part, ours, len(images))
+            _check_tokens(part, ours)
+            found = _activation_calls(part, ours)
+            _check_alone(part, names, ours, images[:1])
+            _check_gradients(part, names, images[:1])
+        differences = _differences(ours, theirs, compared)
+        for key, off in differences.items():
+            if off > SAME:
                 raise ConfigError(
                     f"layer {names[key]} of {graph.name}: got values from the part that deepvis cut that "
-                    f"differ from the model's own by {difference:.2g} of the largest, expected the same: "
+                    f"differ from the model's own by {off:.2g} of the largest, expected the same: "
                     "the model computes more than its graph of layers says"
                 )
         compared |= differences
         places += [f"{at[0]} x {at[1]} px"] * bool(differences)
         if targets <= compared.keys():
             break
-    if not compared:
-        return "not compared: the model itself could not be run"
-    largest = max(compared.values())
-    return f"{len(compared)} layers equal the model's within {largest:.1g} at {' and '.join(places)}"
+    hidden = [tap.call.name for tap in taps if tap.activated is not None and tap.call.name not in found]
+    if compared:
+        largest = max(compared.values())
+        told = f"{len(compared)} layers equal the model's within {largest:.1g} at {' and '.join(places)}"
+    else:
+        told = "not compared: the model itself could not be run on an image"
+        LOG.warning("%s was %s", graph.name, told)
+    return Probed(told, found, dict.fromkeys(hidden, NOT_RETURNED))
 
 
 def images_of(height: int, width: int, channels: int) -> np.ndarray:
@@ -125,112 +130,105 @@ def photograph(height: int, width: int, channels: int, draws: np.random.Generato
     return np.clip(120 + 60 * (image - image.mean()) / max(image.std(), 1e-9), 0, 255)
 
 
-def _whole(network: OpenGraph, images: tf.Tensor) -> Any:
-    inputs = network.feed(images)
-    ordered = [inputs[name] for name in network.graph.inputs]
-    if len(ordered) == 1:
-        return network.model(ordered[0], training=False)
-    return network.model(keras.tree.pack_sequence_as(network.model.input, ordered), training=False)
-
-
-def _pass(
-    network: OpenGraph, part: keras.Model, images: tf.Tensor, layers: Sequence[Any], taps: Sequence[Tap]
-) -> Pass:
-    """A forward pass of the part."""
-    inputs, seen = network.feed(images), Pass()
-    activated = [tap.activated for tap in taps if tap.activated is not None]
-    ordered = [inputs[name] for name in network.graph.inputs]
-    _observe(part, lambda: part(ordered, training=False), layers, activated, seen)
-    return seen
-
-
-def _observe(
-    model: keras.Model,
-    compute: Callable[[], Any],
-    layers: Sequence[Any],
-    activated: Sequence[Any],
-    seen: Pass,
-) -> None:
-    """Compute in float32, and take down what layers give and what their nonlinearities read and give."""
-
-    def note(layer: Any, _: Any, out: Any) -> None:
-        sample = _sample(out)
-        if sample is not None:
-            seen.outputs.setdefault(id(layer), []).append(sample)
-
-    def note_activation(layer: Any, before: Any, out: Any) -> None:
-        seen.activations.setdefault(id(layer), []).append((_sample(before), _sample(out)))
-
-    with (
-        keras_taps.computing_in(model, "float32"),
-        keras_taps.observed(layers, "call", note),
-        keras_taps.observed(activated, "activation", note_activation),
-    ):
-        compute()
-
-
-def _sample(out: Any) -> Sample | None:
-    tensors = [each for each in keras.tree.flatten(out) if tf.is_tensor(each)]
-    if not tensors or not tensors[0].dtype.is_floating or not tensors[0].shape.rank:
-        return None
-    values = tf.reshape(tf.cast(tensors[0], tf.float32), [tensors[0].shape[0], -1])
-    return Sample(tuple(tensors[0].shape), values[:, :: max(1, values.shape[1] // MOST)].numpy())
-
-
-def _differences(ours: Pass, theirs: Pass, known: Any) -> dict[int, float]:
+def _differences(ours: Pass, theirs: Pass, known: Mapping[int, float]) -> dict[int, float]:
     """By layer that both called: between our first call and the nearest of theirs."""
     return {
-        key: min(_difference(samples[0], each) for each in theirs.outputs[key])
+        key: min(difference(samples[0], each) for each in theirs.outputs[key])
         for key, samples in ours.outputs.items()
         if key in theirs.outputs and key not in known
     }
 
 
-def _difference(ours: Sample, theirs: Sample) -> float:
-    """The largest difference, as a part of the largest value; infinite where shapes or NaN differ."""
-    a, b = ours.values, theirs.values
-    finite = np.isfinite(b)
-    if ours.shape != theirs.shape or not np.array_equal(np.isfinite(a), finite):
-        return np.inf
-    scale = float(np.abs(b[finite]).max(initial=0))
-    return float(np.abs(a[finite] - b[finite]).max(initial=0)) / (scale or 1.0)
-
-
-def _check_taps(taps: Sequence[Tap], ours: Pass, batch: int) -> None:
-    """Layers give one value an image, and their activation's argument is what is before the nonlinearity."""
-    for tap in taps:
-        if id(tap.call.layer) not in ours.outputs:
-            continue  # an operation, not a layer
-        post = ours.outputs[id(tap.call.layer)][0]
-        if post.shape[0] != batch:
+def _check_shapes(part: Part, ours: Pass, batch: int) -> None:
+    """A layer gives one value an image, of the shape that Keras told."""
+    results = dict(zip(map(id, keras_taps.tensors(part.taps)), ours.results, strict=True))
+    told = dict(zip(results, part.model.outputs, strict=True))
+    for tap in part.taps:
+        name, got, expected = tap.call.name, results[id(tap.post)].shape, tuple(told[id(tap.post)].shape)
+        if got[0] != batch:
             raise ConfigError(
-                f"layer {tap.call.name}: gives {post.shape} for {batch} images, so its first axis is not the "
-                "batch; choose another layer"
+                f"layer {name}: gives {got} for {batch} images, so its first axis is not the batch; "
+                "choose another layer"
             )
-        if tap.activated is not None:
-            before, behind = next(iter(ours.activations.get(id(tap.activated), [])), (None, None))
-            if not before or not behind or before.shape != post.shape or _difference(behind, post) > SAME:
+        if len(got) != len(expected) or any(b not in (None, a) for a, b in zip(got, expected, strict=True)):
+            raise ConfigError(
+                f"layer {name}: gives {got} for {batch} images, but Keras was told {expected} (by its "
+                "output_shape, or since its activation changes the channels); choose another layer"
+            )
+
+
+def _check_tokens(part: Part, ours: Pass) -> None:
+    """Tokens that a layer of unknown code adds are the first ones, and the same of every image."""
+    results = dict(zip(map(id, keras_taps.tensors(part.taps)), ours.results, strict=True))
+    for tap in part.taps:
+        if tap.places is not None and tap.places.assumed is not None:
+            sample = results[id(tap.places.assumed)]
+            tokens = sample.values.reshape(len(sample.values), int(sample.shape[1] or 0), -1)
+            constant = np.all(tokens == tokens[:1], axis=(0, 2))
+            if list(np.flatnonzero(constant)) != list(range(tap.places.first)):
                 raise ConfigError(
-                    f"layer {tap.call.name}: the values before its nonlinearity cannot be had, since it does "
-                    "not return what its activation does; set objective.pre_activation=false"
+                    f"layer {tap.call.name}: gives {sample.shape[1]} tokens for {tap.places.map.shape[1]} x "
+                    f"{tap.places.map.shape[2]} places, and which are the others cannot be told (expected "
+                    "class tokens before them); choose another layer"
                 )
 
 
-def _check_alone(names: Mapping[int, str], ours: Pass, alone: Callable[[], Pass]) -> None:
+def _activation_calls(part: Part, ours: Pass) -> dict[str, int]:
+    """Which call of its activation gives what a layer returns; the others are not its nonlinearity."""
+    results = dict(zip(map(id, keras_taps.tensors(part.taps)), ours.results, strict=True))
+    found = {}
+    for tap in part.taps:
+        post = results[id(tap.post)]
+        for k, (before, behind) in enumerate(ours.activations.get(id(tap.activated), [])):
+            if before.shape == post.shape and difference(behind, post) <= SAME:
+                found[tap.call.name] = k
+    return found
+
+
+def _check_alone(part: Part, names: Mapping[int, str], ours: Pass, image: tf.Tensor) -> None:
     """An image's values must not depend on the other images of its batch, nor on chance."""
-    single = alone()
-    for key, samples in ours.outputs.items():
-        if key not in single.outputs or samples[0].shape[0] == 1:
-            continue
-        one = single.outputs[key][0]
-        if _difference(Sample(one.shape, samples[0].values[: one.shape[0]]), one) <= ALONE:
-            continue
-        if _difference(alone().outputs[key][0], one) > 0:
-            raise ConfigError(
-                f"layer {names[key]}: draws random numbers at inference (two passes of one image differ), so "
-                "its pictures could not be reproduced; expected a layer that repeats with training=False"
-            )
+    scope = keras.StatelessScope()
+    one, again = Pass(), Pass()
+    for each in (one, again):
+        forward_pass.of_part(part, image, scope, each)
+    targets = [tap.call.name for tap in part.taps]
+    changing = _changed(names, again, one, 1, 0)
+    if any(difference(a, b) > 0 for a, b in zip(again.results, one.results, strict=True)):
         raise ConfigError(
-            f"layer {names[key]}: an image's values depend on the other images of its batch (statistics over "
-            "the batch), and images are optimized in batches; expected a layer that treats each image alone"
+            f"layer {next(changing, targets[0])}: draws random numbers or keeps a state at inference (two "
+            "passes of one image differ), so its pictures could not be reproduced; expected a layer that "
+            "repeats with training=False"
         )
+    rows = [(forward_pass.first_row(a), b) for a, b in zip(ours.results, one.results, strict=True)]
+    if any(difference(a, b) > ALONE for a, b in rows if a.shape == b.shape):
+        depending = _changed(names, ours, one, len(ours.results[0].values), ALONE)
+        raise ConfigError(
+            f"layer {next(depending, targets[0])}: an image's values depend on the other images of its batch "
+            "(statistics over the batch), and images are optimized in batches; expected a layer that treats "
+            "each image alone"
+        )
+
+
+def _changed(names: Mapping[int, str], a: Pass, b: Pass, batch: int, most: float) -> Iterator[str]:
+    """The layers with a row for each image whose first row is another in another pass."""
+    for key, samples in a.outputs.items():
+        other = b.outputs[key][0]
+        of_batch = samples[0].shape[0] == batch and other.shape[0] == 1
+        if of_batch and difference(forward_pass.first_row(samples[0]), other) > most:
+            yield names[key]
+
+
+def _check_gradients(part: Part, names: Mapping[int, str], image: tf.Tensor) -> None:
+    """The image must be able to change what is looked at."""
+    by_image, reached = forward_pass.gradients(part, image)
+    for tap in part.taps:
+        found = [each for each in by_image[id(tap)] if each is not None]
+        if not found:
+            above = next((names[id(each)] for each in part.layers if id(each) in reached), tap.call.name)
+            raise ConfigError(
+                f"layer {tap.call.name}: no gradient reaches the image, since {above} or what it reads "
+                "cannot be differentiated (rounding, comparison, integers); choose a layer below it"
+            )
+        if not any(np.asarray(each).any() for each in found):
+            LOG.warning("layer %s: its gradient by the image is zero (seen with an image of noise), so "
+                        "pictures may stay as they start", tap.call.name)  # fmt: skip

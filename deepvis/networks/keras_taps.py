@@ -12,12 +12,11 @@ from typing import Any
 
 import keras
 
-from deepvis.networks.keras_graph import Call, Graph, families, is_activation, is_keras
-
-MOST_EXTRA_TOKENS = 8  # before those of the patches: a class token, a distillation token, registers
+from deepvis.networks import token_places
+from deepvis.networks.keras_graph import CHANGING, Call, Graph, is_keras from deepvis.networks.token_places import Places  HIDING = {"RNN", "Bidirectional", "Model"}  # of Keras' layers those that may end with a nonlinearity inside
+from deepvis.networks.layer_kinds import families, is_activation
 EXACT = (keras.layers.Rescaling, keras.layers.Normalization)  # bfloat16 would round the pixels they read
 OPERATION = re.compile("[A-Za-z0-9.][A-Za-z0-9_.-]*")  # names that TensorFlow takes anywhere
-POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +27,7 @@ class Tap:
     pre: Any  # symbolic tensor before its nonlinearity; None: inside of the layer, or nowhere
     post: Any  # symbolic tensor behind it
     activated: Any  # the layer that applies a nonlinearity of its own; None
-    grid: Any  # of tokens [B, N, C]: the map [B, h, w, C'] whose places they are; None
+    places: Places | None  # of tokens [B, N, C]: which places of the image they are
 
     @property
     def has_pre_activation(self) -> bool:
@@ -42,54 +41,47 @@ def tap(graph: Graph, name: str) -> Tap:
     A layer whose code is not Keras' may hide a nonlinearity, so it has no values before it.
     """
     call = graph.first(name)
-    output, grid = call.outputs[0], _grid(graph, call)
+    output = call.outputs[0]
+    places = token_places.of_graph(graph).get(id(output)) if len(output.shape) == 3 else None
+    places = None if places is None or places.axis != 1 else places
     inner = _activated(call.layer)
     if inner is not None:
-        return Tap(call, None, output, inner, grid)
-    if is_activation(call.layer):
+        return Tap(call, None, output, inner, places)
+    core = _wrapped(call.layer)
+    if not is_keras(core) or families(core) & HIDING or (core is not call.layer and is_activation(core)):
+        return Tap(call, None, output, None, places)
+    if is_activation(core):
         before = call.inputs[0]
-        return Tap(call, before if before.shape[-1] == output.shape[-1] else None, output, None, grid)
-    if not is_keras(call.layer) or families(call.layer) & {"RNN"}:
-        return Tap(call, None, output, None, grid)
+        return Tap(call, before if before.shape[-1] == output.shape[-1] else None, output, None, places)
     readers = graph.readers(output)
     post = output
     if len(readers) == 1 and is_activation(readers[0].layer) and not _is_in(output, graph.outputs):
         behind = readers[0].outputs[0]
         post = behind if behind.shape[-1] == output.shape[-1] else output
-    return Tap(call, output, post, None, grid)
+    return Tap(call, output, post, None, places)
 
 
 def _activated(layer: Any) -> Any:
     """The layer with an ``activation`` that it applies itself: this one, or the one that it wraps."""
-    if isinstance(layer, keras.layers.Wrapper) and is_keras(layer):
-        return _activated(layer.layer)
-    if is_activation(layer) or families(layer) & {"RNN"}:
+    layer = _wrapped(layer)
+    if is_activation(layer) or families(layer) & HIDING:
         return None
     function = vars(layer).get("activation")
-    name = getattr(function, "__name__", "")
-    return layer if callable(function) and name not in ("linear", "glu") else None
+    return layer if callable(function) and function is not keras.activations.linear else None
+
+
+def _wrapped(layer: Any) -> Any:
+    """The layer inside of Keras' wrappers, or itself."""
+    while isinstance(layer, keras.layers.Wrapper) and is_keras(layer):
+        layer = layer.layer
+    return layer
 
 
 def tensors(taps: Iterable[Tap]) -> list[Any]:
     """The symbolic tensors that some taps read, each once."""
-    found = [each for tap in taps for each in (tap.pre, tap.post, tap.grid) if each is not None]
+    found = [each for tap in taps for each in (tap.pre, tap.post) if each is not None]
+    found += [each for tap in taps if (p := tap.places) for each in (p.map, p.assumed) if each is not None]
     return list({id(each): each for each in found}.values())
-
-
-def _grid(graph: Graph, call: Call) -> Any:
-    """The nearest map below tokens that has as many places, but for a few extra tokens."""
-    if len(call.output_shape) != 3:
-        return None
-    places = call.output_shape[1]
-    maps = [image for image in graph.inputs.values() if len(image.shape) == 4]
-    maps += [
-        each for below in graph.below(call.outputs[:1]) for each in below.outputs if len(each.shape) == 4
-    ]
-    for each in reversed(maps):
-        height, width = each.shape[1:3]
-        if None in (places, height, width) or 0 <= places - height * width <= MOST_EXTRA_TOKENS:
-            return each
-    return None
 
 
 def _is_in(tensor: Any, tensors: Iterable[Any]) -> bool:
@@ -101,28 +93,45 @@ def layers_of(model: keras.Model) -> list[Any]:
     return list(model._flatten_layers(include_self=True, recursive=True))
 
 
+class Computing(keras.DTypePolicy):
+    """Of layers that compute in one type and keep their variables in the one that they have."""
+
+    def __init__(self, compute: str, variables: str) -> None:
+        super().__init__(compute)
+        self._variables = variables
+
+    @property
+    def variable_dtype(self) -> str:
+        """Of the layer's variables."""
+        return self._variables
+
+
 @contextlib.contextmanager
 def computing_in(model: keras.Model, precision: str) -> Iterator[None]:
     """While it lasts, all layers of a model compute in this precision; their weights stay as they are.
 
     They also have names that TensorFlow takes, for it names the operations of a traced function by them.
     """
-    changed, renamed = [], []
-    try:
-        for number, layer in enumerate(layers_of(model)):
-            if not OPERATION.fullmatch(layer.name):
-                renamed.append((layer, layer.name))
-                layer.name = f"layer_{number}"
-            policy = layer.dtype_policy
-            if not isinstance(policy, keras.dtype_policies.QuantizedDTypePolicy):
-                changed.append((layer, policy))
-                layer.dtype_policy = POLICIES["float32" if isinstance(layer, EXACT) else precision]
-        yield
-    finally:
-        for layer, policy in changed:
-            layer.dtype_policy = policy
-        for layer, name in renamed:
-            layer.name = name
+    changed: list[tuple[Any, Any]] = []
+    renamed: list[tuple[Any, str]] = []
+    with CHANGING:
+        try:
+            for number, layer in enumerate(layers_of(model)):
+                if not OPERATION.fullmatch(layer.name):
+                    renamed.append((layer, layer.name))
+                    layer.name = f"layer_{number}"
+                if layer.quantization_mode is None:
+                    exact = isinstance(layer, EXACT)
+                    changed.append((layer, vars(layer)["_dtype_policy"]))
+                    policy = Computing("float32" if exact else precision, layer.variable_dtype)
+                    # Not through the property: that would write into a policy that several layers share.
+                    vars(layer)["_dtype_policy"] = policy
+            yield
+        finally:
+            for layer, policy in changed:
+                vars(layer)["_dtype_policy"] = policy
+            for layer, name in renamed:
+                layer.name = name
 
 
 @contextlib.contextmanager
@@ -134,7 +143,7 @@ def observed(layers: Iterable[Any], attribute: str, note: Callable[[Any, Any, An
       attribute: the function: ``activation``, or ``call``.
       note: is told.
     """
-    with contextlib.ExitStack() as stack:
+    with CHANGING, contextlib.ExitStack() as stack:
         for layer in {id(each): each for each in layers}.values():
             stack.enter_context(_replaced(layer, attribute, note))
         yield

@@ -79,6 +79,8 @@ def opened(
     shape = tuple(graph.inputs[chosen].shape)
     if len(shape) != 4 or shape[-1] is None:
         raise ConfigError(f"{model.name} takes {takes}; expected one image, (None, H, W, C)")
+    if shape[1] in (1, 3) and shape[2] == shape[3] and shape[3] > 4:
+        raise ConfigError(f"{model.name} takes {takes}, channels first; deepvis needs channels last")
     for call in graph.calls:
         if getattr(call.layer, "data_format", None) == "channels_first" and len(call.output_shape) == 4:
             raise ConfigError(
@@ -125,10 +127,13 @@ def _map_size(network: OpenGraph, name: str, size: Size) -> Size:
     found = dict(zip(map(id, read), part.outputs, strict=True))
     shape = tuple(found[id(tap.post)].shape)
     if len(shape) == 3:
-        grid = tuple(found[id(tap.grid)].shape[1:3]) if tap.grid is not None else None
-        if grid is None or not 0 <= shape[1] - grid[0] * grid[1] <= keras_taps.MOST_EXTRA_TOKENS:
+        places = tap.places
+        height, width = found[id(places.map)].shape[1:3] if places is not None else (0, 0)
+        if places is None or None in (height, width, shape[1]) or shape[1] < places.first + height * width:
             raise UncallableLayerError(f"{name}: {shape[1]} tokens are no map of the image")
-        return grid
+        return height, width
+    if None in shape[1:]:
+        raise UncallableLayerError(f"{name}: its map {shape} has no size of its own")
     return (shape[1], shape[2]) if len(shape) == 4 else (1, 1)
 
 

@@ -14,18 +14,8 @@ import numpy as np
 
 from deepvis.networks import keras_taps
 from deepvis.networks.base import Layer
-from deepvis.networks.keras_graph import Call, Graph, families, is_activation
-
-SIDES = 1024  # px; larger images allow whatever this one does
-SMALL, ASKED = 16, 12  # maps for which Keras is asked what a layer of unknown code gives: px, larger ones
-POINTWISE = {
-    "Dense", "EinsumDense", "BatchNormalization", "BaseDropout", "Dropout", "SpatialDropout2D",
-    "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity", "Rescaling",
-    "Normalization", "LayerScale", "CustomScaleLayer", "StochasticDepth", "Merge",
-}  # fmt: skip
-CONVOLUTIONS = {"BaseConv", "BaseDepthwiseConv", "BaseSeparableConv"}
-
-
+from deepvis.networks.keras_graph import Call, Graph, is_activation  SIDES = 1024  # px; larger images allow whatever this one does SMALL, ASKED = 16, 12  # maps for which Keras is asked what a layer of unknown code gives: px, larger ones POINTWISE = {     "Dense", "EinsumDense", "BatchNormalization", "BaseDropout", "Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity", "Rescaling", "Normalization", "LayerScale", "CustomScaleLayer", "StochasticDepth", "Merge", }  # fmt: skip CONVOLUTIONS = {"BaseConv", "BaseDepthwiseConv", "BaseSeparableConv"}
+from deepvis.networks.layer_kinds import families
 class Extent(NamedTuple):
     """A value on its way through the network, by axis: height, width."""
 
@@ -77,7 +67,9 @@ def _refusal(graph: Graph, call: Call) -> str | None:
         return "a layer without channels" if len(shape) < 2 else f"channels that depend on the image, {shape}"
     if not str(call.outputs[0].dtype).startswith(("float", "bfloat")):
         return f"values of type {call.outputs[0].dtype}, which have no gradient"
-    if len(shape) == 3 and keras_taps.tap(graph, call.name).grid is None:
+    if shape[0] is not None and all(tensor.shape[0] is None for tensor in graph.inputs.values()):
+        return f"{shape}: its first axis is not the batch"
+    if len(shape) == 3 and keras_taps.tap(graph, call.name).places is None:
         return f"{shape} is no map of the image: its places are neither pixels nor patches"
     if len(shape) not in (2, 3, 4):
         return f"got {shape}, expected (None, h, w, channels), (None, tokens, channels) or (None, channels)"
@@ -96,6 +88,8 @@ def _extents(graph: Graph, image: str) -> Iterator[tuple[Call, Extent]]:
     for call in graph.calls:
         inputs = [at[id(tensor)] for tensor in call.inputs if id(tensor) in at]
         out = _through(call, inputs or [_held(call.output_shape, most)])
+        if not out.sides.all(axis=0).any():  # such as above a model that takes one size
+            out = out._replace(sides=np.maximum(out.sides, 1), fixed=True)
         if out.fixed and None in made_for:
             out = out._replace(fixed=False)  # it takes some sizes; which, is found when one is asked for
         elif out.fixed:
@@ -172,12 +166,16 @@ def _asked(call: Call, inputs: list[Extent], one: Extent) -> Extent:
     count = maps.shape[1]
     asked = np.unique([*range(min(SMALL, count)), *np.geomspace(1, count, ASKED).astype(int) - 1])
     sides = np.array([_asked_at(call, list(maps[:, k].reshape(-1, 2))) for k in asked]).T
-    if (sides > 0).sum() == 0:
-        return one._replace(sides=np.zeros_like(one.sides), field=np.full(2, np.inf))
+    if not sides[:, -1].all():  # it takes some sizes only
+        before, after = call.input_shapes[0][1:3], call.output_shape[1:3]
+        ratio = np.array([a / b if a and b else 1 for a, b in zip(before, after, strict=True)])
+        return one._replace(stride=one.stride * np.round(ratio), field=np.full(2, np.inf), fixed=True)
     between = np.stack([np.interp(np.arange(count), asked, axis).astype(int) for axis in sides])
     between = between[:, place.reshape(-1)]
     ratio = one.sides[:, -1] / np.maximum(sides[:, -1], 1)
-    whole = np.where(ratio >= 1, np.round(ratio), 1 / np.round(1 / np.maximum(ratio, 1 / SIDES)))
+    whole = np.where(
+        ratio >= 1, np.round(ratio), 1 / np.maximum(np.round(1 / np.maximum(ratio, 1 / SIDES)), 1)
+    )
     scaled = between.min() != between.max()
     return one._replace(
         sides=between,
