@@ -13,8 +13,11 @@ from typing import Any
 import keras
 
 from deepvis.networks import token_places
-from deepvis.networks.keras_graph import CHANGING, Call, Graph, is_keras from deepvis.networks.token_places import Places  HIDING = {"RNN", "Bidirectional", "Model"}  # of Keras' layers those that may end with a nonlinearity inside
-from deepvis.networks.layer_kinds import families, is_activation
+from deepvis.networks.keras_graph import CHANGING, Call, Graph
+from deepvis.networks.layer_kinds import families, is_activation, is_keras
+from deepvis.networks.token_places import Places
+
+HIDING = {"RNN", "Bidirectional", "Model"}  # of Keras' layers those that may end with a nonlinearity inside
 EXACT = (keras.layers.Rescaling, keras.layers.Normalization)  # bfloat16 would round the pixels they read
 OPERATION = re.compile("[A-Za-z0-9.][A-Za-z0-9_.-]*")  # names that TensorFlow takes anywhere
 

@@ -14,8 +14,19 @@ import numpy as np
 
 from deepvis.networks import keras_taps
 from deepvis.networks.base import Layer
-from deepvis.networks.keras_graph import Call, Graph, is_activation  SIDES = 1024  # px; larger images allow whatever this one does SMALL, ASKED = 16, 12  # maps for which Keras is asked what a layer of unknown code gives: px, larger ones POINTWISE = {     "Dense", "EinsumDense", "BatchNormalization", "BaseDropout", "Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity", "Rescaling", "Normalization", "LayerScale", "CustomScaleLayer", "StochasticDepth", "Merge", }  # fmt: skip CONVOLUTIONS = {"BaseConv", "BaseDepthwiseConv", "BaseSeparableConv"}
-from deepvis.networks.layer_kinds import families
+from deepvis.networks.keras_graph import Call, Graph
+from deepvis.networks.layer_kinds import families, is_activation
+
+SIDES = 1024  # px; larger images allow whatever this one does
+SMALL, ASKED = 16, 12  # maps for which Keras is asked what a layer of unknown code gives: px, larger ones
+POINTWISE = {
+    "Dense", "EinsumDense", "BatchNormalization", "BaseDropout", "Dropout", "SpatialDropout2D",
+    "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity", "Rescaling",
+    "Normalization", "LayerScale", "CustomScaleLayer", "StochasticDepth", "Merge",
+}  # fmt: skip
+CONVOLUTIONS = {"BaseConv", "BaseDepthwiseConv", "BaseSeparableConv"}
+
+
 class Extent(NamedTuple):
     """A value on its way through the network, by axis: height, width."""
 
