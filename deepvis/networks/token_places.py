@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from deepvis.networks.keras_graph import Call, Graph, families
+from deepvis.networks.keras_graph import Call, Graph
+from deepvis.networks.layer_kinds import families
 
 MOST_EXTRA_TOKENS = 8
 
