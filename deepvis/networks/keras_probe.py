@@ -24,7 +24,7 @@ from deepvis.networks.preprocessing import Preprocess, in_range
 
 LOG = logging.getLogger(__name__)
 SAME = 1e-4  # of a layer's largest value: what two ways of computing it may differ by
-ALONE = 1e-3  # likewise, beside other images: kernels round otherwise in a batch of another size
+ALONE = 1e-3  # likewise, beside other images
 NOT_RETURNED = "its values before the nonlinearity cannot be had: it does not return what its activation does"
 
 
@@ -83,10 +83,13 @@ def check(network: OpenGraph, taps: Sequence[Tap], pixels: Preprocess, size: Siz
         with contextlib.suppress(Exception):  # what lies above the part may not take this size
             forward_pass.of_model(part, images, theirs)
         if at == size:
+            # As many images as before, since kernels round otherwise in a batch of another size, and deep
+            # networks enlarge that.
+            same = tf.repeat(images[:1], len(images), axis=0)
             _check_shapes(part, ours, len(images))
             _check_tokens(part, ours)
             found = _activation_calls(part, ours)
-            _check_alone(part, names, ours, images[:1])
+            _check_alone(part, names, ours, same)
             _check_gradients(part, names, images[:1])
         differences = _differences(ours, theirs, compared)
         for key, off in differences.items():
@@ -185,23 +188,23 @@ def _activation_calls(part: Part, ours: Pass) -> dict[str, int]:
     return found
 
 
-def _check_alone(part: Part, names: Mapping[int, str], ours: Pass, image: tf.Tensor) -> None:
-    """An image's values must not depend on the other images of its batch, nor on chance."""
+def _check_alone(part: Part, names: Mapping[int, str], ours: Pass, copies: tf.Tensor) -> None:
+    """An image's values must not depend on the other images of its batch, nor on chance: beside its copies."""
     scope = keras.StatelessScope()
     one, again = Pass(), Pass()
     for each in (one, again):
-        forward_pass.of_part(part, image, scope, each)
-    targets = [tap.call.name for tap in part.taps]
-    changing = _changed(names, again, one, 1, 0)
+        forward_pass.of_part(part, copies, scope, each)
+    batch, targets = len(copies), [tap.call.name for tap in part.taps]
+    changing = _changed(names, again, one, batch, 0)
     if any(difference(a, b) > 0 for a, b in zip(again.results, one.results, strict=True)):
         raise ConfigError(
             f"layer {next(changing, targets[0])}: draws random numbers or keeps a state at inference (two "
             "passes of one image differ), so its pictures could not be reproduced; expected a layer that "
             "repeats with training=False"
         )
-    rows = [(forward_pass.first_row(a), b) for a, b in zip(ours.results, one.results, strict=True)]
+    rows = (map(forward_pass.first_row, pair) for pair in zip(ours.results, one.results, strict=True))
     if any(difference(a, b) > ALONE for a, b in rows if a.shape == b.shape):
-        depending = _changed(names, ours, one, len(ours.results[0].values), ALONE)
+        depending = _changed(names, ours, one, batch, ALONE)
         raise ConfigError(
             f"layer {next(depending, targets[0])}: an image's values depend on the other images of its batch "
             "(statistics over the batch), and images are optimized in batches; expected a layer that treats "
@@ -213,8 +216,8 @@ def _changed(names: Mapping[int, str], a: Pass, b: Pass, batch: int, most: float
     """The layers with a row for each image whose first row is another in another pass."""
     for key, samples in a.outputs.items():
         other = b.outputs[key][0]
-        of_batch = samples[0].shape[0] == batch and other.shape[0] == 1
-        if of_batch and difference(forward_pass.first_row(samples[0]), other) > most:
+        of_batch = samples[0].shape[0] == other.shape[0] == batch
+        if of_batch and difference(*map(forward_pass.first_row, (samples[0], other))) > most:
             yield names[key]
 
 

@@ -102,4 +102,4 @@ def applications() -> list[str]:
         text = file.read_text()
     except (metadata.PackageNotFoundError, OSError):
         return []
-    return re.findall(r"import ([A-Z]\w*) as \1$", text, re.MULTILINE)
+    return re.findall(r"\b([A-Z]\w*) as \1\b", text)

@@ -137,6 +137,7 @@ def test_every_network_of_keras_applications_is_found_by_its_name():
     import keras
 
     known = keras_models.applications()
+    assert sorted(networks.applications()) == sorted(known)
     assert len(known) >= 38 and {"ResNet50", "MobileNetV2", "EfficientNetB0", "VGG16"} <= known.keys()
     for name, make in known.items():
         assert make is getattr(keras.applications, name)
