@@ -23,7 +23,7 @@ from deepvis.config.groups import Choice
 from deepvis.config.schema import Config
 from deepvis.core import images
 from deepvis.core.errors import ConfigError
-from deepvis.core.names import CONF, nearest
+from deepvis.core.names import CONF, nearest, spelled
 from deepvis.metrics import advice, convergence
 from deepvis.networks import Layer
 
@@ -61,7 +61,7 @@ class Visualization:
 def visualize(
     model: Any,
     layer: Any,
-    filters: int | str | Sequence[int] = "0-15",
+    filters: int | str | Sequence[int] = "first 16",
     *,
     reg: Choice | None = None,
     objective: Choice = "channel",
@@ -70,7 +70,7 @@ def visualize(
     optimizer: Choice | None = None,
     start: Choice | None = None,
     steps: int | None = None,
-    size: int = 128,
+    size: int | Sequence[int] = 128,
     seed: int = 0,
     preprocess: Any = "auto",
     inputs: Mapping[str, Any] | None = None,
@@ -83,10 +83,12 @@ def visualize(
     """What filters of a network look for.
 
     Args:
-      model: a Keras model; or a name: ``vgg16``, ``hed``, or any of keras.applications such as ``ResNet50``,
-        with its weights; or a mapping, ``{"preset": "file", "path": "my.keras"}``.
+      model: a Keras model, or a PyTorch module of one image; or a name: ``vgg16``, ``hed``, or any of
+        keras.applications such as ``ResNet50``, with its weights; or a mapping, ``{"preset": "file",
+        "path": "my.keras"}``.
       layer: the layer, or its name in the model.
-      filters: ``"0-15"``, ``"all"``, a number, a class (``"flamingo"``), or a list of these.
+      filters: ``"0-15"``, ``"all"``, a number, a class (``"flamingo"``), or a list of these; by default the
+        first 16, or all there are.
       reg: regularizers: ``"combined"``, or knobs such as ``{"decay": 0.9, "blur": 3}``.
       objective: what goes up: ``"channel"``, ``{"preset": "neuron", "row": 3, "column": 4}`` ...
       param: what is optimized: ``"pixel"``, ``"fourier"``, ``"maco"``, ``"octaves"``.
@@ -94,13 +96,13 @@ def visualize(
       optimizer: the step rule: ``{"learning_rate": 2}``, ``{"preset": "adam", "learning_rate": 0.05}`` ...
       start: the first image: ``"noise"``, ``{"preset": "picture", "path": "cat.jpg"}`` ...
       steps: how many; None: 20, or those of the recipe.
-      size: px, square.
+      size: px; a number is a square, ``(48, 192)`` is height and width.
       seed: of the start and of the transform's chance.
-      preprocess: what a model in hand wants of its pixels: ``"caffe"``, ``"torch"``, ``"tf"``, ``"none"``
-        (0 to 255 as they are), or ``{"mean": ..., "scale": ...}`` in grey levels. ``"auto"`` is ``"none"``
-        for a model that scales its pixels itself, Keras' own for one that is, or begins with, a network of
-        keras.applications, and ``"none"`` for others.
-      inputs: values of the other inputs of a model in hand, by name: arrays, or a number for all of one.
+      preprocess: what a model wants of its pixels: ``"caffe"``, ``"torch"``, ``"tf"``, ``"none"`` (0 to 255
+        as they are), or ``{"mean": ..., "scale": ...}`` in grey levels. ``"auto"`` goes by the layers that
+        scale its pixels, is Keras' own for one that is, or begins with, a network of keras.applications,
+        torchvision's or timm's for theirs, and ``"none"`` for others; what it was is in the result's config.
+      inputs: values of the model's other inputs, by name: arrays, or a number for all of one.
       optimize: name of the input that is the image; needed where several have no value.
       labels: what the classes of a model in hand are called: a file (a name on each line, or a JSON list), a
         list of names, ``"imagenet"``, or None. ``"auto"`` is ImageNet's for a model that has the name of one
@@ -126,15 +128,10 @@ def visualize(
       ((2, 32, 32, 3), (21, 2))
     """
     spec = filters if isinstance(filters, str) else np.atleast_1d(filters).tolist()
-    groups_given = {
-        "reg": reg,
-        "param": param,
-        "transform": transform,
-        "optimizer": optimizer,
-        "start": start,
-    }
+    groups_given = {"reg": reg, "param": param, "transform": transform, "optimizer": optimizer,
+                    "start": start}  # fmt: skip
     chosen = {group: choice for group, choice in groups_given.items() if choice is not None}
-    held, choice = _network(model, preprocess, inputs, optimize, labels)
+    held, choice = _network(model, preprocess, inputs, optimize, labels, size)
     group = held or groups.composed(choice, {})["model"]
     if not isinstance(layer, str):
         layer = networks.network(group).name_of(layer)
@@ -155,6 +152,7 @@ def visualize(
     cfg = replace(devices.resolved(cfg), model=schema.free("model", resolved))
     known = networks.network(resolved).layer(layer)
     indices = validation.indices(cfg, known)
+    cfg = replace(cfg, layer=replace(cfg.layer, filters=spelled(cfg.layer.filters, indices)))
     return _visualization(cfg, indices, known.channels, validation.class_names(cfg, known, indices))
 
 
@@ -164,15 +162,18 @@ def _network(
     inputs: Mapping[str, Any] | None = None,
     optimize: str | None = None,
     labels: Any = "auto",
+    size: Any = None,
 ) -> tuple[dict[str, Any] | None, dict[str, Choice]]:
-    """A network as a config: that of a model in hand, or a choice of conf/model or of keras.applications."""
+    """A network as a config: of a model in hand, or a choice of conf/model or of keras.applications."""
     labels = groups.plain_value(labels)
-    given = {} if isinstance(labels, str) and labels == "auto" else {"labels": labels}
+    given = {"inputs": inputs, "optimize": optimize, "preprocess": preprocess, "labels": labels}
+    unsaid = dict.fromkeys(given) | {"preprocess": "auto", "labels": "auto"}
+    given = {key: value for key, value in given.items() if value != unsaid[key]}
     if isinstance(model, Mapping):
         return None, {"model": {**model, **given}}
     if not isinstance(model, str):
-        return networks.hold(model, preprocess, inputs, optimize, labels), {}
-    named = {path.stem for path in (CONF / "model").glob("*.yaml")} - {"keras", "file"}
+        return networks.hold(model, preprocess, inputs, optimize, labels, size), {}
+    named = {path.stem for path in (CONF / "model").glob("*.yaml")} - {"keras", "file", "onnx"}
     if model in named:
         return None, {"model": {"preset": model, **given}}
     known = networks.applications()
@@ -197,12 +198,13 @@ def _visualization(
     )  # fmt: skip
 
 
-def layers(model: Any, preprocess: Any = "auto") -> list[Layer]:
+def layers(
+    model: Any, preprocess: Any = "auto", inputs: Any = None, optimize: str | None = None
+) -> list[Layer]:
     """The layers of a network that can be visualized, from the image upwards.
 
     Args:
-      model: as `visualize` takes it.
-      preprocess: likewise.
+      model, preprocess, inputs, optimize: as `visualize` takes them.
 
     Returns:
       Name, kind, channels, stride, receptive field and the smallest image of each, in px.
@@ -214,9 +216,8 @@ def layers(model: Any, preprocess: Any = "auto") -> list[Layer]:
       >>> [each.name for each in layers("tiny")]
       ['block1_conv1', 'block2_conv1', 'block2_conv2']
     """
-    held, choice = _network(model, preprocess)
-    group = held or groups.composed(choice, {})["model"]
-    return list(networks.network(group).layers().values())
+    held, choice = _network(model, preprocess, inputs, optimize)
+    return list(networks.network(held or groups.composed(choice, {})["model"]).layers().values())
 
 
 def results(

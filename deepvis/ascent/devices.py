@@ -69,7 +69,9 @@ def _batch(cfg: Config, free: int) -> int:
     """As many images as half of the free memory holds with the maps kept for the gradient, a power of two."""
     values = 0
     for layer in networks.network(plain(cfg.model)).layers().values():
-        rows, columns = (cfg.size // stride for stride in layer.stride or (cfg.size, cfg.size))
+        rows, columns = (
+            side // stride for side, stride in zip(cfg.sides, layer.stride or cfg.sides, strict=True)
+        )
         values += 3 * rows * columns * layer.channels  # before the ReLU, behind it, and a gradient
         if layer.name == cfg.layer.name:
             break

@@ -13,11 +13,11 @@ from deepvis.ascent.backend import tf
 from deepvis.ascent.specs import ImageSpec
 from deepvis.config.knobs import Component
 from deepvis.config.schema import Settings, plain
-from deepvis.networks.base import Activation, Activations
+from deepvis.networks.base import Activation, Activations, Size
 
 
 def of(
-    network: Activations, layers: Sequence[str], images: Sequence[ImageSpec], size: int,
+    network: Activations, layers: Sequence[str], images: Sequence[ImageSpec], size: Size,
     enabled: Sequence[Component],
 ) -> dict[str, Any]:  # fmt: skip
     """Everything that stays the same from step to step.
@@ -26,7 +26,7 @@ def of(
       network: whose maps of a picture are to be matched.
       layers: that the objective reads.
       images: the specs; of one static config.
-      size: px of the image.
+      size: height and width of the image, px.
       enabled: regularizers that any of them uses.
 
     Returns:
@@ -49,7 +49,7 @@ def of(
     return inputs
 
 
-def sampled_transforms(images: Sequence[ImageSpec], size: int, step: int) -> dict[str, np.ndarray]:
+def sampled_transforms(images: Sequence[ImageSpec], size: Size, step: int) -> dict[str, np.ndarray]:
     """The random numbers of each image in a step; see `deepvis.ascent.transforms.draw`."""
     return _stacked([transforms.draw(i.cfg.transform, size, i.cfg.seed, i.index, step) for i in images])
 
@@ -59,7 +59,7 @@ def _stacked(rows: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 
 def _maps(
-    network: Activations, layers: Sequence[str], paths: Sequence[str], size: int
+    network: Activations, layers: Sequence[str], paths: Sequence[str], size: Size
 ) -> dict[str, Activation]:
     """Of every image's picture, each layer's maps, [B, h, w, C]."""
     mean = np.array(network.mean, np.float32)

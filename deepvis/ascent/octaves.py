@@ -6,27 +6,32 @@ A network responds to one scale; an image that grows while it is optimized gets 
 import numpy as np
 from PIL import Image
 
+from deepvis.networks.base import Size
 
-def sizes(octaves: int, octave_scale: float, size: int) -> list[int]:
-    r"""Sides of the image, octave by octave, the last one the whole size.
+
+def sizes(octaves: int, octave_scale: float, size: Size) -> list[Size]:
+    r"""Height and width of the image, octave by octave, the last one the whole size.
 
     .. math:: n_k = \lfloor n \, r^{k - K + 1} \rceil, \quad k = 0 \dots K - 1
 
-    with :math:`K` octaves, :math:`r` from one side to the next, and the size :math:`n`, px.
+    with :math:`K` octaves, :math:`r` from one to the next, and :math:`n` the whole height or width, px.
     """
-    return [round(size / octave_scale**k) for k in range(octaves - 1, 0, -1)] + [size]
+    height, width = size
+    smaller = [octave_scale**k for k in range(octaves - 1, 0, -1)]
+    return [(round(height / by), round(width / by)) for by in smaller] + [size]
 
 
-def resized(image: np.ndarray, size: int) -> np.ndarray:
-    """An image scaled to another side, bicubic, without aliasing: ``[H, W, C]`` -> ``[size, size, C]``."""
-    if len(image) == size:
+def resized(image: np.ndarray, size: Size) -> np.ndarray:
+    """An image scaled to another size, bicubic, without aliasing: ``[H, W, C]`` -> ``[*size, C]``."""
+    if image.shape[:2] == size:
         return image
-    planes = [Image.fromarray(plane).resize((size, size), Image.Resampling.BICUBIC)
+    height, width = size
+    planes = [Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC)
               for plane in np.moveaxis(np.asarray(image, np.float32), -1, 0)]  # fmt: skip
     return np.stack([np.asarray(plane) for plane in planes], axis=-1)
 
 
-def grown(image: np.ndarray, start: np.ndarray, size: int) -> np.ndarray:
+def grown(image: np.ndarray, start: np.ndarray, size: Size) -> np.ndarray:
     r"""An octave's image as the start of the next: what was optimized is kept, the start's detail comes back.
 
     .. math:: x' = R(x - R(x_0)) + R(x_0)
@@ -35,4 +40,4 @@ def grown(image: np.ndarray, start: np.ndarray, size: int) -> np.ndarray:
 
     Source: Mordvintsev et al. 2015, "DeepDream - a code example".
     """
-    return resized(image - resized(start, len(image)), size) + resized(start, size)
+    return resized(image - resized(start, image.shape[:2]), size) + resized(start, size)

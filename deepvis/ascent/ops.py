@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from deepvis.ascent.backend import tf
+from deepvis.networks.base import Size
 
 
 def per_image(x: tf.Tensor, batch: tf.Tensor | None = None) -> tf.Tensor:
@@ -24,6 +25,12 @@ def choose(mask: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
 def sides(x: tf.Tensor) -> tuple[int, ...]:
     """The shape of a tensor whose sides are all known."""
     return tuple(int(side or 0) for side in x.shape)
+
+
+def size_of(images: tf.Tensor) -> Size:
+    """Height and width of images, ``[B, H, W, C]``."""
+    _, height, width, _ = sides(images)
+    return height, width
 
 
 def rms(x: tf.Tensor) -> tf.Tensor:

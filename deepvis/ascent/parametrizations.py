@@ -2,13 +2,14 @@
 
     (size, mean, options) -> Param: encode(image [B, H, W, C]) -> theta [B, ...], decode(theta) -> image
 
-The size is in px, the mean is that of the training set, one number per channel; images are centred pixels. A
-step in theta moves frequencies and decorrelated colours evenly, where a step in pixels moves correlated
-values.
+The size is (height, width) in px, the mean is that of the training set, one number per channel; images are
+centred pixels. A step in theta moves frequencies and decorrelated colours evenly, where a step in pixels
+moves correlated values.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ import numpy as np
 from deepvis.ascent import pictures as picture_files
 from deepvis.ascent.backend import tf
 from deepvis.config.knobs import REQUIRED, Function, Knob, declare
+from deepvis.networks.base import Size
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,10 @@ _COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03
 @parametrization(
     octaves=Knob(1, "sizes at which the image is optimized, one after the other", low=1, static=True),
     octave_scale=Knob(
-        1.4, "from one octave's side to the next", above=1, high=255, switch=False, static=True
+        1.4, "from one octave's sides to the next", above=1, high=255, switch=False, static=True
     ),
 )
-def pixel(size: int, mean: Sequence[float], octaves: int = 1, octave_scale: float = 1.4) -> Param:
+def pixel(size: Size, mean: Sequence[float], octaves: int = 1, octave_scale: float = 1.4) -> Param:
     """The image itself: theta is ``[B, H, W, C]``, centred pixels."""
     return Param(encode=lambda image: image, decode=lambda theta: theta)
 
@@ -60,31 +62,33 @@ def pixel(size: int, mean: Sequence[float], octaves: int = 1, octave_scale: floa
     display="natural",
     power=Knob(REQUIRED, "theta is divided by frequency to this power", above=0, high=255, static=True),
 )
-def fourier(size: int, mean: Sequence[float], power: float) -> Param:
+def fourier(size: Size, mean: Sequence[float], power: float) -> Param:
     r"""The spectrum of decorrelated colours, behind a sigmoid.
 
     .. math:: x = 255 \, \sigma(M \, F^{-1}(s \, \theta)) - \mu, \quad
-              s = \frac{n}{4} \max(f, 1/n)^{-p}
+              s = \frac{\sqrt{hw}}{4} \max(f, 1/n)^{-p}, \quad n = \max(h, w)
 
-    Theta is ``[B, 2, C, n, n // 2 + 1]``: real and imaginary parts. :math:`M` mixes the colours of three
+    Theta is ``[B, 2, C, h, w // 2 + 1]``: real and imaginary parts. :math:`M` mixes the colours of three
     channels; other numbers of channels are not mixed.
 
     Args:
-      size: :math:`n`.
+      size: :math:`h, w`.
       mean: :math:`\mu`.
       power: :math:`p`; 1 gives all frequencies of a natural image about the same theta.
 
     Source: Olah et al. 2017, "Feature visualization", section "Preconditioning and parameterization"; the
-    factor n / 4 is lucid's, so that learning rates carry over.
+    factor before it is lucid's, so that learning rates carry over.
     """
     centre = np.asarray(mean, np.float32)
     into, out = _colours(len(centre))
     # In units in which theta of deviation 1 makes a sigmoid's argument of deviation near 1, at any size.
-    scale = np.float32(size / 4 * np.maximum(_frequencies(size), 1 / size) ** -power)
+    scale = np.float32(
+        math.sqrt(math.prod(size)) / 4 * np.maximum(_frequencies(size), 1 / max(size)) ** -power
+    )
 
     def decode(theta):
         real, imaginary = tf.unstack(theta * scale, axis=1)  # whose gradient takes a sixth of two slices'
-        maps = tf.signal.irfft2d(tf.complex(real, imaginary), [size, size])
+        maps = tf.signal.irfft2d(tf.complex(real, imaginary), size)
         return 255.0 * _steady(tf.sigmoid, _mixed(maps, into)) - centre
 
     def encode(image):
@@ -100,21 +104,21 @@ def fourier(size: int, mean: Sequence[float], power: float) -> Param:
     contrast=Knob(REQUIRED, "standard deviation of the image in grey levels", above=0, high=255, static=True),
     pictures=Knob(None, "a folder whose mean magnitude is taken", kind=str, static=True),
 )
-def maco(size: int, mean: Sequence[float], contrast: float, pictures: str | None = None) -> Param:
+def maco(size: Size, mean: Sequence[float], contrast: float, pictures: str | None = None) -> Param:
     r"""The phase alone: the magnitude of every frequency stays that of natural images.
 
     .. math:: x = M \, F^{-1}(r \, e^{i \theta})
 
-    Theta is ``[B, C, n, n // 2 + 1]``, radians. The few frequencies that are their own conjugates are real: a
+    Theta is ``[B, C, h, w // 2 + 1]``, radians. The few frequencies that are their own conjugates are real: a
     cosine of theta below 0 is a minus, and they have no gradient.
 
     Args:
-      size: :math:`n`.
+      size: :math:`h, w`.
       mean: subtracted from the pictures.
       contrast: standard deviation of the image over random phases, grey levels, where :math:`r \propto 1/f`,
         and 0 at :math:`f = 0`. Not used where there are pictures.
       pictures: a folder; :math:`r` is then the mean magnitude of all the pictures in it that Pillow reads,
-        each cropped to a square about its centre and scaled.
+        each cropped about its centre and scaled to the size.
 
     Raises:
       ValueError: the folder holds no picture.
@@ -129,47 +133,50 @@ def maco(size: int, mean: Sequence[float], contrast: float, pictures: str | None
         radius = _mean_magnitude(pictures, size, np.asarray(mean), out)
     # The spectrum of a real image equals its mirrored conjugate. In the columns that mirror onto themselves
     # only the odd part of a phase exists, which is 0 where a frequency is its own mirror.
-    edge = np.zeros([size, size // 2 + 1], np.float32)
-    edge[:, [0, size // 2] if size % 2 == 0 else [0]] = 0.5
-    rows = np.arange(size)
-    real = (edge > 0) & (rows == -rows % size)[:, None]
+    height, width = size
+    edge = np.zeros([height, width // 2 + 1], np.float32)
+    edge[:, [0, width // 2] if width % 2 == 0 else [0]] = 0.5
+    rows = np.arange(height)
+    mirrored = -rows % height
+    real = (edge > 0) & (rows == mirrored)[:, None]
 
     def decode(theta):
-        phase = theta * (1 - edge) - tf.gather(theta, -rows % size, axis=2) * edge
+        phase = theta * (1 - edge) - tf.gather(theta, mirrored, axis=2) * edge
         cosine, sine = _steady(tf.cos, phase), _steady(tf.sin, phase)
         sign = tf.where(real & (_steady(tf.cos, tf.stop_gradient(theta)) < 0), -radius, radius)
-        return _mixed(tf.signal.irfft2d(tf.complex(sign * cosine, sign * sine), [size, size]), into)
+        return _mixed(tf.signal.irfft2d(tf.complex(sign * cosine, sign * sine), size), into)
 
     def encode(image):
         phase = tf.math.angle(tf.signal.rfft2d(_unmixed(image, out)))
         # Mirrored exactly: a half turn and its mirror may both come out positive, and their odd part as 0.
-        lower = (edge > 0) & (rows > size // 2)[:, None]
-        return tf.where(lower, -tf.gather(phase, -rows % size, axis=2), phase)
+        lower = (edge > 0) & (rows > height // 2)[:, None]
+        return tf.where(lower, -tf.gather(phase, mirrored, axis=2), phase)
 
     return Param(encode, decode)
 
 
-def _frequencies(size: int) -> np.ndarray:
-    """Of the half spectrum, cycles per px: [n, n // 2 + 1]."""
-    return np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size))
+def _frequencies(size: Size) -> np.ndarray:
+    """Of the half spectrum, cycles per px: [h, w // 2 + 1]."""
+    return np.hypot(np.fft.fftfreq(size[0])[:, None], np.fft.rfftfreq(size[1]))
 
 
-def _inverse_frequency(size: int, contrast: float, into: np.ndarray) -> np.ndarray:
-    """Magnitudes that fall as 1/f, of an image of that contrast: [n, n // 2 + 1]."""
+def _inverse_frequency(size: Size, contrast: float, into: np.ndarray) -> np.ndarray:
+    """Magnitudes that fall as 1/f, of an image of that contrast: [h, w // 2 + 1]."""
     frequencies = _frequencies(size)
-    radius = np.where(frequencies > 0, 1 / np.maximum(frequencies, 1 / size), 0)
-    twice = np.where((np.arange(size // 2 + 1) * 2) % size == 0, 1, 2)  # a column and its mirror
-    deviation = np.sqrt((twice * radius**2).sum()) / size**2  # of a channel, by Parseval
+    radius = np.where(frequencies > 0, 1 / np.maximum(frequencies, 1 / max(size)), 0)
+    width = size[1]
+    twice = np.where((np.arange(width // 2 + 1) * 2) % width == 0, 1, 2)  # a column and its mirror
+    deviation = np.sqrt((twice * radius**2).sum()) / math.prod(size)  # of a channel, by Parseval
     mixed = deviation * np.sqrt((into**2).sum() / len(into))
     return (radius * (contrast / mixed if mixed > 0 else 0)).astype(np.float32)
 
 
-def _mean_magnitude(folder: str, size: int, mean: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """Of the pictures of a folder, in decorrelated colours: [C, n, n // 2 + 1]."""
-    squares = [picture_files.read(path, size, len(mean)) for path in picture_files.files(folder)]
-    if not squares:
+def _mean_magnitude(folder: str, size: Size, mean: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Of the pictures of a folder, in decorrelated colours: [C, h, w // 2 + 1]."""
+    images = [picture_files.read(path, size, len(mean)) for path in picture_files.files(folder)]
+    if not images:
         raise ValueError(f"param.pictures={folder}: no picture in it")
-    magnitudes = [np.abs(np.fft.rfft2((square - mean) @ out.T, axes=(0, 1))) for square in squares]
+    magnitudes = [np.abs(np.fft.rfft2((image - mean) @ out.T, axes=(0, 1))) for image in images]
     return np.mean(magnitudes, axis=0).transpose(2, 0, 1).astype(np.float32)
 
 
@@ -180,17 +187,17 @@ def _colours(channels: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _mixed(maps: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
-    """Colours mixed, channels last: [B, C, n, n] -> [B, n, n, C]."""
-    batch, channels, size, _ = maps.shape
-    mixed = tf.matmul(tf.reshape(maps, [batch, channels, size * size]), matrix.T, transpose_a=True)
-    return tf.reshape(mixed, [batch, size, size, channels])
+    """Colours mixed, channels last: [B, C, h, w] -> [B, h, w, C]."""
+    batch, channels, height, width = maps.shape
+    mixed = tf.matmul(tf.reshape(maps, [batch, channels, height * width]), matrix.T, transpose_a=True)
+    return tf.reshape(mixed, [batch, height, width, channels])
 
 
 def _unmixed(image: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
-    """Colours mixed, channels first: [B, n, n, C] -> [B, C, n, n]."""
-    batch, size, _, channels = image.shape
-    mixed = tf.matmul(matrix, tf.reshape(image, [batch, size * size, channels]), transpose_b=True)
-    return tf.reshape(mixed, [batch, channels, size, size])
+    """Colours mixed, channels first: [B, h, w, C] -> [B, C, h, w]."""
+    batch, height, width, channels = image.shape
+    mixed = tf.matmul(matrix, tf.reshape(image, [batch, height * width, channels]), transpose_b=True)
+    return tf.reshape(mixed, [batch, channels, height, width])
 
 
 def _steady(function: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> tf.Tensor:

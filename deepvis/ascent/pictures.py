@@ -1,4 +1,4 @@
-"""Pictures of the user's for the network: checked, and read as square images."""
+"""Pictures of the user's for the network: checked, and read as images of its size."""
 
 import functools
 from collections.abc import Sequence
@@ -8,14 +8,15 @@ import numpy as np
 
 from deepvis.core import picture_files
 from deepvis.core.errors import ConfigError
+from deepvis.networks.base import Size
 
 
-def read(path: str | Path, size: int, channels: int) -> np.ndarray:
-    """The largest square about a picture's centre, scaled: float32 ``[size, size, channels]``, 0 to 255.
+def read(path: str | Path, size: Size, channels: int) -> np.ndarray:
+    """A picture cropped about its centre and scaled to a size: float32 ``[*size, channels]``, 0 to 255.
 
     Args:
       path: of the file; see `picture_files.fitted`.
-      size: px.
+      size: height and width, px.
       channels: 1 (the picture's lightness) or 3.
 
     Raises:
@@ -23,7 +24,7 @@ def read(path: str | Path, size: int, channels: int) -> np.ndarray:
     """
     if channels not in (1, 3):
         raise ValueError(f"{path}: a picture has 1 or 3 channels, this network's input {channels}")
-    return picture_files.fitted(path, channels, size, size)
+    return picture_files.fitted(path, channels, *size)
 
 
 def files(folder: str | Path) -> Sequence[Path]:

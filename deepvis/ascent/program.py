@@ -6,7 +6,7 @@ The one place where configs become tensors.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,12 +26,14 @@ from deepvis.ascent import (
 )
 from deepvis.ascent.backend import tf
 from deepvis.ascent.gradient_ascent import Ascent, Hyper, Record, State
+from deepvis.ascent.ops import size_of
 from deepvis.ascent.specs import ImageSpec, Snapshot, StaticConfig
 from deepvis.config import expressions, knobs, schema
 from deepvis.config.knobs import Component
 from deepvis.core.errors import ConfigError
 from deepvis.metrics import robustness
 from deepvis.networks import Activations
+from deepvis.networks.base import Size
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,14 @@ class Program:
     users: str  # names of functions that are not deepvis'
 
 
-@functools.lru_cache(maxsize=8)
 def compiled(static: StaticConfig, enabled: frozenset[Component]) -> Program:
     """The program of a group of jobs, of which any uses the enabled regularizers and transforms."""
+    # A file may have been written anew since.
+    return _compiled(static, enabled, networks.network(schema.plain(static.model)).fingerprint())
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(static: StaticConfig, enabled: frozenset[Component], read: Hashable) -> Program:
     if static.device != "cpu" and not tf.config.list_physical_devices("GPU"):
         raise ConfigError(
             f"device={static.device}: TensorFlow sees no GPU (it needs tensorflow[and-cuda]); take device=cpu"
@@ -61,9 +68,7 @@ def compiled(static: StaticConfig, enabled: frozenset[Component]) -> Program:
     others = expressions.layers_of(dict(options), dict(static.pictures), static.layer)
     layers = sorted({static.layer, *others})
     with tf.device(static.device):
-        network = networks.network(schema.plain(static.model)).build(
-            layers, (static.size, static.size), static.precision
-        )
+        network = networks.network(schema.plain(static.model)).build(layers, static.size, static.precision)
     if dict(options).get("pre_activation"):
         for name, why in network.without_pre_activation.items():
             raise ConfigError(f"objective.pre_activation=true: layer {name}: {why}; set it to false")
@@ -93,7 +98,7 @@ def compiled(static: StaticConfig, enabled: frozenset[Component]) -> Program:
 
         def transform(image):
             if geometric or noisy:
-                side = transforms.out_size(*static.window, image.shape[1])
+                side = transforms.out_size(*static.window, size_of(image))
                 image = transforms.build(hyper, side, geometric, noisy)(image)
             for each in transforming.values():
                 image = each.function(**{key: hyper[f"transform.{key}"] for key in each.parameters()})(image)
@@ -128,11 +133,11 @@ def start(image: ImageSpec, mean: Sequence[float]) -> np.ndarray:
     cfg, centre = image.cfg, np.array(mean, np.float32)
     component = schema.component("start", cfg.start)
     options = {key: getattr(cfg.start, key) for key in component.knobs if key != "display"}
-    first = np.asarray(component.function(cfg.size, cfg.seed, image.index, centre, **options), np.float32)
-    if first.shape != (cfg.size, cfg.size, len(mean)) or not np.isfinite(first).all():
+    first = np.asarray(component.function(cfg.sides, cfg.seed, image.index, centre, **options), np.float32)
+    if first.shape != (*cfg.sides, len(mean)) or not np.isfinite(first).all():
         raise ConfigError(
             f"start: {component.name}: returned {'' if np.isfinite(first).all() else 'NaN or infinity in '}"
-            f"shape {first.shape}, expected finite numbers of shape {(cfg.size, cfg.size, len(mean))}"
+            f"shape {first.shape}, expected finite numbers of shape {(*cfg.sides, len(mean))}"
         )
     if cfg.reg.clip_pixels:
         first = np.clip(first, -centre, 255 - centre)
@@ -226,7 +231,7 @@ def _under(hyper: Hyper, group: str) -> dict[str, tf.Tensor]:
     return {k.removeprefix(f"{group}."): v for k, v in hyper.items() if k.startswith(f"{group}.")}
 
 
-def _resized(images: np.ndarray, size: int) -> np.ndarray:
+def _resized(images: np.ndarray, size: Size) -> np.ndarray:
     return np.stack([octaves.resized(image, size) for image in images])
 
 

@@ -22,9 +22,10 @@ from deepvis.ascent.backend import tf
 from deepvis.ascent.batch_law import shaped
 from deepvis.ascent.ops import blur_matrix, choose, from_percentile, per_image
 from deepvis.config.knobs import Component, Function, Knob, declare
+from deepvis.networks.base import Size
 
 Regularizer = Callable[["tf.Tensor", "tf.Tensor", "tf.Tensor"], "tf.Tensor"]
-Prepare = Callable[[Any, int], Mapping[str, np.ndarray]]
+Prepare = Callable[[Any, Size], Mapping[str, np.ndarray]]
 Hyper = Mapping[str, "tf.Tensor"]
 
 
@@ -35,8 +36,8 @@ def regularizer(
 
     Args:
       name: of it, in a mix's weights; by default the function's.
-      prepare: (settings of ``reg``, side of the image in px) -> arrays that the host makes once per image;
-        the function takes them, stacked, as parameters of those names.
+      prepare: (settings of ``reg``, (height, width) in px) -> arrays that the host makes once per image; the
+        function takes them, stacked, as parameters of those names.
       last: comes after all others and outside of a mix, as a projection does.
       knobs: by their key under ``reg``; their defaults are off.
     """
@@ -47,8 +48,9 @@ def _percentile(help: str) -> Knob:
     return Knob(0.0, help, low=0, below=100, unit="percentile")
 
 
-def _blur_matrix(reg: Any, size: int) -> dict[str, np.ndarray]:
-    return {"matrix": blur_matrix(size, reg.blur_kind, reg.blur, reg.blur_sigma)}
+def _blur_matrices(reg: Any, size: Size) -> dict[str, np.ndarray]:
+    down, right = (blur_matrix(side, reg.blur_kind, reg.blur, reg.blur_sigma) for side in size)
+    return {"down": down, "right": right}
 
 
 @regularizer(decay=Knob(1.0, "multiplies the image after each step", above=0, high=1, unit="factor"))
@@ -63,7 +65,7 @@ def decay(decay: tf.Tensor) -> Regularizer:
 
 
 @regularizer(
-    prepare=_blur_matrix,
+    prepare=_blur_matrices,
     blur=Knob(0, "kernel size", low=0, odd=True, unit="odd kernel size in px"),
     blur_sigma=Knob(
         0.0, "standard deviation of the kernel, in place of its size", low=0, high=1000, unit="sigma in px"
@@ -73,23 +75,24 @@ def decay(decay: tf.Tensor) -> Regularizer:
         1, "blurs where step % blur_every == 0", low=1, unit="whole number of steps", switch=False
     ),
 )
-def blur(matrix: tf.Tensor, blur_every: tf.Tensor) -> Regularizer:
+def blur(down: tf.Tensor, right: tf.Tensor, blur_every: tf.Tensor) -> Regularizer:
     r"""Blur rows and columns, every so many steps.
 
-    .. math:: x_c \leftarrow M x_c M^\top \quad \text{where} \quad t \bmod k = 0
+    .. math:: x_c \leftarrow M x_c N^\top \quad \text{where} \quad t \bmod k = 0
 
     Args:
-      matrix: ``[B, H, H]`` from `deepvis.ascent.ops.blur_matrix`; the identity is off, bitwise.
+      down: :math:`M`, ``[B, H, H]`` from `deepvis.ascent.ops.blur_matrix`; two identities are off, bitwise.
+      right: :math:`N`, ``[B, W, W]``.
       blur_every: steps between two blurs, int32; the first is at step 0.
     """
 
     def regularize(image, grad, step):
-        due = (step % blur_every == 0) & tf.reduce_any(matrix != tf.eye(tf.shape(matrix)[1]), axis=[1, 2])
-        blurred = image
-        for _ in ("columns", "rows"):
-            lines = tf.reshape(blurred, [image.shape[0], image.shape[1], -1])
-            blurred = tf.transpose(tf.reshape(matrix @ lines, image.shape), [0, 2, 1, 3])
-        return choose(due, blurred, image)
+        blurred, acts = image, False
+        for matrix in (down, right):
+            acts |= tf.reduce_any(matrix != tf.eye(tf.shape(matrix)[1]), axis=[1, 2])
+            lines = tf.reshape(blurred, [image.shape[0], matrix.shape[1], -1])
+            blurred = tf.transpose(tf.reshape(matrix @ lines, blurred.shape), [0, 2, 1, 3])
+        return choose((step % blur_every == 0) & acts, blurred, image)
 
     return regularize
 

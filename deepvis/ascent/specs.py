@@ -13,6 +13,7 @@ import numpy as np
 from deepvis.config import knobs, schema
 from deepvis.config.knobs import Component, Knob
 from deepvis.config.schema import Config, Settings
+from deepvis.networks.base import Size
 
 OPEN = -1  # the number of an index that is left open
 Options = tuple[tuple[str, Any], ...]
@@ -45,7 +46,7 @@ class StaticConfig:
 
     model: Settings
     layer: str
-    size: int
+    size: Size
     precision: str
     device: str
     batch_size: int
@@ -67,7 +68,7 @@ def static_config(cfg: Config) -> StaticConfig:
     octaves = getattr(cfg.param, "octaves", 1), getattr(cfg.param, "octave_scale", 1.0)
     pictures = schema.plain(getattr(cfg.objective, "pictures", Settings()))
     return StaticConfig(
-        model=cfg.model, layer=cfg.layer.name, size=cfg.size, precision=cfg.precision, device=cfg.device,
+        model=cfg.model, layer=cfg.layer.name, size=cfg.sides, precision=cfg.precision, device=cfg.device,
         batch_size=cfg.batch_size, snapshot_every=cfg.snapshot_every, robustness=cfg.robustness,
         param=(param.function, tuple((key, getattr(cfg.param, key)) for key in param.knobs)),
         octaves=octaves,

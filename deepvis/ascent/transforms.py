@@ -11,15 +11,16 @@ Source: Olah et al. 2017, "Feature visualization", section "Transformation robus
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import numpy as np
 
 from deepvis.ascent.backend import tf
-from deepvis.ascent.ops import choose, per_image, sides
+from deepvis.ascent.ops import choose, per_image, sides, size_of
 from deepvis.config.knobs import Component, Function, Knob, declare, register
 from deepvis.config.schema import Settings
+from deepvis.networks.base import Size
 
 Transform = Callable[["tf.Tensor"], "tf.Tensor"]
 
@@ -49,19 +50,20 @@ def transform(**knobs: Knob) -> Callable[[Function], Function]:
     return declare("transform", None, knobs)
 
 
-def out_size(pad: int, crop: int, size: int) -> int:
-    """Side of what the network sees, px."""
-    return size + 2 * pad - crop
+def out_size(pad: int, crop: int, size: Size) -> Size:
+    """Height and width of what the network sees, px."""
+    height, width = size
+    return height + 2 * pad - crop, width + 2 * pad - crop
 
 
-def draw(numbers: Settings, size: int, seed: int, index: int, step: int) -> dict[str, np.ndarray]:
+def draw(numbers: Settings, size: Size, seed: int, index: int, step: int) -> dict[str, np.ndarray]:
     """The random numbers of one image and one step.
 
     All are drawn, whether a knob is off or on, so switching one on leaves those of the others.
 
     Args:
       numbers: the settings of ``transform``.
-      size: of the image, px.
+      size: height and width of the image, px.
       seed: of the job.
       index: of the filter.
       step: of the ascent.
@@ -80,7 +82,7 @@ def draw(numbers: Settings, size: int, seed: int, index: int, step: int) -> dict
     angle = np.deg2rad(numbers.rotate * turn)
     cos, sin = np.cos(angle), np.sin(angle)
     linear = np.array([[cos, -sin], [sin, cos]]) / (1 + numbers.scale * factor)
-    centre = (size + 2 * pad - 1) / 2
+    centre = (np.array(size) + 2 * pad - 1) / 2
     offset = centre + linear @ (corner - centre) - moved - pad
     return {
         "transform.matrix": np.column_stack([linear, offset]).astype(np.float32),
@@ -89,7 +91,7 @@ def draw(numbers: Settings, size: int, seed: int, index: int, step: int) -> dict
     }
 
 
-def build(draws: Mapping[str, tf.Tensor], size_out: int, geometric: bool, noisy: bool) -> Transform:
+def build(draws: Mapping[str, tf.Tensor], size_out: Size, geometric: bool, noisy: bool) -> Transform:
     r"""The transform of a step.
 
     .. math:: y_q = \sum_p x_p \, \Lambda(A q - p) + \sigma z_q, \quad
@@ -99,7 +101,7 @@ def build(draws: Mapping[str, tf.Tensor], size_out: int, geometric: bool, noisy:
 
     Args:
       draws: of `draw`, stacked over the images.
-      size_out: side of what comes out, px.
+      size_out: height and width of what comes out, px.
       geometric: whether any image is moved, turned, scaled, padded or cropped.
       noisy: whether any has noise laid over it.
 
@@ -111,7 +113,7 @@ def build(draws: Mapping[str, tf.Tensor], size_out: int, geometric: bool, noisy:
         if geometric:
             matrix = draws["transform.matrix"]
             sampled = _sample(image, matrix, size_out)
-            if image.shape[1] == size_out:
+            if size_of(image) == size_out:
                 is_identity = tf.reduce_all(matrix == tf.eye(2, 3), axis=[1, 2])
                 sampled = choose(is_identity, image, sampled)
             image = sampled
@@ -125,13 +127,13 @@ def build(draws: Mapping[str, tf.Tensor], size_out: int, geometric: bool, noisy:
     return transform
 
 
-def _sample(image: tf.Tensor, matrix: tf.Tensor, side: int) -> tf.Tensor:
+def _sample(image: tf.Tensor, matrix: tf.Tensor, size_out: Size) -> tf.Tensor:
     """Bilinear, with its exact gradient; TensorFlow's projective transform has an approximate one."""
 
     @tf.custom_gradient
     def sample(image):
         gathered, scattered = _compiled(_gathered), _compiled(_scattered)
-        return gathered(image, matrix, side), lambda grad: scattered(grad, matrix, image.shape[1])
+        return gathered(image, matrix, size_out), lambda grad: scattered(grad, matrix, size_of(image))
 
     return cast("tf.Tensor", sample(image))
 
@@ -142,47 +144,49 @@ def _compiled(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
     return tf.function(function, autograph=False, jit_compile=True)
 
 
-def _gathered(image: tf.Tensor, matrix: tf.Tensor, side: int) -> tf.Tensor:
-    batch, size, _, channels = sides(image)
-    first, down, right = _positions(matrix, side, size)
+def _gathered(image: tf.Tensor, matrix: tf.Tensor, size_out: Size) -> tf.Tensor:
+    batch, *size, channels = sides(image)
+    first, down, right = _positions(matrix, size_out, size)
     grid = tf.reshape(tf.pad(image, [[0, 0], [2, 2], [2, 2], [0, 0]]), [-1, channels])
-    width = size + 4
+    width = size[1] + 4
     corners = [tf.gather(grid, first + step) for step in (0, 1, width, width + 1)]
     above = corners[0] + right * (corners[1] - corners[0])
     below = corners[2] + right * (corners[3] - corners[2])
-    return tf.reshape(above + down * (below - above), [batch, side, side, channels])
+    return tf.reshape(above + down * (below - above), [batch, *size_out, channels])
 
 
-def _scattered(grad: tf.Tensor, matrix: tf.Tensor, size: int) -> tf.Tensor:
+def _scattered(grad: tf.Tensor, matrix: tf.Tensor, size: Size) -> tf.Tensor:
     """The adjoint of `_gathered`."""
-    batch, side, _, channels = sides(grad)
-    first, down, right = _positions(matrix, side, size)
-    width = size + 4
+    batch, *size_out, channels = sides(grad)
+    first, down, right = _positions(matrix, size_out, size)
+    height, width = size[0] + 4, size[1] + 4
     below = down * tf.reshape(grad, [-1, channels])
     above = tf.reshape(grad, [-1, channels]) - below
     corners = [above - right * above, right * above, below - right * below, right * below]
-    cells = tf.math.unsorted_segment_sum(tf.concat(corners, axis=1), first, batch * width * width)
-    cells = tf.reshape(cells, [batch, width, width, 4, channels])
+    cells = tf.math.unsorted_segment_sum(tf.concat(corners, axis=1), first, batch * height * width)
+    cells = tf.reshape(cells, [batch, height, width, 4, channels])
     n = slice(2, -2), slice(1, -3)  # rows and columns of the image, and the same, one earlier
     return cast("tf.Tensor", sum(cells[:, n[y], n[x], 2 * y + x] for y in (0, 1) for x in (0, 1)))
 
 
-def _positions(matrix: tf.Tensor, side: int, size: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def _positions(
+    matrix: tf.Tensor, size_out: Sequence[int], size: Sequence[int]
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Where each output pixel lies in a grid of all images, each with a border of two zeros.
 
     Returns:
-      The grid point above and to the left of it, ``[B side side]`` int32; how far below and to the right of
-      that it is, in [0, 1), each ``[B side side, 1]``.
+      The grid point above and to the left of it, ``[B h w]`` int32; how far below and to the right of
+      that it is, in [0, 1), each ``[B h w, 1]``.
     """
-    y, x = tf.range(side, dtype=tf.float32)[:, None], tf.range(side, dtype=tf.float32)
+    y, x = (tf.range(side, dtype=tf.float32) for side in size_out)
     entry = matrix[:, :, :, None, None]
-    position = entry[:, :, 0] * y + (entry[:, :, 1] * x + entry[:, :, 2])  # [B, 2, side, side]
+    position = entry[:, :, 0] * y[:, None] + (entry[:, :, 1] * x + entry[:, :, 2])  # [B, 2, h, w]
     corner = tf.floor(position)
     rest = tf.reshape(tf.transpose(position - corner, [1, 0, 2, 3]), [2, -1, 1])
-    cell = tf.cast(tf.clip_by_value(corner, -2.0, float(size)), tf.int32) + 2
-    width = size + 4
+    last = tf.constant(size, tf.float32)[:, None, None]
+    cell = tf.cast(tf.clip_by_value(corner, -2.0, last), tf.int32) + 2
     image = tf.range(matrix.shape[0])[:, None, None]
-    first = (image * width + cell[:, 0]) * width + cell[:, 1]
+    first = (image * (size[0] + 4) + cell[:, 0]) * (size[1] + 4) + cell[:, 1]
     return tf.reshape(first, [-1]), rest[0], rest[1]
 
 

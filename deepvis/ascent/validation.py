@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from deepvis import networks
-from deepvis.ascent import devices, octaves, pictures, specs
+from deepvis.ascent import devices, octaves, pictures, specs, transforms
 from deepvis.config import expressions, schema
 from deepvis.config.schema import Config, plain
 from deepvis.core.errors import ConfigError
@@ -54,7 +54,7 @@ def check(cfg: Config) -> None:
     _check_blur(cfg)
     indices(cfg, layer)
     _check_objective(cfg, network, layer)
-    padded = cfg.size + 2 * cfg.transform.pad
+    padded = min(cfg.sides) + 2 * cfg.transform.pad
     if cfg.transform.crop >= padded:
         raise ConfigError(f"transform.crop={cfg.transform.crop}: expected less than the image and what is "
                           f"laid around it, {padded} px")  # fmt: skip
@@ -121,12 +121,12 @@ def _check_blur(cfg: Config) -> None:
 def _check_objective(cfg: Config, network: Network, layer: Layer) -> None:
     objective = cfg.objective
     options = {key: getattr(objective, key) for key in schema.component("objective", objective).knobs}
-    size = network.map_size(layer.name, (cfg.size, cfg.size))
+    size = network.map_size(layer.name, cfg.sides)
     for key, side in zip(("row", "column"), size, strict=True):
         if options.get(key) is not None and options[key] >= side:
             raise ConfigError(
                 f"objective.{key}={options[key]}: outside of the map; {layer.name} has {size[0]} x {size[1]} "
-                f"positions at size={cfg.size}, 0 to {side - 1}"
+                f"positions at size={plain(cfg.size)}, 0 to {side - 1}"
             )
     if "channel" in options:
         filters(options["channel"], layer.channels, layer.name, key="objective.channel")
@@ -165,15 +165,17 @@ def _check_param(cfg: Config, network: Network, layer: Layer) -> None:
         )
     count, scale = getattr(cfg.param, "octaves", 1), getattr(cfg.param, "octave_scale", 1.0)
     # The network sees each octave's image whole, when it is measured, and what the transform makes of it.
-    for side in octaves.sizes(count, scale, cfg.size):
-        for window in dict.fromkeys((side, side + 2 * cfg.transform.pad - cfg.transform.crop)):
+    for size in octaves.sizes(count, scale, cfg.sides):
+        window = transforms.out_size(cfg.transform.pad, cfg.transform.crop, size)
+        for seen in dict.fromkeys((size, window)):
             try:
-                network.map_size(layer.name, (window, window))
+                network.map_size(layer.name, seen)
             except ConfigError as err:
-                if window == cfg.size:
+                if seen == cfg.sides:
                     raise
                 raise ConfigError(
-                    f"param.octaves, transform.pad, transform.crop: the network would see {window} px: {err}"
+                    "param.octaves, transform.pad, transform.crop: the network would see "
+                    f"{seen[0]} x {seen[1]} px: {err}"
                 ) from err
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from omegaconf import OmegaConf
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from deepvis import networks
 from deepvis.config import compose
@@ -36,19 +38,20 @@ def main(typed: Sequence[str]) -> int:
     if hidden:
         terminal.say(f"only with objective.pre_activation=false: {', '.join(hidden)}")
     for name, why in network.refusals().items():
-        terminal.say(f"refused: {name}: {why}")
+        terminal.say(escape(f"refused: {name}: {why}"))
     return 0
 
 
 def _table(layers: Iterable[Layer]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("layer", no_wrap=True)
+    # A name that is too long is folded, so that it leaves the other columns their place.
+    table.add_column("layer", overflow="fold", max_width=80)
     table.add_column("kind")
     for heading in ("channels", "stride", "receptive field", "smallest image"):
         table.add_column(heading, justify="right")
     for layer in layers:
         table.add_row(
-            layer.name,
+            Text(layer.name),  # as it is: [red] in it is no markup
             layer.kind,
             str(layer.channels),
             _sides(layer.stride),

@@ -20,6 +20,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from deepvis.config import job_names as job_names  # its resolver names the folders in conf/config.yaml
 from deepvis.config import schema
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF

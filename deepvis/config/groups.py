@@ -102,4 +102,6 @@ def plain_value(value: Any) -> Any:
     """NumPy's numbers and arrays as Python's, a path as its text: what a config file could hold."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain_value(each) for each in value]
     return str(value) if isinstance(value, os.PathLike | Path) else value

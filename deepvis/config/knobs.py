@@ -5,15 +5,13 @@ range checks, whether it is switched on, the arrays of numbers per image, the ta
 invariant tests are derived from the declaration.
 """
 
-import importlib
 import inspect
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
+from deepvis.core import user_code
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import nearest
 
@@ -241,15 +239,10 @@ def _imported(family: str, target: str) -> Any:
     module, _, name = target.rpartition(".")
     if not module:
         raise ConfigError(f"{family}._target_={target}: expected package.module.function")
-    folder = str(Path.cwd())
-    if folder not in sys.path:  # a console script does not look there
-        sys.path.insert(0, folder)
-    try:
-        return getattr(importlib.import_module(module), name)
-    except ImportError as err:
-        raise ConfigError(f"{family}._target_={target}: cannot import {module}: {err}") from err
-    except AttributeError as err:
-        raise ConfigError(f"{family}._target_={target}: {module} has no function {name}") from err
+    of = user_code.imported(f"{family}._target_={target}", module)
+    if not hasattr(of, name):
+        raise ConfigError(f"{family}._target_={target}: {module} has no function {name}")
+    return getattr(of, name)
 
 
 # Parameters that a function of a family takes before its options.

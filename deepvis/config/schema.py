@@ -6,9 +6,9 @@ Neutral values come from the knobs (`neutral`), all other defaults from conf/.
 """
 
 import functools
-import os
+import keyword
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +16,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from deepvis.config import knobs
+from deepvis.config.image_size import SIZE
 from deepvis.config.knobs import REQUIRED, Component, Knob
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import nearest
@@ -33,6 +34,13 @@ class Settings:
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Named:
+    """Values by names that are the user's and may be anything."""
+
+    items: tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,7 @@ class Config:
     seed: int = _key(int, "of the start and of the transforms", low=0)
     twins: int = _key(int, "perturbed replicas of each image: start changed by one ulp", low=0)
     steps: int = _key(int, "of gradient ascent", low=1)
-    size: int = _key(int, "side of the image", low=1, unit="whole number of px")
+    size: int | tuple[int, int] = field(metadata={"knob": SIZE})
     batch_size: int = _key(int, "images in one program; 0 chooses", low=0)
     snapshot_every: int = _key(int, "steps between two snapshots", low=1)
     robustness: bool = _key(bool, "whether finished images are measured under small changes")
@@ -79,6 +87,11 @@ class Config:
     device: str = _key(str, "auto, cpu, gpu, or gpu:1 for the second one")
     resume: str | None = _key(str, "latest, or the id of a sweep", default=None)
     objective_value: "str | tuple[str, ...]"
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Height and width of the image, px."""
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
 
 
 KEYS: dict[str, Knob] = {key.name: key.metadata["knob"] for key in fields(Config) if key.metadata}
@@ -203,8 +216,16 @@ def free(group: str, settings: Mapping[str, Any]) -> Settings:
 def freeze(value: Any) -> Any:
     """A plain value as one that can be a key: lists become tuples, mappings become settings."""
     if isinstance(value, Mapping):
+        if not all(map(_is_key, map(str, value))):
+            return Named(tuple((str(key), freeze(each)) for key, each in value.items()))
         return free("settings", value)
     return tuple(map(freeze, value)) if isinstance(value, list | tuple) else value
+
+
+def _is_key(name: str) -> bool:
+    """Whether a name can be a field of settings, and none of the user's, as an input of a network has."""
+    own = name == "_target_" or (name != "target" and name.strip("_") == name)
+    return own and name.isidentifier() and not keyword.iskeyword(name)
 
 
 def plain(value: Any) -> Any:
@@ -212,6 +233,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, Settings | Config | Layer):
         return {"_target_" if each.name == "target" else each.name: plain(getattr(value, each.name))
                 for each in fields(value)}  # fmt: skip
+    if isinstance(value, Named):
+        return {name: plain(each) for name, each in value.items}
     if isinstance(value, tuple):
         return [plain(each) for each in value]
     return f"{value.__module__}.{value.__qualname__}" if callable(value) else value
@@ -261,30 +284,6 @@ def store(typed: Sequence[str] = ()) -> None:
                     own.setdefault(group, {})[key] = knob.default
     ConfigStore.instance().store(name="schema", node=neutral() | added, provider="deepvis")
     ConfigStore.instance().store(name="functions", node=own, provider="deepvis")
-
-
-def name(overrides: Iterable[str]) -> str:
-    """A job's name: the overrides that distinguish it from the other jobs of its sweep, without their groups.
-
-    In a sweep only the swept keys do; the entry point sets them in ``DEEPVIS_SWEPT`` for every process.
-    """
-    swept = os.environ.get("DEEPVIS_SWEPT", "").split()
-    quiet = ("tracker", "hydra", "batch_size=", "snapshot_every=", "resume=", "objective_value=")
-    last = {o.partition("=")[0]: o for o in overrides}  # typed twice, the last one counts
-    naming = [o for key, o in last.items() if (key in swept if swept else not o.startswith(quiet))]
-    long = r"(?<==)-?\d*\.\d{10,}(e[-+]?\d+)?$"  # a number that a search has drawn
-    short = (re.sub(long, lambda m: f"{float(m[0]):.4g}", o) for o in naming)
-    bare = (re.sub(r"^[\w.]*\.(?=\w+=)", "", o).replace('"', "") for o in short)
-    return " ".join(re.sub(r"(?<==)[^\s=]*/(?=[^/]+$)", "", o) for o in bare)  # of a path the file
-
-
-def job_folder(number: int, overrides: Sequence[str]) -> str:
-    """A job's folder: its number and its name, safe and short enough for any file system."""
-    words = re.sub(r"[^\w.=,+-]+", "_", name(overrides))
-    return f"{number}_{words}"[:120].rstrip("_.,")
-
-
-OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:

@@ -38,7 +38,8 @@ def filters(
     """The filters that ``layer.filters`` names.
 
     Args:
-      spec: ``0-15``, ``0,3,7``, ``0-3,8``, ``all``, a number, a class name, or a list of these.
+      spec: ``0-15``, ``0,3,7``, ``0-3,8``, ``all``, ``first 16`` (or all there are), a number, a class name,
+        or a list of these.
       channels: how many the layer has.
       layer: its name, for the message.
       what: they are, for the message.
@@ -59,6 +60,8 @@ def filters(
     """
     if spec == "all":
         return list(range(channels))
+    if leading := re.fullmatch(r"first ([1-9]\d{0,8})", str(spec)) if spec not in labels else None:
+        return list(range(min(int(leading[1]), channels)))
     listed = isinstance(spec, Sequence) and not isinstance(spec, str)
     parts = [str(p).strip() for p in (spec if listed else [spec] if spec in labels else str(spec).split(","))]
     indices: list[int] = []
@@ -124,3 +127,13 @@ def shown(label: str) -> str:
 def _bare(name: str) -> str:
     """A name without what does not matter."""
     return re.sub(r"[\W_]+", " ", name.replace("'", "")).strip().casefold() or name.strip()
+
+
+def spelled(spec: Any, indices: Sequence[int]) -> Any:
+    """What was typed of filters, but ``first 16`` as what there is of it.
+
+    Example:
+      >>> spelled("first 16", range(4)), spelled("0,3,7", [0, 3, 7])
+      ('0-3', '0,3,7')
+    """
+    return f"0-{len(indices) - 1}" if str(spec).startswith("first ") else spec

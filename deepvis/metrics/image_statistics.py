@@ -21,8 +21,8 @@ def total_variation(image: np.ndarray) -> float:
       0 or more; less is smoother. White noise has :math:`4 / \sqrt\pi = 2.26`, a photograph about 0.3.
       Source: Rudin, Osher and Fatemi 1992; as a prior of images, Mahendran and Vedaldi 2015.
     """
-    down, right = (np.abs(np.diff(image, axis=axis)).mean() for axis in (0, 1))
-    return _over(down + right, np.sqrt(_variance(image) / image.shape[-1]))
+    steps = [np.abs(np.diff(image, axis=axis)).mean() for axis in (0, 1) if image.shape[axis] > 1]
+    return _over(sum(steps), np.sqrt(_variance(image) / image.shape[-1]))
 
 
 def high_frequency(image: np.ndarray) -> float:
@@ -43,21 +43,19 @@ def spectral_slope(image: np.ndarray) -> float:
 
     .. math:: \log \overline{|\hat x(f)|} \approx a \log f + c
 
-    by least squares over rings one frequency wide, from two cycles an image to half a cycle a pixel. Through
-    a Hann window: else the jump between opposite borders has a slope of its own.
-
-    Args:
-      image: ``[H, W, C]``, square, 16 px or more.
+    by least squares over rings one frequency wide, from two cycles over the shorter side to half a cycle a
+    pixel. Through a Hann window: else the jump between opposite borders has a slope of its own.
 
     Returns:
-      White noise has 0, photographs lie near -1 (Field 1987; Ruderman and Bialek 1994).
+      White noise has 0, photographs lie near -1 (Field 1987; Ruderman and Bialek 1994). NaN where a side is
+      below 6 px, for a line needs two rings; below 16 px it says little.
     """
     power, radius = _spectrum(image, window=True)
-    n = len(image)
+    n = min(image.shape[:2])
     rings = np.rint(radius * n).astype(int).ravel()
     frequencies = np.arange(2, n // 2 + 1)
-    means = (np.bincount(rings, np.sqrt(power).ravel()) / np.bincount(rings))[frequencies]
-    if not means.min() > 0:
+    means = np.bincount(rings, np.sqrt(power).ravel())[frequencies] / np.bincount(rings)[frequencies]
+    if len(frequencies) < 2 or not means.min() > 0:
         return np.nan
     return float(np.polyfit(np.log(frequencies), np.log(means), 1)[0])
 

@@ -23,7 +23,7 @@ NOISE = 0.1  # standard deviations of the image
 def translation(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """`SHIFT` px along each axis, each way by chance; the border reflects."""
     h, w = image.shape[:2]
-    down, right = (rng.integers(2, size=2) * 2 - 1) * min(SHIFT, h - 1, w - 1)
+    down, right = (rng.integers(2, size=2) * 2 - 1) * np.minimum(SHIFT, (h - 1, w - 1))
     wide = np.pad(image, ((abs(down),) * 2, (abs(right),) * 2, (0, 0)), mode="reflect")
     return wide[abs(down) - down :][:h, abs(right) - right :][:, :w]
 

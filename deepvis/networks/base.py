@@ -1,6 +1,6 @@
 """The `Network` protocol and its records: a layer, an activation, a network built up to some layers."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -75,6 +75,18 @@ class Network(Protocol):
         Raises:
           ConfigError: the config says nothing that this network could take.
         """
+        ...
+
+    def resolved(self) -> Mapping[str, Any]:
+        """What its config leaves to it: its name, the grey levels that 0 stands for, its preprocessing ...
+
+        Raises:
+          ConfigError: as for `centre`.
+        """
+        ...
+
+    def fingerprint(self) -> Hashable:
+        """Changes when a file does that it reads."""
         ...
 
     def layers(self) -> Mapping[str, Layer]:

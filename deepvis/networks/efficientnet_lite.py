@@ -108,10 +108,6 @@ class EfficientNetLite:
         """As it was trained."""
         return read(PREPROCESS, int(network.shape[-1] or 0))
 
-    def held_inputs(self) -> dict[str, Any]:
-        """It has one input, the image."""
-        return {}
-
     def model(self) -> keras.Model:
         """Build it and read its weights."""
         variant = VARIANTS[self.name]

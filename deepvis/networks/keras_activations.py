@@ -69,7 +69,7 @@ def built(
 
         at = _size(image)
         if at not in parts:
-            with tf.init_scope():  # at the root of a graph TensorFlow takes no names such as "_conv"
+            with tf.init_scope():  # inside a traced function TensorFlow takes few names of layers
                 parts[at] = keras_graph.resized(graph, read, network.shapes(at))
         part = parts[at]
         with (

@@ -46,7 +46,7 @@ class Call:
     outputs: Sequence[Any]
 
     @functools.cached_property
-    def inputs(self) -> list[Any]:
+    def inputs(self) -> Sequence[Any]:
         """The symbolic tensors that it reads."""
         return [each for each in keras.tree.flatten(self.arguments) if isinstance(each, keras.KerasTensor)]
 
@@ -72,11 +72,24 @@ class Graph:
 
     def first(self, name: str) -> Call:
         """The call of that name which the user's code made first, as in ``model.get_layer(name).output``."""
-        return min((call for call in self.calls if call.name == name), key=lambda call: call.order)
+        return self._first[name]
 
-    def readers(self, tensor: Any) -> list[Call]:
+    def readers(self, tensor: Any) -> Sequence[Call]:
         """The calls that read a tensor."""
-        return [call for call in self.calls if any(each is tensor for each in call.inputs)]
+        return self._readers.get(id(tensor), [])
+
+    @functools.cached_property
+    def _first(self) -> Mapping[str, Call]:
+        latest_first = sorted(self.calls, key=lambda call: call.order, reverse=True)
+        return {call.name: call for call in latest_first}
+
+    @functools.cached_property
+    def _readers(self) -> Mapping[int, Sequence[Call]]:
+        found: dict[int, list[Call]] = {}
+        for call in self.calls:
+            for key in {id(tensor): None for tensor in call.inputs}:
+                found.setdefault(key, []).append(call)
+        return found
 
     def below(self, tensors: Iterable[Any]) -> list[Call]:
         """The calls that some tensors need, in order."""

@@ -1,9 +1,11 @@
-"""Keras networks by where they come from: keras.applications, a file, the caller's hand -> `KerasNetwork`."""
+"""Keras networks of keras.applications, or in the caller's hand -> `KerasNetwork`; see `model_files`."""
 
+import functools
 import inspect
 import itertools
 import re
 import weakref
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +16,12 @@ import numpy as np
 
 from deepvis.core import names
 from deepvis.core.errors import ConfigError, WeightsError
-from deepvis.networks import keras_activations, pixel_range
+from deepvis.networks import held_inputs, keras_activations, pixel_range
 from deepvis.networks.keras_network import KerasNetwork
 from deepvis.networks.open_graph import OpenGraph
-from deepvis.networks.preprocessing import Preprocess, read
+from deepvis.networks.preprocessing import PREPROCESS, Preprocess, read, written
 
-SAVED = "expected a model that Keras 3 saved (.keras, or .h5)"
+OF_TOP = 3  # layers of a kind that the top of an application may have
 
 
 def application(name: str, weights: str | None, preprocess: Any, mean: Any) -> KerasNetwork:
@@ -34,37 +36,21 @@ def application(name: str, weights: str | None, preprocess: Any, mean: Any) -> K
     return KerasNetwork(name, Application(name, weights), preprocess, mean)
 
 
-def saved_file(
-    name: str | None,
-    path: str,
-    allow_code: bool,
+def in_hand(
+    name: str,
+    held: str,
     preprocess: Any,
     mean: Any,
     optimize: str | None = None,
     inputs: Mapping[str, Any] | None = None,
 ) -> KerasNetwork:
-    """A model that Keras saved.
-
-    Args:
-      name: what a person calls it; None: the file's.
-      path: .keras or .h5.
-      allow_code: load it even if it holds code that would run here.
-      preprocess: ``auto`` (see `pixel_range.inferred`) or what `preprocessing.read` takes.
-      mean: see `KerasNetwork`.
-      optimize: likewise.
-      inputs: likewise.
-    """
-    source = SavedFile(str(path), allow_code)
-    return KerasNetwork(name or Path(str(path)).stem, source, preprocess, mean, optimize, inputs or {})
-
-
-def in_hand(name: str, held: str, preprocess: Any, mean: Any, optimize: str | None = None) -> KerasNetwork:
-    """A model that `hold` took."""
-    return KerasNetwork(name, InHand(held), preprocess, mean, optimize)
+    """A model that `hold` took, with the inputs that came with it."""
+    known = {each: _inputs.get(held, {}).get(each, value) for each, value in (inputs or {}).items()}
+    return KerasNetwork(name, InHand(held), preprocess, mean, optimize, known)
 
 
 _held: weakref.WeakValueDictionary[str, keras.Model] = weakref.WeakValueDictionary()
-_inputs: dict[str, Mapping[str, Any]] = {}  # of models that have other inputs than the image
+_inputs: dict[str, Mapping[str, np.ndarray]] = {}  # of models that have other inputs than the image
 _numbers = itertools.count(1)
 
 
@@ -93,11 +79,14 @@ def hold(
         )
     held = f"{next(_numbers)} {keras_activations.digest(model)}"
     _held[held] = model
-    if inputs:
-        _inputs[held] = dict(inputs)
+    values = {str(name): held_inputs.value(str(name), given) for name, given in (inputs or {}).items()}
+    if values:
+        _inputs[held] = {name: each.copy() for name, each in values.items()}  # the caller may change his
         weakref.finalize(model, _inputs.pop, held, None)
+    said = {name: each.item() if each.ndim == 0 else held_inputs.described(each)
+            for name, each in values.items()}  # fmt: skip
     return {"_target_": "deepvis.networks.keras_models.in_hand", "name": model.name, "held": held,
-            "preprocess": preprocess, "mean": None, "optimize": optimize}  # fmt: skip
+            "preprocess": preprocess, "mean": None, "optimize": optimize, "inputs": said}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -106,6 +95,7 @@ class Application:
 
     name: str
     weights: str | None
+    initialized: bool = True  # its weights have values
 
     @property
     def origin(self) -> tuple[str, bool]:
@@ -115,8 +105,8 @@ class Application:
         return "keras imagenet" if self.weights == "imagenet" else "path", False
 
     def graph_only(self) -> "Application":
-        """With random weights, the same each time."""
-        return Application(self.name, None)
+        """Its weights have shapes, and no values: to draw millions of them takes longer than the graph."""
+        return Application(self.name, None, initialized=False)
 
     def fingerprint(self) -> tuple[str, int] | None:
         """Of the file of its weights."""
@@ -128,14 +118,13 @@ class Application:
         """What Keras does with its pixels."""
         return application_pixels(self.name)
 
-    def held_inputs(self) -> Mapping[str, Any]:
-        """None."""
-        return {}
-
     def model(self) -> keras.Model:
         """Build it and read its weights."""
         constructor = _application(self.name)
         try:
+            if not self.initialized:
+                with keras.StatelessScope(initialize_variables=False):
+                    return constructor(weights=None)
             if self.weights is None or self.weights == "imagenet":
                 return constructor(weights=self.weights)
             model = constructor(weights=None)
@@ -149,54 +138,6 @@ class Application:
             raise WeightsError(
                 f"model.weights={self.weights}: no weights of {self.name}: {text}; {advice}"
             ) from err
-        return model
-
-
-@dataclass(frozen=True)
-class SavedFile:
-    """A model that Keras saved; see `keras_network.Source`."""
-
-    path: str
-    allow_code: bool
-
-    @property
-    def origin(self) -> tuple[str, bool]:
-        """A file."""
-        return "path", False
-
-    def graph_only(self) -> "SavedFile":
-        """Its weights come with it."""
-        return self
-
-    def fingerprint(self) -> tuple[str, int]:
-        """Of the file."""
-        return _fingerprint("model.path", self.path)
-
-    def auto_preprocess(self, network: OpenGraph) -> Preprocess:
-        """By what it contains."""
-        return contained(network)
-
-    def held_inputs(self) -> Mapping[str, Any]:
-        """None."""
-        return {}
-
-    def model(self) -> keras.Model:
-        """Read the file."""
-        path = Path(self.path).expanduser()
-        try:
-            model = keras.saving.load_model(path, compile=False, safe_mode=not self.allow_code)
-        except Exception as err:  # there is no limit to how a file can fail to be a model
-            text = " ".join(str(err).split())
-            if "safe_mode" in text or "unsafe" in text:
-                raise ConfigError(
-                    f"model.path={path}: refused, it holds code that would run here (a Lambda layer); "
-                    "if you trust it, set model.allow_code=true"
-                ) from err
-            raise ConfigError(
-                f"model.path={path}: not a model that Keras can load ({text[:200]}); {SAVED}"
-            ) from err
-        if not isinstance(model, keras.Model):
-            raise ConfigError(f"model.path={path}: got {type(model).__name__}, {SAVED}")
         return model
 
 
@@ -222,10 +163,6 @@ class InHand:
         """By what it contains."""
         return contained(network)
 
-    def held_inputs(self) -> Mapping[str, Any]:
-        """Those that came with it."""
-        return _inputs.get(self.held, {})
-
     def model(self) -> keras.Model:
         """The model itself."""
         return _held[self.held]
@@ -234,22 +171,35 @@ class InHand:
 def contained(network: OpenGraph) -> Preprocess:
     """What a model expects of its pixels, by what it contains.
 
-    One that scales its pixels itself takes 0 to 255; one that is, or begins with, a network of
+    One that scales its pixels itself takes what that takes; one that is, or begins with, a network of
     keras.applications takes what that takes; others are given 0 to 255.
     """
     channels = int(network.shape[-1] or 0)
     inside = pixel_range.scaled_inside(network)
     if inside is not None:
         return read(inside, channels)
-    first = {
-        call.name.partition("/")[0] for call in network.graph.readers(network.graph.inputs[network.image])
-    }
-    name = next(filter(None, map(matched, [network.graph.name, *sorted(first)])), None)
-    if name and channels == 3:
-        return application_pixels(name)
+    first = network.graph.readers(network.graph.inputs[network.image])
+    nested = sorted({call.name.partition("/")[0] for call in first if "/" in call.name})
+    for whole, called in [(True, network.graph.name), *((False, each) for each in nested)]:
+        name = matched(called)
+        path = "" if whole else f"{called}/"
+        if name and channels == 3 and _is_made_like(network, path, name):
+            pixel_range.warn_once(
+                f"model.preprocess=auto: {written(application_pixels(name))}, as keras.applications.{name} "
+                f"has it, since the model is named {called}; if it was trained otherwise, set preprocess"
+            )
+            return application_pixels(name)
     return read("none", channels)
 
 
+def _is_made_like(network: OpenGraph, path: str, name: str) -> bool:
+    """Whether a model, or the part of it under a path, has the layers of an application, but for its top."""
+    ours = Counter(type(call.layer) for call in network.graph.calls if call.name.startswith(path))
+    theirs = Counter(type(call.layer) for call in application(name, None, "none", None).graph().graph.calls)
+    return all(ours[kind] >= count - OF_TOP for kind, count in theirs.items() if count > OF_TOP)
+
+
+@functools.cache
 def application_pixels(name: str) -> Preprocess:
     """What an application's own ``preprocess_input`` does, found by giving it pixels.
 
@@ -262,9 +212,12 @@ def application_pixels(name: str) -> Preprocess:
     order = tuple(int(k) for k in np.abs(white).argmax(axis=0))
     place = [order.index(k) for k in range(3)]
     scale = [255.0 / white[k, i] for k, i in enumerate(place)]
-    mean = [round(float(-black[i] * s), 6) + 0.0 for i, s in zip(place, scale, strict=True)]
-    pixels = read({"mean": mean, "scale": [round(float(each), 6) for each in scale]}, 3)
-    return replace(pixels, order=order)
+    mean = [float(-black[i] * s) for i, s in zip(place, scale, strict=True)]
+    for word in PREPROCESS:
+        known = read(word, 3)
+        if known.order == order and np.allclose([known.mean, known.scale], [mean, scale], rtol=1e-5):
+            return known
+    return replace(read({"mean": mean, "scale": scale}, 3), order=order)
 
 
 def matched(name: str) -> str | None:

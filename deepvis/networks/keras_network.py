@@ -4,19 +4,24 @@ import functools
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import keras
-import numpy as np
 
 from deepvis.core import names
 from deepvis.core.errors import ConfigError
-from deepvis.networks import keras_activations, keras_graph, open_graph, pixel_range, receptive_fields
+from deepvis.networks import (
+    held_inputs,
+    keras_activations,
+    keras_graph,
+    open_graph,
+    pixel_range,
+    receptive_fields,
+)
 from deepvis.networks.base import Activation, Activations, Layer, Size, no_such_layer, weight_tags
 from deepvis.networks.keras_graph import Graph
 from deepvis.networks.open_graph import OpenGraph
-from deepvis.networks.preprocessing import Preprocess, per_channel, read
+from deepvis.networks.preprocessing import Preprocess, per_channel, read, written
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -43,7 +48,6 @@ class Source(Protocol):
     def fingerprint(self) -> Hashable: ...  # changes when its file does; ConfigError where there is none
     def model(self) -> keras.Model: ...  # built or read anew; ConfigError, WeightsError
     def auto_preprocess(self, network: OpenGraph) -> Preprocess: ...  # what preprocess=auto means
-    def held_inputs(self) -> Mapping[str, Any]: ...  # values of inputs that the caller has in hand
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class KerasNetwork:
       preprocess: ``auto``, or what `preprocessing.read` takes.
       mean: grey levels that 0 stands for; None: those that follow from ``preprocess``.
       optimize: the input that is the image; None: the only one.
-      inputs: of the other inputs, a number or a file (.npy).
+      inputs: of the other inputs: numbers, arrays, or files (.npy); see `held_inputs`.
     """
 
     name: str
@@ -83,8 +87,20 @@ class KerasNetwork:
         return self._opened(model, graph)
 
     def _opened(self, model: keras.Model, graph: Graph) -> OpenGraph:
-        held = {name: _read_input(name, value) for name, value in self.inputs.items()}
-        return open_graph.opened(model, graph, self.optimize, held | dict(self.source.held_inputs()))
+        held = {name: held_inputs.value(name, given) for name, given in self.inputs.items()}
+        return open_graph.opened(model, graph, self.optimize, held)
+
+    def resolved(self) -> dict[str, Any]:
+        """Its name, its pixels, and what its files of inputs hold; see `Network.resolved`."""
+        pixels = self.pixels()
+        found = {"name": self.name, "preprocess": written(pixels), "mean": list(pixels.centre)}
+        if self.inputs:
+            found["inputs"] = {name: held_inputs.resolved(name, each) for name, each in self.inputs.items()}
+        return found
+
+    def fingerprint(self) -> Hashable:
+        """Of its file; those of its inputs have theirs in the config; see `Network.fingerprint`."""
+        return self.source.fingerprint()
 
     def pixels(self) -> Preprocess:
         """What it expects its pixels to be."""
@@ -159,24 +175,14 @@ class KerasNetwork:
             return {name: found[whole[name]] for name in names}
 
         tags = dict(built.tags) | weight_tags(origin, known.digest, verified)
-        tags["network.range"] = pixel_range.check(network, pixels, size)
+        users = origin in ("path", "in hand")  # else it is known what its pixels are
+        tags["network.range"] = pixel_range.check(network, pixels, size, users)
         hidden = {
             name: why for name, path in whole.items() if (why := built.without_pre_activation.get(path))
         }
         return replace(
             built, name=self.name, tags=tags, activations=activations, without_pre_activation=hidden
         )
-
-
-def _read_input(name: str, value: Any) -> Any:
-    if isinstance(value, int | float):
-        return value
-    try:
-        return np.load(Path(str(value)).expanduser(), allow_pickle=False)
-    except (OSError, ValueError) as err:
-        raise ConfigError(
-            f"model.inputs.{name}={value}: got {err}, expected a number or a .npy file"
-        ) from err
 
 
 def loaded(source: Source) -> LoadedModel:
@@ -186,13 +192,13 @@ def loaded(source: Source) -> LoadedModel:
 
 @functools.lru_cache(maxsize=2)
 def _graph(source: Source, fingerprint: Hashable) -> tuple[keras.Model, Graph]:
-    # In a thread of its own Keras counts its names from one and knows no dtype policy of the caller's.
-    def read() -> tuple[keras.Model, Graph]:
-        model = source.model()
-        return model, keras_graph.graph(model)
-
-    with keras_activations.repeatable_draws(), ThreadPoolExecutor(1) as thread:
-        return thread.submit(read).result()
+    # In a thread of its own Keras counts its names from one and knows no dtype policy of the caller's. The
+    # graph has another one: in the first Keras would give values to weights that were left without.
+    with keras_activations.repeatable_draws():
+        with ThreadPoolExecutor(1) as thread:
+            model = thread.submit(source.model).result()
+        with ThreadPoolExecutor(1) as thread:
+            return model, thread.submit(keras_graph.graph, model).result()
 
 
 @functools.lru_cache(maxsize=4)

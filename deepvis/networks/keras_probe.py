@@ -125,7 +125,7 @@ def photograph(height: int, width: int, channels: int, draws: np.random.Generato
     radius = np.hypot(*np.meshgrid(np.fft.fftfreq(height), np.fft.fftfreq(width), indexing="ij"))
     grey, colour = draws.normal(size=(height, width, 1)), draws.normal(size=(height, width, channels))
     spectrum = np.fft.fft2(grey + 0.3 * colour, axes=(0, 1))
-    falling = spectrum / np.maximum(radius, 1 / max(height, width))[..., None]
+    falling = spectrum / np.maximum(radius, 1 / max(height, width))[..., None] ** 1.2
     image = np.fft.ifft2(falling, axes=(0, 1)).real
     return np.clip(120 + 60 * (image - image.mean()) / max(image.std(), 1e-9), 0, 255)
 

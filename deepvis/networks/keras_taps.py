@@ -5,6 +5,7 @@ layer: the attribute is replaced for the time of the call by a function that als
 """
 
 import contextlib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from deepvis.networks.token_places import Places
 
 HIDING = {"RNN", "Bidirectional", "Model"}  # of Keras' layers those that may end with a nonlinearity inside
 EXACT = (keras.layers.Rescaling, keras.layers.Normalization)  # bfloat16 would round the pixels they read
+OPERATION = re.compile("[A-Za-z0-9.][A-Za-z0-9_.-]*")  # names that TensorFlow takes anywhere
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,21 +110,27 @@ class Computing(keras.DTypePolicy):
 
 @contextlib.contextmanager
 def computing_in(model: keras.Model, precision: str) -> Iterator[None]:
-    """While it lasts, all layers of a model compute in this precision; their weights stay as they are."""
-    changed: list[tuple[Any, Any]] = []
+    """While it lasts, all layers of a model compute in this precision; their weights stay as they are.
+
+    They also have names that TensorFlow takes, for it names the operations of a traced function by them.
+    """
+    changed: list[tuple[Any, Any, str]] = []
     with CHANGING:
         try:
-            for layer in layers_of(model):
+            for number, layer in enumerate(layers_of(model)):
+                changed.append((layer, vars(layer)["_dtype_policy"], layer.name))
+                if not OPERATION.fullmatch(layer.name):
+                    layer.name = f"layer_{number}"
                 if layer.quantization_mode is None:
                     exact = isinstance(layer, EXACT)
-                    changed.append((layer, vars(layer)["_dtype_policy"]))
                     policy = Computing("float32" if exact else precision, layer.variable_dtype)
                     # Not through the property: that would write into a policy that several layers share.
                     vars(layer)["_dtype_policy"] = policy
             yield
         finally:
-            for layer, policy in changed:
+            for layer, policy, name in changed:
                 vars(layer)["_dtype_policy"] = policy
+                layer.name = name
 
 
 @contextlib.contextmanager

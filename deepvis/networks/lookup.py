@@ -36,7 +36,7 @@ def network(model: Mapping[str, Any]) -> Network:
 
 
 def resolved(model: Mapping[str, Any]) -> dict[str, Any]:
-    """The same config with what follows from it: its name, and the grey levels that 0 stands for.
+    """The same config with what follows from it; resolved once more it is the same. See `Network.resolved`.
 
     Args:
       model: see `network`.
@@ -44,8 +44,7 @@ def resolved(model: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
       ConfigError: ``preprocess`` or ``mean`` say nothing that this network could take.
     """
-    known = network(model)
-    return labels.resolved(model) | {"name": known.name, "mean": list(known.centre)}
+    return labels.resolved(model) | dict(network(model).resolved())
 
 
 def class_names(model: Mapping[str, Any], layer: Layer) -> tuple[str, ...]:
@@ -59,19 +58,26 @@ def hold(
     inputs: Mapping[str, Any] | None = None,
     optimize: str | None = None,
     class_names: Any = "auto",
+    size: Any = None,
 ) -> dict[str, Any]:
-    """The config of a Keras model in hand; see `keras_models.hold`.
+    """The config of a Keras model or a PyTorch module in hand; see their own `hold`.
 
     Args:
       model: in hand.
       preprocess: see `keras_models.in_hand`.
       inputs: see `keras_models.hold`.
       optimize: likewise.
-      class_names: what ``model.labels`` takes; ``auto``: ImageNet's, for a model that has the name of one of
-        keras.applications and as many classes.
+      class_names: what ``model.labels`` takes; ``auto``: ImageNet's, for a Keras model that has the name
+        of one of keras.applications and as many classes.
+      size: px, which a PyTorch module is exported for.
     """
-    from deepvis.networks import keras_models
+    from deepvis.networks import keras_models, torch_modules
 
+    if torch_modules.is_module(model):
+        if inputs or optimize:
+            raise ConfigError("inputs, optimize: of Keras models; expected a PyTorch module of one image")
+        held = torch_modules.hold(model, preprocess, size)
+        return held | {"labels": None if class_names == "auto" else class_names}
     held = keras_models.hold(model, preprocess, inputs, optimize)
     if class_names == "auto":
         outputs = getattr(model, "outputs", None) or []

@@ -98,7 +98,10 @@ def _held(name: str, value: Any, tensor: Any) -> np.ndarray:
         array = array[0]
     if array.ndim != len(shape) or any(b not in (None, a) for a, b in zip(array.shape, shape, strict=True)):
         raise ConfigError(f"model.inputs.{name}: got shape {array.shape}, expected {shape}")
-    return array.astype(dtype)
+    cast = array.astype(dtype)
+    if dtype.kind in "iub" and not np.array_equal(cast, array):
+        raise ConfigError(f"model.inputs.{name}: got numbers that are no {dtype}, expected {dtype}")
+    return cast
 
 
 def map_size(network: OpenGraph, name: str, size: Size) -> Size:

@@ -67,6 +67,22 @@ def read(value: Any, channels: int) -> Preprocess:
     return Preprocess(centre, order or tuple(range(channels)), mean, scale)
 
 
+def written(pixels: Preprocess) -> Any:
+    """What `read` reads as this: a word where there is one, else ``{mean: ..., scale: ...}``.
+
+    Example:
+      >>> written(read("tf", 3)), written(read({"mean": 0, "scale": 255}, 1))
+      ('tf', {'mean': 0.0, 'scale': 255.0})
+    """
+    channels = len(pixels.mean)
+    for word in PREPROCESS if channels == 3 else ("tf", "none"):
+        known = read(word, channels)
+        if (known.order, known.mean, known.scale) == (pixels.order, pixels.mean, pixels.scale):
+            return word
+    mean, scale = (list(each) if len(set(each)) > 1 else each[0] for each in (pixels.mean, pixels.scale))
+    return {"mean": mean, "scale": scale}
+
+
 def per_channel(key: str, value: Any, channels: int) -> tuple[float, ...]:
     """One finite number per channel.
 

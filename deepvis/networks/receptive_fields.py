@@ -17,11 +17,11 @@ from deepvis.networks.base import Layer
 from deepvis.networks.keras_graph import Call, Graph, families, is_activation
 
 SIDES = 1024  # px; larger images allow whatever this one does
-ASKED = 24  # sizes at which Keras is asked what a layer of unknown code gives
+SMALL, ASKED = 16, 12  # maps for which Keras is asked what a layer of unknown code gives: px, larger ones
 POINTWISE = {
     "Dense", "EinsumDense", "BatchNormalization", "BaseDropout", "Dropout", "SpatialDropout2D",
     "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity", "Rescaling",
-    "Normalization", "LayerScale", "StochasticDepth", "Merge",
+    "Normalization", "LayerScale", "CustomScaleLayer", "StochasticDepth", "Merge",
 }  # fmt: skip
 CONVOLUTIONS = {"BaseConv", "BaseDepthwiseConv", "BaseSeparableConv"}
 
@@ -139,6 +139,12 @@ def _through(call: Call, inputs: list[Extent]) -> Extent:
         return one._replace(fixed=not _is_constant(one))  # a weight for each place
     same = own[1:-1] == max(shapes, key=_pixels)[1:-1] if shapes else True
     known = bool(classes)
+    maps = len(own) == 4 and all(len(shape) == 4 for shape in shapes)
+    if maps and "Concatenate" in classes:
+        return _joined(inputs, alike=True) if layer.axis in (-1, 3) else _asked(call, inputs, one)
+    if known and "Layer" not in classes and maps and None in own:  # Keras says no size: it is asked for one
+        same = all(_asked_at(call, [each.sides[:, k] for each in inputs]) == tuple(one.sides[:, k])
+                   for k in (one.sides.shape[1] // 2, -1))  # fmt: skip
     if (
         classes & POINTWISE
         or (is_activation(layer) and known)
@@ -151,7 +157,7 @@ def _through(call: Call, inputs: list[Extent]) -> Extent:
     if not one.stride.any():  # a vector stays one, however it is laid out
         return one
     everything = np.full(2, np.inf)
-    if len(own) == 4 and all(len(shape) == 4 for shape in shapes):
+    if maps:
         return _asked(call, inputs, one)
     if len(own) == 3:  # tokens: attention sees all of them
         return one._replace(field=everything, fixed=False)
@@ -165,20 +171,23 @@ def _is_constant(one: Extent) -> bool:
 
 
 def _asked(call: Call, inputs: list[Extent], one: Extent) -> Extent:
-    """Of a layer of unknown code: Keras is asked at some sizes, those between follow a line."""
-    count = one.sides.shape[1]
-    asked = np.unique(np.geomspace(1, count, ASKED).astype(int)) - 1
-    sides = np.array([_asked_at(call, [each.sides[:, k] for each in inputs]) for k in asked]).T
+    """Of a layer of unknown code: Keras is asked for small maps and some larger; the others follow a line."""
+    maps, place = np.unique(np.concatenate([each.sides for each in inputs]), axis=1, return_inverse=True)
+    count = maps.shape[1]
+    asked = np.unique([*range(min(SMALL, count)), *np.geomspace(1, count, ASKED).astype(int) - 1])
+    sides = np.array([_asked_at(call, list(maps[:, k].reshape(-1, 2))) for k in asked]).T
     if not sides[:, -1].all():  # it takes some sizes only
         before, after = call.input_shapes[0][1:3], call.output_shape[1:3]
         ratio = np.array([a / b if a and b else 1 for a, b in zip(before, after, strict=True)])
         return one._replace(stride=one.stride * np.round(ratio), field=np.full(2, np.inf), fixed=True)
     between = np.stack([np.interp(np.arange(count), asked, axis).astype(int) for axis in sides])
+    between = between[:, place.reshape(-1)]
     ratio = one.sides[:, -1] / np.maximum(sides[:, -1], 1)
+    whole = np.where(ratio >= 1, np.round(ratio), 1 / np.round(1 / np.maximum(ratio, 1 / SIDES)))
     scaled = between.min() != between.max()
     return one._replace(
         sides=between,
-        stride=one.stride * np.round(ratio) if scaled else np.zeros(2),
+        stride=one.stride * whole if scaled else np.zeros(2),
         field=np.full(2, np.inf),
     )
 
@@ -190,14 +199,9 @@ def _asked_at(call: Call, sides: list[np.ndarray]) -> tuple[int, int]:
         id(tensor): keras.KerasTensor((None, int(side[0]), int(side[1]), tensor.shape[-1]), tensor.dtype)
         for tensor, side in zip(call.inputs, sides, strict=True)
     }
-    given, kwargs = call.arguments
-    args: Any = keras.tree.map_structure(lambda each: resized.get(id(each), each), given)
-    kwargs = {
-        key: keras.tree.map_structure(lambda each: resized.get(id(each), each), value)
-        for key, value in kwargs.items()
-    }
+    arguments: Any = keras.tree.map_structure(lambda each: resized.get(id(each), each), call.arguments)
     try:
-        spec: Any = call.layer.compute_output_spec(*args, **kwargs)
+        spec: Any = call.layer.compute_output_spec(*arguments[0], **arguments[1])
         first = keras.tree.flatten(spec)[0]
         shape = tuple(first.shape or ())
     except Exception:  # a user's layer may refuse in any way
@@ -243,10 +247,10 @@ def _whole(one: Extent) -> Extent:
     )
 
 
-def _joined(inputs: list[Extent]) -> Extent:
-    """Several maps of one size, or of one pixel; the unit that sees most counts."""
+def _joined(inputs: list[Extent], alike: bool = False) -> Extent:
+    """Several maps of one size, or, unless alike, of one pixel; the unit that sees most counts."""
     sides = np.max([each.sides for each in inputs], axis=0)
-    fits = np.all([(each.sides == sides) | (each.sides == 1) for each in inputs], axis=0)
+    fits = np.all([(each.sides == sides) | ((each.sides == 1) & (not alike)) for each in inputs], axis=0)
     return Extent(
         sides * fits,
         np.max([each.stride for each in inputs], axis=0),

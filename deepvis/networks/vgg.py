@@ -2,8 +2,9 @@
 
 import functools
 import pkgutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepvis.core.errors import ConfigError
@@ -47,6 +48,16 @@ class Vgg:
     def centre(self) -> tuple[float, ...]:
         """Grey levels that 0 stands for; see `Network.centre`."""
         return per_channel("model.mean", self.mean, self.channels)
+
+    def resolved(self) -> dict[str, Any]:
+        """Its name, and the grey levels that 0 stands for; see `Network.resolved`."""
+        return {"name": self.name, "mean": list(self.centre)}
+
+    def fingerprint(self) -> Hashable:
+        """Of the user's file of weights; see `Network.fingerprint`."""
+        path = self.weights.get("path")
+        file = Path(path).expanduser() if path else None
+        return file.stat().st_mtime_ns if file and file.is_file() else None
 
     def layers(self) -> dict[str, Layer]:
         """The convolutions; see `Network.layers`."""

@@ -22,7 +22,7 @@ def of_jobs(results: Sequence[Result]) -> Factors:
     """What was varied between jobs, at least one."""
     configs = [result.params for result in results]
     varied: Factors = {
-        key: [params.written(config.get(key, "none")) for config in configs]
+        key: [_level(config.get(key, "none")) for config in configs]
         for key in params.varied(configs)
         if key not in NOT_VARIED
     }
@@ -44,6 +44,12 @@ def ordered(factor: str, levels: Iterable[Level]) -> list[Level]:
     if all(isinstance(item, int | float) for item in once):
         return sorted(once, reverse=factor in DESCENDING)  # type: ignore[type-var]  # all are numbers
     return once
+
+
+def _level(value: params.Value) -> Level:
+    """A value as it is typed; a list has brackets, for levels are listed with commas between them."""
+    level = params.written(value)
+    return f"[{level}]" if isinstance(level, str) and "," in level else level
 
 
 def _choices(results: Sequence[Result], group: str) -> list[list[Level]]:

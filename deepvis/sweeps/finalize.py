@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from rich.table import Table
 
 from deepvis.core import images, terminal
@@ -122,7 +122,7 @@ def contact(results: Mapping[Path, Result]) -> np.ndarray:
         if not path.exists():  # a job with other filters
             return np.full((size[1], size[0], 3), 255, np.uint8)
         with Image.open(path) as picture:
-            return np.asarray(picture if picture.size == size else picture.resize(size))
+            return np.asarray(ImageOps.pad(picture, size, color="white"))  # of a job with another size
 
     shown = dict(itertools.islice(results.items(), COLUMNS))
     cells = [[cell(folder, index) for folder in shown] for index in filters]

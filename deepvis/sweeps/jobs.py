@@ -13,10 +13,11 @@ from pathlib import Path
 from deepvis import networks
 from deepvis.ascent import devices, specs, validation
 from deepvis.ascent.specs import ImageSpec, StaticConfig
-from deepvis.config import schema
+from deepvis.config import job_names, schema
 from deepvis.config.knobs import Component
 from deepvis.config.params import NOT_IDENTITY, Value, flatten
 from deepvis.config.schema import Config
+from deepvis.core import names
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,12 @@ def make(cfg: Config, overrides: Sequence[str], folder: Path) -> Job:
     layer = networks.network(model).layer(cfg.layer.name)
     filters = tuple(validation.indices(cfg, layer))
     classes = tuple(validation.class_names(cfg, layer, filters))
+    cfg = replace(cfg, layer=replace(cfg.layer, filters=names.spelled(cfg.layer.filters, filters)))
     identity = {k: v for k, v in schema.plain(cfg).items() if k not in NOT_IDENTITY}
     identity["layer"] |= {"filters": filters} | ({"classes": classes} if classes else {})
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-    return Job(schema.name(overrides) or cfg.layer.name, cfg, key, filters, classes, tuple(overrides), folder)
+    name = job_names.name(overrides) or cfg.layer.name
+    return Job(name, cfg, key, filters, classes, tuple(overrides), folder)
 
 
 def params(job: Job) -> dict[str, Value]:

@@ -24,7 +24,7 @@ class JobRecorder:
 
     def __init__(self, job: Job) -> None:
         n = len(job.filters)
-        blank = np.full((job.cfg.size, job.cfg.size, 3), 128, np.uint8)
+        blank = np.full((*job.cfg.sides, 3), 128, np.uint8)
         self.job = job
         self.began = time.time()
         self.run = ""

@@ -83,6 +83,9 @@ def test_a_gpus_batch_shrinks_with_its_memory_and_the_image(machine):
     blocks = [[64] * 2, [128] * 2, [256] * 3, [512] * 3, [512]]
     maps = sum(3 * (128 >> b) ** 2 * c for b, block in enumerate(blocks) for c in block)
     assert images * maps * 2 <= 2000 * 2**20 < 2 * images * maps * 2  # bfloat16 has two bytes
+    assert (
+        chosen("size=[64,256]")[2] == chosen("size=[256,64]")[2] == images == 2 * chosen("size=[256,128]")[2]
+    )
 
 
 @pytest.mark.parametrize("typed", ["device=gpu", "device=gpu:2", "device=tpu", "device=gpu:-1", "device="])

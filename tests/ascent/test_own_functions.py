@@ -140,7 +140,7 @@ def _raises(layer, filters):
 
 
 def _size(size):
-    return np.zeros((size, size, 3))
+    return np.zeros((*size, 3))
 
 
 def _start(image):
@@ -182,7 +182,7 @@ def test_what_does_not_fit_is_one_line_that_names_it(name):
 
 def test_a_start_without_a_decorator_is_shown_as_noise_is():
     def grey(size, seed, index, mean, level=3.0):
-        return np.full((size, size, len(mean)), level)
+        return np.full((*size, len(mean)), level)
 
     found = seen(start={"_target_": grey, "level": 2.0}, steps=1, optimizer={"learning_rate": 1e-6})
     np.testing.assert_allclose(found.centred, 2.0, atol=1e-4)

@@ -22,26 +22,26 @@ RGB = np.array([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]])
 RGB /= np.sqrt(0.26**2 + 0.27**2 + 0.27**2)
 POWER, CONTRAST = 1.0, 40.0  # conf's
 MEMBERS = [name for name in choices("param") if name != "octaves"]  # that one is pixels
-SHAPES = [(16, 3), (9, 3), (16, 1), (33, 5)]
+SHAPES = [((16, 16), 3), ((9, 9), 3), ((16, 16), 1), ((33, 33), 5), ((8, 17), 3), ((15, 6), 3), ((10, 4), 1)]
 
 
-def made(name: str, size: int, channels: int = 3, **changed) -> parametrizations.Param:
+def made(name: str, size: tuple[int, int], channels: int = 3, **changed) -> parametrizations.Param:
     """A parametrization with the numbers of its file in conf/."""
     options = yaml.safe_load((CONF / "param" / f"{name}.yaml").read_text())
     return get_method(options.pop("_target_"))(size, MEANS[channels], **(options | changed))
 
 
-def images(count: int, size: int, channels: int = 3) -> np.ndarray:
+def images(count: int, size: tuple[int, int], channels: int = 3) -> np.ndarray:
     """Centred pixels inside [0, 255]."""
-    pixels = np.random.default_rng(size + channels).uniform(20, 235, (count, size, size, channels))
+    pixels = np.random.default_rng(size[0] + channels).uniform(20, 235, (count, *size, channels))
     return np.float32(pixels - MEANS[channels])
 
 
-def photo(size: int) -> np.ndarray:
-    """A flower, [size, size, 3] in [0, 255]."""
+def photo(size: tuple[int, int]) -> np.ndarray:
+    """A flower, [*size, 3] in [0, 255]."""
     path = Path(importlib.util.find_spec("sklearn").origin).parent / "datasets" / "images" / "flower.jpg"
     with Image.open(path) as file:
-        return np.asarray(file.crop((150, 50, 450, 350)).resize((size, size)), np.float32)
+        return np.asarray(file.crop((150, 50, 450, 350)).resize(size[::-1]), np.float32)
 
 
 def folder(path: Path, *pictures: np.ndarray) -> str:
@@ -50,7 +50,7 @@ def folder(path: Path, *pictures: np.ndarray) -> str:
     return str(path)
 
 
-def thetas(param: parametrizations.Param, count: int, size: int, channels: int = 3) -> np.ndarray:
+def thetas(param: parametrizations.Param, count: int, size: tuple[int, int], channels: int = 3) -> np.ndarray:
     """Of images, moved at random, so that they are no image's own."""
     theta = param.encode(tf.constant(images(count, size, channels))).numpy()
     return np.float32(theta + np.random.default_rng(1).normal(0, 0.3 * theta.std(), theta.shape))
@@ -78,45 +78,47 @@ def frequency(k: int, size: int) -> float:
 
 
 def recoloured(maps: np.ndarray) -> np.ndarray:
-    """[C, n, n] in decorrelated colours -> [n, n, C]."""
+    """[C, h, w] in decorrelated colours -> [h, w, C]."""
     colours = RGB if len(maps) == 3 else np.eye(len(maps))
     return np.einsum("dc,cyx->yxd", colours, maps)
 
 
-def fourier(theta: np.ndarray, size: int, mean) -> np.ndarray:
+def fourier(theta: np.ndarray, size: tuple[int, int], mean) -> np.ndarray:
     spectrum = theta[0] + 1j * theta[1]
-    for k in range(size):
-        for column in range(size // 2 + 1):
-            f = np.hypot(frequency(k, size), frequency(column, size))
-            spectrum[:, k, column] *= size / 4 / max(f, 1 / size) ** POWER
-    z = recoloured(np.stack([np.fft.irfft2(each, s=(size, size)) for each in spectrum]))
+    height, width = size
+    for k in range(height):
+        for column in range(width // 2 + 1):
+            f = np.hypot(frequency(k, height), frequency(column, width))
+            spectrum[:, k, column] *= (height * width) ** 0.5 / 4 / max(f, 1 / max(size)) ** POWER
+    z = recoloured(np.stack([np.fft.irfft2(each, s=size) for each in spectrum]))
     return 255 / (1 + np.exp(-z)) - np.array(mean)
 
 
-def law(size: int, channels: int) -> np.ndarray:
-    """1/f over the whole spectrum, [n, n]; white noise behind it has the contrast."""
-    line = np.array([frequency(k, size) for k in range(size)])
-    f = np.hypot(line[:, None], line)
+def law(size: tuple[int, int], channels: int) -> np.ndarray:
+    """1/f over the whole spectrum, [h, w]; white noise behind it has the contrast."""
+    down, right = ([frequency(k, side) for k in range(side)] for side in size)
+    f = np.hypot(np.array(down)[:, None], right)
     radius = np.divide(1, f, out=np.zeros_like(f), where=f > 0)
-    of_channel = np.sqrt((radius**2).sum()) / size**2
+    of_channel = np.sqrt((radius**2).sum()) / (size[0] * size[1])
     colours = RGB if channels == 3 else np.eye(channels)
     return radius * CONTRAST / of_channel / np.sqrt((colours**2).sum(1).mean())
 
 
-def maco(theta: np.ndarray, size: int, mean) -> np.ndarray:
+def maco(theta: np.ndarray, size: tuple[int, int], mean) -> np.ndarray:
     """Each entry of the whole spectrum from its own phase, a mirror's or both."""
     radius, maps = law(size, len(mean)), []
+    height, width = size
     for phases in theta:
-        spectrum = np.zeros((size, size), complex)
-        for k in range(size):
-            for m in range(size):
-                mirror = (-k % size, -m % size)
+        spectrum = np.zeros(size, complex)
+        for k in range(height):
+            for m in range(width):
+                mirror = (-k % height, -m % width)
                 if mirror == (k, m):
                     phase = 0 if np.cos(phases[k, m]) >= 0 else np.pi
                 elif mirror[1] == m:
                     phase = (phases[k, m] - phases[mirror]) / 2
                 else:
-                    phase = phases[k, m] if m <= size // 2 else -phases[mirror]
+                    phase = phases[k, m] if m <= width // 2 else -phases[mirror]
                 spectrum[k, m] = radius[k, m] * np.exp(1j * phase)
         assert np.abs(np.fft.ifft2(spectrum).imag).max() < 1e-9
         maps.append(np.fft.ifft2(spectrum).real)
@@ -138,12 +140,12 @@ def test_decode_equals_the_oracle(name, size, channels):
         np.testing.assert_allclose(ours[i], oracle, rtol=0, atol=2e-3)
 
 
-@pytest.mark.parametrize("size", [5, 6])
+@pytest.mark.parametrize("size", [(5, 5), (6, 6), (4, 7), (5, 2)])
 @pytest.mark.parametrize("name", MEMBERS)
 def test_every_entry_of_the_gradient_is_the_oracles_slope(name, size):
     param = made(name, size)
     theta = thetas(param, 1, size)
-    weight = np.random.default_rng(2).normal(0, 1, (1, size, size, 3)).astype(np.float32)
+    weight = np.random.default_rng(2).normal(0, 1, (1, *size, 3)).astype(np.float32)
     ours = gradient(param, theta, weight)[1][0]
     oracle, step = np.zeros_like(ours), 1e-4
     for entry in np.ndindex(ours.shape):
@@ -175,13 +177,13 @@ def test_an_image_that_can_be_had_comes_back(name, size, channels):
 def test_fourier_takes_what_no_sigmoid_reaches_to_the_edge_of_it():
     image = np.float32([-400, 0, 255, 900])[None, :, None, None] - np.float32(MEANS[3])
     image = np.broadcast_to(image, (1, 4, 4, 3))
-    param = made("fourier", 4)
+    param = made("fourier", (4, 4))
     pixels = param.decode(param.encode(tf.constant(image))).numpy() + np.float32(MEANS[3])
     wanted = np.broadcast_to(np.array([0.01, 0.01, 254.99, 254.99])[None, :, None, None], image.shape)
     np.testing.assert_allclose(pixels, wanted, atol=1e-3)
 
 
-@pytest.mark.parametrize("size", [16, 17])
+@pytest.mark.parametrize("size", [(16, 16), (17, 17), (11, 16), (18, 9)])
 def test_the_phase_of_a_picture_and_its_magnitude_are_the_picture(size, tmp_path):
     """And negative, and mirrored: signs at the ends of the spectrum and half turns in its outer columns."""
     mirrored = (photo(size) + photo(size)[::-1]) / 2
@@ -200,9 +202,9 @@ LEFT = {"pixel": 1e-3, "fourier": 0.03, "maco": 0.4}  # of the squared error; ph
 
 @pytest.mark.parametrize("name", MEMBERS)
 def test_descent_from_noise_fits_a_photograph(name, tmp_path):
-    options = {"pictures": folder(tmp_path, photo(32))} if name == "maco" else {}
-    param = made(name, 32, **options)
-    target = tf.constant(photo(32)[None] - np.float32(MEANS[3]))
+    options = {"pictures": folder(tmp_path, photo((32, 32)))} if name == "maco" else {}
+    param = made(name, (32, 32), **options)
+    target = tf.constant(photo((32, 32))[None] - np.float32(MEANS[3]))
     start = np.random.default_rng(4).normal(0, 10, (1, 32, 32, 3)).astype(np.float32)
 
     @tf.function(autograph=False)
@@ -244,9 +246,9 @@ def test_packed_equals_alone_in_any_order(name, size, channels):
 
 @pytest.mark.parametrize("name", MEMBERS)
 def test_nan_stays_in_its_own_image(name):
-    param = made(name, 9)
-    image = images(3, 9)
-    theta, grad = thetas(param, 3, 9), images(3, 9)
+    param = made(name, (9, 7))
+    image = images(3, (9, 7))
+    theta, grad = thetas(param, 3, (9, 7)), images(3, (9, 7))
     clean = param.encode(tf.constant(image)).numpy(), *gradient(param, theta, grad)
     broken = image.copy(), theta.copy()
     broken[0][1, 2, 3, 0] = np.nan
@@ -261,12 +263,12 @@ def test_nan_stays_in_its_own_image(name):
 def test_no_argument_is_mutated(name):
     mean = np.array(MEANS[3])
     options = yaml.safe_load((CONF / "param" / f"{name}.yaml").read_text())
-    param = get_method(options.pop("_target_"))(8, mean, **options)
-    image = tf.Variable(images(2, 8))
+    param = get_method(options.pop("_target_"))((8, 6), mean, **options)
+    image = tf.Variable(images(2, (8, 6)))
     theta = tf.Variable(param.encode(image))
     before = theta.numpy().copy()
     param.decode(theta)
-    np.testing.assert_array_equal(image.numpy(), images(2, 8))
+    np.testing.assert_array_equal(image.numpy(), images(2, (8, 6)))
     np.testing.assert_array_equal(theta.numpy(), before)
     np.testing.assert_array_equal(mean, MEANS[3])
 
@@ -275,15 +277,15 @@ def test_no_argument_is_mutated(name):
 
 
 def magnitudes(image: np.ndarray) -> np.ndarray:
-    """[n, n, 3] -> [3, n, n], of decorrelated colours."""
+    """[h, w, 3] -> [3, h, w], of decorrelated colours."""
     return np.abs(np.fft.fft2(np.einsum("cd,yxd->cyx", np.linalg.inv(RGB), image.astype(float))))
 
 
-@pytest.mark.parametrize("size", [16, 17])
+@pytest.mark.parametrize("size", [(16, 16), (17, 17), (11, 16), (18, 9)])
 def test_no_phase_changes_a_magnitude(size, tmp_path):
     """1e-5 of each, everywhere but at 0, where the image is grey; or those of the pictures, mean."""
     pictures = [photo(size), 255 - photo(size)[:, ::-1] / 2]
-    theta = np.random.default_rng(5).normal(0, 3, (4, 3, size, size // 2 + 1)).astype(np.float32)
+    theta = np.random.default_rng(5).normal(0, 3, (4, 3, size[0], size[1] // 2 + 1)).astype(np.float32)
     by_law = made("maco", size).decode(tf.constant(theta)).numpy()
     by_pictures = made("maco", size, pictures=folder(tmp_path, *pictures)).decode(tf.constant(theta)).numpy()
     centred = [picture.astype(np.uint8) - np.array(MEANS[3]) for picture in pictures]
@@ -298,15 +300,15 @@ def test_no_phase_changes_a_magnitude(size, tmp_path):
 
 @pytest.mark.parametrize("channels", MEANS)
 def test_the_contrast_is_the_standard_deviation_over_random_phases(channels):
-    theta = np.random.default_rng(6).uniform(-np.pi, np.pi, (64, channels, 16, 9)).astype(np.float32)
-    image = made("maco", 16, channels).decode(tf.constant(theta)).numpy()
+    theta = np.random.default_rng(6).uniform(-np.pi, np.pi, (64, channels, 24, 7)).astype(np.float32)
+    image = made("maco", (24, 12), channels).decode(tf.constant(theta)).numpy()
     assert image.std() == pytest.approx(CONTRAST, rel=0.02)
 
 
 def test_pictures_of_one_channel_are_their_lightness_and_other_files_are_passed_over(tmp_path):
     (tmp_path / "notes.txt").write_text("no picture")
-    pictures = folder(tmp_path, photo(12))
-    param = made("maco", 12, 1, pictures=pictures)
+    pictures = folder(tmp_path, photo((12, 12)))
+    param = made("maco", (12, 12), 1, pictures=pictures)
     with Image.open(tmp_path / "0.png") as file:
         pixels = np.asarray(file.convert("L"), np.float32)[None, :, :, None] - np.float32(MEANS[1])
     np.testing.assert_allclose(param.decode(param.encode(tf.constant(pixels))).numpy(), pixels, atol=1e-2)
@@ -315,15 +317,16 @@ def test_pictures_of_one_channel_are_their_lightness_and_other_files_are_passed_
 def test_a_folder_without_a_picture_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("no picture")
     with pytest.raises(ValueError, match="no picture in it"):
-        made("maco", 12, pictures=str(tmp_path))
+        made("maco", (12, 12), pictures=str(tmp_path))
 
 
 def test_a_rate_for_fourier_means_the_same_at_any_size():
     """Theta of deviation 1 is an argument of the sigmoid of deviation about 1: neither grey nor flat."""
 
     def deviation(size):
-        theta = np.random.default_rng(7).normal(0, 1, (8, 2, 3, size, size // 2 + 1)).astype(np.float32)
+        theta = np.random.default_rng(7).normal(0, 1, (8, 2, 3, size[0], size[1] // 2 + 1)).astype(np.float32)
         pixels = made("fourier", size).decode(tf.constant(theta)).numpy() + np.float32(MEANS[3])
         return np.log(pixels / (255 - pixels)).std()
 
-    assert 0.8 < deviation(24) < deviation(48) < 1.2
+    assert 0.8 < deviation((24, 24)) < deviation((48, 48)) < 1.2
+    assert 0.8 < deviation((12, 96)) < 1.2 and 0.8 < deviation((96, 12)) < 1.2

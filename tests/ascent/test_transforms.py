@@ -13,7 +13,7 @@ from deepvis.core.names import CONF
 
 OFF = schema.neutral()["transform"]
 ON = {"jitter": 4, "scale": 0.3, "rotate": 40.0, "noise": 5.0, "pad": 3, "crop": 2}
-SIZE, SIDE = 13, 17  # two sizes for most of what follows: each is compiled anew
+SIZE, SIDE = (13, 19), (17, 23)  # two sizes for most of what follows: each is compiled anew
 BATCH = 5
 
 
@@ -21,25 +21,25 @@ def noise(seed: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 50, shape).astype(np.float32)
 
 
-def draw(numbers: dict, *where: int) -> dict[str, np.ndarray]:
+def draw(numbers: dict, *where) -> dict[str, np.ndarray]:
     """Of one image: where are its size, seed, filter and step."""
     return transforms.draw(schema.free("transform", numbers), *where)
 
 
-def drawn(*numbers: dict, size: int = SIZE, step: int = 3) -> dict[str, np.ndarray]:
+def drawn(*numbers: dict, size=SIZE, step: int = 3) -> dict[str, np.ndarray]:
     """Of a batch, each image with numbers of its own."""
     each = [draw(own, size, 7, index, step) for index, own in enumerate(numbers)]
     return {name: np.stack([own[name] for own in each]) for name in each[0]}
 
 
-def seen(draws: dict, image: np.ndarray, side: int, geometric=True, noisy=True) -> np.ndarray:
+def seen(draws: dict, image: np.ndarray, side: tuple[int, int], geometric=True, noisy=True) -> np.ndarray:
     transform = transforms.build({k: tf.constant(v) for k, v in draws.items()}, side, geometric, noisy)
     return transform(tf.constant(image)).numpy()
 
 
 def pulled(draws: dict, grad: np.ndarray, image: np.ndarray) -> np.ndarray:
     """The gradient at the image of one at what is seen."""
-    transform = transforms.build({k: tf.constant(v) for k, v in draws.items()}, grad.shape[1], True, True)
+    transform = transforms.build({k: tf.constant(v) for k, v in draws.items()}, grad.shape[1:3], True, True)
     with tf.GradientTape() as tape:
         image = tf.constant(image)
         tape.watch(image)
@@ -65,12 +65,12 @@ MATRICES = np.array([
 
 def test_samples_are_scipys():
     """Turned, mirrored, enlarged, shrunk, and far outside; pixels fade into the grey around them."""
-    image = noise(1, BATCH, SIZE, SIZE, 3)
+    image = noise(1, BATCH, *SIZE, 3)
     ours = seen(placed(MATRICES), image, SIDE)
     for i, matrix in enumerate(MATRICES):
         for c in range(3):
             oracle = ndimage.affine_transform(
-                image[i, :, :, c].astype(float), matrix[:, :2], matrix[:, 2], (SIDE, SIDE), order=1,
+                image[i, :, :, c].astype(float), matrix[:, :2], matrix[:, 2], SIDE, order=1,
                 mode="grid-constant",
             )  # fmt: skip
             np.testing.assert_allclose(ours[i, :, :, c], oracle, rtol=0, atol=1e-3)
@@ -79,7 +79,7 @@ def test_samples_are_scipys():
 @pytest.mark.parametrize("side", [SIZE, SIDE])
 def test_the_gradient_is_the_adjoint(side):
     """<T x, y> = <x, T* y> for each image, and what one pixel of it does. T is linear."""
-    image, grad = noise(2, BATCH, SIZE, SIZE, 3), noise(3, BATCH, side, side, 3)
+    image, grad = noise(2, BATCH, *SIZE, 3), noise(3, BATCH, *side, 3)
     draws = placed(MATRICES)
     over = ((1, 2, 3),) * 2
     forward = np.einsum("byxc,byxc->b", seen(draws, image, side).astype(float), grad)
@@ -93,18 +93,18 @@ def test_the_gradient_is_the_adjoint(side):
 
 
 def test_whole_pixels_are_copied():
-    image = noise(4, 3, SIZE, SIZE, 3)
+    image = noise(4, 3, *SIZE, 3)
     draws = drawn(*[OFF | {"jitter": 4}] * 3)
     ours = seen(draws, image, SIZE)
     for i in range(3):
         dy, dx = draws["transform.matrix"][i, :, 2].astype(int)
         around = np.pad(image[i], ((4, 4), (4, 4), (0, 0)))
-        wanted = around[4 + dy : 4 + dy + SIZE, 4 + dx : 4 + dx + SIZE]
+        wanted = around[4 + dy : 4 + dy + SIZE[0], 4 + dx : 4 + dx + SIZE[1]]
         np.testing.assert_array_equal(ours[i], wanted)
 
 
 def test_padding_lays_grey_around_and_a_crop_is_a_window():
-    image = noise(5, 1, SIZE, SIZE, 3)
+    image = noise(5, 1, *SIZE, 3)
     padded = np.pad(image[0], ((2, 2), (2, 2), (0, 0)))
     pad = OFF | {"pad": 2}
     assert transforms.out_size(pad["pad"], pad["crop"], SIZE) == SIDE
@@ -114,20 +114,20 @@ def test_padding_lays_grey_around_and_a_crop_is_a_window():
     top, left = draws["transform.matrix"][0, :, 2].astype(int) + 2
     np.testing.assert_array_equal(
         seen(draws, image, transforms.out_size(both["pad"], both["crop"], SIZE))[0],
-        padded[top : top + SIZE, left : left + SIZE],
+        padded[top : top + SIZE[0], left : left + SIZE[1]],
     )
 
 
 def test_noise_is_normal_and_each_images_own():
     image = np.zeros((4, 96, 96, 3), np.float32)
-    z = seen(drawn(*[OFF | {"noise": 5.0}] * 4, size=96), image, 96, geometric=False)
+    z = seen(drawn(*[OFF | {"noise": 5.0}] * 4, size=(96, 96)), image, (96, 96), geometric=False)
     np.testing.assert_allclose(z.std((1, 2, 3)), 5, rtol=0.03)
     np.testing.assert_allclose(z.mean((1, 2, 3)), 0, atol=0.15)
     assert abs(np.corrcoef(z.reshape(4, -1)) - np.eye(4)).max() < 0.03
     assert abs((abs(z) < 5).mean() - 0.6827) < 0.01
-    twice = seen(drawn(*[OFF | {"noise": 10.0}] * 4, size=96), image, 96, geometric=False)
+    twice = seen(drawn(*[OFF | {"noise": 10.0}] * 4, size=(96, 96)), image, (96, 96), geometric=False)
     np.testing.assert_allclose(twice, 2 * z, rtol=1e-6)
-    later = seen(drawn(*[OFF | {"noise": 5.0}] * 4, size=96, step=4), image, 96, geometric=False)
+    later = seen(drawn(*[OFF | {"noise": 5.0}] * 4, size=(96, 96), step=4), image, (96, 96), geometric=False)
     assert abs(np.corrcoef(z.ravel(), later.ravel())[0, 1]) < 0.03
 
 
@@ -136,7 +136,7 @@ def test_noise_is_normal_and_each_images_own():
 
 def test_zero_is_off_bitwise_beside_a_neighbour():
     """Signs of zeros, infinities and all; and so is its gradient."""
-    image, grad = noise(6, 2, SIZE, SIZE, 3), noise(7, 2, SIZE, SIZE, 3)
+    image, grad = noise(6, 2, *SIZE, 3), noise(7, 2, *SIZE, 3)
     image[0, 0, :4, 0] = -0.0, np.inf, np.nan, 1e-42
     draws = drawn(OFF, ON | {"pad": 0, "crop": 0})
     ours = seen(draws, image, SIZE)
@@ -148,7 +148,7 @@ def test_zero_is_off_bitwise_beside_a_neighbour():
 @pytest.mark.parametrize("side", [SIZE, SIDE])
 def test_packed_equals_alone_in_any_order(side):
     numbers = [ON | {name: OFF[name]} for name in OFF]
-    image, grad = noise(8, 6, SIZE, SIZE, 3), noise(9, 6, side, side, 3)
+    image, grad = noise(8, 6, *SIZE, 3), noise(9, 6, *side, 3)
     draws = drawn(*numbers)
 
     def of(rows):
@@ -162,7 +162,7 @@ def test_packed_equals_alone_in_any_order(side):
 
 
 def test_nan_stays_in_its_own_image_and_no_argument_is_mutated():
-    image, grad = noise(10, 3, SIZE, SIZE, 3), noise(11, 3, SIDE, SIDE, 3)
+    image, grad = noise(10, 3, *SIZE, 3), noise(11, 3, *SIDE, 3)
     draws = drawn(*[ON] * 3)
     before = {name: array.copy() for name, array in draws.items()}
     clean = seen(draws, image, SIDE), pulled(draws, grad, image)
@@ -188,7 +188,7 @@ def test_other_draws_do_not_retrace():
         traces += 1
         return transforms.build(draws, SIDE, True, True)(image)
 
-    image = tf.constant(noise(12, 2, SIZE, SIZE, 3))
+    image = tf.constant(noise(12, 2, *SIZE, 3))
     found = [
         step(image, {k: tf.constant(v) for k, v in drawn(ON, OFF, step=n).items()}).numpy() for n in range(3)
     ]
@@ -251,7 +251,7 @@ def test_draws_are_uniform_in_their_ranges():
 
 
 def test_an_image_is_turned_and_scaled_about_its_centre():
-    centre = np.array([(SIZE - 1) / 2, (SIZE - 1) / 2, 1])
+    centre = np.array([(SIZE[0] - 1) / 2, (SIZE[1] - 1) / 2, 1])
     turned, scaled = matrix(OFF | {"rotate": 50.0}), matrix(OFF | {"scale": 0.4})
     np.testing.assert_allclose(turned[:2, :2] @ turned[:2, :2].T, np.eye(2), atol=1e-6)
     assert np.linalg.det(turned) == pytest.approx(1) and turned[0, 1] != 0
@@ -270,5 +270,7 @@ def test_a_choice_changes_numbers_of_none_and_nothing_else(name):
     assert set(own) <= set(OFF)
     numbers = OFF | own
     assert {key for key in numbers if numbers[key]} == (set(own) if name != "none" else set())
-    assert transforms.out_size(numbers["pad"], numbers["crop"], 128) == {"crops": 96}.get(name, 128)
+    assert transforms.out_size(numbers["pad"], numbers["crop"], (128, 64)) == {"crops": (96, 32)}.get(
+        name, (128, 64)
+    )
     assert all(type(numbers[key]) is type(OFF[key]) for key in OFF)

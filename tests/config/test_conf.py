@@ -62,12 +62,29 @@ def saved() -> Path:
     return path
 
 
+@functools.cache
+def exported() -> Path:
+    """A graph of one convolution, as an exporter writes it."""
+    import onnx
+
+    float32 = onnx.TensorProto.FLOAT
+    image = onnx.helper.make_tensor_value_info("x", float32, (1, 3, 8, 8))
+    out = onnx.helper.make_tensor_value_info("y", float32, (1, 2, 6, 6))
+    kernel = onnx.numpy_helper.from_array(np.ones((2, 3, 3, 3), np.float32), "w")
+    node = onnx.helper.make_node("Conv", ["x", "w"], ["y"], "conv")
+    graph = onnx.helper.make_graph([node], "net", [image], [out], [kernel])
+    path = Path(tempfile.mkdtemp()) / "small.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)]), path)
+    return path
+
+
 def filled(group, name, picture):
     """A choice, and what a person must add to it: a layer of that network, the picture's path."""
     overrides = [f"{group}={name}"]
     overrides += {
         "keras": ["model.name=MobileNet", "model.weights=null"],
         "file": [f"model.path={saved()}"],
+        "onnx": [f"model.path={exported()}"],
     }.get(name if group == "model" else "", [])
     known = networks.network(OmegaConf.to_container(composed(*overrides).model)).layers()
     layer = composed(*overrides).layer

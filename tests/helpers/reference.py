@@ -166,27 +166,28 @@ def next_image(image, grad, step, reg, rule, mean):
     return regularize(image + STEP_RULES[rule["name"]](grad, **numbers), grad, step, reg, mean)
 
 
-# --- Starts: the first image -------------------------------------------------------------------------------
+# --- Starts: the first image, of a size (height, width) ----------------------------------------------------
 
 
 def noise(size, seed, index, low, high):
     """Uniform between low and high grey levels above the mean."""
-    return np.random.default_rng([seed, index]).uniform(low, high, size=(size, size, 3))
+    return np.random.default_rng([seed, index]).uniform(low, high, size=(*size, 3))
 
 
 def gaussian(size, seed, index, sigma):
     """Normal around the mean."""
-    return np.random.default_rng([seed, index]).normal(0.0, sigma, size=(size, size, 3))
+    return np.random.default_rng([seed, index]).normal(0.0, sigma, size=(*size, 3))
 
 
 def picture(size, path, mean):
-    """A picture's largest centred square, scaled to `size` px, the mean subtracted."""
+    """The largest part about a picture's centre with the image's proportions, scaled, the mean subtracted."""
     pixels = np.asarray(Image.open(path).convert("RGB"))
     height, width, _ = pixels.shape
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = Image.fromarray(pixels[top : top + side, left : left + side])
-    return np.asarray(square.resize((size, size), Image.Resampling.BICUBIC), np.float64) - mean
+    scale = min(height / size[0], width / size[1])
+    part = round(size[0] * scale), round(size[1] * scale)
+    top, left = (height - part[0]) // 2, (width - part[1]) // 2
+    cut = Image.fromarray(pixels[top : top + part[0], left : left + part[1]])
+    return np.asarray(cut.resize(size[::-1], Image.Resampling.BICUBIC), np.float64) - mean
 
 
 # --- The network: 3 x 3 convolutions with ReLU, halved between blocks --------------------------------------

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 import deepvis
 from deepvis.ascent import validation
-from deepvis.config import schema
+from deepvis.config import job_names
 from deepvis.core.errors import ConfigError
 from deepvis.report import figures, page
 from deepvis.results import result_folder
@@ -129,4 +129,4 @@ def test_a_figure_that_no_filter_has_is_told_as_nan(tmp_path):
 
 @pytest.mark.parametrize("typed", ["3.077402031400422e-09", "0.30774020314004"])
 def test_a_name_has_few_digits_of_a_number_that_was_drawn(typed):
-    assert schema.name([f"optimizer.learning_rate={typed}"]) == f"learning_rate={float(typed):.4g}"
+    assert job_names.name([f"optimizer.learning_rate={typed}"]) == f"learning_rate={float(typed):.4g}"

@@ -27,8 +27,8 @@ from deepvis.sweeps import jobs
 GROUPS = ("param", "transform", "objective", "optimizer")
 MEMBERS = [f"{group}/{name}" for group in GROUPS if group != "transform" for name in members(group)]
 MEMBERS += [f"transform/{name}" for name in choices("transform")]  # of numbers that are all there
-COMMON = ("model=tiny", "layer=named", "layer.name=block2_conv2", "layer.filters=0", "size=16", "steps=4",
-          "snapshot_every=2", "precision=float32", "robustness=false",
+COMMON = ("model=tiny", "layer=named", "layer.name=block2_conv2", "layer.filters=0", "size=[16,24]",
+          "steps=4", "snapshot_every=2", "precision=float32", "robustness=false",
           "optimizer.learning_rate=3")  # fmt: skip
 
 Line = tuple[str, ...]  # overrides of one job
@@ -235,7 +235,7 @@ def test_a_transform_that_is_off_leaves_nothing_behind(off, files):
 
 
 def test_octaves_trace_once_a_size(files):
-    typed = (*given("param/octaves", files), "size=18")  # of no other test
+    typed = (*given("param/octaves", files), "size=[18,12]")  # of no other test
     pack = packed(typed, lines_of("param/octaves", files))
     left(pack)
     found = traces(program.compiled(pack.static_config, pack.enabled))

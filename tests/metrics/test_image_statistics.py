@@ -131,6 +131,40 @@ def test_contrast_brightness_and_orientation_change_nothing(name):
         assert image_statistics.of(other) == pytest.approx(want, rel=1e-4, abs=1e-4)
 
 
+def test_rectangles_have_the_values_of_squares_whichever_way_they_lie():
+    for lying in (
+        white()[:48],
+        power_law(1)[:64],
+        load_sample_image("china.jpg")[150:250, :400].astype(float),
+    ):
+        found, upright = image_statistics.of(lying), image_statistics.of(lying.swapaxes(0, 1))
+        assert found == pytest.approx(upright, rel=1e-4, abs=1e-4)
+    found = image_statistics.of(RNG(1).normal(0, 1, (40, 300, 3)))
+    assert found["total_variation"] == pytest.approx(4 / np.sqrt(np.pi), rel=0.01)
+    assert found["high_frequency"] == pytest.approx(1 - np.pi / 16, abs=0.02)
+    assert found["spectral_slope"] == pytest.approx(0, abs=0.05)
+
+
+@pytest.mark.parametrize("exponent", [0.5, 1, 1.5])
+def test_the_slope_of_a_rectangles_noise(exponent):
+    height, width = 48, 200
+    radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
+    radius[0, 0] = 1
+    spectrum = (
+        np.fft.fft2(RNG(2).normal(0, 1, (height, width, 3)), axes=(0, 1)) * radius[..., None] ** -exponent
+    )
+    image = np.fft.ifft2(spectrum, axes=(0, 1)).real
+    assert image_statistics.spectral_slope(image) == pytest.approx(-exponent, abs=0.06)
+
+
+@pytest.mark.parametrize("size", [(1, 40), (40, 2), (3, 40), (5, 9)])
+@pytest.mark.filterwarnings("error")
+def test_of_a_strip_there_is_a_number_or_nan(size):
+    found = image_statistics.of(RNG(3).normal(0, 1, (*size, 3)).astype(np.float32))
+    assert np.isnan(found.pop("spectral_slope"))  # too few rings for a line
+    assert np.isfinite(list(found.values())).all()
+
+
 @pytest.mark.parametrize("value", [0.0, 7.5, np.nan, np.inf])
 def test_a_picture_of_nothing_has_no_metrics(value):
     found = image_statistics.of(np.full((32, 32, 3), value, np.float32))

@@ -41,6 +41,27 @@ def test_shifts_go_four_pixels_each_way_and_every_way():
     assert len(ways) == 4
 
 
+@pytest.mark.parametrize("size", [(3, 40), (40, 3), (1, 40)])
+def test_a_strip_is_shifted_as_far_as_each_side_lets_it(size):
+    """By where each pixel comes from, mirrored at the border: over all of a short side both ways are one."""
+    image = np.random.default_rng(0).normal(size=(*size, 3)).astype(np.float32)
+
+    def moved(side: int, by: int) -> np.ndarray:
+        place = np.abs(np.arange(side) + by)
+        return np.where(place > side - 1, 2 * (side - 1) - place, place)
+
+    ways = set()
+    for shifted in seen("translation", image):
+        for ways_y, ways_x in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
+            y, x = (way * min(4, side - 1) for way, side in zip((ways_y, ways_x), size, strict=True))
+            if (shifted == image[moved(size[0], y)][:, moved(size[1], x)]).all():
+                ways.add((y, x))
+                break
+        else:
+            pytest.fail("shifted in another way")
+    assert len(ways) == 2
+
+
 @pytest.mark.parametrize("name", ["rotation", "scaling"])
 def test_rotations_and_scalings_are_pillows(name):
     """Pillow's own turn and its own affine map, bilinear too; only their rounding differs."""

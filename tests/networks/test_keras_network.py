@@ -17,6 +17,7 @@ from deepvis.networks import (
     keras_activations,
     keras_models,
     keras_network,
+    model_files,
     open_graph,
     preprocessing,
     receptive_fields,
@@ -262,6 +263,37 @@ def test_smallest_images_are_those_that_keras_takes(model):
             assert taken == fits, (name, size)
 
 
+def merged():
+    """Networks with free sizes that put maps together, or take them apart, in ways that change their size."""
+    image = keras.Input((None, None, 2))
+    small, large = of.MaxPooling2D(2)(image), of.Conv2D(3, 3, strides=2, padding="same")(image)
+    both = of.Concatenate(name="cat")([small, large])  # refuses 1 x 1 px beside 2 x 2 px, which a sum takes
+    yield keras.Model(image, of.Conv2D(3, 2, name="behind_channels")(both))
+    tall = of.Concatenate(axis=1, name="cat")([image, image])
+    wide = keras.ops.concatenate([tall, tall], axis=2)
+    yield keras.Model(image, of.Conv2D(3, 5, strides=2, name="behind_rows")(wide))
+    x = of.Conv2D(3, 1, name="before")(image)[:, ::2, ::2]
+    yield keras.Model(image, of.Conv2D(3, 3, name="behind_slices")(x))
+    x = keras.ops.pad(image, [[0, 0], [2, 2], [2, 2], [0, 0]])
+    yield keras.Model(image, of.Conv2D(3, 7, name="behind_padding")(keras.ops.relu(x) + x))
+
+
+@pytest.mark.parametrize("model", merged(), ids=lambda model: model.layers[-1].name)
+def test_sizes_and_strides_behind_merged_maps_are_those_of_keras(model):
+    network, name = open_graph.opened(model), model.layers[-1].name
+    told = receptive_fields.table(network.graph, network.image)[name]
+
+    def sides(size):
+        try:
+            return open_graph.map_size(network, name, (size, size))
+        except ConfigError:
+            return None
+
+    assert told.smallest == next(size for size in range(1, 40) if sides(size))
+    steps = [(b - a) / 64 for a, b in zip(sides(64), sides(128), strict=True)]
+    assert told.stride == (tuple(int(1 / each) for each in steps) if max(steps) <= 1 else None)
+
+
 def test_receptive_fields_are_as_wide_as_gradients_reach():
     """All weights positive, so no two paths cancel; in the middle, so no border cuts."""
     image = keras.Input((None, None, 1))
@@ -360,10 +392,10 @@ def test_a_file_with_code_is_loaded_only_if_it_is_allowed(suffix, tmp_path, trai
     keras.config.enable_unsafe_deserialization()  # what the caller allows himself is not allowed here
     try:
         with pytest.raises(ConfigError, match=r"model\.allow_code=true"):
-            keras_models.saved_file(None, path, False, "none", None).layers()
+            model_files.saved_file(None, path, False, "none", None).layers()
     finally:
         keras.src.backend.common.global_state.set_global_attribute("safe_mode_saving", None)
-    allowed = keras_models.saved_file(None, path, True, "none", None)
+    allowed = model_files.saved_file(None, path, True, "none", None)
     pixels = np.random.default_rng(0).uniform(0, 255, (1, 4, 4, 3)).astype(np.float32)
     seen = allowed.build(["twice"], (4, 4), "float32").activations(tf.constant(pixels - 127.5), ["twice"])
     assert seen["twice"].pre is None  # its code may hold a nonlinearity
@@ -374,8 +406,9 @@ def test_files_that_are_no_model_are_refused_in_one_line(tmp_path):
     (tmp_path / "text.keras").write_text("hello")
     (tmp_path / "text.h5").write_text("hello")
     (tmp_path / "text.txt").write_text("hello")
-    for name, says in (("text.keras", "not a model"), ("text.h5", "not a model"), ("text.txt", "not a model"),
-                       ("none.keras", "no such file"), ("", "no such file")):  # fmt: skip
+    for name, says in (("text.keras", "no .keras inside"), ("text.h5", "no .h5 inside"),
+                       ("text.txt", "no .txt inside"),
+                       ("none.keras", "no such file"), ("", "got a folder")):  # fmt: skip
         with pytest.raises(ConfigError, match=says) as error:
             validation.check(schema.resolve(of_file(tmp_path / name, "layer.name=x", "layer.filters=0")))
         assert "\n" not in str(error.value) and str(error.value).startswith("model.path=")
@@ -418,25 +451,3 @@ def test_weights_of_an_application_come_from_a_file_or_are_refused(tmp_path):
     with pytest.raises(WeightsError, match=r"no weights of MobileNetV2: .*whole network") as error:
         keras_models.Application("MobileNetV2", str(tmp_path / "w.weights.h5")).model()
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("name", "layer"),
-    [
-        ("MobileNetV2", "block_5_add"),
-        ("ResNet50V2", "conv2_block1_out"),
-        pytest.param("ResNet50", "conv3_block1_out", marks=pytest.mark.slow),
-    ],
-)
-def test_applications_give_keras_own_activations(name, layer):
-    known = keras_models.application(name, None, "auto", None)
-    network = known.build([layer], (64, 64), "float32")
-    model = keras_network.loaded(known.source).model
-    pixels = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
-    sub = keras.Model(model.inputs, model.get_layer(layer).output)
-    free = keras.models.clone_model(sub, input_tensors=[keras.Input((64, 64, 3))])
-    free.set_weights(sub.get_weights())
-    home = {"MobileNetV2": "mobilenet_v2", "ResNet50V2": "resnet_v2", "ResNet50": "resnet"}[name]
-    wanted = free(getattr(keras.applications, home).preprocess_input(pixels.copy()), training=False)
-    seen = network.activations(tf.constant(pixels - np.float32(network.mean)), [layer])[layer]
-    np.testing.assert_allclose(seen.post, wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max())

@@ -115,7 +115,7 @@ def test_what_probing_finds_is_what_keras_does(name):
         m for m in vars(keras.applications).values() if hasattr(m, name) and hasattr(m, "preprocess_input")
     )
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 3, 4, 3)).astype(np.float32)
-    how = keras_models.inferred(name)
+    how = keras_models.application_pixels(name)
     ours = keras_activations.prepared(tf.constant(pixels - np.float32(how.centre)), how)
     np.testing.assert_allclose(ours, home.preprocess_input(pixels.copy()), rtol=1e-4, atol=1e-4)
 
@@ -127,7 +127,7 @@ def test_probing_agrees_with_the_words():
         ("ResNet50V2", "tf"),
         ("EfficientNetB0", "none"),
     ):
-        found, wanted = keras_models.inferred(name), preprocessing.read(word, 3)
+        found, wanted = keras_models.application_pixels(name), preprocessing.read(word, 3)
         assert found.order == wanted.order
         np.testing.assert_allclose(found.mean, wanted.mean, atol=1e-5)
         np.testing.assert_allclose(found.scale, wanted.scale, rtol=1e-5)
@@ -140,7 +140,7 @@ def test_every_network_of_keras_applications_is_found_by_its_name():
     assert len(known) >= 38 and {"ResNet50", "MobileNetV2", "EfficientNetB0", "VGG16"} <= known.keys()
     for name, make in known.items():
         assert make is getattr(keras.applications, name)
-        assert len(keras_models.inferred(name).mean) == 3
+        assert len(keras_models.application_pixels(name).mean) == 3
 
 
 def refused(*overrides):

@@ -49,7 +49,7 @@ def test_the_reader_of_digits_equals_the_original_live():
 def test_a_file_of_keras_2_gives_what_keras_gives():
     path = published.file(*published.FER)
     model = keras.saving.load_model(path, compile=False)
-    described = {"_target_": "deepvis.networks.keras_models.saved_file", "name": None, "path": str(path),
+    described = {"_target_": "deepvis.networks.model_files.saved_file", "name": None, "path": str(path),
                  "allow_code": False, "preprocess": published.FACES, "mean": None}  # fmt: skip
     known = networks.network(described)
     assert known.channels == 1 and known.layer("predictions").channels == 7

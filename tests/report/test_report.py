@@ -429,7 +429,8 @@ def test_a_page_of_64_filters_and_16_jobs_of_noise_stays_under_ten_megabytes(tmp
 
 
 def test_small_pictures_are_kept_in_their_size(made):
-    assert thumbnails.make(of(made).jobs, of(made).units).cell == SIZE
+    cells = thumbnails.make(of(made).jobs, of(made).units)
+    assert (cells.height, cells.width) == (SIZE, SIZE)
 
 
 def test_a_sweep_that_does_not_exist_ends_in_one_line(forker, tmp_path):

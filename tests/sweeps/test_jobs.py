@@ -11,7 +11,7 @@ import pytest
 from helpers.configs import plain_of, typed_of
 
 from deepvis.ascent import specs
-from deepvis.config import schema
+from deepvis.config import job_names, schema
 from deepvis.sweeps import jobs
 
 TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=0-3", "size=16", "steps=2", "tracker=none",
@@ -135,13 +135,37 @@ def test_in_a_sweep_a_job_is_named_after_what_was_swept(swept, name, monkeypatch
 
 
 @pytest.mark.parametrize(
-    "typed", [["start.path=/a/b c/é.jpg"], ["layer.filters=[0,1]"], ["reg.decay=0.8"] * 40, [], ["a=../../x"]]
+    "typed",
+    [
+        ["start.path=/a/b c/é.jpg"],
+        ["layer.filters=[0,1]"],
+        ["reg.decay=0.8"] * 40,
+        [],
+        ["a=../../x"],
+        ["size=[48,192]"],
+    ],
 )
 def test_a_jobs_folder_is_one_safe_short_name_that_begins_with_its_number(typed, monkeypatch):
     monkeypatch.delenv("DEEPVIS_SWEPT", raising=False)
-    found = schema.job_folder(12, typed)
+    found = job_names.job_folder(12, typed)
     assert found.partition("_")[0] == "12" and len(found) <= 120 and Path(found).name == found
     assert not set(found) & set(" /\\\"'[]{}$;&|<>*?:")
+
+
+def test_a_square_is_one_job_however_its_size_is_typed_and_a_rectangle_another():
+    def made(size):
+        return jobs.make(
+            schema.resolve(plain_of("model=tiny", "layer=block2_conv1", "layer.filters=0", size)),
+            [],
+            Path("a"),
+        )
+
+    square, typed_twice, wide, tall = map(made, ("size=48", "size=[48,48]", "size=[48,96]", "size=[96,48]"))
+    assert square.key == typed_twice.key and square.cfg == typed_twice.cfg
+    assert len({square.key, wide.key, tall.key}) == 3
+    assert [jobs.params(each)["size"] for each in (square, wide, tall)] == [48, "48,96", "96,48"]
+    again = schema.resolve(plain_of("model=tiny", "layer=block2_conv1") | schema.plain(wide.cfg))
+    assert again == wide.cfg and again.sides == (48, 96)
 
 
 def test_params_are_the_resolved_config_whatever_was_typed():

@@ -1,0 +1,36 @@
+"""Law: of networks of keras.applications deepvis computes, and says, what Keras does."""
+
+import pytest
+from helpers import applications
+
+from deepvis.networks import keras_models
+
+SIZES = {  # one of each family, at sizes that are cheap
+    "DenseNet121": 32, "ConvNeXtTiny": 32, "EfficientNetB0": 32, "EfficientNetV2B0": 32, "InceptionV3": 75,
+    "MobileNetV2": 32, "MobileNetV3Small": 32, "NASNetMobile": 32, "ResNet50": 32, "ResNet50V2": 32,
+    "VGG16": 32, "Xception": 71,
+}  # fmt: skip
+PUBLISHED = {  # px, of the last map: Araujo, Norris and Sim 2019, Distill, table of architectures
+    "VGG16": 212, "MobileNet": 315, "ResNet50": 483, "ResNet101": 1027, "ResNet152": 1507,
+    "InceptionV3": 1311, "InceptionResNetV2": 3039,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_activations_are_keras_own(name):
+    differences = applications.check_activations(name, SIZES[name])
+    assert len(differences) == 7
+    assert max(differences.values()) <= 1e-4, differences
+
+
+def test_a_final_image_and_what_is_said_of_layers_are_keras_own():
+    checked = applications.check("MobileNet")
+    assert not checked.wrong
+    assert len(checked.differences) == 9
+    assert max(checked.differences.values()) <= 1e-4, checked.differences
+
+
+@pytest.mark.parametrize(("name", "field"), PUBLISHED.items())
+def test_receptive_fields_are_the_published_ones(name, field):
+    layers = keras_models.application(name, None, "auto", None).layers().values()
+    assert [layer.field for layer in layers if layer.stride][-1] == field
