@@ -16,6 +16,7 @@ MODULES = sorted(
 HEAVY = {"tensorflow", "keras", "mlflow", "matplotlib", "pandas", "h5py", "onnx"}
 # Those that import Keras or matplotlib at once; a job or a report imports them when it needs them.
 LOADING = {
+    "deepvis.networks.inner_models",
     "deepvis.networks.efficientnet_lite", "deepvis.networks.forward_pass", "deepvis.networks.token_places",
     "deepvis.networks.keras_activations", "deepvis.networks.keras_damage", "deepvis.networks.keras_graph",
     "deepvis.networks.keras_models", "deepvis.networks.keras_network", "deepvis.networks.keras_probe",
