@@ -16,7 +16,8 @@ MODULES = sorted(
 HEAVY = {"tensorflow", "keras", "mlflow", "matplotlib", "pandas", "h5py", "onnx"}
 # Those that import Keras or matplotlib at once; a job or a report imports them when it needs them.
 LOADING = {
-    "deepvis.networks.efficientnet_lite", "deepvis.networks.forward_pass",
+    "deepvis.networks.inner_models",
+    "deepvis.networks.efficientnet_lite", "deepvis.networks.forward_pass", "deepvis.networks.token_places",
     "deepvis.networks.keras_activations", "deepvis.networks.keras_damage", "deepvis.networks.keras_graph",
     "deepvis.networks.keras_models", "deepvis.networks.keras_network", "deepvis.networks.keras_probe",
     "deepvis.networks.keras_taps", "deepvis.networks.onnx_arithmetic", "deepvis.networks.onnx_calls",
@@ -24,7 +25,8 @@ LOADING = {
     "deepvis.networks.onnx_names", "deepvis.networks.onnx_network", "deepvis.networks.onnx_shapes",
     "deepvis.networks.onnx_constants", "deepvis.networks.onnx_values", "deepvis.networks.onnx_windows",
     "deepvis.networks.model_files", "deepvis.networks.open_graph", "deepvis.networks.pixel_range",
-    "deepvis.networks.torch_modules", "deepvis.networks.receptive_fields", "deepvis.networks.token_places",
+    "deepvis.networks.torch_modules",
+    "deepvis.networks.receptive_fields",
     "deepvis.report.figures", "deepvis.report.page", "deepvis.cli.report",
 }  # fmt: skip
 

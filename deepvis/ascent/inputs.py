@@ -80,6 +80,10 @@ def _maps(
 
 def padded(values: Any, missing: int) -> Any:
     """Arrays as tensors, the last image so many times more."""
-    return tf.nest.map_structure(
-        lambda array: tf.constant(np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])), values
-    )
+
+    def longer(array: Any) -> Any:
+        if array is None:  # of a layer without values before its nonlinearity
+            return None
+        return tf.constant(np.concatenate([array, np.repeat(array[-1:], missing, axis=0)]))
+
+    return tf.nest.map_structure(longer, values)

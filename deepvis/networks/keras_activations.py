@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from deepvis.core.errors import ConfigError
 from deepvis.networks import (
     forward_pass,
     keras_damage,
@@ -76,7 +77,15 @@ def built(
             keras_taps.observed(activated, "activation", note),
             keras_damage.without(damage, seed),
         ):
-            outputs = keras.tree.flatten(part([inputs[name] for name in graph.inputs], training=False))
+            try:
+                outputs = keras.tree.flatten(part([inputs[name] for name in graph.inputs], training=False))
+            except Exception as err:
+                if at == size:
+                    raise
+                raise ConfigError(
+                    f"{graph.name} cannot compute an image of {at[0]} x {at[1]} px, which octaves, pad or "
+                    f"crop show it: {keras_graph.reason(err)}; expected none of these"
+                ) from err
         found = {}
         for name, tap in taps.items():
             grid = None if tap.places is None else tuple(outputs[place[id(tap.places.map)]].shape[1:3])

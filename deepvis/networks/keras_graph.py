@@ -16,9 +16,9 @@ from typing import Any
 import keras
 
 from deepvis.core.errors import ConfigError
+from deepvis.networks import inner_models
 
 CHANGING = threading.RLock()  # one thread at a time changes layers, and changes them back
-FLOATS = {"float16", "bfloat16", "float32", "float64"}
 Shape = tuple[int | None, ...]
 
 
@@ -71,7 +71,8 @@ class Graph:
 
     @functools.cached_property
     def _first(self) -> Mapping[str, Call]:
-        return {call.name: call for call in sorted(self.calls, key=lambda call: call.order, reverse=True)}
+        latest_first = sorted(self.calls, key=lambda call: call.order, reverse=True)
+        return {call.name: call for call in latest_first}
 
     @functools.cached_property
     def _readers(self) -> Mapping[int, Sequence[Call]]:
@@ -109,7 +110,7 @@ def graph(model: keras.Model) -> Graph:
     def call(
         path: str, orders: tuple[int, ...], layer: Any, order: int, args: Sequence[Any], kwargs: Any
     ) -> Any:
-        tensors = _inner_inputs(layer, args, kwargs) if is_functional(layer) else None
+        tensors = inner_models.inputs(layer, args, kwargs) if is_functional(layer) else None
         name, orders = path + layer.name, (*orders, order)
         if tensors is not None:
             inner = functools.partial(call, f"{name}/", orders)
@@ -245,31 +246,6 @@ def reason(err: Exception) -> str:
 
 def _input(shape: Shape, like: Any) -> Any:
     return keras.Input(batch_shape=shape, dtype=like.dtype, name=like.name)
-
-
-def _inner_inputs(model: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any] | None:
-    """What an inner model is called with, in the order of its inputs; None where that cannot be told."""
-    given = {key: value for key, value in kwargs.items() if key != "training"}
-    named = {k: v for k, v in given.items() if any(each is not None for each in keras.tree.flatten(v))}
-    if len(args) + len(named) != 1 or named.keys() - {"inputs"}:
-        return None
-    (value,) = (*args, *named.values())
-    if isinstance(value, Mapping):
-        keys = {id(tensor): tensor.name for tensor in model.inputs}
-        if not isinstance(model, keras.Sequential) and isinstance(model.input, Mapping):
-            keys = {id(tensor): key for key, tensor in model.input.items()}
-        tensors = [value.get(keys[id(tensor)]) for tensor in model.inputs]
-    else:
-        tensors = list(value) if isinstance(value, list | tuple) else [value]
-    fit = len(tensors) == len(model.inputs) and all(map(_fits, tensors, model.inputs))
-    return tensors if fit else None
-
-
-def _fits(tensor: Any, expected: Any) -> bool:
-    """Whether a model gives a tensor to its layers as it is."""
-    if not isinstance(tensor, keras.KerasTensor) or len(tensor.shape) != len(expected.shape):
-        return False
-    return tensor.dtype == expected.dtype or {tensor.dtype, expected.dtype} <= FLOATS
 
 
 @functools.cache

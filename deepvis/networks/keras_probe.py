@@ -189,7 +189,7 @@ def _activation_calls(part: Part, ours: Pass) -> dict[str, int]:
 
 
 def _check_alone(part: Part, names: Mapping[int, str], ours: Pass, copies: tf.Tensor) -> None:
-    """An image's values must not depend on the other images of its batch, nor on chance: beside its copies."""
+    """An image's values must not depend on others in its batch, nor on chance: beside copies of itself."""
     scope = keras.StatelessScope()
     one, again = Pass(), Pass()
     for each in (one, again):

@@ -115,25 +115,22 @@ def computing_in(model: keras.Model, precision: str) -> Iterator[None]:
 
     They also have names that TensorFlow takes, for it names the operations of a traced function by them.
     """
-    changed: list[tuple[Any, Any]] = []
-    renamed: list[tuple[Any, str]] = []
+    changed: list[tuple[Any, Any, str]] = []
     with CHANGING:
         try:
             for number, layer in enumerate(layers_of(model)):
+                changed.append((layer, vars(layer)["_dtype_policy"], layer.name))
                 if not OPERATION.fullmatch(layer.name):
-                    renamed.append((layer, layer.name))
                     layer.name = f"layer_{number}"
                 if layer.quantization_mode is None:
                     exact = isinstance(layer, EXACT)
-                    changed.append((layer, vars(layer)["_dtype_policy"]))
                     policy = Computing("float32" if exact else precision, layer.variable_dtype)
                     # Not through the property: that would write into a policy that several layers share.
                     vars(layer)["_dtype_policy"] = policy
             yield
         finally:
-            for layer, policy in changed:
+            for layer, policy, name in changed:
                 vars(layer)["_dtype_policy"] = policy
-            for layer, name in renamed:
                 layer.name = name
 
 

@@ -347,6 +347,8 @@ def test_what_takes_some_sizes_only_is_refused_at_others():
     given, x = image()
     net = keras.Model(given, L.PReLU(name="p")(L.Conv2D(4, 3, name="c")(x)))
     refused(net, "p", r"^layer p \(PReLU\): .*24 x 24 px.*expected 16 x 16 px", size=24)
+    octaves = {"preset": "octaves", "octaves": 2}
+    refused(net, "p", r"^functional.* 11 x 11 px, which octaves", param=octaves, steps=2)
     refused(keras.Sequential([keras.Input((3, 16, 16)), L.Permute((2, 3, 1))]), "permute", "channels first")
 
 
