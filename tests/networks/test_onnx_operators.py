@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from deepvis.core.errors import ConfigError
-from deepvis.networks import onnx_graph, onnx_model
+from deepvis.networks.onnx_import import conversion, graphs
 
 ort = pytest.importorskip("onnxruntime", reason="the reference of these tests")
 DRAW = np.random.default_rng(0)
@@ -32,8 +32,8 @@ def model(nodes, constants=None, shape=(1, 4, 9, 8), opset=17, outputs=("y",)):
 
 
 def keras_of(proto, size=None):
-    graph = onnx_graph.of(proto, "test")
-    return onnx_model.converted(graph, "net", size or graph.shape[1:], "test")
+    graph = graphs.of(proto, "test")
+    return conversion.converted(graph, "net", size or graph.shape[1:], "test")
 
 
 def check(proto, size=None, batch=2, tolerance=1e-5):
@@ -53,8 +53,8 @@ def check(proto, size=None, batch=2, tolerance=1e-5):
     theirs = [session.run(names, {"x": each}) for each in images]
     # Images do not mix, whatever the layout.
     together = np.moveaxis(np.concatenate(images), 1, -1)
-    ours = onnx_model.computed(found.model, {name: found.values[name] for name in names}, together)
-    first = onnx_model.computed(found.model, {name: found.values[name] for name in names}, together[:1])
+    ours = conversion.computed(found.model, {name: found.values[name] for name in names}, together)
+    first = conversion.computed(found.model, {name: found.values[name] for name in names}, together[:1])
     for k, name in enumerate(names):
         reference, mine = theirs[0][k], first[name]
         assert mine.shape == reference.shape, name
@@ -294,7 +294,7 @@ def test_shuffled_channels():
     ]
     constants = {"s": np.array([1, 2, 2, 9, 8]), "t": np.array([1, -1, 9, 8]), "w": normal(3, 4, 1, 1)}
     found = check(model(nodes, constants))
-    (larger,) = onnx_model.computed(found.model, {"y": found.values["y"]}, np.zeros((1, 12, 10, 4))).values()
+    (larger,) = conversion.computed(found.model, {"y": found.values["y"]}, np.zeros((1, 12, 10, 4))).values()
     assert larger.shape == (1, 3, 12, 10)  # nothing of it is of one size
 
 
