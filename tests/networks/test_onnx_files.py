@@ -203,6 +203,22 @@ def test_layers_have_the_names_of_modules(path):
     assert (layers["second"].field, layers["head"].kind, layers["head"].channels) == (5, "dense", 5)
 
 
+@pytest.mark.parametrize("op, function", [("Mul", "scale offset"), ("Max", "function of constant")])
+@pytest.mark.parametrize("size, exactly", [((4, 1, 1), None), ((4, 12, 12), (12, 12))])
+def test_constants_leave_the_field_of_a_unit(tmp_path, op, function, size, exactly):
+    """As the layer scale of ConvNeXt, one for each channel; those for each place take one size."""
+    proto = net()
+    scale = numpy_helper.from_array(np.full(size, 2, np.float32), "scale")
+    proto.graph.initializer.append(scale)
+    proto.graph.node.insert(2, helper.make_node(op, ["r1", "scale"], ["s"], "/scale"))
+    proto.graph.node[3].input[0] = "s"
+    onnx.save(proto, tmp_path / "scaled.onnx")
+    layers = network(tmp_path / "scaled.onnx").layers()
+    assert layers["scale"].kind == function
+    assert (layers["scale"].field, layers["second"].field) == (3, 5)
+    assert [layers[name].exactly for name in ("first", "scale", "second")] == [None, exactly, exactly]
+
+
 def test_activations_before_and_behind_the_nonlinearity(path):
     ort = pytest.importorskip("onnxruntime")
     proto = onnx.load(path)
