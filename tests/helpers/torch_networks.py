@@ -76,9 +76,11 @@ def module(title: str, size: int) -> torch.nn.Module:
 
 
 def seeded(made: torch.nn.Module) -> torch.nn.Module:
-    """A module in evaluation mode, with statistics of batch normalization that are not 0 and 1."""
+    """A module in evaluation mode: batch normalization is not 0 and 1, no linear layer is all zeros."""
     draw = torch.Generator().manual_seed(1)
     for each in made.modules():
+        if isinstance(each, torch.nn.Linear) and not each.weight.any():  # the head of torchvision's ViT
+            torch.nn.init.normal_(each.weight, std=0.02, generator=draw)
         if isinstance(each, torch.nn.modules.batchnorm._BatchNorm):
             with torch.no_grad():
                 each.running_mean.copy_(0.1 * torch.randn(each.running_mean.shape, generator=draw))

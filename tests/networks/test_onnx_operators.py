@@ -463,6 +463,29 @@ def test_parts(opset):
     check(model(nodes, constants))
 
 
+def test_parts_by_indices_of_several_axes():
+    """The newer exporter of PyTorch writes as_strided of a mean as Reshape and Gather."""
+    pooled = [
+        node("ReduceMean", "x", "m", axes=[2, 3]),
+        node("Reshape", "m flat", "f"),
+        node("Gather", "f all", "y"),
+    ]
+    check(model(pooled, {"flat": np.array([-1]), "all": np.arange(4).reshape(1, 4, 1, 1)}))
+    check(model([node("Gather", "x i", "y", axis=1)], {"i": np.array([[3, 0, -1], [1, 1, 2]])}))
+    check(model([node("Gather", "x i", "y", axis=3)], {"i": np.array([[1], [2]])}))
+
+
+@pytest.mark.parametrize("shape, indices", [([-1], [[1, 0], [2, 3]]), ([1, -1], [0, 0])])
+def test_gather_refuses_to_mix_images(shape, indices):
+    nodes = [
+        node("ReduceMean", "x", "m", axes=[2, 3]),
+        node("Reshape", "m s", "f"),
+        node("Gather", "f i", "y", axis=0),
+    ]
+    with pytest.raises(ConfigError, match="images chosen from the batch"):
+        keras_of(model(nodes, {"s": np.array(shape), "i": np.array(indices)}))
+
+
 @pytest.mark.parametrize(
     "mode, pads, fill",
     [

@@ -142,15 +142,16 @@ def gather(call: Call) -> Value:
     value, indices = call.value(), call.constant(1)
     axis = value.axis(call.get("axis", 0))
     chosen = np.ravel(indices) % value.shape[axis]
-    call.refuse_unless(indices.ndim < 2, f"indices of {indices.ndim} axes")
     if np.array_equal(chosen, np.arange(chosen[0], chosen[0] + len(chosen))):
         value = part(call, value, axis, int(chosen[0]), int(chosen[-1]) + 1)
     else:
+        call.refuse_unless(0 not in value.view[axis], "images chosen from the batch")
         value = layouts.single(value, [axis], call.aside)
         options = {"indices": chosen.tolist(), "axis": value.view[axis][0]}
         value = Value(layers.Function("take", options, name=call.name)(value.tensor), value.view)
-    if indices.ndim == 1:
-        return value
+    if indices.ndim:
+        dims = (*value.shape[:axis], *indices.shape, *value.shape[axis + 1 :])
+        return layouts.reshaped(value, dims, call.aside)
     call.refuse_unless(0 not in value.view[axis], "one image of the batch")
     return Value(value.tensor, value.view[:axis] + value.view[axis + 1 :])
 
