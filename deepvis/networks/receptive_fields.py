@@ -181,7 +181,8 @@ def _asked(call: Call, inputs: list[Extent], one: Extent) -> Extent:
     between = np.stack([np.interp(np.arange(count), asked, axis).astype(int) for axis in sides])
     between = between[:, place.reshape(-1)]
     ratio = one.sides[:, -1] / np.maximum(sides[:, -1], 1)
-    whole = np.where(ratio >= 1, np.round(ratio), 1 / np.round(1 / np.maximum(ratio, 1 / SIDES)))
+    larger = np.maximum(np.round(1 / np.maximum(ratio, 1 / SIDES)), 1)
+    whole = np.where(ratio >= 1, np.round(ratio), 1 / larger)
     scaled = between.min() != between.max()
     return one._replace(
         sides=between,
