@@ -16,18 +16,18 @@ MODULES = sorted(
 HEAVY = {"tensorflow", "keras", "mlflow", "matplotlib", "pandas", "h5py", "onnx"}
 # Those that import Keras or matplotlib at once; a job or a report imports them when it needs them.
 LOADING = {
-    "deepvis.networks.inner_models",
-    "deepvis.networks.efficientnet_lite", "deepvis.networks.forward_pass", "deepvis.networks.token_places",
-    "deepvis.networks.keras_activations", "deepvis.networks.keras_damage", "deepvis.networks.keras_graph",
-    "deepvis.networks.keras_models", "deepvis.networks.keras_network", "deepvis.networks.keras_probe",
-    "deepvis.networks.keras_taps", "deepvis.networks.onnx_arithmetic", "deepvis.networks.onnx_calls",
-    "deepvis.networks.onnx_convolutions", "deepvis.networks.onnx_layers", "deepvis.networks.onnx_model",
-    "deepvis.networks.onnx_names", "deepvis.networks.onnx_network", "deepvis.networks.onnx_shapes",
-    "deepvis.networks.onnx_constants", "deepvis.networks.onnx_values", "deepvis.networks.onnx_windows",
-    "deepvis.networks.model_files", "deepvis.networks.open_graph", "deepvis.networks.pixel_range",
-    "deepvis.networks.torch_modules",
-    "deepvis.networks.receptive_fields",
-    "deepvis.report.figures", "deepvis.report.page", "deepvis.cli.report",
+    "deepvis.cli.report", "deepvis.networks.efficientnet_lite", "deepvis.networks.forward_pass",
+    "deepvis.networks.inner_models", "deepvis.networks.keras_activations", "deepvis.networks.keras_damage",
+    "deepvis.networks.keras_graph", "deepvis.networks.keras_models", "deepvis.networks.keras_network",
+    "deepvis.networks.keras_probe", "deepvis.networks.keras_taps", "deepvis.networks.model_files",
+    "deepvis.networks.onnx_import.arithmetic", "deepvis.networks.onnx_import.calls",
+    "deepvis.networks.onnx_import.constants", "deepvis.networks.onnx_import.conversion",
+    "deepvis.networks.onnx_import.convolutions", "deepvis.networks.onnx_import.layers",
+    "deepvis.networks.onnx_import.layouts", "deepvis.networks.onnx_import.names",
+    "deepvis.networks.onnx_import.network", "deepvis.networks.onnx_import.shapes",
+    "deepvis.networks.onnx_import.windows", "deepvis.networks.open_graph", "deepvis.networks.pixel_range",
+    "deepvis.networks.receptive_fields", "deepvis.networks.token_places", "deepvis.networks.torch_modules",
+    "deepvis.report.figures", "deepvis.report.page",
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from deepvis.networks import keras_taps
 from deepvis.networks.base import Layer
 from deepvis.networks.keras_graph import Call, Graph
 from deepvis.networks.layer_kinds import families, is_activation
+from deepvis.networks.onnx_import.layers import FunctionOfConstant, ScaleOffset
 
 SIDES = 1024  # px; larger images allow whatever this one does
 SMALL, ASKED = 16, 12  # maps for which Keras is asked what a layer of unknown code gives: px, larger ones
@@ -141,6 +142,9 @@ def _through(call: Call, inputs: list[Extent]) -> Extent:
     same = own[1:-1] == max(shapes, key=_pixels)[1:-1] if shapes else True
     known = bool(classes)
     maps = len(own) == 4 and all(len(shape) == 4 for shape in shapes)
+    if maps and same and isinstance(layer, FunctionOfConstant | ScaleOffset):
+        by_place = any(n != 1 for n in layer.shape[1:-1]) and not _is_constant(one)
+        return one._replace(fixed=one.fixed or by_place)
     if maps and "Concatenate" in classes:
         return _joined(inputs, alike=True) if layer.axis in (-1, 3) else _asked(call, inputs, one)
     if known and "Layer" not in classes and maps and None in own:  # Keras says no size: it is asked for one
@@ -184,9 +188,8 @@ def _asked(call: Call, inputs: list[Extent], one: Extent) -> Extent:
     between = np.stack([np.interp(np.arange(count), asked, axis).astype(int) for axis in sides])
     between = between[:, place.reshape(-1)]
     ratio = one.sides[:, -1] / np.maximum(sides[:, -1], 1)
-    whole = np.where(
-        ratio >= 1, np.round(ratio), 1 / np.maximum(np.round(1 / np.maximum(ratio, 1 / SIDES)), 1)
-    )
+    larger = np.maximum(np.round(1 / np.maximum(ratio, 1 / SIDES)), 1)
+    whole = np.where(ratio >= 1, np.round(ratio), 1 / larger)
     scaled = between.min() != between.max()
     return one._replace(
         sides=between,

@@ -22,8 +22,8 @@ import keras
 import numpy as np
 
 from deepvis.core.errors import ConfigError
-from deepvis.networks import onnx_graph, onnx_model
 from deepvis.networks.keras_network import KerasNetwork
+from deepvis.networks.onnx_import import conversion, graphs
 from deepvis.networks.open_graph import OpenGraph
 from deepvis.networks.preprocessing import EXPECTED, Preprocess
 
@@ -142,9 +142,9 @@ def _evaluation(module: Any) -> Iterator[None]:
             each.training = mode
 
 
-def _exported(module: Any, name: str, size: int) -> tuple[onnx_graph.Graph, str]:
+def _exported(module: Any, name: str, size: int) -> tuple[graphs.Graph, str]:
     """The graph of a module, and the hash of all of it."""
-    onnx, torch = onnx_graph.package(), sys.modules["torch"]
+    onnx, torch = graphs.package(), sys.modules["torch"]
     file, image = io.BytesIO(), _probe(module, size)
     try:
         with _evaluation(module), _quiet(), _adaptive_pools():
@@ -158,7 +158,7 @@ def _exported(module: Any, name: str, size: int) -> tuple[onnx_graph.Graph, str]
             f"{name}: torch.onnx.export failed at size={size}: {text}; expected a module of one image, "
             f"[N, {image.shape[1]}, {size}, {size}]"
         ) from err
-    return onnx_graph.of(onnx.load_from_string(file.getvalue()), name), hashlib.sha256(
+    return graphs.of(onnx.load_from_string(file.getvalue()), name), hashlib.sha256(
         file.getvalue()
     ).hexdigest()[:12]
 
@@ -218,20 +218,20 @@ def _adaptive_pools() -> Iterator[None]:
             onnx.unregister_custom_op_symbolic(name, OPSET)
 
 
-def _built(module: Any, graph: onnx_graph.Graph, name: str, size: int) -> keras.Model:
+def _built(module: Any, graph: graphs.Graph, name: str, size: int) -> keras.Model:
     """The Keras model of a module, which computes what the module does."""
-    found = onnx_model.converted(graph, name, (size, size), name)
+    found = conversion.converted(graph, name, (size, size), name)
     wrong = _differing(module, found, size)
     if wrong is not None:
         raise ConfigError(
             f"{name}: layer {wrong} does not compute in Keras what it computes in PyTorch; please report it"
         )
     if _differing(module, found, size + 33) is not None:  # its padding, say, was computed from the size
-        return onnx_model.converted(graph, name, (size, size), name, one_size=True).model
+        return conversion.converted(graph, name, (size, size), name, one_size=True).model
     return found.model
 
 
-def _differing(module: Any, found: onnx_model.Converted, size: int) -> str | None:
+def _differing(module: Any, found: conversion.Converted, size: int) -> str | None:
     """The first module whose output differs from that of the Keras layer of its name; ``image``: all fail."""
     image = _probe(module, size)
     values = {**found.layers, "": found.output}  # "": the module itself
@@ -264,7 +264,7 @@ def _differing(module: Any, found: onnx_model.Converted, size: int) -> str | Non
         return "image"
     try:
         wanted = {name: values[name] for name in names}
-        ours = onnx_model.computed(found.model, wanted, np.moveaxis(image.cpu().numpy(), 1, -1))
+        ours = conversion.computed(found.model, wanted, np.moveaxis(image.cpu().numpy(), 1, -1))
     except Exception:  # a layer takes no images of this size
         return "image"
     for name in names:

@@ -17,7 +17,7 @@ import onnxruntime
 import tensorflow as tf
 import torch
 
-from deepvis.networks import onnx_graph, onnx_model
+from deepvis.networks.onnx_import import conversion, graphs
 
 # torchvision's compiled operators do not load beside the CPU build of PyTorch; no classifier needs them, but
 # torchvision wants their names to be known.
@@ -76,9 +76,11 @@ def module(title: str, size: int) -> torch.nn.Module:
 
 
 def seeded(made: torch.nn.Module) -> torch.nn.Module:
-    """A module in evaluation mode, with statistics of batch normalization that are not 0 and 1."""
+    """A module in evaluation mode: batch normalization is not 0 and 1, no linear layer is all zeros."""
     draw = torch.Generator().manual_seed(1)
     for each in made.modules():
+        if isinstance(each, torch.nn.Linear) and not each.weight.any():  # the head of torchvision's ViT
+            torch.nn.init.normal_(each.weight, std=0.02, generator=draw)
         if isinstance(each, torch.nn.modules.batchnorm._BatchNorm):
             with torch.no_grad():
                 each.running_mean.copy_(0.1 * torch.randn(each.running_mean.shape, generator=draw))
@@ -97,13 +99,13 @@ def export(made: torch.nn.Module, image: torch.Tensor, path: Path, **options: ob
     return path
 
 
-def converted(path: Path, size: tuple[int, int] | None = None) -> onnx_model.Converted:
+def converted(path: Path, size: tuple[int, int] | None = None) -> conversion.Converted:
     """The Keras model of a file."""
-    graph = onnx_graph.read(path)
-    return onnx_model.converted(graph, "net", size or graph.shape[1:], f"model.path={path}")
+    graph = graphs.read(path)
+    return conversion.converted(graph, "net", size or graph.shape[1:], f"model.path={path}")
 
 
-def worst_value(path: Path, found: onnx_model.Converted, image: np.ndarray) -> tuple[int, float]:
+def worst_value(path: Path, found: conversion.Converted, image: np.ndarray) -> tuple[int, float]:
     """How many values onnxruntime and Keras both have, and the largest relative difference of them."""
     proto = onnx.load(str(path))
     made = {name for node in proto.graph.node for name in node.output}
@@ -115,7 +117,7 @@ def worst_value(path: Path, found: onnx_model.Converted, image: np.ndarray) -> t
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(proto.SerializeToString(), options, ["CPUExecutionProvider"])
     theirs = session.run(names, {session.get_inputs()[0].name: image})
-    ours = onnx_model.computed(
+    ours = conversion.computed(
         found.model, {name: found.values[name] for name in names}, np.moveaxis(image, 1, -1)
     )
     return len(names), max(relative(ours[name], each, name) for name, each in zip(names, theirs, strict=True))

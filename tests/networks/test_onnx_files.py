@@ -12,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from deepvis import networks
 from deepvis.core.errors import ConfigError
-from deepvis.networks import onnx_graph, onnx_model, onnx_names, onnx_network
+from deepvis.networks.onnx_import import conversion, graphs, names
+from deepvis.networks.onnx_import.network import onnx_file
 
 DRAW = np.random.default_rng(0)
 KERNELS = {"first.weight": (4, 3, 3, 3), "second.weight": (6, 4, 3, 3), "head.weight": (5, 6)}
@@ -45,7 +46,7 @@ def path(tmp_path):
 
 
 def network(path, image_size=None, preprocess="none"):
-    return onnx_network.onnx_file(None, str(path), image_size, preprocess, None)
+    return onnx_file(None, str(path), image_size, preprocess, None)
 
 
 def refused(path, reason, **options):
@@ -160,8 +161,8 @@ def test_a_fixed_size_is_not_changed(path):
 def test_an_output_that_is_not_onnxruntimes_is_refused(path, monkeypatch):
     """As if an operator were computed wrongly here."""
     pytest.importorskip("onnxruntime")
-    wrong = dict(onnx_model.OPERATORS) | {"Relu": onnx_model.OPERATORS["Softsign"]}
-    monkeypatch.setattr(onnx_model, "OPERATORS", wrong)
+    wrong = dict(conversion.OPERATORS) | {"Relu": conversion.OPERATORS["Softsign"]}
+    monkeypatch.setattr(conversion, "OPERATORS", wrong)
     refused(path, "y is not in Keras what it is in onnxruntime")
 
 
@@ -183,12 +184,12 @@ def test_trained_networks_of_another_framework(file, size):
     if package is None or package.origin is None:
         pytest.skip("needs its files: pip install --no-deps rapidocr-onnxruntime==1.4.4")
     path = Path(package.origin).parent / "models" / f"{file}.onnx"
-    graph = onnx_graph.read(path)
-    found = onnx_model.converted(graph, "net", size, "test")
+    graph = graphs.read(path)
+    found = conversion.converted(graph, "net", size, "test")
     image = DRAW.standard_normal((1, 3, *size)).astype(np.float32)
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     (reference,) = session.run(None, {graph.image: image})
-    (ours,) = onnx_model.computed(found.model, {"y": found.output}, np.moveaxis(image, 1, -1)).values()
+    (ours,) = conversion.computed(found.model, {"y": found.output}, np.moveaxis(image, 1, -1)).values()
     np.testing.assert_allclose(ours, reference, rtol=1e-3, atol=1e-5)
 
 
@@ -200,6 +201,22 @@ def test_layers_have_the_names_of_modules(path):
     assert [name for name in layers if not name.endswith(".pad")][:3] == ["first", "act", "second"]
     assert (layers["first"].kind, layers["first"].channels, layers["first"].field) == ("conv", 4, 3)
     assert (layers["second"].field, layers["head"].kind, layers["head"].channels) == (5, "dense", 5)
+
+
+@pytest.mark.parametrize("op, function", [("Mul", "scale offset"), ("Max", "function of constant")])
+@pytest.mark.parametrize("size, exactly", [((4, 1, 1), None), ((4, 12, 12), (12, 12))])
+def test_constants_leave_the_field_of_a_unit(tmp_path, op, function, size, exactly):
+    """As the layer scale of ConvNeXt, one for each channel; those for each place take one size."""
+    proto = net()
+    scale = numpy_helper.from_array(np.full(size, 2, np.float32), "scale")
+    proto.graph.initializer.append(scale)
+    proto.graph.node.insert(2, helper.make_node(op, ["r1", "scale"], ["s"], "/scale"))
+    proto.graph.node[3].input[0] = "s"
+    onnx.save(proto, tmp_path / "scaled.onnx")
+    layers = network(tmp_path / "scaled.onnx").layers()
+    assert layers["scale"].kind == function
+    assert (layers["scale"].field, layers["second"].field) == (3, 5)
+    assert [layers[name].exactly for name in ("first", "scale", "second")] == [None, exactly, exactly]
 
 
 def test_activations_before_and_behind_the_nonlinearity(path):
@@ -249,12 +266,12 @@ def test_a_config_describes_it(path):
     ],
 )
 def test_names_of_modules(written, expected):
-    assert onnx_names.module(onnx_graph.Node("Conv", written, ("x",), ("y",), {})) == expected
+    assert names.module(graphs.Node("Conv", written, ("x",), ("y",), {})) == expected
 
 
 def test_names_are_unique_and_valid():
     def node(op, name, output):
-        return onnx_graph.Node(op, name, ("x",), (output,), {})
+        return graphs.Node(op, name, ("x",), (output,), {})
 
     nodes = [
         node("Conv", "/block/conv/Conv", "a"),
@@ -266,8 +283,8 @@ def test_names_are_unique_and_valid():
         node("Conv", "", "onnx::Conv 7"),
         node("Conv", "", "onnx/Conv 7"),
     ]
-    names = onnx_names.names(nodes)
-    assert [names[each] for each in nodes] == [
+    found = names.names(nodes)
+    assert [found[each] for each in nodes] == [
         "block.conv",
         "block.relu",
         "block.Add",

@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from deepvis.core.errors import ConfigError
-from deepvis.networks import onnx_graph, onnx_model
+from deepvis.networks.onnx_import import conversion, graphs
 
 ort = pytest.importorskip("onnxruntime", reason="the reference of these tests")
 DRAW = np.random.default_rng(0)
@@ -32,8 +32,8 @@ def model(nodes, constants=None, shape=(1, 4, 9, 8), opset=17, outputs=("y",)):
 
 
 def keras_of(proto, size=None):
-    graph = onnx_graph.of(proto, "test")
-    return onnx_model.converted(graph, "net", size or graph.shape[1:], "test")
+    graph = graphs.of(proto, "test")
+    return conversion.converted(graph, "net", size or graph.shape[1:], "test")
 
 
 def check(proto, size=None, batch=2, tolerance=1e-5):
@@ -53,8 +53,8 @@ def check(proto, size=None, batch=2, tolerance=1e-5):
     theirs = [session.run(names, {"x": each}) for each in images]
     # Images do not mix, whatever the layout.
     together = np.moveaxis(np.concatenate(images), 1, -1)
-    ours = onnx_model.computed(found.model, {name: found.values[name] for name in names}, together)
-    first = onnx_model.computed(found.model, {name: found.values[name] for name in names}, together[:1])
+    ours = conversion.computed(found.model, {name: found.values[name] for name in names}, together)
+    first = conversion.computed(found.model, {name: found.values[name] for name in names}, together[:1])
     for k, name in enumerate(names):
         reference, mine = theirs[0][k], first[name]
         assert mine.shape == reference.shape, name
@@ -294,7 +294,7 @@ def test_shuffled_channels():
     ]
     constants = {"s": np.array([1, 2, 2, 9, 8]), "t": np.array([1, -1, 9, 8]), "w": normal(3, 4, 1, 1)}
     found = check(model(nodes, constants))
-    (larger,) = onnx_model.computed(found.model, {"y": found.values["y"]}, np.zeros((1, 12, 10, 4))).values()
+    (larger,) = conversion.computed(found.model, {"y": found.values["y"]}, np.zeros((1, 12, 10, 4))).values()
     assert larger.shape == (1, 3, 12, 10)  # nothing of it is of one size
 
 
@@ -461,6 +461,29 @@ def test_parts(opset):
         node("Add", "u p", "y"),
     ]
     check(model(nodes, constants))
+
+
+def test_parts_by_indices_of_several_axes():
+    """The newer exporter of PyTorch writes as_strided of a mean as Reshape and Gather."""
+    pooled = [
+        node("ReduceMean", "x", "m", axes=[2, 3]),
+        node("Reshape", "m flat", "f"),
+        node("Gather", "f all", "y"),
+    ]
+    check(model(pooled, {"flat": np.array([-1]), "all": np.arange(4).reshape(1, 4, 1, 1)}))
+    check(model([node("Gather", "x i", "y", axis=1)], {"i": np.array([[3, 0, -1], [1, 1, 2]])}))
+    check(model([node("Gather", "x i", "y", axis=3)], {"i": np.array([[1], [2]])}))
+
+
+@pytest.mark.parametrize("shape, indices", [([-1], [[1, 0], [2, 3]]), ([1, -1], [0, 0])])
+def test_gather_refuses_to_mix_images(shape, indices):
+    nodes = [
+        node("ReduceMean", "x", "m", axes=[2, 3]),
+        node("Reshape", "m s", "f"),
+        node("Gather", "f i", "y", axis=0),
+    ]
+    with pytest.raises(ConfigError, match="images chosen from the batch"):
+        keras_of(model(nodes, {"s": np.array(shape), "i": np.array(indices)}))
 
 
 @pytest.mark.parametrize(

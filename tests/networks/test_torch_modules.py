@@ -239,14 +239,14 @@ def test_half_precision_is_refused():
 
 def test_a_difference_names_the_layer(monkeypatch):
     """As if the Keras model computed something else."""
-    built = torch_modules.onnx_model.converted
+    built = torch_modules.conversion.converted
 
     def wrong(graph, *rest, **options):
         array = dict(graph.constants)["block.conv2.weight"]
         array[0] += 0.1  # after the export: of the graph only
         return built(graph, *rest, **options)
 
-    monkeypatch.setattr(torch_modules.onnx_model, "converted", wrong)
+    monkeypatch.setattr(torch_modules.conversion, "converted", wrong)
     with pytest.raises(
         ConfigError, match=r"layer block\.conv2 does not compute in Keras what it computes in PyTorch"
     ):

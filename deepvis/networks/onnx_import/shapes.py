@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from deepvis.networks import onnx_layers, onnx_values, onnx_windows
-from deepvis.networks.onnx_calls import Call, Operator, weighted
-from deepvis.networks.onnx_values import Value
+from deepvis.networks.onnx_import import layers, layouts, windows
+from deepvis.networks.onnx_import.calls import Call, Operator, weighted
+from deepvis.networks.onnx_import.layouts import Value
 
 of = keras.layers
 
@@ -27,7 +27,7 @@ def cast(call: Call) -> Value:
 
 def transpose(call: Call) -> Value:
     value = call.value()
-    return onnx_values.transposed(value, call.get("perm", range(value.rank)[::-1]))
+    return layouts.transposed(value, call.get("perm", range(value.rank)[::-1]))
 
 
 def reshape(call: Call) -> Value:
@@ -37,15 +37,13 @@ def reshape(call: Call) -> Value:
     if -1 in dims:
         known = math.prod(dim for dim in dims if dim != -1)
         dims = [math.prod(value.shape) // known if dim == -1 else dim for dim in dims]
-    return onnx_values.reshaped(value, dims, call.aside)
+    return layouts.reshaped(value, dims, call.aside)
 
 
 def flatten(call: Call) -> Value:
     value, axis = call.value(), call.get("axis", 1)
     axis = value.axis(axis) if axis < 0 else axis
-    return onnx_values.reshaped(
-        value, [math.prod(value.shape[:axis]), math.prod(value.shape[axis:])], call.aside
-    )
+    return layouts.reshaped(value, [math.prod(value.shape[:axis]), math.prod(value.shape[axis:])], call.aside)
 
 
 def squeeze(call: Call) -> Value:
@@ -80,14 +78,14 @@ def concat(call: Call) -> Value:
     if len(values) == len(call.arguments):
         return joined(values, axis, call)
     call.refuse_unless(len(values) == 1 and len(call.arguments) == 2, "several constants")
-    value = onnx_values.arranged(values[0], onnx_values.stored_order(values[0]), call.aside)
+    value = layouts.arranged(values[0], layouts.stored_order(values[0]), call.aside)
     constant = next(each for each in call.arguments if isinstance(each, np.ndarray))
     first = isinstance(call.arguments[0], np.ndarray)
-    constant = constant.transpose(onnx_values.stored_order(value))
+    constant = constant.transpose(layouts.stored_order(value))
     call.refuse_unless(
         constant.shape[0] == 1, f"a constant {list(constant.shape)} that differs from image to image"
     )
-    layer = onnx_layers.WithConstant(constant.shape, value.view[axis][0], first, name=call.name)
+    layer = layers.WithConstant(constant.shape, value.view[axis][0], first, name=call.name)
     return Value(weighted(layer, value.tensor, [constant]), value.view)
 
 
@@ -95,8 +93,8 @@ def joined(values: Sequence[Value], axis: int, call: Call) -> Value:
     """Tensors one after the other along an axis of ONNX."""
     alike = len({each.view for each in values}) == 1 and len({len(each.sizes) for each in values}) == 1
     if not alike or len(values[0].view[axis]) != 1:
-        order = onnx_values.stored_order(max(values, key=lambda each: math.prod(each.shape)))
-        values = [onnx_values.arranged(each, order, call.aside) for each in values]
+        order = layouts.stored_order(max(values, key=lambda each: math.prod(each.shape)))
+        values = [layouts.arranged(each, order, call.aside) for each in values]
     (stored,) = values[0].view[axis]
     call.refuse_unless(stored != 0, "along the batch")
     layer = of.Concatenate(axis=stored, name=call.name)
@@ -111,8 +109,8 @@ def part(call: Call, value: Value, axis: int, start: int, stop: int, step: int =
     if (start, stop, step) == (0, size, 1):
         return value
     call.refuse_unless(0 not in value.view[axis], "a part of the batch")
-    value = onnx_values.single(value, [axis], call.aside)
-    layer = onnx_layers.Part(value.view[axis][0], start, stop, step, name=call.aside("part"))
+    value = layouts.single(value, [axis], call.aside)
+    layer = layers.Part(value.view[axis][0], start, stop, step, name=call.aside("part"))
     return Value(layer(value.tensor), value.view)
 
 
@@ -144,15 +142,16 @@ def gather(call: Call) -> Value:
     value, indices = call.value(), call.constant(1)
     axis = value.axis(call.get("axis", 0))
     chosen = np.ravel(indices) % value.shape[axis]
-    call.refuse_unless(indices.ndim < 2, f"indices of {indices.ndim} axes")
     if np.array_equal(chosen, np.arange(chosen[0], chosen[0] + len(chosen))):
         value = part(call, value, axis, int(chosen[0]), int(chosen[-1]) + 1)
     else:
-        value = onnx_values.single(value, [axis], call.aside)
+        call.refuse_unless(0 not in value.view[axis], "images chosen from the batch")
+        value = layouts.single(value, [axis], call.aside)
         options = {"indices": chosen.tolist(), "axis": value.view[axis][0]}
-        value = Value(onnx_layers.Function("take", options, name=call.name)(value.tensor), value.view)
-    if indices.ndim == 1:
-        return value
+        value = Value(layers.Function("take", options, name=call.name)(value.tensor), value.view)
+    if indices.ndim:
+        dims = (*value.shape[:axis], *indices.shape, *value.shape[axis + 1 :])
+        return layouts.reshaped(value, dims, call.aside)
     call.refuse_unless(0 not in value.view[axis], "one image of the batch")
     return Value(value.tensor, value.view[:axis] + value.view[axis + 1 :])
 
@@ -170,7 +169,7 @@ def pad(call: Call) -> Value:
     call.refuse_unless(
         mode in ("constant", "reflect") and min(map(min, pairs)) >= 0, f"mode={mode}, pads={pads}"
     )
-    value = onnx_values.arranged(value, onnx_values.stored_order(value), call.aside)
+    value = layouts.arranged(value, layouts.stored_order(value), call.aside)
     stored: Any = [(0, 0)] * value.rank
     for axis, pair in enumerate(pairs):
         stored[value.view[axis][0]] = tuple(pair)
@@ -180,12 +179,12 @@ def pad(call: Call) -> Value:
         layer = (
             of.ZeroPadding2D(stored[1:3], name=call.name)
             if plain
-            else onnx_windows.Padding2D(stored[1:3], fill, mode, name=call.name)
+            else windows.Padding2D(stored[1:3], fill, mode, name=call.name)
         )
     else:
         options = {"pad_width": [list(each) for each in stored], "mode": mode}
         options |= {"constant_values": fill} if mode == "constant" else {}
-        layer = onnx_layers.Function("pad", options, name=call.name)
+        layer = layers.Function("pad", options, name=call.name)
     return Value(layer(value.tensor), value.view)
 
 
@@ -214,13 +213,13 @@ def resize(call: Call) -> Value:
         and ((where == "asymmetric" and round_down) or (where == "half_pixel" and not round_down))
     )
     call.refuse_unless(steps or smooth, f"mode={call.get('mode')}, {where}, {list(before)} to {list(after)}")
-    value = onnx_values.arranged(value, (0, 2, 3, 1), call.aside)
+    value = layouts.arranged(value, (0, 2, 3, 1), call.aside)
     if whole:
         layer = of.UpSampling2D([int(each) for each in factor], interpolation=mode, name=call.name)
-        return onnx_values.image(layer(value.tensor))
-    once = onnx_layers.OneSize(value.sizes[1:], name=call.aside("size"))
+        return layouts.image(layer(value.tensor))
+    once = layers.OneSize(value.sizes[1:], name=call.aside("size"))
     layer = of.Resizing(*(int(each) for each in after[2:]), interpolation=mode, name=call.name)
-    return onnx_values.image(layer(once(value.tensor)))
+    return layouts.image(layer(once(value.tensor)))
 
 
 def depth_to_space(call: Call) -> Value:
@@ -228,20 +227,20 @@ def depth_to_space(call: Call) -> Value:
     n, c, h, w = value.shape
     rest = c // block**2
     if call.get("mode", "DCR") == "DCR":
-        value = onnx_values.reshaped(value, [n, block, block, rest, h, w], call.aside)
-        value = onnx_values.transposed(value, [0, 3, 4, 1, 5, 2])
+        value = layouts.reshaped(value, [n, block, block, rest, h, w], call.aside)
+        value = layouts.transposed(value, [0, 3, 4, 1, 5, 2])
     else:
-        value = onnx_values.reshaped(value, [n, rest, block, block, h, w], call.aside)
-        value = onnx_values.transposed(value, [0, 1, 4, 2, 5, 3])
-    return onnx_values.reshaped(value, [n, rest, h * block, w * block], call.aside)
+        value = layouts.reshaped(value, [n, rest, block, block, h, w], call.aside)
+        value = layouts.transposed(value, [0, 1, 4, 2, 5, 3])
+    return layouts.reshaped(value, [n, rest, h * block, w * block], call.aside)
 
 
 def space_to_depth(call: Call) -> Value:
     value, block = call.value(), call.get("blocksize")
     n, c, h, w = value.shape
-    value = onnx_values.reshaped(value, [n, c, h // block, block, w // block, block], call.aside)
-    value = onnx_values.transposed(value, [0, 3, 5, 1, 2, 4])
-    return onnx_values.reshaped(value, [n, c * block**2, h // block, w // block], call.aside)
+    value = layouts.reshaped(value, [n, c, h // block, block, w // block, block], call.aside)
+    value = layouts.transposed(value, [0, 3, 5, 1, 2, 4])
+    return layouts.reshaped(value, [n, c * block**2, h // block, w // block], call.aside)
 
 
 OPERATORS: dict[str, Operator] = {

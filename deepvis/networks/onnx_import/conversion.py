@@ -8,23 +8,16 @@ import keras
 import numpy as np
 
 from deepvis.core.errors import ConfigError
-from deepvis.networks import (
-    onnx_arithmetic,
-    onnx_constants,
-    onnx_convolutions,
-    onnx_layers,
-    onnx_names,
-    onnx_patterns,
-    onnx_shapes,
-    onnx_values,
-)
-from deepvis.networks.onnx_calls import Argument, Call, Operator, unique
-from deepvis.networks.onnx_graph import Graph
-from deepvis.networks.onnx_values import LayoutError, Value
+from deepvis.networks.onnx_import import arithmetic, convolutions, layouts, shapes
+from deepvis.networks.onnx_import.calls import Argument, Call, Operator, unique
+from deepvis.networks.onnx_import.constants import Constants, without_constants
+from deepvis.networks.onnx_import.graphs import Graph
+from deepvis.networks.onnx_import.layers import OneSize
+from deepvis.networks.onnx_import.layouts import LayoutError, Value
+from deepvis.networks.onnx_import.names import names
+from deepvis.networks.onnx_import.patterns import joined
 
-OPERATORS: Mapping[str, Operator] = (
-    onnx_convolutions.OPERATORS | onnx_arithmetic.OPERATORS | onnx_shapes.OPERATORS
-)
+OPERATORS: Mapping[str, Operator] = convolutions.OPERATORS | arithmetic.OPERATORS | shapes.OPERATORS
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,15 +45,13 @@ def converted(
     Raises:
       ConfigError: an operator, or what it is asked to do, is not known here; the message names the node.
     """
-    nodes = onnx_patterns.joined(onnx_constants.without_constants(graph))
-    constants = onnx_constants.Constants(graph)
-    layers = onnx_names.names(nodes)
+    nodes = joined(without_constants(graph))
+    constants = Constants(graph)
+    layers = names(nodes)
     image: Any = keras.Input((*size, graph.shape[0]), name="image")
     taken = set(layers.values())
-    first = (
-        onnx_layers.OneSize(image.shape[1:], name=unique("image.size", taken))(image) if one_size else image
-    )
-    values: dict[str, Value] = {graph.image: onnx_values.image(first)}
+    first = OneSize(image.shape[1:], name=unique("image.size", taken))(image) if one_size else image
+    values: dict[str, Value] = {graph.image: layouts.image(first)}
     given: dict[str, Value] = {}
     for node in nodes:
         arguments: list[Argument] = [values.get(each, constants.get(each)) for each in node.inputs]
@@ -107,7 +98,7 @@ def fixed(call: Call) -> Call:
     arguments: list[Argument] = []
     for each in call.arguments:
         if isinstance(each, Value):
-            layer = onnx_layers.OneSize(tuple(each.tensor.shape)[1:], name=call.aside("size"))
+            layer = OneSize(tuple(each.tensor.shape)[1:], name=call.aside("size"))
             each = Value(layer(each.tensor), each.view)
         arguments.append(each)
     return Call(call.node, arguments, call.name, call.opset, call.taken)

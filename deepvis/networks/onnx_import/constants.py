@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from deepvis.networks.onnx_graph import Graph, Node, needed, package, renamed
-from deepvis.networks.onnx_values import LayoutError, Value
+from deepvis.networks.onnx_import.graphs import Graph, Node, needed, package, renamed
+from deepvis.networks.onnx_import.layouts import LayoutError, Value
 
 STRUCTURAL = {"Identity", "Cast", "Gather", "Slice", "Squeeze", "Unsqueeze", "Concat", "Reshape"}
 

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from deepvis.core.errors import ConfigError
-from deepvis.networks import onnx_graph, onnx_model
 from deepvis.networks.keras_network import KerasNetwork
+from deepvis.networks.onnx_import import conversion, graphs
 from deepvis.networks.open_graph import OpenGraph
 from deepvis.networks.preprocessing import EXPECTED, Preprocess
 
@@ -66,19 +66,19 @@ class OnnxFile:
         return converted(self).model
 
 
-def converted(source: OnnxFile) -> onnx_model.Converted:
+def converted(source: OnnxFile) -> conversion.Converted:
     """What a file's graph becomes."""
     path = Path(source.path).expanduser()
     where = f"model.path={path}"
-    graph = onnx_graph.read(path)
+    graph = graphs.read(path)
     size = _size(graph, source.image_size, where)
-    found = onnx_model.converted(graph, path.stem, size, where)
+    found = conversion.converted(graph, path.stem, size, where)
     _check(found, graph, path, size, where)
     return found
 
 
 def _check(
-    found: onnx_model.Converted, graph: onnx_graph.Graph, path: Path, size: tuple[int, int], where: str
+    found: conversion.Converted, graph: graphs.Graph, path: Path, size: tuple[int, int], where: str
 ) -> None:
     """Compare the output for noise with onnxruntime's, where it is installed and reads the file."""
     noise = np.random.default_rng(0).standard_normal((1, graph.shape[0], *size)).astype(np.float32)
@@ -92,13 +92,13 @@ def _check(
         expected: Any = session.run([output], {graph.image: noise})[0]
     except Exception:  # it has errors of its own, and does not know all that is read here
         return
-    (ours,) = onnx_model.computed(found.model, {"output": found.output}, np.moveaxis(noise, 1, -1)).values()
+    (ours,) = conversion.computed(found.model, {"output": found.output}, np.moveaxis(noise, 1, -1)).values()
     scale = max(float(np.abs(expected).max()), 1e-6)
     if ours.shape != expected.shape or not np.abs(ours - expected).max() <= TOLERANCE * scale:
         raise ConfigError(f"{where}: {output} is not in Keras what it is in onnxruntime; please report it")
 
 
-def _size(graph: onnx_graph.Graph, given: tuple[int, ...] | None, where: str) -> tuple[int, int]:
+def _size(graph: graphs.Graph, given: tuple[int, ...] | None, where: str) -> tuple[int, int]:
     """Of the image: the file's, where it has one."""
     _, height, width = graph.shape
     if height is not None and width is not None:

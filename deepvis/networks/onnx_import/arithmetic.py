@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from deepvis.networks import onnx_layers, onnx_values
-from deepvis.networks.onnx_calls import Call, Operator, weighted
-from deepvis.networks.onnx_values import Value
+from deepvis.networks.onnx_import import layers, layouts
+from deepvis.networks.onnx_import.calls import Call, Operator, weighted
+from deepvis.networks.onnx_import.layouts import Value
 
 of = keras.layers
 
@@ -30,14 +30,14 @@ def function(name: str) -> Operator:
     def operator(call: Call) -> Value:
         values = [each for each in call.arguments if isinstance(each, Value)]
         if len(values) == len(call.arguments):
-            return merged(call, lambda: onnx_layers.Function(name, name=call.name))
+            return merged(call, lambda: layers.Function(name, name=call.name))
         call.refuse_unless(
             len(values) == 1 and len(call.arguments) == 2, "constants among more than two inputs"
         )
         constant = next(each for each in call.arguments if isinstance(each, np.ndarray))
-        laid, value = onnx_values.fitted(constant, values[0], call.aside)
+        laid, value = layouts.fitted(constant, values[0], call.aside)
         first = isinstance(call.arguments[0], np.ndarray)
-        layer = onnx_layers.FunctionOfConstant(name, laid.shape, first, name=call.name)
+        layer = layers.FunctionOfConstant(name, laid.shape, first, name=call.name)
         return Value(weighted(layer, value.tensor, [laid]), value.view)
 
     return operator
@@ -45,17 +45,17 @@ def function(name: str) -> Operator:
 
 def merged(call: Call, layer: Callable[[], Any]) -> Value:
     """A Keras layer of several tensors, which broadcast."""
-    values = onnx_values.aligned([call.value(k) for k in range(len(call.arguments))], call.aside)
+    values = layouts.aligned([call.value(k) for k in range(len(call.arguments))], call.aside)
     view = max(values, key=lambda each: math.prod(each.shape)).view
     return Value(layer()([each.tensor for each in values]), view)
 
 
 def affine(call: Call, value: Value, scale: Any, offset: Any) -> Value:
     """Times a constant, plus another."""
-    scale, value = onnx_values.fitted(np.asarray(scale, np.float32), value, call.aside)
-    offset, value = onnx_values.fitted(np.asarray(offset, np.float32), value, call.aside)
+    scale, value = layouts.fitted(np.asarray(scale, np.float32), value, call.aside)
+    offset, value = layouts.fitted(np.asarray(offset, np.float32), value, call.aside)
     shape = np.broadcast_shapes(scale.shape, offset.shape)
-    layer = onnx_layers.ScaleOffset(shape, name=call.name)
+    layer = layers.ScaleOffset(shape, name=call.name)
     return Value(
         weighted(layer, value.tensor, [np.broadcast_to(e, shape) for e in (scale, offset)]), value.view
     )
@@ -83,7 +83,7 @@ def divide(call: Call) -> Value:
 
 def power(call: Call) -> Value:
     if isinstance(call.arguments[1], np.ndarray) and np.all(call.constant(1) == 2):
-        return same(lambda c: onnx_layers.Function("square", name=c.name))(call)  # type: ignore[return-value]
+        return same(lambda c: layers.Function("square", name=c.name))(call)  # type: ignore[return-value]
     return function("power")(call)  # type: ignore[return-value]
 
 
@@ -97,24 +97,24 @@ def clip(call: Call) -> Any:
     if low == 0 and (high is None or high > 0):
         return of.ReLU(max_value=high, name=call.name)
     bounds = {"x_min": -np.inf if low is None else low, "x_max": np.inf if high is None else high}
-    return onnx_layers.Function("clip", bounds, name=call.name)
+    return layers.Function("clip", bounds, name=call.name)
 
 
 def hard_sigmoid(call: Call) -> Any:
     alpha, beta = call.get("alpha", 0.2), call.get("beta", 0.5)
     if math.isclose(alpha, 1 / 6, rel_tol=1e-6) and beta == 0.5:
         return of.Activation("hard_sigmoid", name=call.name)
-    return onnx_layers.HardSigmoid(alpha, beta, name=call.name)
+    return layers.HardSigmoid(alpha, beta, name=call.name)
 
 
 def gelu(call: Call) -> Any:
     if call.get("approximate", "none") == "none":
         return of.Activation("gelu", name=call.name)
-    return onnx_layers.Gelu(True, name=call.name)
+    return layers.Gelu(True, name=call.name)
 
 
 def prelu(call: Call) -> Value:
-    slope, value = onnx_values.fitted(call.constant(1), call.value(), call.aside)
+    slope, value = layouts.fitted(call.constant(1), call.value(), call.aside)
     shared = [axis for axis in range(1, slope.ndim) if slope.shape[axis] == 1]
     layer = of.PReLU(shared_axes=shared, name=call.name)
     return Value(weighted(layer, value.tensor, [slope.reshape(slope.shape[1:])]), value.view)
@@ -125,7 +125,7 @@ def softmax(function: Callable[..., Any]) -> Operator:
         value = call.value()
         axis = value.axis(call.get("axis", -1 if call.opset >= 13 else 1))
         axes = [axis] if call.opset >= 13 else range(axis, value.rank)
-        value = onnx_values.without_batch(value, axes)
+        value = layouts.without_batch(value, axes)
         stored = sorted(each for one in axes for each in value.view[one])
         return Value(function(stored, call.name)(value.tensor), value.view)
 
@@ -140,12 +140,12 @@ def reduction(name: str) -> Operator:
         if axes is None and call.get("noop_with_empty_axes", 0):
             return value
         gone = sorted(value.axis(axis) for axis in (range(value.rank) if axes is None else axes))
-        value = onnx_values.without_batch(value, gone)
+        value = layouts.without_batch(value, gone)
         stored = sorted(axis for each in gone for axis in value.view[each])
         if name == "mean" and stored == [1, 2] and len(value.sizes) == 4:
             layer = of.GlobalAveragePooling2D(keepdims=True, name=call.name)
         else:
-            layer = onnx_layers.Function(name, {"axis": stored, "keepdims": True}, name=call.name)
+            layer = layers.Function(name, {"axis": stored, "keepdims": True}, name=call.name)
         view = [() if axis in gone else group for axis, group in enumerate(value.view)]
         if not call.get("keepdims", 1):
             view = [group for axis, group in enumerate(value.view) if axis not in gone]
@@ -156,7 +156,7 @@ def reduction(name: str) -> Operator:
 
 def unary(name: str, **options: Any) -> Operator:
     """A function of keras.ops of each number."""
-    return same(lambda call: onnx_layers.Function(name, options, name=call.name))
+    return same(lambda call: layers.Function(name, options, name=call.name))
 
 
 def activation(name: str) -> Operator:
@@ -177,7 +177,7 @@ OPERATORS: dict[str, Operator] = {
     "Tanh": activation("tanh"), "Softplus": activation("softplus"), "Softsign": activation("softsign"),
     "Mish": activation("mish"), "Selu": activation("selu"),
     "Softmax": softmax(lambda axes, name: of.Softmax(axes if len(axes) > 1 else axes[0], name=name)),
-    "LogSoftmax": softmax(lambda axes, name: onnx_layers.LogSoftmax(axes, name=name)),
+    "LogSoftmax": softmax(lambda axes, name: layers.LogSoftmax(axes, name=name)),
     "Exp": unary("exp"), "Log": unary("log"), "Sqrt": unary("sqrt"), "Erf": unary("erf"), "Abs": unary("abs"),
     "Neg": unary("negative"), "Reciprocal": unary("reciprocal"), "Sin": unary("sin"), "Cos": unary("cos"),
     "ReduceMean": reduction("mean"), "ReduceSum": reduction("sum"), "ReduceMax": reduction("max"),

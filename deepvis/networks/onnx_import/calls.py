@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from deepvis.networks.onnx_graph import Node
-from deepvis.networks.onnx_values import LayoutError, Value
+from deepvis.networks.onnx_import.graphs import Node
+from deepvis.networks.onnx_import.layouts import LayoutError, Value
 
 Argument = Value | np.ndarray | None
 Operator = Callable[["Call"], "Value | Sequence[Value]"]

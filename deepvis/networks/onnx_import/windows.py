@@ -1,4 +1,4 @@
-"""Keras layers for ONNX's padding, poolings and convolutions that Keras has none of; see `onnx_layers`."""
+"""Keras layers for ONNX's padding, poolings and convolutions that Keras has none of; see `layers`."""
 
 from collections.abc import Sequence
 from typing import Any

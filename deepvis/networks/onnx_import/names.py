@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from deepvis.networks.onnx_calls import unique
-from deepvis.networks.onnx_graph import Node
+from deepvis.networks.onnx_import.calls import unique
+from deepvis.networks.onnx_import.graphs import Node
 
 SILENT = {"Identity", "Dropout", "Cast", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand"}
 

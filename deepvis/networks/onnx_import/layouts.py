@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from deepvis.networks import onnx_layers
+from deepvis.networks.onnx_import import layers
 
 Axes = tuple[int, ...]
 
@@ -104,7 +104,7 @@ def reshaped(value: Value, dims: Sequence[int], namer: Namer) -> Value:
                 continue
             if size % rest:
                 raise LayoutError(f"{list(value.shape)} to {list(dims)} mixes two dimensions")
-            tensor = onnx_layers.SplitAxis(axis, rest, name=namer("split"))(tensor)
+            tensor = layers.SplitAxis(axis, rest, name=namer("split"))(tensor)
             parts = [each + (each > axis) for each in parts]
             result = [[each + (each > axis) for each in one] for one in result]
             group = [each + (each > axis) for each in group]
@@ -144,7 +144,7 @@ def _laid(value: Value, groups: Sequence[Axes], order: Sequence[int], namer: Nam
         place = {axis: position for position, axis in enumerate(flat + loose)}
         groups = [tuple(place[axis] for axis in group) for group in groups]
     if loose or any(len(group) != 1 for group in groups):
-        tensor = onnx_layers.JoinAxes(groups, name=namer("join"))(tensor)
+        tensor = layers.JoinAxes(groups, name=namer("join"))(tensor)
     view: list[Axes] = [()] * len(order)
     for position, axis in enumerate(order):
         view[axis] = (position,)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from deepvis.networks.onnx_graph import Graph, Node, needed, renamed
+from deepvis.networks.onnx_import.graphs import Graph, Node, needed, renamed
 
 
 class _Index:

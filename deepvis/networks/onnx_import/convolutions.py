@@ -6,9 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from deepvis.networks import onnx_layers, onnx_values, onnx_windows
-from deepvis.networks.onnx_calls import Call, Operator, weighted
-from deepvis.networks.onnx_values import Value
+from deepvis.networks.onnx_import import layers, layouts, windows
+from deepvis.networks.onnx_import.calls import Call, Operator, weighted
+from deepvis.networks.onnx_import.layouts import Value
 
 of = keras.layers
 NHWC = (0, 2, 3, 1)
@@ -18,7 +18,7 @@ def maps(call: Call) -> Value:
     """The first input as [B, H, W, C]."""
     value = call.value()
     call.refuse_unless(value.rank == 4, f"its input is {list(value.shape)}, expected [N, C, H, W]")
-    return onnx_values.arranged(value, NHWC, call.aside)
+    return layouts.arranged(value, NHWC, call.aside)
 
 
 def window(
@@ -60,7 +60,7 @@ def conv(call: Call) -> Value:
         options |= {"depth_multiplier": filters // group}
         # [C M, 1, h, w] -> [h, w, C, M]
         arrays = [kernel[:, 0].reshape(group, -1, *kernel.shape[2:]).transpose(2, 3, 0, 1), *biases]
-        kind = of.DepthwiseConv2D if strides[0] == strides[1] else onnx_windows.StridedDepthwiseConv2D
+        kind = of.DepthwiseConv2D if strides[0] == strides[1] else windows.StridedDepthwiseConv2D
         layer = kind(kernel.shape[2:], strides, dilation_rate=dilations, **options)
     else:
         call.refuse_unless(
@@ -70,7 +70,7 @@ def conv(call: Call) -> Value:
         layer = of.Conv2D(
             filters, kernel.shape[2:], strides, dilation_rate=dilations, groups=group, **options
         )
-    return onnx_values.image(weighted(layer, tensor, arrays))
+    return layouts.image(weighted(layer, tensor, arrays))
 
 
 def conv_transpose(call: Call) -> Value:
@@ -93,7 +93,7 @@ def conv_transpose(call: Call) -> Value:
     tensor = weighted(layer, value.tensor, [kernel.transpose(2, 3, 1, 0), *([] if bias is None else [bias])])
     if any(map(any, crop)):
         tensor = of.Cropping2D(tuple(map(tuple, crop)), name=call.name)(tensor)
-    return onnx_values.image(tensor)
+    return layouts.image(tensor)
 
 
 def max_pool(call: Call) -> Value:
@@ -103,14 +103,14 @@ def max_pool(call: Call) -> Value:
     call.refuse_unless(max(dilations) == 1, f"dilations={dilations}")
     tensor, ceil = value.tensor, bool(call.get("ceil_mode", 0))
     if any(map(any, pairs)) or ceil:
-        padding = onnx_windows.Padding2D(
+        padding = windows.Padding2D(
             tuple(map(tuple, pairs)),
             float("-inf"),
             ceil=[kernel, strides] if ceil else None,
             name=call.aside("pad"),
         )
         tensor = padding(tensor)
-    return onnx_values.image(of.MaxPooling2D(kernel, strides, name=call.name)(tensor))
+    return layouts.image(of.MaxPooling2D(kernel, strides, name=call.name)(tensor))
 
 
 def average_pool(call: Call) -> Value:
@@ -123,24 +123,24 @@ def average_pool(call: Call) -> Value:
         any(map(any, pairs)),
     )
     if ceil or (outside and not count):
-        layer = onnx_windows.BorderAveragePooling2D(kernel, strides, pairs, ceil, count, name=call.name)
-        return onnx_values.image(layer(value.tensor))
+        layer = windows.BorderAveragePooling2D(kernel, strides, pairs, ceil, count, name=call.name)
+        return layouts.image(layer(value.tensor))
     layer = of.AveragePooling2D(kernel, strides, name=call.name)
-    return onnx_values.image(layer(padded(call, value.tensor, pairs)))
+    return layouts.image(layer(padded(call, value.tensor, pairs)))
 
 
 def global_average(call: Call) -> Value:
-    return onnx_values.image(of.GlobalAveragePooling2D(keepdims=True, name=call.name)(maps(call).tensor))
+    return layouts.image(of.GlobalAveragePooling2D(keepdims=True, name=call.name)(maps(call).tensor))
 
 
 def global_max(call: Call) -> Value:
-    return onnx_values.image(of.GlobalMaxPooling2D(keepdims=True, name=call.name)(maps(call).tensor))
+    return layouts.image(of.GlobalMaxPooling2D(keepdims=True, name=call.name)(maps(call).tensor))
 
 
 def adaptive_average(call: Call) -> Value:
     """Not of ONNX: what `torch_modules` exports."""
     layer = of.AdaptiveAveragePooling2D(tuple(call.get("size")), name=call.name)
-    return onnx_values.image(layer(maps(call).tensor))
+    return layouts.image(layer(maps(call).tensor))
 
 
 def dense(call: Call) -> Value:
@@ -160,8 +160,8 @@ def dense(call: Call) -> Value:
         rows = kernel.reshape([value.sizes[axis] for axis in group] + [-1])
         kernel = rows.transpose([*np.argsort(group), len(group)]).reshape(kernel.shape)
         flat = of.Flatten(name=call.aside("flatten"))(value.tensor)
-        return onnx_values.plain(weighted(layer, flat, [kernel, *biases]))
-    value = onnx_values.ending(value, [value.rank - 1], call.aside)
+        return layouts.plain(weighted(layer, flat, [kernel, *biases]))
+    value = layouts.ending(value, [value.rank - 1], call.aside)
     return Value(weighted(layer, value.tensor, [kernel, *biases]), value.view)
 
 
@@ -170,13 +170,13 @@ def matmul(call: Call) -> Value:
         return dense(call)
     a, b = call.value(0), call.value(1)
     last = [-2, -1]
-    a, b = (onnx_values.ending(each, [each.axis(k) for k in last], call.aside) for each in (a, b))
+    a, b = (layouts.ending(each, [each.axis(k) for k in last], call.aside) for each in (a, b))
     if a.view != b.view:
-        a, b = (onnx_values.led(each, call.aside) for each in (a, b))
+        a, b = (layouts.led(each, call.aside) for each in (a, b))
     call.refuse_unless(
         a.view == b.view and a.sizes[:-2] == b.sizes[:-2], f"{list(a.shape)} by {list(b.shape)}"
     )
-    return Value(onnx_layers.MatMul(name=call.name)([a.tensor, b.tensor]), a.view)
+    return Value(layers.MatMul(name=call.name)([a.tensor, b.tensor]), a.view)
 
 
 def batch_norm(call: Call) -> Value:
@@ -184,7 +184,7 @@ def batch_norm(call: Call) -> Value:
     call.refuse_unless(
         not call.get("training_mode", 0), "training_mode=1; export the network in evaluation mode"
     )
-    value = onnx_values.single(value, [1], call.aside)
+    value = layouts.single(value, [1], call.aside)
     gamma, beta, mean, variance = (call.constant(k) for k in range(1, 5))
     layer = of.BatchNormalization(axis=value.view[1][0], epsilon=call.get("epsilon", 1e-5), name=call.name)
     return Value(weighted(layer, value.tensor, [gamma, beta, mean, variance]), value.view)
@@ -193,11 +193,9 @@ def batch_norm(call: Call) -> Value:
 def layer_norm(call: Call) -> Value:
     value, scale, bias = call.value(), call.constant(1), call.constant(2)
     axes = list(range(value.axis(call.get("axis", -1)), value.rank))
-    value = onnx_values.without_batch(value, axes)
-    scale, value = onnx_values.fitted(scale, value, call.aside)
-    bias, value = (
-        (np.zeros_like(scale), value) if bias is None else onnx_values.fitted(bias, value, call.aside)
-    )
+    value = layouts.without_batch(value, axes)
+    scale, value = layouts.fitted(scale, value, call.aside)
+    bias, value = (np.zeros_like(scale), value) if bias is None else layouts.fitted(bias, value, call.aside)
     stored: Any = sorted(axis for each in axes for axis in value.view[each])
     layer = of.LayerNormalization(axis=stored, epsilon=call.get("epsilon", 1e-5), name=call.name)
     shape = [value.sizes[axis] for axis in stored]
@@ -219,16 +217,16 @@ def layer_norm(call: Call) -> Value:
 def instance_norm(call: Call) -> Value:
     value = call.value()
     axes = sorted(axis for group in value.view[2:] for axis in group)
-    standard = onnx_layers.Standardization(axes, call.get("epsilon", 1e-5), name=call.aside("standard"))
+    standard = layers.Standardization(axes, call.get("epsilon", 1e-5), name=call.aside("standard"))
     return affine(call, Value(standard(value.tensor), value.view), call.constant(1), call.constant(2))
 
 
 def affine(call: Call, value: Value, scale: np.ndarray, bias: np.ndarray) -> Value:
     """Times a number of each channel, plus another."""
     shape = (1, -1, *[1] * (value.rank - 2))
-    scale, value = onnx_values.fitted(scale.reshape(shape), value, call.aside)
-    bias, value = onnx_values.fitted(bias.reshape(shape), value, call.aside)
-    layer = onnx_layers.ScaleOffset(scale.shape, name=call.name)
+    scale, value = layouts.fitted(scale.reshape(shape), value, call.aside)
+    bias, value = layouts.fitted(bias.reshape(shape), value, call.aside)
+    layer = layers.ScaleOffset(scale.shape, name=call.name)
     return Value(weighted(layer, value.tensor, [scale, bias]), value.view)
 
 
@@ -238,10 +236,10 @@ def group_norm(call: Call) -> Value:
     if call.opset < 21:  # of each group, not of each channel
         scale, bias = (np.repeat(each, value.shape[1] // groups) for each in (scale, bias))
     dims = (value.shape[0], groups, value.shape[1] // groups, *value.shape[2:])
-    split = onnx_values.reshaped(value, dims, call.aside)
+    split = layouts.reshaped(value, dims, call.aside)
     axes = sorted(axis for group in split.view[2:] for axis in group)
-    standard = onnx_layers.Standardization(axes, call.get("epsilon", 1e-5), name=call.aside("standard"))
-    whole = onnx_values.reshaped(Value(standard(split.tensor), split.view), value.shape, call.aside)
+    standard = layers.Standardization(axes, call.get("epsilon", 1e-5), name=call.aside("standard"))
+    whole = layouts.reshaped(Value(standard(split.tensor), split.view), value.shape, call.aside)
     return affine(call, whole, scale, bias)
 
 
