@@ -127,7 +127,7 @@ def relative(mine: np.ndarray, reference: np.ndarray, name: str = "") -> float:
     """The largest difference over the largest number; the shapes are the same and all is finite."""
     assert mine.shape == reference.shape, (name, mine.shape, reference.shape)
     assert np.isfinite(mine).all(), name
-    return float(np.abs(mine - reference).max() / max(np.abs(reference).max(), 1e-9))
+    return float(np.abs(mine - reference).max() / max(np.abs(reference).max(), 1e-30))
 
 
 def compared(made: torch.nn.Module, image: np.ndarray, path: Path, **options: object) -> Difference:
