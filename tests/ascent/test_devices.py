@@ -140,9 +140,9 @@ def test_xla_compiles_the_same_graph(monkeypatch, tmp_path):
 
     monkeypatch.setattr(gradient_ascent, "compiled", compiled)
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["a GPU"])  # sorts: XLA selects not
-    program.compiled.cache_clear()
+    program._compiled.cache_clear()
     fused = looks_of(job)
-    program.compiled.cache_clear()
+    program._compiled.cache_clear()
     for ours, theirs in zip(fused, plain, strict=True):
         for name, values in ours.record.items():
             np.testing.assert_allclose(values, theirs.record[name], rtol=2e-4, atol=1e-4, err_msg=name)

@@ -103,11 +103,11 @@ def test_each_step_of_an_ascent_equals_the_oracle(reg, optimizer, pre, tmp_path)
 
 def test_the_first_image_is_the_oracles(tmp_path):
     for overrides, oracle in (
-        (["start=noise"], lambda k: reference.noise(32, 5, k, 0.0, 20.0)),
-        (["start=raw_noise"], lambda k: reference.noise(32, 5, k, 128.0, 148.0)),
-        (["start=gaussian", "start.sigma=99"], lambda k: reference.gaussian(32, 5, k, 99.0)),
+        (["start=noise"], lambda k: reference.noise((32, 32), 5, k, 0.0, 20.0)),
+        (["start=raw_noise"], lambda k: reference.noise((32, 32), 5, k, 128.0, 148.0)),
+        (["start=gaussian", "start.sigma=99"], lambda k: reference.gaussian((32, 32), 5, k, 99.0)),
         (["start=gaussian", "start.sigma=99", "reg.clip_pixels=true"],
-         lambda k: reference.clip_pixels(reference.gaussian(32, 5, k, 99.0), MEAN)),
+         lambda k: reference.clip_pixels(reference.gaussian((32, 32), 5, k, 99.0), MEAN)),
     ):  # fmt: skip
         job = job_of(tmp_path, "seed=5", *overrides)
         for index in (0, 3):

@@ -46,7 +46,7 @@ class Block:
 # What looks like a key of the config: placeholders, keys of launchers, arguments in Python.
 ELSEWHERE = {
     "group", "group.key", "key", "num_gpus", "gpus_per_node", "cpus_per_task", "account", "array_parallelism",
-    "mem_gb", "timeout_min", "folder", "low", "preprocess", "filters", "uri", "labels",
+    "mem_gb", "timeout_min", "folder", "low", "preprocess", "filters", "uri", "labels", "inputs", "optimize",
 }  # fmt: skip
 
 

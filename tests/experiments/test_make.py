@@ -99,7 +99,7 @@ def test_norm_percentile(sweep, monkeypatch, tmp_path):
         (decay, percentile) for decay in ("1", "0.9") for percentile in ("0", "30")
     ]
     assert finite(numbers(tables["cells"], "activation", "sparsity", "diversity"))
-    assert {row["decay"] for row in tables["results"]} == {"1", "0.9", "0.9 - 1"}
+    assert {row["decay"] for row in tables["results"]} == {"1", "0.9", "0.9 against 1"}
 
 
 def test_precision(sweep, monkeypatch, tmp_path):

@@ -566,7 +566,9 @@ def test_a_picture_is_turned_as_its_camera_says(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
     Image.fromarray(np.rot90(pixels, -1)).save(tmp_path / "upright.png")
     mean = np.array(MEAN, np.float32)
-    turned, upright = (start("picture", 20, 0, 0, mean, tmp_path / f"{n}.png") for n in ("turned", "upright"))
+    turned, upright = (
+        start("picture", (20, 20), 0, 0, mean, tmp_path / f"{n}.png") for n in ("turned", "upright")
+    )
     bitwise(turned, upright)
 
 

@@ -35,12 +35,12 @@ def seen_by_one_unit(maps_of, size):
 def test_stride_field_and_smallest_image_of_a_vgg_are_those_of_its_maps(name):
     layer = VGG.layer(name)
     assert (layer.kind, layer.channels, layer.exactly) == ("conv", CHANNELS[name], None)
-    network = VGG.build([name], 64, "float32")
+    network = VGG.build([name], (64, 64), "float32")
 
     def maps(image):
         return network.activations(image, [name])[name].pre
 
-    assert maps(tf.zeros([1, 64, 64, 3])).shape[1] == 64 // layer.stride
+    assert maps(tf.zeros([1, 64, 64, 3])).shape[1] == 64 // layer.stride[0]
     assert maps(tf.zeros([1, layer.smallest, layer.smallest, 3])).shape[1] == 1
     assert seen_by_one_unit(maps, 64) == [layer.field] * 2
 
@@ -206,7 +206,7 @@ def test_mistakes_with_a_vgg_import_neither_keras_nor_tensorflow():
         f"model = {{'_target_': 'deepvis.networks.vgg.Vgg', 'name': 'v', 'blocks': [[3], [4]], "
         f"'mean': [0, 0, 0], 'weights': {SEEDED!r}}}\n"
         "network = networks.network(model)\n"
-        "assert networks.resolved(model)['mean'] == [0, 0, 0] and network.map_size('block2_conv1', 9) == 4\n"
+        "assert networks.resolved(model)['mean'] == [0, 0, 0] and network.map_size('block2_conv1', (9, 9)) == (4, 4)\n"
         "network.digest('block2_conv1')\n"
         "bad = networks.network(model | {'mean': [1, 2], 'blocks': [[0]]})\n"
         "for wrong in (lambda: network.layer('block9'), lambda: bad.centre, lambda: bad.layers()):\n"

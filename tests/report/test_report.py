@@ -240,7 +240,7 @@ def test_a_component_stands_for_its_knobs(tmp_path):
     vgg16 = {"model": "vgg16", "model.weights": "vgg16"}
     assert levels_of(tmp_path / "b", vgg16, hed) == {"model": ["vgg16", "hed"]}
     shapes = [{"model.blocks": shape} for shape in ("[8],[16]", "[8],[32]")]
-    assert levels_of(tmp_path / "c", *shapes) == {"model.blocks": ["[8],[16]", "[8],[32]"]}
+    assert levels_of(tmp_path / "c", *shapes) == {"model.blocks": ["[[8],[16]]", "[[8],[32]]"]}
 
 
 def test_what_identifies_nothing_is_no_factor(tmp_path):

@@ -228,8 +228,8 @@ CHANGED = {
     ),
     "tensorflow": (
         [],
-        "from deepvis.results import manifest; real = manifest._version\n"
-        "manifest._version = lambda name: '9.8.7' if name == 'tensorflow' else real(name)",
+        "from deepvis.results import manifest; real = manifest.installed\n"
+        "manifest.installed = lambda name: '9.8.7' if name == 'tensorflow' else real(name)",
         ["tensorflow 2.", "9.8.7"],
     ),
     "weights": (["model.weights.seed=1"], "", ["weights"]),

@@ -75,7 +75,7 @@ def counted(monkeypatch):
         made[key] = real(*key)
         return made[key]
 
-    program.compiled.cache_clear()
+    program._compiled.cache_clear()
     monkeypatch.setattr(program, "compiled", compiled)
     return made
 
