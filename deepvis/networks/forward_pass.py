@@ -86,41 +86,55 @@ def gradients(part: Part, images: tf.Tensor) -> tuple[dict[int, list[Any]], set[
     arguments: dict[int, list[tf.Tensor]] = {}
     draws = np.random.default_rng(0)
 
-    def watch(layer: Any, _: Any, out: Any) -> None:
-        for tensor in _tensors(out)[:1]:
-            tape.watch(tensor)
-            outputs.append((id(layer), tensor))
-
     def keep(layer: Any, argument: Any, _: Any) -> None:
         arguments.setdefault(id(layer), []).extend(_tensors(argument))
 
-    with (
-        tf.GradientTape(persistent=True) as tape,
-        keras.StatelessScope(),
-        keras_taps.computing_in(part.model, "float32"),
-        keras_taps.observed(part.layers, "call", watch),
-        keras_taps.observed(part.activated(), "activation", keep),
-    ):
-        tape.watch(images)
-        results = keras.tree.flatten(part.model(part.inputs(images), training=False))
-        found = dict(zip(map(id, keras_taps.tensors(part.taps)), results, strict=True))
-        read = {
-            id(tap): [found[id(each)] for each in (tap.pre, tap.post) if each is not None]
-            + arguments.get(id(tap.activated), [])
-            for tap in part.taps
-        }
-        scores = {
-            key: [tf.reduce_sum(each * draws.normal(size=each.shape).astype(np.float32)) for each in tensors]
-            for key, tensors in read.items()
-        }
-    by_image = {key: [tape.gradient(each, images) for each in values] for key, values in scores.items()}
     reached: set[int] = set()
-    for key, values in scores.items():
-        if all(each is None for each in by_image[key]):
-            tensors = [tensor for _, tensor in outputs]
-            for each in values:
-                by_output = zip(outputs, tape.gradient(each, tensors), strict=True)
-                reached |= {layer for (layer, _), gradient in by_output if gradient is not None}
+    known: dict[int, list[bool]] = {}  # by tap, which of its values have a gradient
+
+    # Compiled, for eagerly TensorFlow computes gradients by kernels, too, and aborts in some of them.
+    @tf.function
+    def compute(images: tf.Tensor) -> list[tf.Tensor]:
+        tape = tf.GradientTape(persistent=True)
+
+        def watch(layer: Any, _: Any, out: Any) -> None:
+            for tensor in _tensors(out)[:1]:
+                tape.watch(tensor)
+                outputs.append((id(layer), tensor))
+
+        with (
+            tape,
+            keras.StatelessScope(),
+            keras_taps.computing_in(part.model, "float32"),
+            keras_taps.observed(part.layers, "call", watch),
+            keras_taps.observed(part.activated(), "activation", keep),
+        ):
+            tape.watch(images)
+            results = keras.tree.flatten(part.model(part.inputs(images), training=False))
+            found = dict(zip(map(id, keras_taps.tensors(part.taps)), results, strict=True))
+            read = {
+                id(tap): [found[id(each)] for each in (tap.pre, tap.post) if each is not None]
+                + arguments.get(id(tap.activated), [])
+                for tap in part.taps
+            }
+            scores = {
+                key: [
+                    tf.reduce_sum(each * draws.normal(size=each.shape).astype(np.float32)) for each in tensors
+                ]
+                for key, tensors in read.items()
+            }
+        gradients = {key: [tape.gradient(each, images) for each in values] for key, values in scores.items()}
+        for key, values in scores.items():
+            known[key] = [each is not None for each in gradients[key]]
+            if not any(known[key]):
+                tensors = [tensor for _, tensor in outputs]
+                for each in values:
+                    by_output = zip(outputs, tape.gradient(each, tensors), strict=True)
+                    reached.update(layer for (layer, _), gradient in by_output if gradient is not None)
+        return [each for values in gradients.values() for each in values if each is not None]
+
+    computed = iter(compute(images))
+    by_image = {key: [next(computed) if has else None for has in flags] for key, flags in known.items()}
     return by_image, reached
 
 
