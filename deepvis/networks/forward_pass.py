@@ -94,7 +94,7 @@ def gradients(part: Part, images: tf.Tensor) -> tuple[dict[int, list[Any]], set[
 
     # Compiled, for eagerly TensorFlow computes gradients by kernels, too, and aborts in some of them.
     @tf.function
-    def compute(images: tf.Tensor) -> list[tf.Tensor]:
+    def compute(images: tf.Tensor) -> list[Any]:
         tape = tf.GradientTape(persistent=True)
 
         def watch(layer: Any, _: Any, out: Any) -> None:
