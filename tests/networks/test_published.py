@@ -84,7 +84,7 @@ def test_all_seven_emotions_are_seen_in_their_saved_pictures(tmp_path):
     found, pictures = run(
         tmp_path, "model=file", f"model.path={path}", f"model.labels=[{','.join(published.EMOTIONS)}]",
         "model.preprocess={mean: 127.5, scale: 127.5}", "layer=named", "layer.name=predictions",
-        "layer.filters=all", "size=64", "experiment=distill_2017", "steps=256", "tracker=none",
+        "layer.filters=all", "size=64", "experiment=distill_2017", "steps=128", "tracker=none",
     )  # fmt: skip
     assert list(found.classes) == published.EMOTIONS
     model = keras.saving.load_model(path, compile=False)
@@ -100,7 +100,7 @@ def test_classes_of_imagenet_are_seen_in_their_saved_pictures(tmp_path):
     original.skip_without("efficientnet_lite0")
     found, pictures = run(
         tmp_path, "model=efficientnet_lite0", "layer=named", "layer.name=predictions",
-        "layer.filters=flamingo,zebra,pizza", "size=160", "experiment=distill_2017", "steps=256",
+        "layer.filters=flamingo,zebra,pizza", "size=160", "experiment=distill_2017", "steps=128",
         "tracker=none",
     )  # fmt: skip
     assert list(found.filters) == [130, 340, 963] and list(found.classes) == ["flamingo", "zebra", "pizza"]
