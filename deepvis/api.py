@@ -132,13 +132,13 @@ def visualize(
                     "start": start}  # fmt: skip
     chosen = {group: choice for group, choice in groups_given.items() if choice is not None}
     held, choice = _network(model, preprocess, inputs, optimize, labels, size)
-    group = held or groups.composed(choice, {})["model"]
+    group = held or groups.composed(choice)["model"]
     if not isinstance(layer, str):
         layer = networks.network(group).name_of(layer)
     recipe = None if chosen else networks.recipe(group)
     if recipe is not None:
         LOG.warning("recipe: experiment=%s, since none of %s is given", recipe, ", ".join(groups_given))
-    composed = groups.composed({"objective": objective} | chosen | choice, {}, recipe)
+    composed = groups.composed({"objective": objective} | chosen | choice, recipe)
     steps = composed["steps"] if steps is None else steps
     values: dict[str, Any] = {
         "steps": steps, "snapshot_every": steps, "size": size, "seed": seed, "batch_size": batch_size,
@@ -217,7 +217,7 @@ def layers(
       ['block1_conv1', 'block2_conv1', 'block2_conv2']
     """
     held, choice = _network(model, preprocess, inputs, optimize)
-    return list(networks.network(held or groups.composed(choice, {})["model"]).layers().values())
+    return list(networks.network(held or groups.composed(choice)["model"]).layers().values())
 
 
 def results(

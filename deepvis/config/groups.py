@@ -24,15 +24,13 @@ Choice = str | Mapping[str, Any] | Callable[..., Any]
 COMPOSING = threading.Lock()  # Hydra knows one config at a time
 
 
-def composed(
-    groups: Mapping[str, Choice], values: Mapping[str, Any], recipe: str | None = None
-) -> dict[str, Any]:
+def composed(groups: Mapping[str, Choice], recipe: str | None = None) -> dict[str, Any]:
     """The plain config of some choices.
 
     Args:
       groups: by name; ``{"preset": "adam", "learning_rate": 3}`` changes a file of conf/, which by default is
         the group's; ``{"_target_": function, ...}`` or the function itself takes one of the user's.
-      values: of keys that belong to no group, and whole groups in place of composed ones.
+      recipe: a file of conf/experiment, which the choices change; None: none.
 
     Raises:
       ConfigError: no such file, or no such key.
@@ -67,7 +65,7 @@ def composed(
             plain[group] |= {"_target_": functions[group]} | acting | _checked(known, given, group)
         else:
             plain[group] |= _checked(plain[group], given, group)
-    return plain | {key: plain_value(value) for key, value in values.items()}
+    return plain
 
 
 def _file(group: str, name: str) -> str:

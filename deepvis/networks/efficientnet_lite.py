@@ -20,7 +20,7 @@ from keras import layers
 
 from deepvis.core.errors import ConfigError, WeightsError
 from deepvis.networks import torch_files
-from deepvis.networks.keras_network import KerasNetwork
+from deepvis.networks.keras_network import KerasNetwork, file_fingerprint
 from deepvis.networks.open_graph import OpenGraph
 from deepvis.networks.preprocessing import Preprocess, read
 
@@ -98,11 +98,7 @@ class EfficientNetLite:
         """Of the file of its weights."""
         if self.weights is None or self.weights == "imagenet":
             return None
-        file = Path(self.weights).expanduser()
-        if not file.is_file():
-            raise ConfigError(f"model.weights={self.weights}: no such file; or imagenet, or null for random "
-                              "weights")  # fmt: skip
-        return str(file), file.stat().st_mtime_ns
+        return file_fingerprint("model.weights", self.weights, "; or imagenet, or null for random weights")
 
     def auto_preprocess(self, network: OpenGraph) -> Preprocess:
         """As it was trained."""

@@ -49,11 +49,6 @@ class Part:
         """The layers whose nonlinearity is looked into."""
         return [tap.activated for tap in self.taps if tap.activated is not None]
 
-    def inputs(self, images: tf.Tensor) -> list[tf.Tensor]:
-        """Of the part, in its order."""
-        inputs = self.network.feed(images)
-        return [inputs[name] for name in self.network.graph.inputs]
-
 
 def of_part(part: Part, images: tf.Tensor, scope: keras.StatelessScope, seen: Pass) -> None:
     """What the part gives; ``scope`` holds what layers have written to variables."""
@@ -63,13 +58,13 @@ def of_part(part: Part, images: tf.Tensor, scope: keras.StatelessScope, seen: Pa
         _taken_down(part.layers, seen),
         keras_taps.observed(part.activated(), "activation", lambda *call: _note_activation(seen, *call)),
     ):
-        outputs = part.model(part.inputs(images), training=False)
+        outputs = part.model(part.network.feed(images), training=False)
     seen.results.extend(sample(each, None) for each in keras.tree.flatten(outputs))
 
 
 def of_model(part: Part, images: tf.Tensor, seen: Pass) -> None:
     """What the same layers give in the user's model, as far as it comes with such images."""
-    model, inputs = part.network.model, part.inputs(images)
+    model, inputs = part.network.model, part.network.feed(images)
     packed = inputs[0] if len(inputs) == 1 else keras.tree.pack_sequence_as(model.input, inputs)
     with keras.StatelessScope(), keras_taps.computing_in(model, "float32"), _taken_down(part.layers, seen):
         model(packed, training=False)
@@ -110,7 +105,7 @@ def gradients(part: Part, images: tf.Tensor) -> tuple[dict[int, list[Any]], set[
             keras_taps.observed(part.activated(), "activation", keep),
         ):
             tape.watch(images)
-            results = keras.tree.flatten(part.model(part.inputs(images), training=False))
+            results = keras.tree.flatten(part.model(part.network.feed(images), training=False))
             found = dict(zip(map(id, keras_taps.tensors(part.taps)), results, strict=True))
             read = {
                 id(tap): [found[id(each)] for each in (tap.pre, tap.post) if each is not None]

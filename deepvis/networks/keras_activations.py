@@ -56,7 +56,6 @@ def built(
     place = {id(tensor): k for k, tensor in enumerate(read)}
     damage = keras_damage.damage(network.model)
     activated = [tap.activated for tap in taps.values() if tap.activated is not None]
-    parts: dict[Size, keras.Model] = {}  # octaves and crops show the network other sizes
 
     probed = keras_probe.check(network, list(taps.values()), pixels, size)
 
@@ -67,18 +66,16 @@ def built(
         def note(layer: Any, argument: Any, _: Any) -> None:
             arguments.setdefault(id(layer), []).append(argument)
 
-        at = _size(image)
-        if at not in parts:
-            with tf.init_scope():  # inside a traced function TensorFlow takes few names of layers
-                parts[at] = keras_graph.resized(graph, read, network.shapes(at))
-        part = parts[at]
+        at = _size(image)  # octaves and crops show the network other sizes
+        with tf.init_scope():  # inside a traced function TensorFlow takes few names of layers
+            part = keras_graph.resized(graph, read, network.shapes(at))
         with (
             keras_taps.computing_in(part, kind),
             keras_taps.observed(activated, "activation", note),
             keras_damage.without(damage, seed),
         ):
             try:
-                outputs = keras.tree.flatten(part([inputs[name] for name in graph.inputs], training=False))
+                outputs = keras.tree.flatten(part(inputs, training=False))
             except Exception as err:
                 if at == size:
                     raise

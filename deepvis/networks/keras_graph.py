@@ -82,6 +82,11 @@ class Graph:
                 found.setdefault(key, []).append(call)
         return found
 
+    @functools.cached_property
+    def parts(self) -> dict[Any, keras.Model]:
+        """What `resized` has made: each size is asked for by checks, the probe and the program."""
+        return {}
+
     def below(self, tensors: Iterable[Any]) -> list[Call]:
         """The calls that some tensors need, in order."""
         needed, kept = {id(tensor) for tensor in tensors}, []
@@ -93,7 +98,7 @@ class Graph:
 
 
 def graph(model: keras.Model) -> Graph:
-    """The calls of a model; see `functional` for what must hold.
+    """The calls of a model; see `is_functional` for what must hold.
 
     Raises:
       ConfigError: it has no graph, or Keras cannot walk it.
@@ -145,6 +150,8 @@ def is_functional(layer: Any) -> bool:
 def resized(graph: Graph, tensors: Sequence[Any], shapes: Mapping[str, Shape]) -> keras.Model:
     """The part of a network that gives some tensors, for inputs of other shapes; the layers are the user's.
 
+    It is made once: each time Keras calls the layers anew, and they remember the call.
+
     Args:
       graph: of the network.
       tensors: of its calls.
@@ -153,6 +160,13 @@ def resized(graph: Graph, tensors: Sequence[Any], shapes: Mapping[str, Shape]) -
     Raises:
       UncallableLayerError: a layer cannot take maps of that size, or its map has no pixel.
     """
+    key = tuple(map(id, tensors)), tuple(shapes.items())
+    if key not in graph.parts:
+        graph.parts[key] = _resized(graph, tensors, shapes)
+    return graph.parts[key]
+
+
+def _resized(graph: Graph, tensors: Sequence[Any], shapes: Mapping[str, Shape]) -> keras.Model:
     names = {id(call.layer): call.name for call in reversed(graph.calls)}
 
     def call(layer: Any, _: int, args: Sequence[Any], kwargs: Any) -> Any:

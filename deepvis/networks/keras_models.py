@@ -17,7 +17,7 @@ import numpy as np
 from deepvis.core import names
 from deepvis.core.errors import ConfigError, WeightsError
 from deepvis.networks import held_inputs, keras_activations, pixel_range
-from deepvis.networks.keras_network import KerasNetwork
+from deepvis.networks.keras_network import KerasNetwork, file_fingerprint
 from deepvis.networks.open_graph import OpenGraph
 from deepvis.networks.preprocessing import PREPROCESS, Preprocess, read, written
 
@@ -112,7 +112,7 @@ class Application:
         """Of the file of its weights."""
         if self.weights in (None, "imagenet"):
             return None
-        return _fingerprint("model.weights", self.weights, "; or imagenet, or null for random weights")
+        return file_fingerprint("model.weights", self.weights, "; or imagenet, or null for random weights")
 
     def auto_preprocess(self, network: OpenGraph) -> Preprocess:
         """What Keras does with its pixels."""
@@ -238,11 +238,3 @@ def _application(name: str) -> Callable[..., keras.Model]:
         near = names.nearest(name, known)
         raise ConfigError(f"model.name={name}: no network of keras.applications; {near}")
     return known[name]
-
-
-def _fingerprint(key: str, path: str, hint: str = "") -> tuple[str, int]:
-    """A file as it is now: its path and when it was written."""
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise ConfigError(f"{key}={path}: no such file{hint}")
-    return str(file), file.stat().st_mtime_ns

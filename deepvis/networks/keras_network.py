@@ -4,9 +4,11 @@ import functools
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import keras
+import numpy as np
 
 from deepvis.core import names
 from deepvis.core.errors import ConfigError
@@ -87,8 +89,12 @@ class KerasNetwork:
         return self._opened(model, graph)
 
     def _opened(self, model: keras.Model, graph: Graph) -> OpenGraph:
-        held = {name: held_inputs.value(name, given) for name, given in self.inputs.items()}
-        return open_graph.opened(model, graph, self.optimize, held)
+        return open_graph.opened(model, graph, self.optimize, self._held)
+
+    @functools.cached_property
+    def _held(self) -> Mapping[str, np.ndarray]:
+        """Values of the other inputs; their files are read once."""
+        return {name: held_inputs.value(name, given) for name, given in self.inputs.items()}
 
     def resolved(self) -> dict[str, Any]:
         """Its name, its pixels, and what its files of inputs hold; see `Network.resolved`."""
@@ -183,6 +189,23 @@ class KerasNetwork:
         return replace(
             built, name=self.name, tags=tags, activations=activations, without_pre_activation=hidden
         )
+
+
+def file_fingerprint(key: str, path: str, hint: str = "") -> tuple[str, int]:
+    """A file as it is now: its path and when it was written.
+
+    Args:
+      key: of the config, for the message.
+      path: of the file.
+      hint: what else the key may be.
+
+    Raises:
+      ConfigError: there is none.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise ConfigError(f"{key}={path}: no such file{hint}")
+    return str(file), file.stat().st_mtime_ns
 
 
 def loaded(source: Source) -> LoadedModel:

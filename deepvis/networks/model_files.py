@@ -17,7 +17,7 @@ import keras
 from deepvis.core import user_code
 from deepvis.core.errors import ConfigError
 from deepvis.networks import keras2_config, keras_models
-from deepvis.networks.keras_network import KerasNetwork
+from deepvis.networks.keras_network import KerasNetwork, file_fingerprint
 from deepvis.networks.open_graph import OpenGraph
 from deepvis.networks.preprocessing import Preprocess
 
@@ -112,9 +112,7 @@ def fingerprint(path: str) -> tuple[str, int]:
     if file.is_dir():
         saved = (file / "saved_model.pb").exists()
         raise ConfigError(f"model.path={path}: got a folder, {EXPECTED}" + f"; {SAVED_MODEL}" * saved)
-    if not file.is_file():
-        raise ConfigError(f"model.path={path}: no such file")
-    return str(file), file.stat().st_mtime_ns
+    return file_fingerprint("model.path", path)
 
 
 def load(path: str, allow_code: bool, custom_objects: str | None) -> keras.Model:

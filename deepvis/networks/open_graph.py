@@ -36,13 +36,11 @@ class OpenGraph:
         image = {self.image: (*size, self.shape[-1])}
         return {name: image.get(name) or self.held[name].shape for name in self.graph.inputs}
 
-    def feed(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The inputs by name, of a batch of images."""
+    def feed(self, image: tf.Tensor) -> list[tf.Tensor]:
+        """The inputs in the model's order, of a batch of images."""
         count = tf.shape(image)[0]
-        inputs = {self.image: image}
-        for name, value in self.held.items():
-            inputs[name] = tf.repeat(tf.constant(value)[None], count, axis=0)
-        return inputs
+        held = {n: tf.repeat(tf.constant(v)[None], count, axis=0) for n, v in self.held.items()}
+        return [image if name == self.image else held[name] for name in self.graph.inputs]
 
 
 def opened(

@@ -134,5 +134,5 @@ def _values(network: OpenGraph, tensor: Any, image: Any, size: Size) -> np.ndarr
     part = keras_graph.resized(network.graph, [tensor], network.shapes(size))
     inputs = network.feed(tf.cast(image, tf.float32))
     with keras_taps.computing_in(part, "float32"):
-        (values,) = keras.tree.flatten(part([inputs[name] for name in network.graph.inputs], training=False))
+        (values,) = keras.tree.flatten(part(inputs, training=False))
     return np.asarray(values)

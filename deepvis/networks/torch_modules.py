@@ -13,7 +13,7 @@ import os
 import sys
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -94,10 +94,6 @@ class TorchModule:
     def auto_preprocess(self, network: OpenGraph) -> Preprocess:
         """`hold` has seen to it."""
         raise ConfigError(f"preprocess=auto: {EXPECTED}")
-
-    def held_inputs(self) -> Mapping[str, Any]:
-        """It has but one input."""
-        return {}
 
     def model(self) -> keras.Model:
         """What `hold` made of it."""

@@ -13,11 +13,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import onnx
-import onnxruntime
 import tensorflow as tf
 import torch
 
 from deepvis.networks.onnx_import import conversion, graphs
+from helpers import onnx_values
 
 # torchvision's compiled operators do not load beside the CPU build of PyTorch; no classifier needs them, but
 # torchvision wants their names to be known.
@@ -108,14 +108,7 @@ def converted(path: Path, size: tuple[int, int] | None = None) -> conversion.Con
 def worst_value(path: Path, found: conversion.Converted, image: np.ndarray) -> tuple[int, float]:
     """How many values onnxruntime and Keras both have, and the largest relative difference of them."""
     proto = onnx.load(str(path))
-    made = {name for node in proto.graph.node for name in node.output}
-    names = [name for name in found.values if name in made]
-    given = {each.name for each in proto.graph.output}
-    proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in given)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), options, ["CPUExecutionProvider"])
+    names, session = onnx_values.session(proto, found)
     theirs = session.run(names, {session.get_inputs()[0].name: image})
     ours = conversion.computed(
         found.model, {name: found.values[name] for name in names}, np.moveaxis(image, 1, -1)

@@ -1,14 +1,15 @@
 """Laws of ONNX operators: small graphs compute in Keras what onnxruntime computes, in every value."""
 
 import numpy as np
-import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from deepvis.core.errors import ConfigError
 from deepvis.networks.onnx_import import conversion, graphs
 
-ort = pytest.importorskip("onnxruntime", reason="the reference of these tests")
+pytest.importorskip("onnxruntime", reason="the reference of these tests")
+from helpers import onnx_values
+
 DRAW = np.random.default_rng(0)
 
 
@@ -39,14 +40,7 @@ def keras_of(proto, size=None):
 def check(proto, size=None, batch=2, tolerance=1e-5):
     """Every value that both have, of two images at once where the graph takes them."""
     found = keras_of(proto, size)
-    made = {name for each in proto.graph.node for name in each.output}
-    names = [name for name in found.values if name in made]
-    given = {each.name for each in proto.graph.output}
-    proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in given)
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3
-    session = ort.InferenceSession(proto.SerializeToString(), options, ["CPUExecutionProvider"])
+    names, session = onnx_values.session(proto, found)
     dims = session.get_inputs()[0].shape
     image = DRAW.standard_normal((1, dims[1], *(size or dims[2:]))).astype(np.float32)
     images = [image, 0.5 - image[..., ::-1]][:batch]

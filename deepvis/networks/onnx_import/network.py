@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from deepvis.core.errors import ConfigError
-from deepvis.networks.keras_network import KerasNetwork
+from deepvis.networks.keras_network import KerasNetwork, file_fingerprint
 from deepvis.networks.onnx_import import conversion, graphs
 from deepvis.networks.open_graph import OpenGraph
 from deepvis.networks.preprocessing import EXPECTED, Preprocess
@@ -52,10 +52,7 @@ class OnnxFile:
 
     def fingerprint(self) -> tuple[str, int]:
         """Of the file."""
-        file = Path(self.path).expanduser()
-        if not file.is_file():
-            raise ConfigError(f"model.path={self.path}: no such file")
-        return str(file), file.stat().st_mtime_ns
+        return file_fingerprint("model.path", self.path)
 
     def auto_preprocess(self, network: OpenGraph) -> Preprocess:
         """Nobody can tell."""
