@@ -88,7 +88,7 @@ def gradients(part: Part, images: tf.Tensor) -> tuple[dict[int, list[Any]], set[
     known: dict[int, list[bool]] = {}  # by tap, which of its values have a gradient
 
     # Compiled, for eagerly TensorFlow computes gradients by kernels, too, and aborts in some of them.
-    @tf.function
+    @tf.function(autograph=False)
     def compute(images: tf.Tensor) -> list[Any]:
         tape = tf.GradientTape(persistent=True)
 
