@@ -1,26 +1,80 @@
-"""Files written whole or not at all: to a temporary name beside them, then renamed."""
+"""Files written whole or not at all: to a temporary name beside them, on the disk, then renamed.
+
+The one place where deepvis decides what outlives a crash: `replacing` for one file, `partial` for a folder.
+Temporary names end in `PARTIAL`, so that what a killed process left is known from files of the user's.
+"""
 
 import csv
 import io
 import os
+import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from deepvis.core.errors import ConfigError
 
 ROOM = 16 * 2**20  # bytes that must be free before a job starts; a job of 16 filters at 128 px takes 5 MB
+PARTIAL = ".deepvis-partial"  # what temporary names end in
+CHUNK = 1 << 20  # bytes read at once
+
+
+def partial(path: Path) -> Path:
+    """A hidden name beside a path for what is not whole yet; no other process or thread has it."""
+    return path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}{PARTIAL}")
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what a killed process left half written in a folder, and nothing else."""
+    for left in folder.glob(f".*{PARTIAL}"):
+        shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
+    """A temporary path to write to; it becomes the file once the block has ended without an error.
+
+    Args:
+      path: of the file; what was there before stays there until then.
+      durable: whether it has to outlive a crash of the machine. Without, such a crash may leave it empty.
+    """
+    temporary = partial(path)
+    try:
+        yield temporary
+        if durable:
+            sync(temporary)
+        temporary.replace(path)
+        if durable:
+            sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Have a file's content, or a folder's names, written to the disk."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    except OSError:
+        if not path.is_dir():  # some file systems cannot do this for folders
+            raise
+    finally:
+        os.close(opened)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_text(text)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], digits: int = 6) -> None:
@@ -31,6 +85,26 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], digits: int = 6) ->
     for row in rows:
         out.writerow({k: f"{v:.{digits}g}" if isinstance(v, float) else v for k, v in row.items()})
     write_text(path, text.getvalue())
+
+
+def checksums(folder: Path) -> dict[str, tuple[int, int]]:
+    """Size and CRC-32 of every file below a folder, by its path there."""
+    known: dict[int, tuple[int, int]] = {}  # by inode: many pictures are one file under several names
+    found = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        inode = path.stat().st_ino
+        known[inode] = known.get(inode) or checksum(path)
+        found[path.relative_to(folder).as_posix()] = known[inode]
+    return found
+
+
+def checksum(path: Path) -> tuple[int, int]:
+    """Size of a file, and its CRC-32: against damage, not against malice."""
+    size = value = 0
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            size, value = size + len(chunk), zlib.crc32(chunk, value)
+    return size, value
 
 
 def check_folder(folder: Path) -> None:

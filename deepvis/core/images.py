@@ -7,13 +7,14 @@ the training mean back and clips: a photograph keeps its own colours.
 """
 
 import math
-import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from deepvis.core import files
 
 CAPTIONED = 96  # px: a picture with a caption is at least as wide
 MARGIN = 5  # px between the pictures of a gallery, black, as in Gildenblat 2016
@@ -87,13 +88,10 @@ def contact_sheet(
 
 def save(path: Path, picture: np.ndarray) -> None:
     """Write a PNG whole or not at all: a viewer that reloads never sees half of one."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    # A picture of a result that a crash tears is found by its checksum; to wait for the disk costs 4 ms each.
+    with files.replacing(path, durable=False) as temporary:
         # Run lengths and Huffman alone: a noisy picture gets no smaller by searching it for repetitions.
-        Image.fromarray(picture).save(partial, "png", compress_type=zlib.Z_RLE)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        Image.fromarray(picture).save(temporary, "png", compress_type=zlib.Z_RLE)
 
 
 def _captioned(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> list[np.ndarray]:

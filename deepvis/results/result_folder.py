@@ -12,12 +12,14 @@
   twins.npz                          both of the replicas, [twins, steps + 1, filters], [twins, filters]
   twins/1/f012.png                   the last images of the replicas, if there are some
   config.yaml                        the resolved config
-  result.json                        name, key, filters, how each ended, params, choices, tags, figures
+  result.json                        name, key, filters, how each ended, params, choices, tags, figures, and
+                                     size and checksum of every file above
+
+A job is finished when `problem` finds none there; nothing else, and no tracker, says so.
 """
 
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -27,7 +29,8 @@ from typing import Any
 import numpy as np
 
 from deepvis.config import params
-from deepvis.core import images
+from deepvis.core import files, images
+from deepvis.core.errors import first_line
 
 ARRAYS = ("history", "metrics", "features", "twins")  # of a result, each in a file of its own
 TEXTS = (*(f"{name}.npz" for name in ARRAYS), "config.yaml", "result.json")  # all but the pictures
@@ -54,6 +57,9 @@ class Result:
     config: str  # YAML
     choices: Mapping[str, str] = field(default_factory=dict)  # typed choices of groups: {reg: yosinski_1}
     classes: Sequence[str] = ()  # what each filter is called, where they are classes of the network
+
+
+IN_JSON = tuple(each.name for each in fields(Result) if each.name not in (*ARRAYS, "config"))
 
 
 @dataclass(frozen=True)
@@ -98,10 +104,9 @@ def write(folder: Path, result: Result, pictures: Pictures) -> Path:
     Raises:
       OSError: the disk is full, or the folder cannot be written; nothing of the result remains.
     """
-    target, partial = folder / "result", folder / f".result.{os.getpid()}"
-    replaced = folder / f".replaced.{os.getpid()}"
+    target = folder / "result"
+    partial, replaced = files.partial(target), files.partial(target)
     try:
-        shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         texts = captions(result) if result.classes else ()
         images.save(partial / "gallery.png", images.gallery(pictures.final, texts))
@@ -119,10 +124,9 @@ def write(folder: Path, result: Result, pictures: Pictures) -> Path:
         for name in ARRAYS:
             with (partial / f"{name}.npz").open("wb") as file:
                 np.savez_compressed(file, **getattr(result, name))
-        (partial / "config.yaml").write_text(result.config)
-        names = [field.name for field in fields(result) if field.name not in (*ARRAYS, "config")]
-        rest = {name: getattr(result, name) for name in names}
-        (partial / "result.json").write_text(json.dumps(rest, indent=1))
+        (partial / "config.yaml").write_text(result.config, encoding="utf-8")
+        rest = {name: getattr(result, name) for name in IN_JSON} | {"files": files.checksums(partial)}
+        files.write_text(partial / "result.json", json.dumps(rest, indent=1))
         if target.exists():  # the same job run twice
             target.replace(replaced)
         try:
@@ -131,10 +135,48 @@ def write(folder: Path, result: Result, pictures: Pictures) -> Path:
             if replaced.exists():
                 replaced.replace(target)
             raise
+        files.sync(folder)
         shutil.rmtree(replaced, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
+
+
+def problem(folder: Path, key: str) -> str | None:
+    """Why a folder does not hold the finished result of a job, as one line that names the file.
+
+    Args:
+      folder: ``<job folder>/result``.
+      key: of the job.
+
+    Returns:
+      None: ``result.json`` can be read and has that key, and every file that it lists is there with its size
+      and checksum. Otherwise the job has to be computed again; a folder that is missing is no fault.
+    """
+    path = folder / "result.json"
+    if not path.is_file():
+        return f"{path}: missing"
+    try:
+        rest = json.loads(path.read_bytes())
+        listed = {str(name): (int(size), int(crc)) for name, (size, crc) in rest["files"].items()}
+        lacking = {*IN_JSON, *TEXTS[:-1]} - {*rest, *listed}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as err:
+        return f"{path}: torn ({first_line(err)})"
+    if lacking:
+        return f"{path}: incomplete, it lacks {min(lacking)}"
+    if rest["key"] != key:
+        return f"{path}: of the job {rest['key']}, expected {key}"
+    for name, expected in listed.items():
+        try:
+            got = files.checksum(folder / name)
+        except OSError as err:
+            return f"{folder / name}: {err.strerror}"
+        if got != expected:
+            torn = got[0] != expected[0]
+            return f"{folder / name}: " + (
+                f"got {got[0]} bytes, expected {expected[0]}" if torn else "changed"
+            )
+    return None
 
 
 def link(path: Path, to: Path) -> None:
@@ -146,11 +188,9 @@ def link(path: Path, to: Path) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Remove what a killed process left half written in a folder."""
+    """Remove what a killed process left half written in a job's folder, and why the job failed before."""
     (folder / FAILED).unlink(missing_ok=True)
-    for left in folder.glob(".*.*"):
-        if left.name.rpartition(".")[2].isdecimal():  # the number of that process
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+    files.remove_partials(folder)
 
 
 def read(folder: Path) -> Result:
@@ -159,8 +199,9 @@ def read(folder: Path) -> Result:
     for name in ARRAYS:
         with np.load(folder / f"{name}.npz") as file:
             arrays[name] = {key: file[key] for key in file.files}
-    rest = json.loads((folder / "result.json").read_text())
-    return Result(**rest, **arrays, config=(folder / "config.yaml").read_text())
+    rest = json.loads((folder / "result.json").read_bytes())
+    config = (folder / "config.yaml").read_text(encoding="utf-8")
+    return Result(**{name: rest[name] for name in IN_JSON if name in rest}, **arrays, config=config)
 
 
 def last(result: Result) -> dict[str, np.ndarray]:
@@ -200,7 +241,7 @@ def value(folder: Path, names: str | Sequence[str]) -> float | list[float]:
 
     NaN where no filter has such a figure.
     """
-    figures = json.loads((folder / "result.json").read_text())["figures"]
+    figures = json.loads((folder / "result.json").read_bytes())["figures"]
     values = [figures.get(name, math.nan) for name in ([names] if isinstance(names, str) else names)]
     return values[0] if isinstance(names, str) else values
 

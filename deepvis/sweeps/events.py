@@ -78,12 +78,13 @@ def remaining(queue: Sequence[Job], tracker: Tracker, sweep: str, failed: dict[P
             report_failure(job, "still run by another process", failed)
             continue
         result_folder.clear(job.folder)  # of a finished one too: its process may have died tidying up
-        if state.status == "FINISHED":
-            continue
-        if folder.is_dir() and (found := result_folder.read(folder)).key == job.key:
-            _log_again(job, found, state.reason, tracker, sweep, failed)
-        else:
+        problem = result_folder.problem(folder, job.key)
+        if problem is not None:
             remaining_jobs.append(job)
+            if folder.exists():
+                terminal.say(f"again     {job.name}: {problem}")
+        elif state.status != "FINISHED":
+            _log_again(job, result_folder.read(folder), state.reason, tracker, sweep, failed)
     return remaining_jobs
 
 

@@ -5,7 +5,6 @@ linked as it is, and a small copy for the UI's grid is made beside it, in 2 ms. 
 `MlflowClient.log_image` in MLflow 3.17; tests/browser/test_browser.py checks them in the UI.
 """
 
-import os
 import re
 import shutil
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from deepvis.core import files
 from deepvis.results import result_folder
 from deepvis.results.result_folder import Pictures, Result
 
@@ -36,7 +36,7 @@ def staged(folder: Path, steps: int, result: Result, pictures: Pictures | None =
       result: of the job.
       pictures: the job's, where they are in memory; else the files are decoded.
     """
-    staging = folder.with_name(f".staged.{os.getpid()}")
+    staging = files.partial(folder)
     try:
         (staging / "images").mkdir(parents=True)
         small: dict[int, Path] = {}  # small copies, by the inode of the picture: it may have several names

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepvis.core import images
+from deepvis.core import files, images
 from deepvis.core.files import write_csv
 from deepvis.results import result_folder
 from deepvis.results.result_folder import Pictures, Result
@@ -187,7 +187,7 @@ def test_an_interrupt_leaves_nothing_half_written(tmp_path, monkeypatch):
 def test_the_remains_of_a_killed_process_are_no_result_and_not_in_the_way(tmp_path):
     """kill -9 cannot be cleaned up after, so its half must not be taken for a whole."""
     job = tmp_path / "0_job"
-    shutil.move(result_folder.write(job, *example(1)), job / ".result.999999")
+    shutil.move(result_folder.write(job, *example(1)), files.partial(job / "result"))
     assert list(result_folder.finished(tmp_path)) == []
     same(result_folder.read(result_folder.write(job, *example(2))), example(2)[0])
     assert list(result_folder.finished(tmp_path)) == [job / "result"]
@@ -203,7 +203,7 @@ def test_as_many_names_as_pictures_or_nothing(tmp_path):
 def test_a_sweep_lists_its_finished_jobs_in_the_order_of_their_numbers(tmp_path):
     for number in (10, 2, 0, 33):
         result_folder.write(tmp_path / f"{number}_decay=0.8_x", *example(number))
-    (tmp_path / "1_failed" / ".result.77").mkdir(parents=True)
+    files.partial(tmp_path / "1_failed" / "result").mkdir(parents=True)
     (tmp_path / "3_running").mkdir()
     found = [result_folder.read(folder).params["seed"] for folder in result_folder.finished(tmp_path)]
     assert found == [0, 2, 10, 33]
@@ -218,3 +218,82 @@ def test_a_table_has_every_key_and_so_many_digits(tmp_path):
     write_csv(tmp_path / "t.csv", [{"a": 1 / 3, "b": "x, y"}, {"c": 12345678, "a": float("nan")}], digits=3)
     assert (tmp_path / "t.csv").read_text() == 'a,b,c\n0.333,"x, y",\nnan,,12345678\n'
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
+# --- validity ----------------------------------------------------------------------------------------
+
+KEY = "0123456789ab"
+
+
+def test_a_written_result_has_no_problem_and_one_of_another_job_has(tmp_path):
+    folder = result_folder.write(tmp_path, *example())
+    assert result_folder.problem(folder, KEY) is None
+    other = result_folder.problem(folder, "other")
+    assert KEY in other and "other" in other
+    assert "missing" in result_folder.problem(tmp_path / "nothing", KEY)
+    (folder / "notes.txt").write_text("of the user's: no fault")
+    assert result_folder.problem(folder, KEY) is None
+
+
+def damages():
+    """Every file of a result, damaged in every way that a crash or a disk damages one."""
+    return {
+        "empty": lambda path: path.write_bytes(b""),
+        "half": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+        "zeros": lambda path: path.write_bytes(bytes(path.stat().st_size)),
+        "missing": Path.unlink,
+        "a folder": lambda path: (path.unlink(), path.mkdir()),
+        "one bit": lambda path: path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:]),
+    }
+
+
+@pytest.mark.parametrize("damage", damages())
+def test_a_damaged_file_is_named_whichever_it_is(tmp_path, damage):
+    whole = result_folder.write(tmp_path / "whole", *example())
+    for name in tree(whole):
+        folder = tmp_path / "damaged"
+        shutil.copytree(whole, folder)
+        damages()[damage](folder / name)
+        found = result_folder.problem(folder, KEY)
+        assert found is not None and "\n" not in found and str(folder / name) in found, (name, found)
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "null", '"files"', '{"files": []}', '{"files": {"a": 3}}'])
+def test_json_of_something_else_is_no_result(tmp_path, text):
+    folder = result_folder.write(tmp_path, *example())
+    (folder / "result.json").write_text(text)
+    assert str(folder / "result.json") in result_folder.problem(folder, KEY)
+
+
+def test_a_result_that_lists_less_than_all_is_none(tmp_path):
+    folder = result_folder.write(tmp_path, *example())
+    content = json.loads((folder / "result.json").read_text())
+    for lacking in (*result_folder.IN_JSON, "history.npz", "config.yaml"):
+        less = {k: v for k, v in content.items() if k != lacking}
+        less["files"] = {k: v for k, v in content["files"].items() if k != lacking}
+        (folder / "result.json").write_text(json.dumps(less))
+        assert lacking in result_folder.problem(folder, KEY)
+
+
+def test_only_what_deepvis_left_half_written_is_removed(tmp_path):
+    mine = {".name.123", ".result.77", ".hidden", "notes.deepvis-partial"}
+    for name in mine:
+        (tmp_path / name).write_text("of the user's")
+    for each in (files.partial(tmp_path / "sweep.json"), files.partial(tmp_path / "live.png")):
+        each.write_text("half")
+    (files.partial(tmp_path / "result") / "filters").mkdir(parents=True)
+    result_folder.clear(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == mine
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """A machine that crashes between the two would leave an empty file under the final name."""
+    done, sync, replace = [], files.sync, Path.replace
+    monkeypatch.setattr(files, "sync", lambda path: (done.append(("sync", path)), sync(path))[1])
+    monkeypatch.setattr(Path, "replace", lambda a, b: (done.append(("replace", a)), replace(a, b))[1])
+    files.write_text(tmp_path / "a.txt", "é")
+    (first, temporary), (second, same_one), (third, parent) = done
+    assert (first, second, third) == ("sync", "replace", "sync")
+    assert temporary == same_one and parent == tmp_path
+    assert (tmp_path / "a.txt").read_bytes() == "é".encode()
