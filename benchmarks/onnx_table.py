@@ -1,8 +1,10 @@
 """The table of docs/reference/onnx.md: networks of torchvision and timm, and how far Keras is from them.
 
-python benchmarks/onnx_table.py [--write] [name ...]: each in a process of its own; graphs stay in memory.
+python benchmarks/onnx_table.py [--write] [name ...]: each in a process of its own, all where none is named. A
+row of the page is replaced when it is measured; the others stay.
 """
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -46,27 +48,44 @@ def row(title: str) -> str:
     )
 
 
-def main(names: list[str], write: bool) -> None:
-    """Print the table, and write it into the page."""
+def main(names: list[str], write: bool) -> int:
+    """Print rows, and write them into the page; how many networks failed."""
     from helpers.torch_networks import NETWORKS
 
-    rows = []
+    failed = 0
     for title in NETWORKS:
-        if not names or title.split()[1] in names:
-            done = subprocess.run([sys.executable, __file__, "--row", title], capture_output=True, text=True)
-            failed = f"| {title} | failed: {(done.stderr.strip().splitlines() or ['?'])[-1][:300]} |"
-            rows.append(next((line for line in done.stdout.splitlines() if line.startswith("| ")), failed))
-            print(rows[-1], flush=True)
-    if write:
-        text = PAGE.read_text()
-        start, rest = text.split(BEGIN)
-        packages = ", ".join(f"{each} {version(each)}" for each in PACKAGES)
-        table = "\n".join([BEGIN, f"Measured with {packages}.\n", HEAD, *rows])
-        PAGE.write_text(f"{start}{table}\n{END}{rest.split(END)[1]}")
+        if names and not {title, title.split()[1]} & set(names):
+            continue
+        done = subprocess.run([sys.executable, __file__, "--row", title], capture_output=True, text=True)
+        line = next((each for each in done.stdout.splitlines() if each.startswith("| ")), None)
+        if line is None:
+            failed += 1
+            print(f"{title}: {(done.stderr.strip().splitlines() or ['?'])[-1][:300]}", file=sys.stderr)
+            continue
+        print(line, flush=True)
+        if write:
+            replace(title, line, list(NETWORKS))
+    return failed
+
+
+def replace(title: str, line: str, titles: list[str]) -> None:
+    """Write a network's row into the page, in the place of the one that was there."""
+    start, table, rest = re.split(f"{BEGIN}|{END}", PAGE.read_text())
+    rows = {
+        each.split(" | ")[0].removeprefix("| "): each
+        for each in re.findall(r"^\| \w+ \w+ \|.*$", table, re.M)
+    }
+    rows = {name: each for name, each in rows.items() if name in titles} | {title: line}
+    packages = ", ".join(f"{each} {version(each)}" for each in PACKAGES)
+    ordered = [
+        rows[name] for name in sorted(rows, key=lambda name: (not name.startswith("torchvision"), name))
+    ]
+    lines = [BEGIN, f"Measured with {packages}.\n", HEAD, *ordered, END]
+    PAGE.write_text(start + "\n".join(lines) + rest)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--row"]:
         print(row(sys.argv[2]))
     else:
-        main([each for each in sys.argv[1:] if each != "--write"], "--write" in sys.argv)
+        sys.exit(main([each for each in sys.argv[1:] if each != "--write"], "--write" in sys.argv))

@@ -7,6 +7,7 @@ seen.gallery()
 
 import io
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,8 +85,8 @@ def visualize(
 
     Args:
       model: a Keras model, or a PyTorch module of one image; or a name: ``vgg16``, ``hed``, or any of
-        keras.applications such as ``ResNet50``, with its weights; or a mapping, ``{"preset": "file",
-        "path": "my.keras"}``.
+        keras.applications such as ``ResNet50``, with its weights; or a file, ``"my.keras"`` or
+        ``"my.onnx"``; or a mapping, ``{"preset": "file", "path": "my.keras", "allow_code": True}``.
       layer: the layer, or its name in the model.
       filters: ``"0-15"``, ``"all"``, a number, a class (``"flamingo"``), or a list of these; by default the
         first 16, or all there are.
@@ -171,15 +172,24 @@ def _network(
     given = {key: value for key, value in given.items() if value != unsaid[key]}
     if isinstance(model, Mapping):
         return None, {"model": {**model, **given}}
+    if isinstance(model, Path):
+        return None, {"model": _file(model, given)}
     if not isinstance(model, str):
         return networks.hold(model, preprocess, inputs, optimize, labels, size), {}
     named = {path.stem for path in (CONF / "model").glob("*.yaml")} - {"keras", "file", "onnx"}
     if model in named:
         return None, {"model": {"preset": model, **given}}
     known = networks.applications()
+    if model not in known and (Path(model).exists() or re.fullmatch(r"\.[a-z]\w*", Path(model).suffix)):
+        return None, {"model": _file(Path(model), given)}
     if model not in known:
         raise ConfigError(f"model={model}: no such network; {nearest(model, [*named, *known])}")
     return None, {"model": {"preset": "keras", "name": model, **given}}
+
+
+def _file(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The choice of conf/model for a model's file; other files than Keras' and ONNX' are refused there."""
+    return {"preset": "onnx" if path.suffix == ".onnx" else "file", "path": str(path), **given}
 
 
 def _visualization(

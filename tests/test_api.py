@@ -215,6 +215,37 @@ def test_a_network_that_is_no_vgg_is_optimized_by_a_recipe_unless_told_otherwise
     assert "recipe" not in caplog.text
 
 
+def test_vgg16_of_keras_is_a_vgg_and_what_only_has_its_name_is_none(caplog):
+    import keras
+
+    vgg = keras.applications.VGG16(weights=None, include_top=False)
+    found = deepvis.visualize(vgg, "block1_conv1", 0, size=32, steps=1)
+    assert found.config["param"]["_target_"].endswith(".pixel") and "recipe" not in caplog.text
+    image = keras.Input((8, 8, 3))
+    other = keras.Model(image, keras.layers.Conv2D(2, 3, name="c")(image), name="vgg16")
+    found = deepvis.visualize(other, "c", 0, size=8, steps=1)
+    assert found.config["param"]["_target_"].endswith(".fourier")
+
+
+def test_a_file_is_a_model_by_its_path(tmp_path):
+    import keras
+
+    image = keras.Input((8, 8, 3))
+    model = keras.Model(image, keras.layers.Conv2D(2, 3, name="c")(image))
+    model.save(tmp_path / "my.keras")
+    options = {"size": 8, "steps": 1, "reg": "none", "precision": "float32"}
+    expected = deepvis.visualize(model, "c", 0, **options)
+    for path in (tmp_path / "my.keras", str(tmp_path / "my.keras")):
+        found = deepvis.visualize(path, "c", 0, **options)
+        assert np.array_equal(found.centred, expected.centred)
+        assert [each.name for each in deepvis.layers(path)] == ["c"]
+    for name, says in {"no.keras": "no such file", "my.onnx": "no such", "net.pth": "no such file",
+                       "resnet50": "no such network; the nearest .*ResNet50"}.items():  # fmt: skip
+        with pytest.raises(ConfigError, match=f"^model.*{name}: {says}") as error:
+            deepvis.visualize(name, "c")
+        assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize(("given", "natural"), [
     ({"param": "fourier"}, True), ({"param": "maco"}, True), ({}, False),
     ({"param": "fourier", "start": {"preset": "pink", "display": "contrast"}}, False),

@@ -5,6 +5,7 @@
 None of it needs TensorFlow, so a typing mistake costs a second, not a night.
 """
 
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,12 +54,13 @@ def check(cfg: Config) -> None:
     networks.resolved(plain(cfg.model))
     _check_blur(cfg)
     indices(cfg, layer)
-    _check_objective(cfg, network, layer)
+    read = _check_objective(cfg, network, layer)
     padded = min(cfg.sides) + 2 * cfg.transform.pad
     if cfg.transform.crop >= padded:
         raise ConfigError(f"transform.crop={cfg.transform.crop}: expected less than the image and what is "
                           f"laid around it, {padded} px")  # fmt: skip
-    _check_param(cfg, network, layer)
+    _check_param(cfg)
+    _check_sizes(cfg, network, [layer.name, *read])
     if getattr(cfg.param, "pictures", None) is not None:
         pictures.check_folder("param.pictures", cfg.param.pictures, network.channels)
     if schema.component("optimizer", cfg.optimizer).traits.get("line_search"):
@@ -118,7 +120,8 @@ def _check_blur(cfg: Config) -> None:
         raise ConfigError("reg.blur_sigma: a box has no sigma; give reg.blur or reg.blur_kind=gaussian")
 
 
-def _check_objective(cfg: Config, network: Network, layer: Layer) -> None:
+def _check_objective(cfg: Config, network: Network, layer: Layer) -> list[str]:
+    """Refuse an objective that cannot be computed; the layers that it reads besides the job's."""
     objective = cfg.objective
     options = {key: getattr(objective, key) for key in schema.component("objective", objective).knobs}
     size = network.map_size(layer.name, cfg.sides)
@@ -153,9 +156,10 @@ def _check_objective(cfg: Config, network: Network, layer: Layer) -> None:
         if term.index is not None:
             of = network.layer(term.layer or layer.name)
             filters(term.index, of.channels, of.name, key="objective.terms")
+    return other_layers
 
 
-def _check_param(cfg: Config, network: Network, layer: Layer) -> None:
+def _check_param(cfg: Config) -> None:
     component = schema.component("param", cfg.param)
     regularizers = sorted(specs.regularizers(cfg))
     if regularizers and component.name != "pixel":
@@ -163,13 +167,17 @@ def _check_param(cfg: Config, network: Network, layer: Layer) -> None:
             f"reg: {', '.join(regularizers)} would act on pixels, and param={component.name} has none; "
             "set reg=none or param=pixel"
         )
+
+
+def _check_sizes(cfg: Config, network: Network, layers: Sequence[str]) -> None:
+    """Refuse images that a layer which is read cannot take, octaves and what the transform shows, too."""
     count, scale = getattr(cfg.param, "octaves", 1), getattr(cfg.param, "octave_scale", 1.0)
     # The network sees each octave's image whole, when it is measured, and what the transform makes of it.
     for size in octaves.sizes(count, scale, cfg.sides):
         window = transforms.out_size(cfg.transform.pad, cfg.transform.crop, size)
-        for seen in dict.fromkeys((size, window)):
+        for name, seen in itertools.product(layers, dict.fromkeys((size, window))):
             try:
-                network.map_size(layer.name, seen)
+                network.map_size(name, seen)
             except ConfigError as err:
                 if seen == cfg.sides:
                     raise

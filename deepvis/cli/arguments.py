@@ -82,11 +82,13 @@ def parse(argv: Sequence[str]) -> CommandLine:
 def with_recipe(overrides: Sequence[str]) -> list[str]:
     """Overrides, and a recipe where none says how to optimize and no network is a VGG, which defaults fit."""
     keys = {re.split(r"[.=]", each.lstrip("+~"), maxsplit=1)[0] for each in overrides}
-    models = next((each.partition("=")[2] for each in overrides if each.startswith("model=")), "vgg16")
-    files = [CONF / "model" / f"{name}.yaml" for name in models.split(",")]
+    given = dict(each.split("=", 1) for each in overrides if each.startswith(("model=", "model.name=")))
+    files = [CONF / "model" / f"{name}.yaml" for name in given.get("model", "vgg16").split(",")]
     if keys & HOW or not all(file.is_file() for file in files):
         return list(overrides)
-    recipes = {networks.recipe(yaml.safe_load(file.read_text())) for file in files}
+    models = [yaml.safe_load(file.read_text()) for file in files]
+    names = [{"name": name} for name in given["model.name"].split(",")] if "model.name" in given else [{}]
+    recipes = {networks.recipe(model | name) for model in models for name in names}
     return [*(f"experiment={recipe}" for recipe in recipes if recipe and len(recipes) == 1), *overrides]
 
 

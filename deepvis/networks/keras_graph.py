@@ -17,6 +17,7 @@ import keras
 
 from deepvis.core.errors import ConfigError
 from deepvis.networks import inner_models
+from deepvis.networks.layer_kinds import families
 
 CHANGING = threading.RLock()  # one thread at a time changes layers, and changes them back
 Shape = tuple[int | None, ...]
@@ -235,6 +236,8 @@ def _nodes(model: keras.Model) -> Iterator[Any]:
 def _called(name: str, layer: Any, args: Any, kwargs: Any) -> Any:
     try:
         outputs = layer(*args, **kwargs)
+        if _has_weights_by_place(layer):  # of which Keras' own shapes know nothing, so its code is asked
+            keras.Operation.compute_output_spec(layer, *args, **kwargs)
     except Exception as err:  # a user's layer may do anything
         raise UncallableLayerError(f"{name} ({type(layer).__name__}): {reason(err)}") from err
     if isinstance(layer, keras.layers.Concatenate):  # infers a shape from maps that do not fit
@@ -248,9 +251,18 @@ def _called(name: str, layer: Any, args: Any, kwargs: Any) -> Any:
     return outputs
 
 
+def _has_weights_by_place(layer: Any) -> bool:
+    """Whether a layer of Keras has a weight for each place of its map, so that only maps of one size fit."""
+    if "PReLU" in families(layer):
+        return any(n != 1 for n in layer.alpha.shape[:-1])
+    return bool(families(layer)) and len(keras.tree.flatten(getattr(layer, "axis", None))) > 1
+
+
 def reason(err: Exception) -> str:
     """What Keras says, in one line."""
     text = " ".join(re.sub(r"\x1b\[\d*m", "", str(err)).split())
+    # Before it Keras says how layers are written, behind it TensorFlow quotes its operations.
+    text = text.rpartition("Error encountered: ")[2].partition(" for '{{node")[0]
     return (
         text.removeprefix("Exception encountered when calling ")
         .partition("Arguments received")[0][:300]

@@ -192,6 +192,12 @@ def contained(network: OpenGraph) -> Preprocess:
     return read("none", channels)
 
 
+def application_of(network: OpenGraph) -> str | None:
+    """The network of keras.applications that a model is by its name and by the kinds of its layers."""
+    name = matched(network.graph.name)
+    return name if name and _is_made_like(network, "", name) else None
+
+
 def _is_made_like(network: OpenGraph, path: str, name: str) -> bool:
     """Whether a model, or the part of it under a path, has the layers of an application, but for its top."""
     ours = Counter(type(call.layer) for call in network.graph.calls if call.name.startswith(path))

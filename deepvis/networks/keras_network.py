@@ -1,6 +1,7 @@
 """`KerasNetwork`: what deepvis knows of a network that is asked through Keras; each source is read once."""
 
 import functools
+import weakref
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 DEFAULT_LAYER = "block5_conv1"  # of conf/config.yaml: where it is missing, nobody typed it
+# By model: what its values were compared with where it was made of another framework's, in words.
+COMPARED: weakref.WeakKeyDictionary[keras.Model, str] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,8 @@ class KerasNetwork:
             return {name: found[whole[name]] for name in names}
 
         tags = dict(built.tags) | weight_tags(origin, known.digest, verified)
+        if known.model in COMPARED:
+            tags["network.probe"] += f"; {COMPARED[known.model]}"
         users = origin in ("path", "in hand")  # else it is known what its pixels are
         tags["network.range"] = pixel_range.check(network, pixels, size, users)
         hidden = {

@@ -12,6 +12,8 @@ from deepvis.networks import labels
 from deepvis.networks.base import Layer, Network
 
 VGG = "deepvis.networks.vgg.Vgg"
+APPLICATION, IN_HAND = (f"deepvis.networks.keras_models.{name}" for name in ("application", "in_hand"))
+VGGS = ("VGG16", "VGG19")  # of keras.applications
 
 
 def network(model: Mapping[str, Any]) -> Network:
@@ -24,7 +26,6 @@ def network(model: Mapping[str, Any]) -> Network:
     Raises:
       ConfigError: there is no such class or function.
     """
-    options = {key: value for key, value in model.items() if key not in ("_target_", "labels")}
     try:
         make = pkgutil.resolve_name(model["_target_"])
     except (ImportError, AttributeError, ValueError) as err:
@@ -32,7 +33,11 @@ def network(model: Mapping[str, Any]) -> Network:
             f"model._target_={model['_target_']}: got {err}, expected the path of a class or function that "
             "returns a network, such as deepvis.networks.vgg.Vgg"
         ) from err
-    return make(**options)
+    return make(**_options(model))
+
+
+def _options(model: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in model.items() if key not in ("_target_", "labels")}
 
 
 def resolved(model: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,7 +97,13 @@ def recipe(model: Mapping[str, Any]) -> str | None:
     Args:
       model: see `network`; a file of conf/model without a target changes a VGG.
     """
-    return None if model.get("_target_", VGG) == VGG else "distill_2017"
+    target = model.get("_target_", VGG)
+    is_vgg = target == VGG or (target == APPLICATION and model.get("name") in VGGS)
+    if target == IN_HAND:
+        from deepvis.networks import keras_models
+
+        is_vgg = keras_models.application_of(keras_models.in_hand(**_options(model)).graph()) in VGGS
+    return None if is_vgg else "distill_2017"
 
 
 def applications() -> list[str]:

@@ -14,6 +14,10 @@ RECIPE = "experiment=distill_2017"
     ([], False),
     (["model=tiny"], False),
     (["model=hed"], False),
+    (["model=keras", "model.name=VGG16"], False),
+    (["model=keras", "model.name=VGG19", "model.weights=null"], False),
+    (["model=keras", "model.name=VGG16,ResNet50"], False),
+    (["model=file", "model.name=VGG16", "model.path=m.keras"], True),  # a name that the user gave to a file
     (["model=vgg16,keras"], False),  # one of them is what the defaults fit
     (["model=keras", "reg.decay=0.9"], False),
     (["model=keras", "+reg.decay=0.9"], False),

@@ -11,11 +11,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 import deepvis
 from deepvis.core.errors import ConfigError
 
 L, ops = keras.layers, keras.ops
+OCTAVES = {"preset": "octaves", "octaves": 2}
 
 
 @pytest.fixture(autouse=True)
@@ -346,10 +348,42 @@ def test_what_takes_some_sizes_only_is_refused_at_others():
     refused(net, "c", "^size=17: .*do not fit; expected 16 or 18$", size=17)
     given, x = image()
     net = keras.Model(given, L.PReLU(name="p")(L.Conv2D(4, 3, name="c")(x)))
-    refused(net, "p", r"^layer p \(PReLU\): .*24 x 24 px.*expected 16 x 16 px", size=24)
-    octaves = {"preset": "octaves", "octaves": 2}
-    refused(net, "p", r"^functional.* 11 x 11 px, which octaves", param=octaves, steps=2)
+    for options in ({"size": 24}, {"param": OCTAVES, "steps": 2}, {"transform": {"pad": 2}}):
+        refused(net, "p", r"size=(24|11|20): p of functional.*\(PReLU\): .*; expected 16$", **options)
     refused(keras.Sequential([keras.Input((3, 16, 16)), L.Permute((2, 3, 1))]), "permute", "channels first")
+
+
+@pytest.mark.parametrize("layer", [
+    lambda: L.LayerNormalization(axis=(1, 2, 3), name="n"), lambda: L.RMSNormalization(axis=(1, 2, 3), name="n"),
+    lambda: L.Normalization(axis=(1, 2), mean=np.arange(256).reshape(16, 16), variance=np.ones((16, 16)),
+                            name="n"),
+    lambda: L.PReLU(shared_axes=[1], name="n"),
+])  # fmt: skip
+def test_weights_for_each_place_take_images_of_one_size(layer):
+    given, x = image()
+    net = keras.Model(given, L.Conv2D(4, 3, name="d")(layer()(L.Conv2D(4, 3, padding="same")(x))))
+    same(net, "d", net)
+    for options in ({"size": 24}, {"param": OCTAVES, "steps": 2}, {"transform": {"pad": 2}}):
+        refused(net, "d", r"size=(24|11|20): d of functional.*; expected 16$", **options)
+
+
+@pytest.mark.parametrize("how", ["octaves", "pad", "size"])
+def test_sizes_are_checked_before_the_start_for_all_layers_of_an_objective(how, monkeypatch, tmp_path):
+    """Of a network of any size with a part that takes multiples of 4; the job's own layer is below it."""
+    given, x = image(None, None, 3)
+    first = L.Conv2D(4, 3, padding="same", name="first")(x)
+    small = L.MaxPooling2D(4)(first)
+    both = L.Concatenate(name="both")([first, L.UpSampling2D(4)(small)])
+    net = keras.Model(given, L.Conv2D(4, 3, name="c")(both))
+    options = {"octaves": {"param": OCTAVES}, "pad": {"transform": {"pad": 1}}, "size": {"size": 18}}[how]
+    told = {"octaves": "11: .*; expected 8 or 12", "pad": "18: .*; expected 16 or 20",
+            "size": "18: .*; expected 16 or 20"}[how]  # fmt: skip
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(tmp_path / "style.png")
+    style = {"preset": "style", "style_layers": ["first", "c"], "content_layers": ["first"],
+             "pictures": {"style": str(tmp_path / "style.png"), "content": None}}  # fmt: skip
+    monkeypatch.setattr("deepvis.ascent.optimize.optimize", lambda *_: pytest.fail("it was started"))
+    for objective in ({"preset": "sum", "terms": "channel + layer of c"}, style):
+        refused(net, "first", f"size={told}$", objective=objective, **options)
 
 
 def test_a_resizing_inside_gives_one_map_whatever_the_image():

@@ -1,6 +1,8 @@
 """Laws of ONNX files as networks: refusals in one line, names, layers, activations."""
 
 import importlib.util
+import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -166,11 +168,35 @@ def test_an_output_that_is_not_onnxruntimes_is_refused(path, monkeypatch):
     refused(path, "y is not in Keras what it is in onnxruntime")
 
 
+def test_the_run_says_what_the_file_was_compared_with(path):
+    pytest.importorskip("onnxruntime")
+    tags = network(path).build(["first"], (12, 12), "float32").tags
+    assert re.search(r"; its output equals onnxruntime's within \S+$", tags["network.probe"])
+
+
+@pytest.mark.parametrize("fails", ["missing", "unable"])
+def test_where_nothing_was_compared_a_warning_and_the_run_say_so(path, monkeypatch, caplog, fails):
+    class Unable:
+        def __getattr__(self, name):
+            raise RuntimeError("no kernel for Relu(99)")
+
+    monkeypatch.setitem(sys.modules, "onnxruntime", None if fails == "missing" else Unable())
+    tags = network(path).build(["first"], (12, 12), "float32").tags
+    reason = {
+        "missing": "onnxruntime is not installed; pip install 'deepvis[onnx]'",
+        "unable": "onnxruntime cannot run the file (no kernel for Relu(99))",
+    }[fails]
+    assert tags["network.probe"].endswith(f"; not compared with the ONNX file: {reason}")
+    assert [each.getMessage() for each in caplog.records if reason in each.getMessage()] == [
+        f"model.path={path}: what Keras computes was not compared with the file: {reason}"
+    ]
+
+
 def test_without_the_package_the_extra_is_named(path, monkeypatch):
     def missing():
         raise ImportError("No module named 'onnx'")
 
-    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    monkeypatch.setitem(sys.modules, "onnx", None)
     refused(path, r"pip install 'deepvis\[onnx\]'")
 
 

@@ -1,5 +1,6 @@
-"""Networks in ONNX files, and PyTorch modules in hand by way of ONNX -> `KerasNetwork`."""
+"""Networks in ONNX files -> `KerasNetwork`; see `torch_modules` for PyTorch modules in hand."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,12 @@ import keras
 import numpy as np
 
 from deepvis.core.errors import ConfigError
-from deepvis.networks.keras_network import KerasNetwork, file_fingerprint
+from deepvis.networks.keras_network import COMPARED, KerasNetwork, file_fingerprint
 from deepvis.networks.onnx_import import conversion, graphs
 from deepvis.networks.open_graph import OpenGraph
 from deepvis.networks.preprocessing import EXPECTED, Preprocess
 
+LOG = logging.getLogger(__name__)
 TOLERANCE = 1e-3  # of the output's largest number
 
 
@@ -70,14 +72,14 @@ def converted(source: OnnxFile) -> conversion.Converted:
     graph = graphs.read(path)
     size = _size(graph, source.image_size, where)
     found = conversion.converted(graph, path.stem, size, where)
-    _check(found, graph, path, size, where)
+    COMPARED[found.model] = _compared(found, graph, path, size, where)
     return found
 
 
-def _check(
+def _compared(
     found: conversion.Converted, graph: graphs.Graph, path: Path, size: tuple[int, int], where: str
-) -> None:
-    """Compare the output for noise with onnxruntime's, where it is installed and reads the file."""
+) -> str:
+    """Compare the output for noise with onnxruntime's; what was found in words, also why it was not compared."""
     noise = np.random.default_rng(0).standard_normal((1, graph.shape[0], *size)).astype(np.float32)
     output = next(name for name in graph.outputs if found.values.get(name) is found.output)
     try:
@@ -87,12 +89,18 @@ def _check(
         options.log_severity_level = 4
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         expected: Any = session.run([output], {graph.image: noise})[0]
-    except Exception:  # it has errors of its own, and does not know all that is read here
-        return
+    except Exception as err:  # it has errors of its own, and does not know all that is read here
+        reason = f"onnxruntime cannot run the file ({' '.join(str(err).split())[:150]})"
+        if isinstance(err, ImportError):
+            reason = "onnxruntime is not installed; pip install 'deepvis[onnx]'"
+        LOG.warning("%s: what Keras computes was not compared with the file: %s", where, reason)
+        return f"not compared with the ONNX file: {reason}"
     (ours,) = conversion.computed(found.model, {"output": found.output}, np.moveaxis(noise, 1, -1)).values()
     scale = max(float(np.abs(expected).max()), 1e-6)
-    if ours.shape != expected.shape or not np.abs(ours - expected).max() <= TOLERANCE * scale:
+    off = float(np.abs(ours - expected).max()) / scale if ours.shape == expected.shape else np.inf
+    if not off <= TOLERANCE:
         raise ConfigError(f"{where}: {output} is not in Keras what it is in onnxruntime; please report it")
+    return f"its output equals onnxruntime's within {off:.1g}"
 
 
 def _size(graph: graphs.Graph, given: tuple[int, ...] | None, where: str) -> tuple[int, int]:
