@@ -71,10 +71,8 @@ def main(names: list[str], write: bool) -> int:
 def replace(title: str, line: str, titles: list[str]) -> None:
     """Write a network's row into the page, in the place of the one that was there."""
     start, table, rest = re.split(f"{BEGIN}|{END}", PAGE.read_text())
-    rows = {
-        each.split(" | ")[0].removeprefix("| "): each
-        for each in re.findall(r"^\| \w+ \w+ \|.*$", table, re.M)
-    }
+    found = re.findall(r"^\| \w+ \w+ \|.*$", table, re.M)
+    rows = {each.split(" | ")[0].removeprefix("| "): each for each in found}
     rows = {name: each for name, each in rows.items() if name in titles} | {title: line}
     packages = ", ".join(f"{each} {version(each)}" for each in PACKAGES)
     ordered = [

@@ -128,7 +128,8 @@ def gradients(part: Part, images: tf.Tensor) -> tuple[dict[int, list[Any]], set[
                     reached.update(layer for (layer, _), gradient in by_output if gradient is not None)
         return [each for values in gradients.values() for each in values if each is not None]
 
-    computed = iter(compute(images))
+    # A function of its own each time; called as such, TensorFlow would warn of many traces.
+    computed = iter(compute.get_concrete_function(images)(images))
     by_image = {key: [next(computed) if has else None for has in flags] for key, flags in known.items()}
     return by_image, reached
 

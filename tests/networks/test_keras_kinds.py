@@ -354,7 +354,8 @@ def test_what_takes_some_sizes_only_is_refused_at_others():
 
 
 @pytest.mark.parametrize("layer", [
-    lambda: L.LayerNormalization(axis=(1, 2, 3), name="n"), lambda: L.RMSNormalization(axis=(1, 2, 3), name="n"),
+    lambda: L.LayerNormalization(axis=(1, 2, 3), name="n"),
+    lambda: L.RMSNormalization(axis=(1, 2, 3), name="n"),
     lambda: L.Normalization(axis=(1, 2), mean=np.arange(256).reshape(16, 16), variance=np.ones((16, 16)),
                             name="n"),
     lambda: L.PReLU(shared_axes=[1], name="n"),

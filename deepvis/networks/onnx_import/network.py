@@ -79,7 +79,7 @@ def converted(source: OnnxFile) -> conversion.Converted:
 def _compared(
     found: conversion.Converted, graph: graphs.Graph, path: Path, size: tuple[int, int], where: str
 ) -> str:
-    """Compare the output for noise with onnxruntime's; what was found in words, also why it was not compared."""
+    """Compare the output for noise with onnxruntime's: what was found, or why it was not compared."""
     noise = np.random.default_rng(0).standard_normal((1, graph.shape[0], *size)).astype(np.float32)
     output = next(name for name in graph.outputs if found.values.get(name) is found.output)
     try:
