@@ -47,6 +47,7 @@ class Checked:
     smallest: int  # px of the image that the class takes
     size: int  # px of the image that was optimized
     differences: Mapping[str, float] = field(default_factory=dict)  # of a layer's largest value
+    rounding: float = 0.0  # likewise, of Keras' own logits where each pixel is moved by its last bit
     seconds: float = 0.0  # of the processor, for `STEPS` steps on the logit of one class
     memory: int = 0  # MiB at most, of the process until then
     wrong: Sequence[str] = ()  # what is said of layers and is not so
@@ -90,12 +91,14 @@ def check(name: str) -> Checked:
     differences["probability"] = difference(classes.post, special.softmax(logits, axis=-1))
     score = float(seen.history["score"][-1, 0])
     differences["score"] = abs(score - float(logits[0, UNIT])) / float(np.abs(logits).max())
+    moved = compared(name, network, head, reference, np.nextafter(seen.centred, np.float32(np.inf)))[2]
+    rounding = float(np.abs(moved - logits).max() / np.abs(logits).max())
     shaped = made if made.input_shape[1] else constructed(name, input_shape=(224, 224, 3))
     wrong = [*misstated(shaped, known), *(f"{each} is refused" for each in network.refusals())]
     smallest = known[head].smallest
     if not takes(network, head, smallest) or (smallest > 1 and takes(network, head, smallest - 1)):
         wrong.append(f"{smallest} px are not the smallest image of {head}")
-    return Checked(len(known), smallest, size, differences, seconds, memory, wrong)
+    return Checked(len(known), smallest, size, differences, rounding, seconds, memory, wrong)
 
 
 def check_activations(name: str, size: int) -> dict[str, float]:
