@@ -16,12 +16,12 @@ from hydra.experimental.callback import Callback
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 
 from deepvis.cli import messages, overrides
 from deepvis.config import compose
 from deepvis.config.compose import SweepComposer
-from deepvis.sweeps import launcher, preflight
+from deepvis.sweeps import launcher, preflight, search
 
 MODULE = "hydra_plugins.deepvis"  # what conf/hydra/{launcher,sweeper} name
 
@@ -36,7 +36,7 @@ class PackedLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         numbered = enumerate(job_overrides, start=initial_job_idx)
         plans = [self.composer.plan(overrides, number) for number, overrides in numbered]
-        return launcher.launch(plans, Path(self.config.hydra.sweep.dir))
+        return launcher.launch(plans, Path(self.config.hydra.sweep.dir), initial_job_idx)
 
 
 class ProductSweeper(Sweeper):
@@ -88,6 +88,10 @@ class Preflight(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         if config.hydra.sweeper._target_ == f"{MODULE}.{ProductSweeper.__name__}":
             return  # it checks its jobs itself
+        sampler = config.hydra.sweeper.get("sampler")
+        if OmegaConf.is_dict(sampler) and "seed" in sampler and sampler.seed is None:
+            with read_write(sampler):
+                sampler.seed = search.seed(preflight.sweep_id())
         params = getattr(config.hydra.sweeper, "params", None) or {}
         fixed = [f"{key}={value}" for key, value in params.items()]
         preflight.name_jobs_by(compose.swept([*fixed, *config.hydra.overrides.task]))
@@ -97,6 +101,7 @@ class Preflight(Callback):
         typed = compose.plain_mapping(config.hydra.overrides, resolve=False)["task"]
         try:
             overrides.checked(typed)
+            search.check_settings(config.hydra.sweeper if not plans else {})
             preflight.begin(folder, plans, typed_of(config), config)
         except Exception as err:
             messages.report(err, typed)

@@ -11,16 +11,23 @@ from deepvis.config.schema import plain
 from deepvis.core import terminal
 from deepvis.core.errors import ReportedError
 from deepvis.results import manifest, result_folder
-from deepvis.sweeps import jobs
+from deepvis.sweeps import jobs, search
 from deepvis.sweeps.jobs import Job
 from deepvis.sweeps.preflight import job_of, sweep_id, tracker_of
 
 
-def launch(plans: Sequence[Plan], folder: Path) -> list[JobReturn]:
-    """Run the jobs that a sweeper asks for; one that failed raises `ReportedError` when its value is read."""
+def launch(plans: Sequence[Plan], folder: Path, first: int) -> list[JobReturn]:
+    """Run the jobs that a sweeper asks for; one that failed raises `ReportedError` when its value is read.
+
+    Args:
+      plans: of the jobs, in order.
+      folder: of the sweep.
+      first: number of the first job in the sweep.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     terminal.take(folder / "deepvis.log")
     queue = [job_of(plan) for plan in plans]
+    search.check_drawn(folder, queue, first)
     for plan in plans:
         plan.folder.mkdir(parents=True, exist_ok=True)
     failed = run(queue, folder)

@@ -20,7 +20,7 @@ from deepvis.config.schema import Config
 from deepvis.core import files, terminal
 from deepvis.core.errors import ConfigError
 from deepvis.results import manifest, result_folder
-from deepvis.sweeps import jobs, process_locks
+from deepvis.sweeps import jobs, process_locks, search
 from deepvis.sweeps.jobs import Job
 from deepvis.tracking.base import Tracker
 
@@ -74,11 +74,6 @@ def begin(folder: Path, plans: Sequence[Plan], typed: Sequence[str], sweep_confi
       DeepvisError: something is wrong; nothing was written.
     """
     resume = sweep_config.resume
-    if resume is not None and not plans:
-        raise ConfigError(
-            f"resume={resume}: a search draws its jobs one after the other and cannot be resumed; "
-            "start it again"
-        )
     files.check_folder(folder)
     digests = _check(plans)
     tracker = tracker_of(plain_mapping((plans[0].cfg if plans else sweep_config).tracker, resolve=False))
@@ -88,6 +83,9 @@ def begin(folder: Path, plans: Sequence[Plan], typed: Sequence[str], sweep_confi
     )
     if resume is not None:
         old = manifest.read(folder)
+        if not plans:
+            search.check_resumable(plain_mapping(sweep_config.hydra.sweeper), old)
+            entry["jobs"], entry["weights"] = old["jobs"], old["weights"]  # each is checked when it is drawn
         manifest.check(old, entry)
         process_locks.refuse(folder, sweep_id())
         result_folder.clear(folder)

@@ -1,9 +1,12 @@
 """A search by Optuna: its trials are ordinary jobs of a sweep, and it is told what they came to."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 from helpers.configs import typed_of
-from helpers.processes import entry_of, newest, states, statuses
+from helpers.processes import entry_of, newest, pixels, same, states, statuses
 from omegaconf import OmegaConf
 
 import deepvis
@@ -102,13 +105,97 @@ def test_a_mistake_is_one_line_before_anything_is_computed(typed, wanted, forker
     assert not (tmp_path / "outputs").exists()
 
 
-def test_a_search_cannot_be_taken_up_again(forker, tmp_path):
-    typed = [*SEARCH, "hydra.sweeper.direction=maximize", *TINY, *DRAWN]
-    assert forker.run(tmp_path, *typed).code == 0
-    was = entry_of(newest(tmp_path))
-    said = forker.run(tmp_path, *typed, "resume=latest")
-    assert said.code == 1 and "a search draws its jobs one after the other and cannot be resumed" in said.err
-    assert entry_of(newest(tmp_path)) == was
+# Ends the process without a word as soon as so many results are written.
+KILLED = """
+import os, signal
+from deepvis.results import result_folder
+write, left = result_folder.write, [{after}]
+def killed(*given):
+    done = write(*given)
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return done
+result_folder.write = killed
+"""
+SAMPLERS = {
+    "random": ["hydra.sweeper.direction=maximize"],
+    "tpe": ["hydra.sweeper.direction=maximize", "hydra.sweeper.sampler.n_startup_trials=2"],
+    "nsgaii": [*TWO, "hydra.sweeper.sampler.population_size=2"],
+}
+
+
+def search(sampler, *typed):
+    return ["-m", "hydra/sweeper=optuna", f"hydra/sweeper/sampler={sampler}", "hydra.sweeper.n_trials=8",
+            "hydra.sweeper.n_jobs=2", "tracker=none", *SAMPLERS[sampler], *TINY, *DRAWN, *typed]  # fmt: skip
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_search_that_was_killed_is_resumed_with_the_trials_that_it_would_have_had(
+    sampler, forker, tmp_path
+):
+    typed = search(sampler, "hydra.sweeper.sampler.seed=3")
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert forker.run(whole, *typed).code == 0
+    assert forker.run(cut, *typed, change=KILLED.format(after=3)).code == -9
+    folder = newest(cut)
+    done = {place: (place / "result.json").stat().st_ino for place in result_folder.finished(folder)}
+    assert len(done) == 3 and len(entry_of(folder)["jobs"]) == 4
+    # Resumed twice: it is killed in the first trial after the one that it was killed in before, too.
+    assert forker.run(cut, *typed, "resume=latest", change=KILLED.format(after=2)).code == -9
+    said = forker.run(cut, *typed, "resume=latest")
+    assert (said.code, said.err) == (0, "")
+    assert newest(cut) == folder and set(states(folder).values()) == {"FINISHED"}
+    assert len(entry_of(folder)["jobs"]) == len(result_folder.finished(folder)) == 8
+    assert all((place / "result.json").stat().st_ino == was for place, was in done.items())
+    same(pixels(folder), pixels(newest(whole)))
+    told = [OmegaConf.load(each / "optimization_results.yaml") for each in (folder, newest(whole))]
+    assert told[0] == told[1]
+
+
+def test_a_search_without_a_seed_is_resumed_and_may_be_made_longer(forker, tmp_path):
+    assert forker.run(tmp_path, *search("tpe"), change=KILLED.format(after=3)).code == -9
+    drawn = list(states(newest(tmp_path)))
+    assert forker.run(tmp_path, *search("tpe"), "resume=latest").code == 0
+    assert list(states(newest(tmp_path)))[: len(drawn)] == drawn
+    said = forker.run(tmp_path, *search("tpe", "hydra.sweeper.n_trials=10"), "resume=latest")
+    assert said.code == 0 and len(result_folder.finished(newest(tmp_path))) == 10
+    # Another search has other draws.
+    assert forker.run(tmp_path, *search("tpe", "hydra.sweeper.n_trials=2")).code == 0
+    assert list(states(newest(tmp_path))) != drawn[:2]
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        (["hydra.sweeper.n_trials=4"], "got hydra.sweeper.n_trials=4, expected 8 or more"),
+        (["hydra.sweeper.sampler.seed=5"], "trial 0 is now drawn as "),
+        (["steps=3"], "trial 0 is now drawn as "),
+        (["hydra/sweeper/sampler=grid"], "got a sampler without a seed (optuna.samplers.GridSampler)"),
+        (
+            ["hydra.sweeper.storage=sqlite:///study.db"],
+            "hydra.sweeper.storage=sqlite:///study.db: expected none",
+        ),
+    ],
+)
+def test_a_search_is_not_resumed_as_another(typed, wanted, forker, drawn, tmp_path):
+    folder = shutil.copytree(drawn / "outputs", tmp_path / "outputs") and newest(tmp_path)
+    was = (folder / "sweep.json").read_text()
+    given = search("random", "hydra.sweeper.sampler.seed=3")
+    if typed[0].endswith("grid"):
+        given = [each for each in given if "sampler" not in each]
+    said = forker.run(tmp_path, *given, *typed, "resume=latest")
+    assert said.code == 1 and wanted in said.err and said.err.count("\n") == 1
+    assert len(result_folder.finished(folder)) == 8
+    assert json.loads((folder / "sweep.json").read_text())["jobs"] == json.loads(was)["jobs"]
+
+
+@pytest.fixture(scope="module")
+def drawn(forker, tmp_path_factory):
+    """A folder in which a search was run."""
+    cwd = tmp_path_factory.mktemp("drawn")
+    assert forker.run(cwd, *search("random", "hydra.sweeper.sampler.seed=3")).code == 0
+    return cwd
 
 
 def test_a_search_may_be_told_robustness_unless_it_is_left_out():
