@@ -1,21 +1,20 @@
-"""L-BFGS: SciPy's, one image at a time, as an iterator over its steps.
+"""L-BFGS: SciPy's, one image at a time, from one accepted point to the next.
 
-    (evaluate: theta -> (score, gradient, record), start) -> iterator of (theta, record)
+    Search(evaluate: theta -> (score, gradient, record), start).advance() -> whether there is a next point
 
-SciPy calls the function that it minimizes and does not return between its steps. So each image has a thread
-in which SciPy runs until the next point is asked for: never two of them at once.
+`scipy.optimize.minimize` does not return between its steps, and what it remembers cannot be had from it. So
+the routine below it is called here as it calls it. That routine is not public: pyproject.toml bounds SciPy's
+version, and tests compare its points with those of `scipy.optimize.minimize`.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import optimize
+from scipy.optimize import _lbfgsb
 
 from deepvis.ascent.backend import tf
 from deepvis.ascent.gradient_ascent import Hyper, Record, State, stacked
@@ -53,75 +52,75 @@ def lbfgs(memory: tf.Tensor) -> LineSearch:
     return LineSearch(memory)
 
 
-def iterates(
-    evaluate: Evaluate, start: np.ndarray, memory: int, bounds: tuple[np.ndarray, np.ndarray] | None = None
-) -> Iterator[tuple[np.ndarray, Any]]:
-    """The points that L-BFGS accepts, the start first, as they are asked for.
+START, NEW_POINT, EVALUATE = 0, 1, 3  # what SciPy's routine asks for: task[0]
+LINE_STEPS = 20  # evaluations of a line search at most, as in `scipy.optimize.minimize`
 
-    Args:
-      evaluate: theta -> its score, the score's gradient, and a record.
-      start: theta of the first point.
-      memory: pairs of steps and gradients that it remembers.
-      bounds: the lowest and the highest theta.
 
-    Yields:
-      Accepted points and their records; it ends where no step raises the score any more.
+class Search:
+    """A line search after the other, of one image.
+
+    Attributes:
+      theta: the present point, which was accepted.
+      record: what was told of it.
+      memory: all that SciPy keeps; with the two above it is the whole state.
     """
-    requests: queue.Queue[bool] = queue.Queue()
-    points: queue.Queue[tuple[np.ndarray, Any] | BaseException | None] = queue.Queue()
-    evaluated: dict[bytes, Any] = {}  # by the present line search
 
-    def negative(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        theta = flat.reshape(start.shape).astype(np.float32)
-        score, gradient, record = evaluate(theta)
-        evaluated[flat.tobytes()] = theta, record
-        return -float(score), -np.asarray(gradient, np.float64).ravel()
+    def __init__(self, evaluate: Evaluate, start: np.ndarray, pairs: int,
+                 bounds: tuple[np.ndarray, np.ndarray] | None = None,
+                 resumed: tuple[Mapping[str, np.ndarray], Any] | None = None) -> None:  # fmt: skip
+        """Begin at a point.
 
-    def accepted(flat: np.ndarray) -> None:
-        points.put(evaluated[flat.tobytes()])
-        evaluated.clear()
-        if not requests.get():
-            raise StopIteration
+        Args:
+          evaluate: theta -> its score, the score's gradient, and a record.
+          start: theta of the first point.
+          pairs: of steps and gradients that it remembers.
+          bounds: the lowest and the highest theta.
+          resumed: memory and record of another search that had come to the start.
+        """
+        n, flat = start.size, np.asarray(start, np.float64).ravel()
+        self.evaluate, self.pairs, self.theta = evaluate, pairs, start
+        self.kinds = np.full(n, 0 if bounds is None else 2, np.int32)  # unbounded; bounded on both sides
+        self.low, self.high = (
+            np.zeros(n) if bounds is None else np.asarray(bounds[i], np.float64).ravel() for i in (0, 1)
+        )
+        if resumed is not None:
+            memory, self.record = resumed
+            self.memory = {name: np.array(values) for name, values in memory.items()}  # changed in place
+            return
+        self.record = evaluate(start)[2]
+        reals = {"x": flat if bounds is None else np.clip(flat, self.low, self.high), "g": np.zeros(n),
+                 "f": np.zeros(()), "wa": np.zeros(2 * pairs * n + 5 * n + 11 * pairs**2 + 8 * pairs),
+                 "dsave": np.zeros(29)}  # fmt: skip
+        sizes = {"iwa": 3 * n, "task": 2, "lsave": 4, "isave": 44, "ln_task": 2}
+        self.memory = reals | {name: np.zeros(size, np.int32) for name, size in sizes.items()}
 
-    def search() -> None:
-        try:
-            if not requests.get():
-                return
-            first = np.asarray(start, np.float64).ravel()
-            negative(first)
-            accepted(first)
-            options: Any = {"maxcor": memory, "maxiter": 10**9, "maxfun": 10**9, "ftol": 0.0, "gtol": 0.0}
-            within = None if bounds is None else optimize.Bounds(*map(np.ravel, bounds))
-            callback: Any = accepted  # StopIteration ends the search: documented, not in the stubs
-            optimize.minimize(negative, first, jac=True, method="L-BFGS-B", bounds=within,
-                              options=options, callback=callback)  # fmt: skip
-            points.put(None)
-        except StopIteration:
-            pass
-        except BaseException as err:  # raised in the thread that asks for the point
-            points.put(err)
-
-    threading.Thread(target=search, daemon=True, name="lbfgs").start()
-    try:
-        while True:
-            requests.put(True)
-            point = points.get()
-            if isinstance(point, BaseException):
-                raise point
-            if point is None:
-                return
-            yield point
-    finally:
-        requests.put(False)
+    def advance(self) -> bool:
+        """Go to the next accepted point; false where no step raises the score any more."""
+        m, evaluated = self.memory, {}
+        while m["task"][0] in (START, NEW_POINT, EVALUATE):
+            _lbfgsb.setulb(self.pairs, m["x"], self.low, self.high, self.kinds, float(m["f"]), m["g"], 0.0, 0.0,
+                           m["wa"], m["iwa"], m["task"], m["lsave"], m["isave"], m["dsave"], LINE_STEPS,
+                           m["ln_task"])  # fmt: skip
+            if m["task"][0] == NEW_POINT:
+                self.theta, self.record = evaluated[m["x"].tobytes()]
+                return True
+            if m["task"][0] == EVALUATE:
+                theta = m["x"].reshape(self.theta.shape).astype(np.float32)
+                score, gradient, record = self.evaluate(theta)
+                m["f"], m["g"] = np.array(-float(score)), -np.asarray(gradient, np.float64).ravel()
+                evaluated[m["x"].tobytes()] = theta, record
+        return False
 
 
 class Searches:
     """The line searches of a batch, one for each image."""
 
     def __init__(self, gradient: Callable[..., tuple[tf.Tensor, Record]], state: State, hyper: Hyper,
-                 rule: LineSearch, mean: Sequence[float]) -> None:  # fmt: skip
+                 rule: LineSearch, mean: Sequence[float],
+                 resumed: Sequence[Mapping[str, np.ndarray]] = ()) -> None:  # fmt: skip
+        """Begin, or go on from what `arrays` gave of each image."""
         self.steps = hyper["steps"].numpy()
-        self.points = []  # of each image: the path, its present point and that point's record
+        self.searches = []
         for b, start in enumerate(state.theta.numpy()):
             of_image = tf.nest.map_structure(lambda array, b=b: array[b : b + 1], dict(hyper))
 
@@ -129,12 +128,21 @@ class Searches:
                 grad, record = gradient(tf.constant(theta[None]), of_image)
                 return record.score.numpy()[0], grad.numpy()[0], record
 
-            bounds = None
+            bounds, before = None, None
             if hyper["reg.clip_pixels"][b] > 0:
                 low = np.broadcast_to(-np.array(mean, np.float32), start.shape)
                 bounds = low, low + 255
-            path = iterates(evaluate, start, int(rule.memory[b]), bounds)
-            self.points.append((path, *next(path)))
+            if resumed:
+                arrays = dict(resumed[min(b, len(resumed) - 1)])  # the last one pads a batch
+                record = Record(*(tf.constant(arrays.pop(f"record.{name}")) for name in Record._fields))
+                before = arrays, record
+            self.searches.append(Search(evaluate, start, int(rule.memory[b]), bounds, before))
+
+    def arrays(self, b: int) -> dict[str, np.ndarray]:
+        """All that an image's search needs to go on, apart from its theta."""
+        search = self.searches[b]
+        record = {f"record.{name}": values.numpy() for name, values in search.record._asdict().items()}
+        return {name: values.copy() for name, values in search.memory.items()} | record
 
     def advance(self, state: State, n: int) -> tuple[State, Record]:
         """Several steps of every image, as `deepvis.ascent.gradient_ascent.advance` has them."""
@@ -142,15 +150,16 @@ class Searches:
         alive = state.alive.numpy().copy()
         for step in range(int(state.step), int(state.step) + n):
             row = []
-            for b, (path, theta, record) in enumerate(self.points):
+            for b, search in enumerate(self.searches):
+                record = search.record
                 alive[b] &= bool(record.alive[0])
                 row.append(record._replace(alive=tf.constant(alive[b : b + 1])))
                 if step < self.steps[b] and alive[b]:
                     if record.score[0] > scores[b]:
-                        best[b], scores[b] = theta, record.score[0]
-                    self.points[b] = path, *next(path, (theta, record))  # at the top it stays
+                        best[b], scores[b] = search.theta, record.score[0]
+                    search.advance()  # at the top it stays
             records.append(Record(*(tf.concat(values, axis=0) for values in zip(*row, strict=True))))
-        theta = np.stack([theta for _, theta, _ in self.points])
+        theta = np.stack([search.theta for search in self.searches])
         changed = {"theta": theta, "best_theta": best, "best_score": scores, "alive": alive}
         state = state._replace(step=state.step + n, **tf.nest.map_structure(tf.constant, changed))
         return state, stacked(records)

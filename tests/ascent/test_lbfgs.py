@@ -1,8 +1,6 @@
 """Laws of L-BFGS: SciPy's own path, asked for step by step; an image that ends, or fails, ends alone."""
 
 import itertools
-import threading
-import time
 
 import numpy as np
 import pytest
@@ -34,7 +32,10 @@ def asked(hill, start, memory=10, bounds=None, most=200):
         score, gradient = hill(theta)
         return score, gradient, theta.copy()
 
-    found = list(itertools.islice(lbfgs.iterates(evaluate, start, memory, bounds), most))
+    search = lbfgs.Search(evaluate, start, memory, bounds)
+    found = [(search.theta, search.record)]
+    while len(found) < most and search.advance():
+        found.append((search.theta, search.record))
     for theta, told in found:
         np.testing.assert_array_equal(theta, told)
         assert theta.shape == start.shape and theta.dtype == np.float32
@@ -88,26 +89,8 @@ def test_it_ends_at_the_top_and_where_it_starts_there():
     assert len(points) == 1 and scores[0] == 0
 
 
-def test_nothing_is_computed_before_it_is_asked_for():
-    evaluated = []
-
-    def evaluate(theta):
-        evaluated.append(theta)
-        return *rosenbrock(theta), None
-
-    path = lbfgs.iterates(evaluate, HILLS[1][1], 10)
-    next(path)
-    time.sleep(0.05)
-    assert len(evaluated) == 1
-    next(path)
-    before = len(evaluated)
-    time.sleep(0.05)
-    assert len(evaluated) == before
-    path.close()
-
-
 @pytest.mark.parametrize("at", [0, 3])
-def test_what_goes_wrong_in_a_search_comes_out(at):
+def test_what_goes_wrong_in_an_evaluation_comes_out(at):
     calls = itertools.count()
 
     def evaluate(theta):
@@ -116,31 +99,26 @@ def test_what_goes_wrong_in_a_search_comes_out(at):
         return *rosenbrock(theta), None
 
     with pytest.raises(MemoryError, match="no more"):
-        list(lbfgs.iterates(evaluate, HILLS[1][1], 10))
-    assert ended()
+        search = lbfgs.Search(evaluate, HILLS[1][1], 10)
+        while search.advance():
+            pass
 
 
-def ended() -> bool:
-    """Whether all threads of searches end."""
-    deadline = time.monotonic() + 5
-    while alive := [each for each in threading.enumerate() if each.name == "lbfgs"]:
-        if time.monotonic() > deadline:
-            return False
-        alive[0].join(0.1)
-    return True
-
-
-@pytest.mark.parametrize("taken", [0, 1, 3])
-def test_a_path_that_is_closed_leaves_no_thread(taken):
+@pytest.mark.parametrize("taken", [0, 1, 4, 9])
+@pytest.mark.parametrize("memory", [1, 3])
+def test_another_search_goes_on_from_its_memory(taken, memory):
     def evaluate(theta):
         return *rosenbrock(theta), None
 
-    path = lbfgs.iterates(evaluate, HILLS[1][1], 10)
+    first = lbfgs.Search(evaluate, HILLS[1][1], memory)
     for _ in range(taken):
-        next(path)
-    assert len([t for t in threading.enumerate() if t.name == "lbfgs"]) == (taken > 0)
-    path.close()
-    assert ended()
+        assert first.advance()
+    other = lbfgs.Search(evaluate, first.theta, memory, resumed=(first.memory, None))
+    path = []
+    for search in (first, other):  # one after the other: they share nothing
+        path.append([search.theta.copy() for _ in range(20) if search.advance()])
+    assert len(path[0]) > 4
+    np.testing.assert_array_equal(path[0], path[1])
 
 
 # --- Several images ---------------------------------------------------------------------------------------
@@ -233,4 +211,3 @@ def test_a_climb_by_line_searches_never_falls_and_its_history_has_a_last_row(tmp
     assert (looks[-1].image >= -mean).all() and (looks[-1].image <= 255 - mean + 1e-4).all()
     assert np.abs(looks[-1].image - start).max() > 1
     np.testing.assert_array_equal(looks[-1].image, looks[-1].best)
-    assert ended()
