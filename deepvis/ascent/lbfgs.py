@@ -96,9 +96,10 @@ class Search:
 
     def advance(self) -> bool:
         """Go to the next accepted point; false where no step raises the score any more."""
-        m, evaluated = self.memory, {}
+        m, evaluated = self.memory, dict[bytes, tuple[np.ndarray, Any]]()
+        setulb: Any = _lbfgsb.setulb  # its stub has other types
         while m["task"][0] in (START, NEW_POINT, EVALUATE):
-            _lbfgsb.setulb(self.pairs, m["x"], self.low, self.high, self.kinds, float(m["f"]), m["g"], 0.0, 0.0,
+            setulb(self.pairs, m["x"], self.low, self.high, self.kinds, float(m["f"]), m["g"], 0.0, 0.0,
                            m["wa"], m["iwa"], m["task"], m["lsave"], m["isave"], m["dsave"], LINE_STEPS,
                            m["ln_task"])  # fmt: skip
             if m["task"][0] == NEW_POINT:
@@ -119,7 +120,7 @@ class Searches:
                  rule: LineSearch, mean: Sequence[float],
                  resumed: Sequence[Mapping[str, np.ndarray]] = ()) -> None:  # fmt: skip
         """Begin, or go on from what `arrays` gave of each image."""
-        self.steps = hyper["steps"].numpy()
+        self.steps, self.step = hyper["steps"].numpy(), int(state.step)
         self.searches = []
         for b, start in enumerate(state.theta.numpy()):
             of_image = tf.nest.map_structure(lambda array, b=b: array[b : b + 1], dict(hyper))
@@ -148,6 +149,7 @@ class Searches:
         """Several steps of every image, as `deepvis.ascent.gradient_ascent.advance` has them."""
         records, best, scores = [], state.best_theta.numpy().copy(), state.best_score.numpy().copy()
         alive = state.alive.numpy().copy()
+        self.step = -1  # on the way
         for step in range(int(state.step), int(state.step) + n):
             row = []
             for b, search in enumerate(self.searches):
@@ -162,4 +164,5 @@ class Searches:
         theta = np.stack([search.theta for search in self.searches])
         changed = {"theta": theta, "best_theta": best, "best_score": scores, "alive": alive}
         state = state._replace(step=state.step + n, **tf.nest.map_structure(tf.constant, changed))
+        self.step = int(state.step)
         return state, stacked(records)

@@ -7,7 +7,7 @@ import numpy as np
 
 from deepvis.ascent import program, specs
 from deepvis.ascent.program import Program
-from deepvis.ascent.specs import ImageSpec, Snapshot
+from deepvis.ascent.specs import ImageSpec, ImageState, Snapshot
 
 NO_IMAGES = np.empty(0, np.float32)
 OnSnapshot = Callable[[Sequence[ImageSpec], Snapshot], None]
@@ -17,7 +17,8 @@ OnSnapshot = Callable[[Sequence[ImageSpec], Snapshot], None]
 class Trajectory:
     """What an optimization leaves; B images, in the order of their specs."""
 
-    history: Mapping[str, np.ndarray]  # [steps + 1, B]; values after t steps; the last without a gradient
+    # [steps + 1, B]: values after t steps; the last without a gradient. Resumed images have only the rest.
+    history: Mapping[str, np.ndarray]
     final: np.ndarray  # [B, H, W, C] centred pixels
     best: np.ndarray  # likewise, of the highest score
     features: np.ndarray  # [B, channels]: mean of each of the layer's maps after its nonlinearity
@@ -37,6 +38,7 @@ def optimize(
     starts: np.ndarray | None = None,
     width: int | None = None,
     on_snapshot: OnSnapshot | None = None,
+    resumed: Sequence[ImageState] = (),
 ) -> Trajectory:
     """Raise the score of every image by gradient ascent.
 
@@ -47,6 +49,8 @@ def optimize(
       width: images in a batch; by default the config's ``batch_size``.
       on_snapshot: is called after each chunk of ``snapshot_every`` steps with the specs of a batch and their
         snapshot.
+      resumed: where the images go on, one state an image, of a snapshot before their last step; by default
+        they start.
 
     Returns:
       The trajectory. An image with fewer steps than others repeats its final values in the remaining rows.
@@ -62,9 +66,10 @@ def optimize(
     for first in range(0, len(images), width):
         batch = images[first : first + width]
         snapshots: list[Snapshot] = []
-        for snapshot in program.snapshots(using, batch, starts[first : first + width], width):
+        until = first + width
+        for snapshot in program.snapshots(using, batch, starts[first:until], width, resumed[first:until]):
             if snapshots:  # images of all snapshots would not fit into memory
-                snapshots[-1] = replace(snapshots[-1], image=NO_IMAGES, best=NO_IMAGES)
+                snapshots[-1] = replace(snapshots[-1], image=NO_IMAGES, best=NO_IMAGES, states=tuple)
             snapshots.append(snapshot)
             if on_snapshot is not None:
                 on_snapshot(batch, snapshot)
@@ -75,7 +80,7 @@ def optimize(
 def _trajectory(images: Sequence[ImageSpec], snapshots: Sequence[Snapshot]) -> Trajectory:
     count, last = len(images), snapshots[-1]
     steps = np.array([image.cfg.steps for image in images])
-    rows = np.arange(steps.max() + 1)[:, None]
+    rows = np.arange(snapshots[0].first, steps.max() + 1)[:, None]
     history = {}
     for name, values in last.record.items():
         whole = np.concatenate([*(each.record[name][:, :count] for each in snapshots), values[-1:, :count]])

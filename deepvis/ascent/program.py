@@ -22,12 +22,13 @@ from deepvis.ascent import (
     regularizers,
     specs,
     starts,
+    states,
     transforms,
 )
 from deepvis.ascent.backend import tf
 from deepvis.ascent.gradient_ascent import Ascent, Hyper, Record, State
 from deepvis.ascent.ops import size_of
-from deepvis.ascent.specs import ImageSpec, Snapshot, StaticConfig
+from deepvis.ascent.specs import ImageSpec, ImageState, Snapshot, StaticConfig
 from deepvis.config import expressions, knobs, schema
 from deepvis.config.knobs import Component
 from deepvis.core.errors import ConfigError
@@ -145,8 +146,9 @@ def start(image: ImageSpec, mean: Sequence[float]) -> np.ndarray:
 
 
 def snapshots(
-    program: Program, images: Sequence[ImageSpec], first: np.ndarray, width: int
-) -> Iterator[Snapshot]:
+    program: Program, images: Sequence[ImageSpec], first: np.ndarray, width: int,
+    resumed: Sequence[ImageState] = (),
+) -> Iterator[Snapshot]:  # fmt: skip
     """Optimize a batch in chunks.
 
     Args:
@@ -154,6 +156,7 @@ def snapshots(
       images: the specs.
       first: where they start, ``[images, H, W, C]``.
       width: images in a batch; a short one repeats its last image, so that one program traces once.
+      resumed: where the images go on, of an earlier snapshot; by default they start.
 
     Yields:
       A snapshot after each chunk, with final values where one of the images has taken its last step.
@@ -167,27 +170,38 @@ def snapshots(
     padded = functools.partial(inputs.padded, missing=missing)
     numbers = specs.numbers(images)
     sizes = octaves.sizes(*static.octaves, static.size)
-    image, done, total = first, 0, numbers["steps"].max()
+    image, done, total = first, states.step_of(resumed), numbers["steps"].max()
+    if resumed:
+        image = states.shown(resumed)
     for octave, size in enumerate(sizes, start=1):
+        begun, end = total * (octave - 1) // len(sizes), total * octave // len(sizes)
+        if resumed and end <= done:
+            continue
+        within = resumed if begun < done else ()  # else an octave begins here
         given = inputs.of(program.network, program.layers, images, size, program.regularizers)
         hyper = padded(numbers | given)
         if "objective.group" in hyper and missing:  # the padding is compared with nothing
             groups = [numbers["objective.group"], -1 - np.arange(missing, dtype=np.int32)]
             hyper["objective.group"] = tf.constant(np.concatenate(groups))
-        if octave == 1:
+        if within:
+            begin = None
+        elif octave == 1:
             begin = padded(_resized(first, size))
         else:
             begin = padded(np.stack([octaves.grown(*pair, size) for pair in zip(image, first, strict=False)]))
-        if program.users and octave == 1 and "objective.group" not in hyper:
+        if program.users and octave == 1 and begin is not None and "objective.group" not in hyper:
             sampled = padded(inputs.sampled_transforms(images, size, 0)) if program.is_sampled else {}
             least = min(width, 1 if program.network.bitwise_any_batch else 2)
             batch_law.check(ascent, begin, hyper | sampled, program.users, least)
-        state = ascent.begin(begin, hyper)._replace(step=tf.constant(done))
+        if begin is None:
+            state = states.restored(within, missing)
+        else:
+            state = ascent.begin(begin, hyper)._replace(step=tf.constant(done))
         rule = static.optimizer(**_under(hyper, "optimizer"))
         search = None
         if isinstance(rule, lbfgs.LineSearch):
-            search = lbfgs.Searches(ascent.gradient, state, hyper, rule, program.network.mean)
-        end = total * octave // len(sizes)
+            before = states.searches(within)
+            search = lbfgs.Searches(ascent.gradient, state, hyper, rule, program.network.mean, before)
         while done < end:
             n = min(static.snapshot_every, end - done)
             if search is not None:
@@ -208,8 +222,9 @@ def snapshots(
             best = ascent.show(state.best_theta, hyper).numpy()
             image = shown.numpy()
             yield Snapshot(
-                done, _arrays(record), final_values, _resized(image, sizes[-1]), _resized(best, sizes[-1])
-            )
+                done, _arrays(record), final_values, _resized(image, sizes[-1]), _resized(best, sizes[-1]),
+                functools.partial(states.of, images, state, search, image),
+            )  # fmt: skip
             done += n
 
 

@@ -30,6 +30,14 @@ class ImageSpec:
 
 
 @dataclass(frozen=True)
+class ImageState:
+    """All that an image needs to go on, bit for bit, beside any others that have done as many steps."""
+
+    step: int  # steps done
+    arrays: Mapping[str, np.ndarray]  # see `deepvis.ascent.states`
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """What the host gets after a chunk of steps."""
 
@@ -38,6 +46,7 @@ class Snapshot:
     final_values: Mapping[str, np.ndarray]  # where a job ends: its images measured once more, [B] or [B, C]
     image: np.ndarray  # [B, H, W, C] centred, after the chunk
     best: np.ndarray
+    states: Callable[[], Sequence[ImageState]] = tuple  # of the images, after the chunk; none once lost
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ static config, and with it batches and a compiled graph.
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -97,6 +97,17 @@ def job_groups(jobs: Sequence[Job]) -> Iterator[JobGroup]:
             enabled=frozenset().union(*(specs.enabled(job.cfg) for job in group)),
             batches=tuple(_batches(rows, group[0].cfg)),
         )
+
+
+def remaining_batches(group: JobGroup, done: Mapping[Row, int]) -> list[tuple[Row, ...]]:
+    """A group's batches where some images have done steps: those with as many steps done share a batch."""
+    cfgs = [job.cfg for job in group.jobs]
+    by_step: dict[int, list[Row]] = {}
+    for row in (row for batch in group.batches for row in batch):
+        step = done.get(row, 0)
+        if step < cfgs[row.job].steps:
+            by_step.setdefault(step, []).append(row)
+    return [batch for step in sorted(by_step, reverse=True) for batch in _batches(by_step[step], cfgs[0])]
 
 
 def image_spec(group: JobGroup, row: Row) -> ImageSpec:

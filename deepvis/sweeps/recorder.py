@@ -65,6 +65,41 @@ class JobRecorder:
         self.best[row.column] = self.display(snapshot.best[index])
         self.progress.setdefault(done, list(self.final))[row.column] = self.final[row.column]
 
+    def recorded(self, row: Row, step: int) -> dict[str, np.ndarray]:
+        """All that is held of one image after so many steps, for a checkpoint; later ones may have begun."""
+        at, has_ended = (row.twin, row.column), step >= self.job.cfg.steps
+        held = {f"history/{name}": values[row.twin, : step + has_ended, row.column]
+                for name, values in self.history.items()}  # fmt: skip
+        if row.twin == 0:
+            shown = {f"progress/{done}": pictures[row.column] for done, pictures in self.progress.items()
+                     if done <= step}  # fmt: skip
+            held |= shown | {"best": self.best[row.column]}
+        if has_ended:
+            held |= {f"final/{name}": np.asarray(values) for name, values in self.final_values[at].items()}
+            held["image"] = self.image[at]
+        return held
+
+    def restore(self, row: Row, step: int, held: Mapping[str, np.ndarray], seconds: float) -> None:
+        """Take over what `recorded` gave, and the seconds that the job had taken by then."""
+        self.began = min(self.began, time.time() - seconds)
+        at, has_ended = (row.twin, row.column), step >= self.job.cfg.steps
+        shape = 1 + self.job.cfg.twins, self.job.cfg.steps + 1, len(self.final)
+        for key, values in held.items():
+            kind, _, name = key.partition("/")
+            if kind == "history":
+                whole = self.history.setdefault(name, np.zeros(shape, values.dtype))
+                whole[row.twin, : step + has_ended, row.column] = values
+            elif kind == "progress":
+                self.final[row.column] = values
+                self.progress.setdefault(int(name), list(self.final))[row.column] = values
+            elif kind == "best":
+                self.best[row.column] = values
+            elif kind == "final":
+                self.final_values.setdefault(at, {})[name] = values
+            else:
+                self.image[at] = values
+        self.waiting -= has_ended
+
     def result(self, tags: Mapping[str, str]) -> tuple[Result, Pictures]:
         """The job's result and pictures, once all of its images are done."""
         job, seconds = self.job, time.time() - self.began

@@ -6,7 +6,7 @@ computes. A job that fails does not affect the others.
 """
 
 import traceback
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,12 +17,13 @@ import numpy as np
 from deepvis.ascent import program
 from deepvis.ascent.optimize import optimize
 from deepvis.ascent.program import Program
-from deepvis.ascent.specs import ImageSpec, Snapshot
+from deepvis.ascent.specs import ImageSpec, ImageState, Snapshot
 from deepvis.core import images, terminal
 from deepvis.core.errors import one_line
 from deepvis.core.files import write_text
 from deepvis.results import result_folder
 from deepvis.sweeps import events, jobs
+from deepvis.sweeps.checkpoints import Checkpoints, Saved
 from deepvis.sweeps.jobs import Job, JobGroup, Row
 from deepvis.sweeps.recorder import JobRecorder
 from deepvis.tracking.base import Tracker
@@ -47,7 +48,7 @@ def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> dict[Path, str]:
     failed: dict[Path, str] = {}
     for group in jobs.job_groups(events.remaining(queue, tracker, sweep, failed)):
         with ThreadPoolExecutor(max_workers=1) as writer:
-            GroupRun(group, writer, failed, tracker, sweep).run()
+            GroupRun(group, writer, failed, tracker, sweep, Checkpoints(group)).run()
     return failed
 
 
@@ -60,6 +61,7 @@ class GroupRun:
     failed: dict[Path, str]  # reasons, by job folder
     tracker: Tracker
     sweep: str
+    checkpoints: Checkpoints
     recorders: dict[int, JobRecorder] = field(default_factory=dict)  # by job, from its start to its report
     pending: dict[int, Future] = field(default_factory=dict)  # by job, what the writer has, oldest first
     scores: dict[Row, float] = field(default_factory=dict)  # the last of each image, for the progress line
@@ -75,6 +77,7 @@ class GroupRun:
         except BaseException as err:
             try:
                 self.wait_for_writer(0)  # what was computed is kept
+                self.checkpoints.write(self.recorders)
             finally:
                 for recorder in self.recorders.values():
                     events.end(self.tracker, recorder.run, "KILLED", type(err).__name__)
@@ -82,24 +85,52 @@ class GroupRun:
 
     def run_batches(self, graph: Program) -> None:
         group, begun = self.group, set[int]()
+        saved = self.checkpoints.load(graph.tags)
+        done = {row: image.state.step for row, image in saved.items()}
+        batches = jobs.remaining_batches(group, done)
         title = group.jobs[0].name if len(group.jobs) == 1 else f"{len(group.jobs)} jobs"
-        lengths = [max(group.jobs[row.job].cfg.steps for row in batch) for batch in group.batches]
+        lengths = [
+            max(group.jobs[row.job].cfg.steps for row in batch) - done.get(batch[0], 0) for batch in batches
+        ]
         with terminal.progress(title, sum(lengths)) as advance:
-            for batch in group.batches:
-                for index in sorted({row.job for row in batch} - begun):
-                    begun.add(index)
-                    with self.isolate_failures([index]):
-                        recorder = JobRecorder(group.jobs[index])
-                        recorder.run = events.begin(recorder.job, graph.tags, self.tracker, self.sweep)
-                        self.recorders[index] = recorder
+            self.begin(sorted({row.job for row in saved}), graph)
+            begun |= self.recorders.keys()
+            self.restore(saved, graph)
+            for batch in batches:
+                self.begin(sorted({row.job for row in batch} - begun), graph)
+                begun |= {row.job for row in batch}
                 starts = {}
                 for row in batch:
                     with self.isolate_failures([row.job]):
                         starts[row] = program.start(jobs.image_spec(group, row), graph.network.mean)
                 if starts := {row: start for row, start in starts.items() if row.job in self.recorders}:
-                    self.run_batch(graph, starts, advance)
+                    resumed = [saved[row].state for row in starts] if batch[0] in saved else []
+                    self.run_batch(graph, starts, resumed, max(map(len, batches)), advance)
 
-    def run_batch(self, graph: Program, starts: dict[Row, np.ndarray], advance: terminal.Update) -> None:
+    def begin(self, indices: Iterable[int], graph: Program) -> None:
+        """Begin jobs of the group: a recorder and a run for each."""
+        for index in indices:
+            with self.isolate_failures([index]):
+                recorder = JobRecorder(self.group.jobs[index])
+                recorder.run = events.begin(recorder.job, graph.tags, self.tracker, self.sweep)
+                self.recorders[index] = recorder
+
+    def restore(self, saved: Mapping[Row, Saved], graph: Program) -> None:
+        """Take over what checkpoints hold; a job whose images have all done their steps is finished."""
+        for row, image in saved.items():
+            if row.job in self.recorders:
+                with self.isolate_failures([row.job]):
+                    self.recorders[row.job].restore(row, image.state.step, image.recorded, image.seconds)
+        for index in [i for i, recorder in self.recorders.items() if recorder.waiting == 0]:
+            self.submit(index, graph)
+
+    def submit(self, index: int, graph: Program) -> None:
+        """Give a job that is computed to the writer."""
+        finish = self.writer.submit(events.finish, self.recorders[index], graph.tags, self.tracker)
+        self.pending[index] = finish
+
+    def run_batch(self, graph: Program, starts: dict[Row, np.ndarray], resumed: Sequence[ImageState],
+                  width: int, advance: terminal.Update) -> None:  # fmt: skip
         rows = list(starts)
         unfinished = {row.job for row in rows}
 
@@ -112,15 +143,14 @@ class GroupRun:
                     recorder = self.recorders[index]
                     recorder.waiting -= sum(row.job == index for row in rows)
                     if recorder.waiting == 0:
-                        finish = self.writer.submit(events.finish, recorder, graph.tags, self.tracker)
-                        self.pending[index] = finish
+                        self.submit(index, graph)
+            self.checkpoints.note(rows, snapshot, self.recorders)
             self.wait_for_writer(MOST_PENDING)
 
         with self.isolate_failures(unfinished):
             optimize(
                 [jobs.image_spec(self.group, row) for row in rows], using=graph,
-                starts=np.stack(list(starts.values())), width=max(map(len, self.group.batches)),
-                on_snapshot=on_snapshot,
+                starts=np.stack(list(starts.values())), width=width, on_snapshot=on_snapshot, resumed=resumed,
             )  # fmt: skip
 
     @contextmanager
@@ -173,5 +203,6 @@ class GroupRun:
             with self.isolate_failures([index]):
                 reason = self.pending.pop(index).result()
                 recorder = self.recorders.pop(index)
+                self.checkpoints.release()
                 if reason:
                     events.report_failure(recorder.job, reason, self.failed)
