@@ -38,6 +38,17 @@ def rms(x: tf.Tensor) -> tf.Tensor:
     return tf.sqrt(tf.reduce_mean(tf.square(x), axis=list(range(1, x.shape.rank))))
 
 
+def power(base: tf.Tensor, exponent: tf.Tensor) -> tf.Tensor:
+    """A number of each image to a power that all have in common: [B, ...], [] -> [B, ...].
+
+    Eigen takes `pow` of 8 or 16 numbers at once one way and of those left over another. So every number is
+    taken 16 times, and as float64, whose rounded value is that of the other way.
+    """
+    lanes = tf.tile(tf.reshape(tf.cast(base, tf.float64), [-1, 1]), [1, 16])
+    raised = (lanes ** tf.cast(exponent, tf.float64))[:, 0]
+    return tf.reshape(tf.cast(raised, tf.float32), base.shape)
+
+
 def from_percentile(values: tf.Tensor, q: tf.Tensor) -> tf.Tensor:
     r"""1 where a value reaches its image's percentile and 0 where it lies below, exactly as NumPy has it.
 

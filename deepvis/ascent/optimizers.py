@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deepvis.ascent.backend import tf
-from deepvis.ascent.ops import per_image, rms
+from deepvis.ascent.ops import per_image, power, rms
 from deepvis.config.knobs import REQUIRED, Function, Knob, declare
 
 
@@ -110,8 +110,12 @@ def adam(learning_rate: tf.Tensor, beta_1: tf.Tensor, beta_2: tf.Tensor, epsilon
         square = second * square + (1 - second) * tf.square(grad)
         t = tf.cast(step, tf.float32) + 1
         # Without it the quotient becomes a product with 1 / sqrt, whose last bit depends on the batch.
-        root = tf.maximum(tf.sqrt(square / (1 - second**t)), 1e-30)
-        delta = per_image(learning_rate, grad) * (mean / (1 - first**t)) / (root + per_image(epsilon, grad))
+        root = tf.maximum(tf.sqrt(square / (1 - power(second, t))), 1e-30)
+        delta = (
+            per_image(learning_rate, grad)
+            * (mean / (1 - power(first, t)))
+            / (root + per_image(epsilon, grad))
+        )
         return delta, (mean, square)
 
     return Optimizer(2, update)

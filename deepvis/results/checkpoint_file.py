@@ -6,7 +6,6 @@ said by `deepvis.sweeps.checkpoints`. It is a zip file, whose members have a che
 
 import hashlib
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from deepvis.core import files
 from deepvis.core.errors import DeepvisError, first_line
 
 HEADER = "header"
@@ -40,17 +40,10 @@ def write(target: Path, header: Mapping[str, Any], arrays: Mapping[str, np.ndarr
     Raises:
       OSError: the disk is full, or the folder cannot be written.
     """
-    partial = target.with_name(f"{target.name}.{os.getpid()}")
     savez: Any = np.savez  # whose stub takes an array's name for an option
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    try:
-        with partial.open("wb") as file:
-            savez(file, **{HEADER: text}, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with files.replacing(target) as temporary, temporary.open("wb") as file:
+        savez(file, **{HEADER: text}, **arrays)
 
 
 def read_header(target: Path) -> dict[str, Any]:
@@ -78,7 +71,7 @@ def read_arrays(target: Path) -> dict[str, np.ndarray]:
 
 def _read(target: Path, names: list[str] | None) -> dict[str, np.ndarray]:
     try:
-        with np.load(target, allow_pickle=False) as file:
+        with target.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return {name: file[name] for name in (file.files if names is None else names)}
     except (
         OSError,

@@ -357,6 +357,17 @@ def test_a_step_rule_of_rate_zero_stands_still(name):
     assert not update(name, still, grad).any()
 
 
+@pytest.mark.parametrize("base", [0.9, 0.99, 0.999])
+def test_a_power_is_the_same_at_every_place_of_every_batch(base):
+    """Eigen's own is not: 0.999**4 has another last bit beyond the last full vector of a batch."""
+    graph = tf.function(ops.power, reduce_retracing=False)
+    for exponent in (1, 4, 6, 15, 31, 300):
+        wanted = np.float32(float(np.float32(base)) ** exponent)
+        for batch in (1, 3, 8, 11, 16, 23):
+            values = graph(tf.fill([batch, 1, 1, 1], np.float32(base)), tf.constant(exponent)).numpy()
+            np.testing.assert_array_equal(values, np.full([batch, 1, 1, 1], wanted), strict=True)
+
+
 def test_adam_remembers_as_the_paper_says_packed_as_alone_whatever_theta_is():
     """Six steps, images with numbers of their own, theta of two axes and of four."""
     for shape in ((5, 7), (5, 4, 4, 3)):

@@ -86,7 +86,6 @@ def interrupted_everywhere(many, tmp_path, monkeypatch) -> None:
     pieces = tmp_path / "pieces"
     assert snapshots_of(queue_of(pieces, *many), monkeypatch, 1) == 1
     for number in range(count - 1):
-        assert len(list(pieces.glob(".checkpoint-*"))) >= 1, number
         assert snapshots_of(queue_of(pieces, *many, resume=True), monkeypatch, 1) == 1, number
     # All snapshots were computed once: what is left is to write the results down.
     assert snapshots_of(queue_of(pieces, *many, resume=True), monkeypatch) == 0
@@ -101,7 +100,7 @@ CASES |= {
     "optimizer lbfgs": ("optimizer=lbfgs", "reg.clip_pixels=true"),
     "lbfgs of a spectrum": ("optimizer=lbfgs", "param=fourier", "start=pink"),
     "lbfgs in octaves": ("optimizer=lbfgs", "reg.clip_pixels=true", "param=octaves", "param.octaves=2"),
-    "octaves that end between snapshots": ("param=octaves", "param.octaves=3", "steps=8", "snapshot_every=3",
+    "octaves end between snapshots": ("param=octaves", "param.octaves=3", "steps=8", "snapshot_every=3",
                                            "optimizer=adam"),
     "more octaves than steps": ("param=octaves", "param.octaves=9", "steps=6", "param.octave_scale=1.05",
                                 "snapshot_every=1"),
@@ -165,7 +164,7 @@ def test_a_short_job_writes_none_and_a_long_one_after_the_interval(tmp_path, mon
     monkeypatch.setattr(checkpoints, "INTERVAL", 0)
     monkeypatch.setattr(checkpoints, "SHARE", np.inf)
     count = snapshots_of(queue_of(tmp_path / "long", ("steps=6",)), monkeypatch)
-    assert len(written) == count - 1  # after the last the job's result is written
+    assert len(written) == count
     assert checkpoint_file.paths(tmp_path / "long") == []
 
 
@@ -233,7 +232,9 @@ def test_one_of_other_bits_is_named_and_not_used(tmp_path, monkeypatch, capsys):
         "device": lambda header: header | {"device": "gpu"},
         "weights": lambda header: header | {"weights": "0"},
         "format": lambda header: header | {"format": 0},
-        "key": lambda header: json.loads(json.dumps(header).replace(queue_of(folder, *many)[0].key, "0" * 12)),
+        "key": lambda header: json.loads(
+            json.dumps(header).replace(queue_of(folder, *many)[0].key, "0" * 12)
+        ),
     }
     header, arrays = checkpoint_file.read_header(path), checkpoint_file.read_arrays(path)
     for what, change in changes.items():
@@ -255,11 +256,13 @@ def test_a_sweep_that_is_not_resumed_starts(tmp_path, monkeypatch):
 
 
 def test_a_full_disk_is_said_once_and_the_job_goes_on(tmp_path, monkeypatch, caplog):
-    def full(*_, **__):
+    def full(file, **arrays):
+        file.write(b"some")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoints, "INTERVAL", 0)
-    monkeypatch.setattr(checkpoint_file.os, "fsync", full)
+    monkeypatch.setattr(checkpoints, "SHARE", np.inf)
+    monkeypatch.setattr(checkpoint_file.np, "savez", full)
     assert snapshots_of(queue_of(tmp_path / "full", ("steps=6",)), monkeypatch) == 3
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 1 and "no checkpoint" in lines[0] and "No space left" in lines[0]
@@ -273,7 +276,11 @@ def test_an_interrupt_while_lbfgs_is_between_snapshots_keeps_the_last_checkpoint
     """Its memory changes in place: what it is in the midst of a chunk belongs to no snapshot."""
     from deepvis.ascent import lbfgs
 
-    many, folder, real = [("optimizer=lbfgs", "reg.clip_pixels=true")], tmp_path / "pieces", lbfgs.Search.advance
+    many, folder, real = (
+        [("optimizer=lbfgs", "reg.clip_pixels=true")],
+        tmp_path / "pieces",
+        lbfgs.Search.advance,
+    )
     snapshots_of(queue_of(tmp_path / "one", *many), monkeypatch)
     calls = []
 
