@@ -120,8 +120,8 @@ def test_a_job_interrupted_at_each_snapshot_is_the_uninterrupted_one(case, tmp_p
 
 
 UNEQUAL = (
-    ("steps=2", "seed=1"), ("steps=6", "layer.filters=0-4"), ("steps=5", "reg.decay=0.9", "twins=0"), ("steps=1",),
-    ("steps=6", "optimizer.learning_rate=3", "twins=2"),
+    ("steps=2", "seed=1"), ("steps=6", "layer.filters=0-4"), ("steps=5", "reg.decay=0.9", "twins=0"),
+    ("steps=1",), ("steps=6", "optimizer.learning_rate=3", "twins=2"),
 )  # fmt: skip
 
 
