@@ -255,14 +255,14 @@ def results(
     """
     import pandas as pd
 
-    from deepvis.results import manifest, result_folder
+    from deepvis.results import known_sweeps, result_folder
     from deepvis.tracking import mlflow
 
     def table(folders: Iterable[Path]) -> "pd.DataFrame":
         return pd.DataFrame(result_folder.table([result_folder.read(each) for each in folders]))
 
     if not uri:
-        return table(result_folder.finished(manifest.locate(sweep, Path(folder), "sweep")))
+        return table(result_folder.finished(known_sweeps.locate(sweep, Path(folder), "sweep")))
     with mlflow.fetched(uri, experiment, sweep) as folders:
         return table(folders)
 
@@ -305,6 +305,6 @@ def report(*sweeps: str, folder: str | Path = "outputs") -> Path:
 
 
 def _folders(sweeps: Sequence[str], folder: str | Path) -> list[Path]:
-    from deepvis.results import manifest
+    from deepvis.results import known_sweeps
 
-    return [manifest.locate(sweep, Path(folder), "sweep") for sweep in sweeps or ("latest",)]
+    return [known_sweeps.locate(sweep, Path(folder), "sweep") for sweep in sweeps or ("latest",)]

@@ -15,7 +15,7 @@ import hydra
 from omegaconf import DictConfig
 
 import deepvis.ascent  # noqa: F401  declares the knobs, which are the schema of the config
-from deepvis.cli import arguments, messages
+from deepvis.cli import arguments, messages, resume
 from deepvis.config import schema
 from deepvis.core import names, terminal
 from deepvis.core.errors import ReportedError
@@ -35,7 +35,7 @@ def main() -> None:
     close: Callable[[], bool] | None = None
     multirun = True
     try:
-        command_line = arguments.parse(sys.argv[1:])
+        command_line = resume.expanded(arguments.parse(sys.argv[1:]))
         typed, multirun = arguments.with_recipe(command_line.overrides), command_line.multirun
         if command_line.runs and len(typed) > len(command_line.overrides):
             groups = ", ".join(sorted(arguments.HOW - {"resume"}))

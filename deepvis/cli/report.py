@@ -5,7 +5,7 @@ from pathlib import Path
 
 from deepvis.core import terminal
 from deepvis.report import page
-from deepvis.results import manifest
+from deepvis.results import known_sweeps, manifest
 
 HELP = """deepvis report latest           the latest sweep of outputs/
 deepvis report <sweep> ...      one sweep, or several compared; their ids are the names of their folders
@@ -30,4 +30,4 @@ def main(typed: Sequence[str]) -> int:
 def _folder(sweep: str, outputs: Path) -> Path:
     """Of a sweep: its path as it was printed, or its id."""
     printed = Path(sweep)
-    return printed if (printed / manifest.FILE).is_file() else manifest.locate(sweep, outputs, "report")
+    return printed if (printed / manifest.FILE).is_file() else known_sweeps.locate(sweep, outputs, "report")

@@ -13,7 +13,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from deepvis.cli import hydra_plugins, messages
+from deepvis.cli import hydra_plugins, messages, resume
 from deepvis.config.compose import Plan
 from deepvis.core import names, terminal
 from deepvis.core.errors import ReportedError
@@ -57,8 +57,6 @@ def close() -> bool:
 
 def _sweep_id(typed: Sequence[str]) -> str:
     """A new one, or that of the sweep to resume. Hydra needs it to name the folders."""
-    values = dict(each.split("=", 1) for each in typed if "=" in each)
-    if "resume" in values:
-        folders = [Path(values[key].strip("'\"")) for key in manifest.FOLDER_KEYS if key in values]
-        return manifest.find(values["resume"], folders or list(Path("outputs").glob("*")))
+    if sweep := resume.sought(typed):
+        return sweep.id
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"

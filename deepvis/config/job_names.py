@@ -13,7 +13,8 @@ def name(overrides: Iterable[str]) -> str:
     In a sweep only the swept keys do; the entry point sets them in ``DEEPVIS_SWEPT`` for every process.
     """
     swept = os.environ.get("DEEPVIS_SWEPT", "").split()
-    quiet = ("tracker", "hydra", "batch_size=", "snapshot_every=", "resume=", "objective_value=")
+    quiet = ("tracker", "hydra", "batch_size=", "snapshot_every=", "resume=", "resume_force=", "max_jobs=",
+             "objective_value=")  # fmt: skip
     last = {o.partition("=")[0]: o for o in overrides}  # typed twice, the last one counts
     naming = [o for key, o in last.items() if (key in swept if swept else not o.startswith(quiet))]
     long = r"(?<==)-?\d*\.\d{10,}(e[-+]?\d+)?$"  # a number that a search has drawn

@@ -14,7 +14,10 @@ Value = bool | int | float | str
 NAMES = ("model", "layer", "layer.filters", "steps", "size", "seed", "precision")
 KNOBS = ("reg", "objective", "optimizer")
 # Where the results go and how they are batched and watched; everything else is part of a job's identity.
-NOT_IDENTITY = ("tracker", "batch_size", "snapshot_every", "resume", "device", "objective_value")
+NOT_IDENTITY = (
+    "tracker", "batch_size", "snapshot_every", "resume", "resume_force", "max_jobs", "device",
+    "objective_value",
+)  # fmt: skip
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, Value]:

@@ -86,6 +86,8 @@ class Config:
     precision: str = _key(str, "of the convolutions", choices=("auto", "float32", "bfloat16"))
     device: str = _key(str, "auto, cpu, gpu, or gpu:1 for the second one")
     resume: str | None = _key(str, "latest, or the id of a sweep", default=None)
+    resume_force: bool = _key(bool, "compute again what has changed since")
+    max_jobs: int = _key(int, "jobs that a sweep may have", low=1)
     objective_value: "str | tuple[str, ...]"
 
     @property

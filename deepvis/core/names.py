@@ -14,7 +14,9 @@ from deepvis.core.errors import ConfigError
 PACKAGE = Path(__file__).resolve().parents[1]
 # A wheel carries conf/ inside the package; a checkout has it beside.
 CONF = next(p for p in (PACKAGE / "conf", PACKAGE.parent / "conf") if p.is_dir())
-SAFE = r"[\w=+-][\w.,=+-]*"  # whole names of folders, jobs, sweeps and processes: none of them leads elsewhere
+SAFE = (
+    r"[\w=+-][\w.,=+-]*"  # whole names of folders, jobs, sweeps and processes: none of them leads elsewhere
+)
 FEW = 20  # words that a message may list
 
 

@@ -1,33 +1,36 @@
 """The manifest: a sweep's identity, its jobs and their states, in ``sweep.json`` in its folder.
 
-It is written whole or not at all, by the process that was started on the command line. Its states are those
-of the last time the sweep was closed: a process that was killed did not write them.
+It is written whole or not at all, by the process that was started on the command line, with what is needed to
+go on: what was typed, the tracker's settings, the content of the files. Its states are those of the last time
+the sweep was closed; whether a job is finished its result folder says. Passwords in addresses are left out.
 """
 
 import json
 import os
 import platform
+import re
 import shlex
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from deepvis.core.errors import ConfigError
+from deepvis.core.errors import ConfigError, first_line
 from deepvis.core.files import write_text
+from deepvis.core.names import SAFE
 from deepvis.core.version import __version__, installed
-from deepvis.results import result_folder
 
 FILE = "sweep.json"
 FOLDER_KEYS = ("hydra.sweep.dir", "hydra.run.dir")  # choose a sweep's folder
-FOLDER_HINT = "that hydra.sweep.dir=... (hydra.run.dir=... without -m)"
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "hydra-core", "mlflow")
+PASSWORD = re.compile(r"(://[^/@:\s\"']*):[^/@\s\"']+@")  # in an address
+HIDDEN = ":***@"  # in its place
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,17 @@ class JobState:
     reason: str = ""  # of a failure
 
 
-def identity(sweep: str, typed: Sequence[str], jobs: Sequence[Mapping[str, str]],
-             weights: Mapping[str, str]) -> dict[str, Any]:  # fmt: skip
+def identity(
+    sweep: str,
+    typed: Sequence[str],
+    jobs: Sequence[Mapping[str, str]],
+    weights: Mapping[str, str],
+    *,
+    files: Mapping[str, str] | None = None,
+    tracker: Mapping[str, Any] | None = None,
+    multirun: bool | None = None,
+    own_folder: bool = False,
+) -> dict[str, Any]:
     """The manifest of a new sweep, which starts now.
 
     Args:
@@ -47,17 +59,25 @@ def identity(sweep: str, typed: Sequence[str], jobs: Sequence[Mapping[str, str]]
       typed: overrides as typed.
       jobs: ``name``, ``key`` and ``folder`` of each, in order.
       weights: digest by network and layer.
+      files: digest of each file that a job reads, by ``key=path``.
+      tracker: its settings, resolved.
+      multirun: whether ``-m`` was typed.
+      own_folder: whether its one job is in the sweep's folder itself.
     """
     return {
         "id": sweep,
         "overrides": list(typed),
+        "multirun": len(jobs) != 1 if multirun is None else multirun,
+        "tracker": dict(tracker or {}),
         "git": _git(),
         "versions": {"deepvis": __version__, "python": platform.python_version()}
         | {name: installed(name) for name in PACKAGES},
         "machine": {"host": socket.gethostname(), "system": platform.platform(), "cores": os.cpu_count()},
         "weights": dict(weights),
+        "files": dict(files or {}),
         "start": _now(),
         "end": None,
+        "own_folder": own_folder,
         "jobs": _pending(jobs),
     }
 
@@ -69,19 +89,49 @@ def _pending(jobs: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
 def write(folder: Path, entry: Mapping[str, Any]) -> None:
     """Write a sweep's manifest whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / FILE, json.dumps(entry, indent=1))
+    write_text(folder / FILE, redacted(json.dumps(entry, indent=1)))
+
+
+def redacted(text: str) -> str:
+    """A text without the passwords of the addresses in it."""
+    return PASSWORD.sub(rf"\1{HIDDEN}", text)
 
 
 def read(folder: Path) -> dict[str, Any]:
     """A sweep's manifest.
 
     Raises:
-      ConfigError: there is none.
+      ConfigError: there is none, or it is broken.
     """
+    path = folder / FILE
     try:
-        return json.loads((folder / FILE).read_text())
+        entry = json.loads(path.read_bytes())
+        when(entry["start"])
+        names = [str(entry["id"]), *(job["folder"] for job in entry["jobs"] if job["key"] and job["name"])]
+        wrong = [name for name in names if not re.fullmatch(SAFE, name)]
+        _ = entry["overrides"], entry["versions"]["deepvis"], entry["weights"]
     except FileNotFoundError as err:
         raise ConfigError(f"resume: {folder} has no {FILE}, so there is no sweep to go on with") from err
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as err:
+        raise ConfigError(
+            f"{path}: torn or not a manifest of deepvis ({first_line(err)}); type the whole command of that "
+            f"sweep again with resume={folder.absolute().name}, which makes it anew from the results there"
+        ) from err
+    if wrong:
+        raise ConfigError(
+            f"{path}: got {wrong[0]!r}, expected a name that stays inside of the sweep's folder"
+        )
+    return entry
+
+
+def when(text: str) -> datetime:
+    """A time of a manifest; older ones have it in the zone of their machine, with its offset."""
+    return datetime.fromisoformat(text)
+
+
+def result_of(folder: Path, entry: Mapping[str, Any], job: Mapping[str, str]) -> Path:
+    """The result folder of a job in a sweep's folder."""
+    return (folder if entry.get("own_folder") else folder / job["folder"]) / "result"
 
 
 def of_job(folder: Path) -> Path:
@@ -109,62 +159,9 @@ def close(folder: Path, states: Mapping[str, JobState]) -> dict[str, Any]:
     for job in entry["jobs"]:
         if state := states.get(job["folder"]):
             job["state"], job["reason"] = state.status, state.reason
-        elif (failed := folder / job["folder"] / result_folder.FAILED).is_file():
-            job["state"], job["reason"] = "FAILED", failed.read_text()
     entry["end"] = _now()
     write(folder, entry)
     return entry
-
-
-def find(word: str, folders: Sequence[Path], key: str = "resume", hint: str = FOLDER_HINT) -> str:
-    """The id of the sweep that ``latest`` or an id means.
-
-    Args:
-      word: what was given.
-      folders: that may be a sweep's.
-      key: that the word was given to.
-      hint: how to name a sweep's folder.
-
-    Raises:
-      ConfigError: no such sweep.
-    """
-    known = [read(folder) for folder in folders if (folder / FILE).is_file()]
-    ids = [entry["id"] for entry in sorted(known, key=lambda entry: entry["start"])]
-    if word == "latest" and ids:
-        return ids[-1]
-    if word in ids:
-        return word
-    raise ConfigError(
-        f"{key}={word}: no such sweep; the latest are: {', '.join(ids[-5:]) or 'none'}; "
-        f"one in another folder needs {hint}"
-    )
-
-
-def locate(word: str, folder: Path, key: str) -> Path:
-    """The folder of the sweep that a word means, in a folder of sweeps or being that folder; see `find`."""
-    folders = [path for path in (folder, *folder.glob("*")) if (path / FILE).is_file()]
-    sweep = find(word, folders, key, hint="folder=...")
-    return next(path for path in folders if read(path)["id"] == sweep)
-
-
-def check(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    """Refuse to resume a sweep that would not be the same.
-
-    Raises:
-      ConfigError: names the first difference.
-    """
-    what = f"resume={old['id']}"
-    for name in ("deepvis", "tensorflow"):
-        was, now = old["versions"][name], new["versions"][name]
-        if was != now:
-            raise ConfigError(f"{what}: it ran with {name} {was}, this is {now}; start a new sweep")
-    if old["weights"] != new["weights"]:
-        was, now = (", ".join(f"{k} {v}" for k, v in entry["weights"].items()) for entry in (old, new))
-        raise ConfigError(f"{what}: it ran on the weights {was}, these are {now}; start a new sweep")
-    was, now = ([(job["folder"], job["key"]) for job in entry["jobs"]] for entry in (old, new))
-    if was != now:
-        typed, this = (shlex.join(entry["overrides"]) for entry in (old, new))
-        raise ConfigError(f"{what}: its jobs are others; it was started with: {typed}; this is: {this}")
 
 
 def tags(entry: Mapping[str, Any]) -> dict[str, str]:
@@ -190,7 +187,7 @@ def command(entry: Mapping[str, Any], folder: Path) -> str:
 
 def typed(entry: Mapping[str, Any]) -> str:
     """The arguments with which a sweep was started."""
-    flag = "-m " if len(entry["jobs"]) != 1 else ""
+    flag = "-m " if entry.get("multirun", len(entry["jobs"]) != 1) else ""
     return flag + shlex.join(o for o in entry["overrides"] if not o.startswith("resume="))
 
 
@@ -206,4 +203,4 @@ def _git() -> dict[str, Any] | None:
 
 
 def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -255,3 +255,9 @@ def finished(sweep_folder: Path) -> list[Path]:
         return (int(number) if number.isdecimal() else -1, folder.parent.name)
 
     return single + sorted((path.parent for path in sweep_folder.glob("*/result/result.json")), key=order)
+
+
+def begun(sweep_folder: Path) -> list[Path]:
+    """The result folders of the jobs that were begun in a sweep's folder, whether they are there or not."""
+    folders = [sweep_folder, *sweep_folder.glob("*/")]
+    return [each / "result" for each in folders if (each / "result").exists() or (each / "live.png").exists()]

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from deepvis.config import params
-from deepvis.core import terminal
+from deepvis.core import files, terminal
 from deepvis.core.errors import TrackingError, first_line
 from deepvis.metrics import convergence
 from deepvis.results import manifest, result_folder
@@ -33,7 +33,7 @@ def finish(recorder: JobRecorder, tags: Mapping[str, str], tracker: Tracker) -> 
     result, pictures = recorder.result(tags)
     folder = result_folder.write(recorder.job.folder, result, pictures)
     _results[folder] = result
-    reason = _failure(result)
+    reason = failure(result)
     try:
         tracker.finish(recorder.run, result, folder, reason, pictures)
     except Exception as err:
@@ -49,15 +49,23 @@ def result(folder: Path) -> Result:
     return _results.pop(folder, None) or result_folder.read(folder)
 
 
-def _failure(result: Result) -> str | None:
+def is_known(folder: Path) -> bool:
+    """Whether the result in a folder was written, or found whole, by this process."""
+    return folder in _results
+
+
+def failure(result: Result) -> str | None:
     """Why a job failed although it has a result: which filters are no longer finite."""
     return convergence.failure(result.history, result_folder.captions(result))
 
 
 def report_failure(job: Job, reason: str, failed: dict[Path, str]) -> None:
-    """Say on the terminal that a job has failed, and add it to those that have."""
+    """Say on the terminal and in the job's folder that it has failed, and add it to those that have."""
     failed[job.folder] = reason
     terminal.error(f"{job.name}: {reason}")
+    with suppress(OSError):  # a full disk may be why
+        job.folder.mkdir(parents=True, exist_ok=True)
+        files.write_text(job.folder / result_folder.FAILED, reason)
 
 
 def end(tracker: Tracker, run: str, status: str, reason: str) -> None:
@@ -75,7 +83,8 @@ def remaining(queue: Sequence[Job], tracker: Tracker, sweep: str, failed: dict[P
         folder = job.folder / "result"
         state = states.get(job.folder.name, JobState("PENDING"))
         if state.status == "RUNNING":
-            report_failure(job, "still run by another process", failed)
+            failed[job.folder] = "still run by another process"
+            terminal.error(f"{job.name}: {failed[job.folder]}")
             continue
         result_folder.clear(job.folder)  # of a finished one too: its process may have died tidying up
         problem = result_folder.problem(folder, job.key)
@@ -93,14 +102,14 @@ def _log_again(
 ) -> None:
     """Log a result that is there; not once more if it was logged as a failure with that very reason."""
     folder, run = job.folder / "result", None
-    failure = _failure(result)
+    reason = failure(result)
     try:
-        if failure is None or failure != logged:
+        if reason is None or reason != logged:
             run = begin(job, result.tags, tracker, sweep)
-            tracker.finish(run, result, folder, failure)
+            tracker.finish(run, result, folder, reason)
     except Exception as err:
-        failure = f"still not logged ({first_line(err)}); its results are kept in {folder}"
+        reason = f"still not logged ({first_line(err)}); its results are kept in {folder}"
         if run is not None:
-            end(tracker, run, "FAILED", failure)
-    if failure:
-        report_failure(job, failure, failed)
+            end(tracker, run, "FAILED", reason)
+    if reason:
+        report_failure(job, reason, failed)

@@ -21,6 +21,7 @@ from deepvis.core.errors import one_line
 from deepvis.core.files import write_csv
 from deepvis.metrics.convergence import ENDS
 from deepvis.results import manifest, result_folder
+from deepvis.results.manifest import JobState
 from deepvis.results.result_folder import Result
 from deepvis.sweeps import events, process_locks
 from deepvis.tracking.base import Tracker
@@ -31,9 +32,9 @@ NARROW = 100  # characters a line, below which the counts of how optimizations e
 
 def close(sweep: str, folder: Path, tracker: Tracker) -> None:
     """Summarize a sweep in its folder, in its tracker and on the terminal."""
-    entry = manifest.close(folder, tracker.states(sweep))
+    states, results = _from_folders(folder)
+    entry = manifest.close(folder, states)
     process_locks.tidy(folder)
-    results = {path: events.result(path) for path in result_folder.finished(folder)}
     for job in entry["jobs"]:
         if job["state"] == "FAILED":
             terminal.say(f"FAILED    {job['name']}  {job['reason']}")
@@ -60,6 +61,27 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> None:
         terminal.say(f"report    {_shown(report[0])}")
     if address:
         terminal.say(f"compare   deepvis ui   opens {address}")
+
+
+def _from_folders(folder: Path) -> tuple[dict[str, JobState], dict[Path, Result]]:
+    """How far the jobs of a sweep are, by job folder, and their results, in order: as their folders say."""
+    entry, states, results = manifest.read(folder), {}, {}
+    for job in entry["jobs"]:
+        path = manifest.result_of(folder, entry, job)
+        problem = None if events.is_known(path) else result_folder.problem(path, job["key"])
+        failed = path.with_name(result_folder.FAILED)
+        if problem is None:
+            results[path] = events.result(path)
+            reason = events.failure(results[path])
+            states[job["folder"]] = JobState("FAILED" if reason else "FINISHED", reason or "")
+        elif path.exists():
+            terminal.error(f"{job['name']}: {problem}")
+        if failed.is_file():  # of a job with a result: it could not be logged
+            states[job["folder"]] = JobState("FAILED", failed.read_text(encoding="utf-8"))
+        elif problem is not None:
+            begun = path.with_name("live.png").exists()
+            states[job["folder"]] = JobState("KILLED" if begun else "PENDING")
+    return states, results
 
 
 def show(results: Sequence[Result]) -> None:

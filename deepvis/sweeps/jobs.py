@@ -7,7 +7,7 @@ static config, and with it batches and a compiled graph.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deepvis import networks
@@ -18,6 +18,8 @@ from deepvis.config.knobs import Component
 from deepvis.config.params import NOT_IDENTITY, Value, flatten
 from deepvis.config.schema import Config
 from deepvis.core import names
+from deepvis.core.version import __version__
+from deepvis.sweeps import contents
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,12 @@ class Job:
 
     name: str  # what a person calls it: its overrides, without their groups
     cfg: Config
-    key: str  # hash of everything in the config that changes the result
+    key: str  # hash of what changes the result: the config, the content of files, weights, the version
     filters: tuple[int, ...]
     classes: tuple[str, ...]  # what each filter is called, where they are classes of the network
     overrides: tuple[str, ...]  # as typed
     folder: Path  # where its results go
+    files: Mapping[str, str] = field(default_factory=dict)  # digest of each file that it reads, by key=path
 
 
 @dataclass(frozen=True, order=True)
@@ -52,19 +55,29 @@ class JobGroup:
     batches: tuple[tuple[Row, ...], ...]
 
 
-def make(cfg: Config, overrides: Sequence[str], folder: Path) -> Job:
-    """A job of a checked config; what that leaves to the machine is chosen here."""
+def make(cfg: Config, overrides: Sequence[str], folder: Path, weights: str = "") -> Job:
+    """A job of a checked config; what that leaves to the machine is chosen here.
+
+    Args:
+      cfg: checked.
+      overrides: as typed.
+      folder: where its results go.
+      weights: digest of the network's weights, which are part of the job's identity.
+    """
     model = networks.resolved(schema.plain(cfg.model))
     cfg = replace(devices.resolved(cfg), model=schema.free("model", model))
     layer = networks.network(model).layer(cfg.layer.name)
     filters = tuple(validation.indices(cfg, layer))
     classes = tuple(validation.class_names(cfg, layer, filters))
     cfg = replace(cfg, layer=replace(cfg.layer, filters=names.spelled(cfg.layer.filters, filters)))
+    files = contents.files(cfg)
     identity = {k: v for k, v in schema.plain(cfg).items() if k not in NOT_IDENTITY}
+    identity = contents.without_paths(identity, files) | {"deepvis": __version__, "weights": weights}
     identity["layer"] |= {"filters": filters} | ({"classes": classes} if classes else {})
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     name = job_names.name(overrides) or cfg.layer.name
-    return Job(name, cfg, key, filters, classes, tuple(overrides), folder)
+    read = {f"{key}={file.path}": file.digest for key, file in files.items()}
+    return Job(name, cfg, key, filters, classes, tuple(overrides), folder, read)
 
 
 def params(job: Job) -> dict[str, Value]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.types import RunMode
 from hydra.utils import get_method
 from omegaconf import DictConfig
 
@@ -19,13 +20,14 @@ from deepvis.config.compose import Plan, plain_mapping
 from deepvis.config.schema import Config
 from deepvis.core import files, terminal
 from deepvis.core.errors import ConfigError
-from deepvis.results import manifest, result_folder
-from deepvis.sweeps import jobs, process_locks, search
+from deepvis.results import manifest, resumption
+from deepvis.sweeps import jobs, process_locks, search, sweep_folders
 from deepvis.sweeps.jobs import Job
 from deepvis.tracking.base import Tracker
 
 _opened: list[Tracker] = []  # this process's tracker: the preflight opens it, the jobs use it
 _checked: dict[tuple[object, ...], Job] = {}  # the jobs that were checked, by folder and overrides
+_digests: dict[tuple[object, ...], str] = {}  # of weights, by model and layer
 
 
 def sweep_id() -> str:
@@ -57,7 +59,7 @@ def job_of(plan: Plan) -> Job:
     if key not in _checked:
         cfg = schema.resolve(plain_mapping(plan.cfg))
         validation.check_job(cfg)
-        _checked[key] = jobs.make(cfg, plan.overrides, plan.folder)
+        _checked[key] = jobs.make(cfg, plan.overrides, plan.folder, _digest(cfg))
     return _checked[key]
 
 
@@ -75,38 +77,57 @@ def begin(folder: Path, plans: Sequence[Plan], typed: Sequence[str], sweep_confi
     """
     resume = sweep_config.resume
     files.check_folder(folder)
-    digests = _check(plans)
-    tracker = tracker_of(plain_mapping((plans[0].cfg if plans else sweep_config).tracker, resolve=False))
+    terminal.take()
     folder = folder.absolute()
+    sweep_folders.check_plans(folder, [plan.folder.absolute() for plan in plans])
+    for plan in plans:
+        if plan.cfg.tracker != plans[0].cfg.tracker:
+            raise ConfigError("tracker: one sweep has one tracker; it cannot be swept")
+    queue = [job_of(plan) for plan in plans]
+    sweep_folders.check_different(queue)
+    settings = plain_mapping((plans[0].cfg if plans else sweep_config).tracker)
     entry = manifest.identity(
-        sweep_id(), typed, [jobs.manifest_entry(job_of(each)) for each in plans], digests
-    )
-    if resume is not None:
-        old = manifest.read(folder)
+        sweep_id(), typed, [jobs.manifest_entry(job) for job in queue], _weights(queue),
+        files={name: digest for job in queue for name, digest in job.files.items()},
+        tracker=settings,
+        multirun=sweep_config.hydra.mode == RunMode.MULTIRUN,
+        own_folder=[plan.folder.absolute() for plan in plans] == [folder],
+    )  # fmt: skip
+    if resume is None:
+        sweep_folders.check_new(folder, entry)
+    else:
+        old = sweep_folders.manifest_of(folder, entry)
         if not plans:
             search.check_resumable(plain_mapping(sweep_config.hydra.sweeper), old)
-            entry["jobs"], entry["weights"] = old["jobs"], old["weights"]  # each is checked when it is drawn
-        manifest.check(old, entry)
-        process_locks.refuse(folder, sweep_id())
-        result_folder.clear(folder)
-        entry["start"], entry["overrides"] = old["start"], old["overrides"]
-        tracker.mend(sweep_id(), lambda token: process_locks.holds(folder, token))
-    process_locks.sign(folder)
-    manifest.write(folder, entry)
+            entry |= {
+                key: old[key] for key in ("jobs", "weights", "files")
+            }  # each is checked when it is drawn
+        resumption.check(old, entry, typed, bool(sweep_config.resume_force))
+        entry |= {key: old[key] for key in ("start", "overrides", "multirun") if key in old}
+    tracker = tracker_of(settings)
+    process_locks.enter(folder, sweep_id())
+    try:
+        if resume is None:
+            sweep_folders.check_no_sweep(folder)  # that began in the meantime
+        else:
+            files.remove_partials(folder)
+            tracker.mend(sweep_id(), lambda token: process_locks.holds(folder, token))
+        manifest.write(folder, entry)
+    except BaseException:
+        process_locks.tidy(folder)
+        raise
     os.environ["DEEPVIS_FOLDER"] = str(folder)  # the sweep has begun
 
 
-def _check(plans: Sequence[Plan]) -> dict[str, str]:
-    """Check every config and read every network's weights; returns their digests."""
-    terminal.take()
-    different: dict[str, Config] = {}
-    for plan in plans:
-        cfg = job_of(plan).cfg
-        different[f"{cfg.model} {cfg.layer.name}"] = cfg
-        if plan.cfg.tracker != plans[0].cfg.tracker:
-            raise ConfigError("tracker: one sweep has one tracker; it cannot be swept")
-    digests = {}
-    for cfg in different.values():
-        network = networks.network(schema.plain(cfg.model))
-        digests[f"{cfg.model.name} {cfg.layer.name}"] = network.digest(cfg.layer.name)
-    return digests
+def _weights(queue: Sequence[Job]) -> dict[str, str]:
+    """Digest of the weights of every network and layer of a sweep."""
+    return {f"{job.cfg.model.name} {job.cfg.layer.name}": _digest(job.cfg) for job in queue}
+
+
+def _digest(cfg: Config) -> str:
+    """The weights of a config's network, read once; they are part of a job's identity."""
+    network = networks.network(schema.plain(cfg.model))
+    key = cfg.model, cfg.layer.name, network.fingerprint()
+    if key not in _digests:
+        _digests[key] = network.digest(cfg.layer.name)
+    return _digests[key]

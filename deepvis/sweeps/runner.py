@@ -8,7 +8,7 @@ computes. A job that fails does not affect the others.
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,8 +20,6 @@ from deepvis.ascent.program import Program
 from deepvis.ascent.specs import ImageSpec, ImageState, Snapshot
 from deepvis.core import images, terminal
 from deepvis.core.errors import one_line
-from deepvis.core.files import write_text
-from deepvis.results import result_folder
 from deepvis.sweeps import events, jobs
 from deepvis.sweeps.checkpoints import Checkpoints, Saved
 from deepvis.sweeps.jobs import Job, JobGroup, Row
@@ -167,9 +165,6 @@ class GroupRun:
                     events.report_failure(job, reason, self.failed)
                 if index in self.recorders:
                     events.end(self.tracker, self.recorders.pop(index).run, "FAILED", reason)
-                else:  # it has no run that could say so
-                    with suppress(OSError):
-                        write_text(job.folder / result_folder.FAILED, reason)
 
     def record(self, rows: Sequence[Row], snapshot: Snapshot, unfinished: Collection[int]) -> None:
         """Hand a snapshot to the recorders of its jobs, and show it in their live pictures."""

@@ -120,7 +120,7 @@ def test_a_suspended_process_under_this_kernel_is_alive(tmp_path, start):
 
 def test_a_process_whose_sweep_was_taken_ends(tmp_path, start):
     """It was suspended on another machine for so long that it seemed dead, and then goes on."""
-    process, token = signed(start, tmp_path, ELSEWHERE)
+    process, _ = signed(start, tmp_path, ELSEWHERE)
     os.kill(process.pid, signal.SIGSTOP)
     process_locks.enter(tmp_path, "x")
     os.kill(process.pid, signal.SIGCONT)

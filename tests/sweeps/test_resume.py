@@ -20,7 +20,6 @@ from PIL import Image
 
 from deepvis.metrics import convergence
 from deepvis.results import manifest, result_folder
-from deepvis.sweeps import process_locks
 from deepvis.tracking import mlflow
 
 SWEPT = ["reg.decay=0.7,0.8,0.9", "seed=0,1"]
@@ -297,25 +296,6 @@ program.snapshots = ascend
     assert sorted(status for _, status in statuses(tmp_path, folder.name)) == ["FINISHED"] * 6
     assert forker.run(tmp_path, *typed, "resume=latest").code == 0
     whole(tmp_path, folder)
-
-
-def test_a_process_is_alive_while_it_holds_its_lock_and_no_longer(tmp_path):
-    code = "import sys, pathlib; from deepvis.sweeps import process_locks; " \
-           "print(process_locks.sign(pathlib.Path(sys.argv[1])), flush=True); sys.stdin.read()"  # fmt: skip
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    token = process.stdout.readline().strip()
-    assert process_locks.holds(tmp_path, token)
-    assert process_locks.holds(tmp_path, token), "asking does not change the answer"
-    process.kill()
-    process.wait()
-    assert not process_locks.holds(tmp_path, token)
-    assert not process_locks.holds(tmp_path, token)
-    # One of another machine cannot be asked from here; it is left alone.
-    assert process_locks.holds(tmp_path, "elsewhere-1-abcdef")
-    # A machine whose name merely begins like this one's is another machine.
-    assert process_locks.holds(tmp_path, f"{socket.gethostname()}-b-1-abcdef")
 
 
 # --- computed, but not logged ------------------------------------------------------------------------
