@@ -43,15 +43,14 @@ def files(cfg: Config) -> dict[str, File]:
     """
     found = {}
     for key, value in _texts(schema.plain(cfg)):
-        path, mark, digest = value.partition(held_inputs.MARK)
-        if mark and key.startswith("model.inputs."):
-            found[key] = File(path, digest)
-        elif value not in WORDS and (_is_path(key) or _is_own(cfg, key)) and (digest := of(value) or ""):
+        if held_inputs.MARK in value and key.startswith("model.inputs."):
+            found[key] = File(*value.split(held_inputs.MARK, 1))
+        elif value not in WORDS and (_is_path(key) or _is_own(cfg, key)) and (digest := of(value)):
             found[key] = File(value, digest)
     model = schema.plain(cfg.model)
     for key in ("_target_", "custom_objects"):
         name = str(model.get(key) or "")
-        if digest := _of_name(name) or "":
+        if digest := _of_name(name):
             found[f"model.{key}"] = File(name, digest)
     for component in _components(cfg):
         if digest := _of_function(component.function):

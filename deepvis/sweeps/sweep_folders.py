@@ -122,7 +122,7 @@ def manifest_of(folder: Path, entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_results(folder: Path, entry: Mapping[str, Any]) -> None:
-    """Refuse to take a folder for a sweep's whose results are of other jobs; a search draws its jobs later."""
+    """Refuse to take a folder for a sweep's that has results of others; a search draws its jobs later."""
     keys = {manifest.result_of(folder, entry, job): job["key"] for job in entry["jobs"]}
     for path in result_folder.begun(folder) if keys else ():
         key = None
