@@ -6,6 +6,7 @@ into that dict itself: the one place where deepvis relies on what Hydra does not
 their own module, so that other processes can unpickle them.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,15 @@ from hydra.experimental.callback import Callback
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf import DictConfig, OmegaConf, flag_override, read_write
 
 from deepvis.cli import messages, overrides
 from deepvis.config import compose
 from deepvis.config.compose import SweepComposer
-from deepvis.sweeps import launcher, preflight, search
+from deepvis.sweeps import launcher, preflight, search, tasks, workers
 
 MODULE = "hydra_plugins.deepvis"  # what conf/hydra/{launcher,sweeper} name
+BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"  # one job after the other in this process
 
 
 class PackedLauncher(Launcher):
@@ -37,6 +39,40 @@ class PackedLauncher(Launcher):
         numbered = enumerate(job_overrides, start=initial_job_idx)
         plans = [self.composer.plan(overrides, number) for number, overrides in numbered]
         return launcher.launch(plans, Path(self.config.hydra.sweep.dir), initial_job_idx)
+
+
+class TaskLauncher(Launcher):
+    """Another launcher, whose tasks are groups of jobs; jobs of a lost worker are run again."""
+
+    def __init__(self, launcher: DictConfig) -> None:
+        self.launcher = launcher  # the config of the other
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.context, self.config = hydra_context, config.copy()
+        with flag_override(self.config, ["struct", "readonly"], False):
+            self.config.hydra.launcher = self.launcher
+        self.composer = SweepComposer(hydra_context.config_loader, config)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        numbered = enumerate(job_overrides, start=initial_job_idx)
+        plans = [self.composer.plan(overrides, number) for number, overrides in numbered]
+        launch = tasks.Launch(
+            SweepComposer(self.context.config_loader, self.config),  # without what this one has composed
+            Path(self.config.hydra.sweep.dir).absolute(),
+            workers.count(compose.plain_mapping(self.launcher)) or len(plans),
+            self._start,
+        )
+        return launch.launch(plans, job_overrides, initial_job_idx)
+
+    def _start(self, task: tasks.Task, folders: Sequence[Path]) -> Sequence[JobReturn]:
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=self.context, task_function=task, config=self.config
+        )
+        sweep = Path(self.config.hydra.sweep.dir).absolute()
+        names = [os.path.relpath(folder.absolute(), sweep).replace("'", r"\'") for folder in folders]
+        return launcher.launch(
+            [[f"hydra.sweep.subdir='{name}'", "hydra.output_subdir=null"] for name in names], 0
+        )
 
 
 class ProductSweeper(Sweeper):
@@ -60,7 +96,7 @@ class ProductSweeper(Sweeper):
         preflight.name_jobs_by(expansion.swept)
         composer = (
             self.launcher.composer
-            if isinstance(self.launcher, PackedLauncher)
+            if isinstance(self.launcher, PackedLauncher | TaskLauncher)
             else SweepComposer(self.loader, self.config)
         )
         plans = [composer.plan(each, number) for number, each in enumerate(expansion.jobs)]
@@ -86,6 +122,12 @@ class Preflight(Callback):
         self._begin(of_sweep, [compose.planned(config, folder)], config)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if config.hydra.launcher._target_ not in (f"{MODULE}.{PackedLauncher.__name__}", BASIC):
+            with flag_override(config.hydra, ["struct", "readonly"], False):
+                config.hydra.launcher = {
+                    "_target_": f"{MODULE}.{TaskLauncher.__name__}", "_recursive_": False,
+                    "launcher": config.hydra.launcher,
+                }  # fmt: skip
         if config.hydra.sweeper._target_ == f"{MODULE}.{ProductSweeper.__name__}":
             return  # it checks its jobs itself
         sampler = config.hydra.sweeper.get("sampler")
@@ -116,5 +158,5 @@ def typed_of(config: DictConfig) -> list[str]:
 
 def register() -> None:
     """Make Hydra know the plugins, in this process."""
-    for plugin in (PackedLauncher, ProductSweeper):
+    for plugin in (PackedLauncher, TaskLauncher, ProductSweeper):
         Plugins.instance().class_name_to_class[f"{MODULE}.{plugin.__name__}"] = plugin

@@ -74,9 +74,14 @@ def end(tracker: Tracker, run: str, status: str, reason: str) -> None:
         tracker.end(run, status, reason)
 
 
-def remaining(queue: Sequence[Job], tracker: Tracker, sweep: str, failed: dict[Path, str]) -> list[Job]:
-    """The jobs that a resumed sweep has still to compute; what was computed and not logged is logged here."""
-    if not any(job.cfg.resume for job in queue):
+def remaining(
+    queue: Sequence[Job], tracker: Tracker, sweep: str, failed: dict[Path, str], again: bool = False
+) -> list[Job]:
+    """The jobs that have still to be computed, in a resumed sweep or `again` where another process was lost.
+
+    What was computed and not logged is logged here.
+    """
+    if not again and not any(job.cfg.resume for job in queue):
         return list(queue)
     states, remaining_jobs = tracker.states(sweep), []
     for job in queue:

@@ -1,6 +1,6 @@
 """Packed: all jobs of a sweep -> one call of the runner, and what Hydra expects to get of each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus
@@ -11,7 +11,7 @@ from deepvis.config.schema import plain
 from deepvis.core import terminal
 from deepvis.core.errors import ReportedError
 from deepvis.results import manifest, result_folder
-from deepvis.sweeps import jobs, search
+from deepvis.sweeps import jobs, process_locks, search
 from deepvis.sweeps.jobs import Job
 from deepvis.sweeps.preflight import job_of, sweep_id, tracker_of
 
@@ -28,10 +28,12 @@ def launch(plans: Sequence[Plan], folder: Path, first: int) -> list[JobReturn]:
     terminal.take(folder / "deepvis.log")
     queue = [job_of(plan) for plan in plans]
     search.check_drawn(folder, queue, first)
-    for plan in plans:
-        plan.folder.mkdir(parents=True, exist_ok=True)
-    failed = run(queue, folder)
-    returns = []
+    return returns(plans, queue, run(queue, folder))
+
+
+def returns(plans: Sequence[Plan], queue: Sequence[Job], failed: Mapping[Path, str]) -> list[JobReturn]:
+    """What Hydra expects to get of jobs, some of which failed."""
+    found = []
     for plan, job in zip(plans, queue, strict=True):
         returned = JobReturn(overrides=list(plan.overrides), cfg=plan.cfg, working_dir=str(Path.cwd()))
         if job.folder in failed:
@@ -39,14 +41,25 @@ def launch(plans: Sequence[Plan], folder: Path, first: int) -> list[JobReturn]:
         else:
             returned.status = JobStatus.COMPLETED
             returned.return_value = result_folder.value(job.folder / "result", job.cfg.objective_value)
-        returns.append(returned)
-    return returns
+        found.append(returned)
+    return found
 
 
-def run(queue: Sequence[Job], folder: Path) -> dict[Path, str]:
-    """Run jobs of the sweep in this folder; returns the folders of those that failed, and why."""
+def run(queue: Sequence[Job], folder: Path, again: bool = False) -> dict[Path, str]:
+    """Run jobs of a sweep; returns the folders of those that failed, and why.
+
+    Args:
+      queue: the jobs.
+      folder: of the sweep.
+      again: whether another process, which is gone, may have run some of them.
+    """
     manifest.add_jobs(folder, [jobs.manifest_entry(job) for job in queue])
+    for job in queue:
+        job.folder.mkdir(parents=True, exist_ok=True)
     backend.load()  # TensorFlow, now that nothing else can be wrong
     from deepvis.sweeps import runner
 
-    return runner.run(queue, tracker_of(plain(queue[0].cfg.tracker)), sweep_id())
+    tracker = tracker_of(plain(queue[0].cfg.tracker))
+    if again:
+        tracker.mend(sweep_id(), lambda token: process_locks.holds(folder, token))
+    return runner.run(queue, tracker, sweep_id(), again)

@@ -29,13 +29,14 @@ from deepvis.tracking.base import Tracker
 MOST_PENDING = 4  # jobs that may wait to be written while others compute; their pictures are in memory
 
 
-def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> dict[Path, str]:
+def run(queue: Sequence[Job], tracker: Tracker, sweep: str, again: bool = False) -> dict[Path, str]:
     """Run jobs and report each to its own run. A job that fails does not affect the others.
 
     Args:
       queue: jobs; those with a common static config share batches and one compiled graph.
       tracker: where they are reported.
       sweep: id that all of them carry.
+      again: whether another process, which is gone, may have run some of them.
 
     Returns:
       The folders of the jobs that failed, and why; each was reported on the terminal and to its run.
@@ -44,7 +45,7 @@ def run(queue: Sequence[Job], tracker: Tracker, sweep: str) -> dict[Path, str]:
       BaseException: an interrupt or an exit, after the open runs were ended as KILLED.
     """
     failed: dict[Path, str] = {}
-    for group in jobs.job_groups(events.remaining(queue, tracker, sweep, failed)):
+    for group in jobs.job_groups(events.remaining(queue, tracker, sweep, failed, again)):
         with ThreadPoolExecutor(max_workers=1) as writer:
             GroupRun(group, writer, failed, tracker, sweep, Checkpoints(group)).run()
     return failed

@@ -4,6 +4,7 @@ Real sweeps on real engines. No machine but this one is asked for anything.
 """
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -28,22 +29,39 @@ ENGINES = {
 }
 
 
+# Long enough to be killed in the middle: a snapshot of every job after each step.
+LONG = [*TINY, "steps=150", "snapshot_every=1", *SWEPT, "seed=0,1"]
+
+
 def needs(engine: str) -> None:
     plugin = f"hydra_plugins.hydra_{engine.partition('_')[0]}_launcher"
     if find_spec(plugin) is None:
         pytest.skip(f"{plugin} is not installed: pip install deepvis[{engine.partition('_')[0]}]")
 
 
-def run_in(folder: Path, *typed: str) -> subprocess.CompletedProcess:
+def start_in(folder: Path, *typed: str) -> subprocess.Popen:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("DEEPVIS", "HYDRA", "TF_", "MLFLOW"))}
     # No network: whoever asks for a proxy or a name is told at once.
     kept |= {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
     kept |= {"NO_PROXY": f"127.0.0.1,localhost,{socket.gethostname()}"}
     folder.mkdir(exist_ok=True)
-    return subprocess.run(
-        [SCRIPT, "-m", *typed], cwd=folder, env=kept, stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, timeout=240,
+    return subprocess.Popen(
+        [SCRIPT, "-m", *typed], cwd=folder, env=kept, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
+
+
+def ended(process: subprocess.Popen) -> subprocess.CompletedProcess:
+    try:
+        out, err = process.communicate(timeout=400)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def run_in(folder: Path, *typed: str) -> subprocess.CompletedProcess:
+    return ended(start_in(folder, *typed))
 
 
 def children_of(word: str) -> list[str]:
@@ -89,6 +107,42 @@ def test_another_engine_makes_the_store_once_loses_nothing_and_gives_the_same(en
     assert children_of(folder.name) == []
     # A worker may outlive the summary by a moment, and its lock with it; nobody is taken to be alive now.
     assert not [p.name for p in (folder / ".alive").glob("*") if process_locks.holds(folder, p.name)]
+
+
+@pytest.fixture(scope="module")
+def long(forker, tmp_path_factory):
+    """What the packed launcher makes of the longer sweep."""
+    cwd = tmp_path_factory.mktemp("long")
+    assert forker.run(cwd, "-m", *LONG, "tracker=none").code == 0
+    return pixels(newest(cwd))
+
+
+def worker_at_work(cwd: Path, main: int) -> int | None:
+    """A process of the sweep other than the first, once a job of one has begun."""
+    tokens = [path.name for path in cwd.glob("outputs/*/.alive/*")]
+    pids = [int(token.split("-")[-2]) for token in tokens if not token.startswith(".")]
+    others = [pid for pid in pids if pid != main]
+    return others[0] if others and list(cwd.glob("outputs/*/*/live.png")) else None
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_jobs_of_a_worker_that_is_killed_are_run_again(engine, long, tmp_path):
+    needs(engine)
+    process = start_in(tmp_path, *LONG, f"hydra/launcher={engine}", *ENGINES[engine])
+    while (worker := worker_at_work(tmp_path, process.pid)) is None:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    os.kill(worker, signal.SIGKILL)
+    said = ended(process)
+    assert said.returncode == 0, said
+    assert engine == "ray" or "a worker was lost" in said.stderr  # Ray starts the task again by itself
+    folder = newest(tmp_path)
+    assert set(states(folder).values()) == {"FINISHED"} and len(states(folder)) == 8
+    runs = statuses(tmp_path, folder.name)
+    assert sorted(name for name, status in runs if status == "FINISHED") == sorted(states(folder))
+    assert {status for _, status in runs} == {"FINISHED", "KILLED"}
+    same(pixels(folder), long)
+    assert not list(folder.glob(".round*"))
 
 
 @pytest.mark.parametrize("engine", ["joblib"])
