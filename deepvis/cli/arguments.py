@@ -15,7 +15,7 @@ from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF, nearest
 from deepvis.core.version import __version__, installed
 
-COMMANDS = ("layers", "report", "ui")
+COMMANDS = ("delete", "export", "layers", "report", "sweeps", "ui")
 HOW = {"reg", "param", "transform", "optimizer", "start", "experiment", "resume"}  # to optimize, and what
 PACKAGES = {"TensorFlow": "tensorflow", "Keras": "keras", "MLflow": "mlflow"}
 INFORMATION = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
@@ -27,8 +27,12 @@ HELP = """deepvis: what do the filters of this network look for, and which regul
   deepvis experiment=maco                        a published recipe
   deepvis experiment=gildenblat_2016             reproduce a finished study
   deepvis layers model=keras model.name=VGG19    the layers of a network
+  deepvis sweeps                                 the sweeps of this folder: state, jobs done, size
   deepvis report latest                          the report of the latest sweep; written at its end, too
+  deepvis export latest figures                  figures and tables for a paper
+  deepvis delete latest                          remove a sweep's folder and its runs, after asking
   deepvis ui                                     the MLflow UI, with a link to the latest sweep
+  deepvis <command> --help                       more of one of these
 """
 
 
@@ -40,6 +44,7 @@ class CommandLine:
     overrides: list[str]
     multirun: bool
     help: bool
+    version: bool
     runs: bool  # something; otherwise Hydra shows its own help or the config
 
 
@@ -58,6 +63,7 @@ def parse(argv: Sequence[str]) -> CommandLine:
         commands = nearest(argv[0], COMMANDS)
         raise ConfigError(f"{argv[0]}: no such command; {commands}; a setting is typed as key=value")
     known = _parser().parse_intermixed_args(list(argv))
+    _check_flags(known)
     flags, overrides = list(argv), list(known.overrides)
     for each in overrides:
         flags.remove(each)
@@ -75,8 +81,29 @@ def parse(argv: Sequence[str]) -> CommandLine:
     if not known.multirun:
         bare = re.compile(r"layer\.filters=([\w -]+,[\w ,-]+)$")
         overrides = [bare.sub(r'layer.filters="\1"', each) for each in overrides]
-    shows = known.help or known.hydra_help or known.cfg or known.info or known.shell_completion
-    return CommandLine(flags, overrides, known.multirun, known.help, not shows)
+    shows = known.help or known.version or known.hydra_help or known.cfg or known.info
+    shows = shows or known.shell_completion
+    return CommandLine(flags, overrides, known.multirun, known.help, known.version, not shows)
+
+
+def _check_flags(known: argparse.Namespace) -> None:
+    """Refuse flags that contradict one another, and those of Hydra that would leave deepvis' config out."""
+    for flag in ("config_name", "config_path", "package", "experimental_rerun"):
+        if (value := getattr(known, flag)) is not None:
+            raise ConfigError(
+                f"--{flag.replace('_', '-')}={value}: deepvis has one config; choose with group=choice, and "
+                "give files of your own with --config-dir=folder"
+            )
+    actions = [f"--{flag}" for flag in ("run", "multirun", "cfg", "info", "shell_completion", "hydra_help", "help")
+               if getattr(known, flag)]  # fmt: skip
+    if len(actions) > 1 and actions[-1] != "--help":
+        raise ConfigError(f"{' and '.join(actions)}: expected one of them; of a sweep, --cfg job shows the "
+                          "config when each key has one value")  # fmt: skip
+    if known.resolve and not known.cfg:
+        raise ConfigError("--resolve: expected --cfg job beside it")
+    words = ("install=", "uninstall=", "query=")
+    if known.shell_completion and not any(each.startswith(words) for each in known.overrides):
+        raise ConfigError("--shell-completion: expected install=bash, uninstall=bash or query=bash beside it")
 
 
 def with_recipe(overrides: Sequence[str]) -> list[str]:
@@ -95,20 +122,19 @@ def with_recipe(overrides: Sequence[str]) -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     """Hydra's flags (https://hydra.cc/docs/advanced/hydra-command-line-flags)."""
     parser = _Parser(add_help=False, allow_abbrev=False)
-    for flags in (("--help", "-h"), ("--hydra-help",), ("--resolve",), ("--run", "-r"), ("--multirun", "-m"),
-                  ("--shell-completion", "-sc")):  # fmt: skip
+    for flags in (("--help", "-h"), ("--version",), ("--hydra-help",), ("--resolve",), ("--run", "-r"),
+                  ("--multirun", "-m"), ("--shell-completion", "-sc")):  # fmt: skip
         parser.add_argument(*flags, action="store_true")
     for flags in (("--package", "-p"), ("--config-path", "-cp"), ("--config-name", "-cn"),
                   ("--config-dir", "-cd"), ("--experimental-rerun",)):  # fmt: skip
         parser.add_argument(*flags)
     parser.add_argument("--cfg", "-c", choices=("job", "hydra", "all"))
     parser.add_argument("--info", "-i", nargs="?", const="all", choices=INFORMATION)
-    parser.add_argument("--version", action="version", version=_versions())
     parser.add_argument("overrides", nargs="*")
     return parser
 
 
-def _versions() -> str:
+def versions() -> str:
     """deepvis' version, and those of the packages that its results depend on."""
     others = (f"{name} {installed(package) or 'not installed'}" for name, package in PACKAGES.items())
     return f"deepvis {__version__} ({', '.join(others)})"

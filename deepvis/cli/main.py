@@ -5,37 +5,69 @@ imported. Whatever goes wrong ends in one line on standard error and a non-zero 
 shows the traceback.
 """
 
+import errno
 import importlib
+import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import hydra
 from omegaconf import DictConfig
 
 import deepvis.ascent  # noqa: F401  declares the knobs, which are the schema of the config
-from deepvis.cli import arguments, messages, resume
+from deepvis.cli import arguments, messages, resume, signals
 from deepvis.config import schema
 from deepvis.core import names, terminal
-from deepvis.core.errors import ReportedError
+from deepvis.core.errors import ConfigError, ReportedError
 
-TERMINATED = 143  # 128 + SIGTERM, as shells have it
+
+Report = Callable[[Exception], None]
+UNSAID = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF)  # where a stream does not take what is printed
 
 
 def main() -> None:
     """The console script."""
-    # An exit ends what is open, the runs of a sweep or the server of the UI; a signal would not.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-    if sys.argv[1:2] and sys.argv[1] in arguments.COMMANDS:
-        sys.exit(subcommand(sys.argv[1], sys.argv[2:]))
+    terminal.open_closed()
+    logging.raiseExceptions = False  # a handler whose stream is closed would print a traceback for each line
+    typed = sys.argv[1:]
+    if typed and typed[0] in arguments.COMMANDS:
+        signals.catch(lambda _: None)  # nothing of a sweep's is open
+        sys.exit(subcommand(typed[0], typed[1:]))
+    signals.catch(terminal.error)
+    sys.exit(sweep(typed))
+
+
+def subcommand(name: str, typed: Sequence[str]) -> int:
+    """Run ``layers``, ``report`` ...; returns its exit code."""
+    command = importlib.import_module(f"deepvis.cli.{name}")
+
+    def run() -> int:
+        if {"-h", "--help"} & set(typed):
+            print(command.HELP)
+            return 0
+        if "--version" in typed:
+            print(arguments.versions())
+            return 0
+        return command.main(typed)
+
+    def report(err: Exception) -> None:
+        messages.report(err, typed, multirun=False)
+
+    return _said(_guarded(run, report), report)
+
+
+def sweep(argv: Sequence[str]) -> int:
+    """Run the jobs of a command line, or let Hydra show what they would be; returns the exit code."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise, so that the one line is ours
-    code: int | str | None = 0
     typed: list[str] = []
-    close: Callable[[], bool] | None = None
-    multirun = True
-    try:
-        command_line = resume.expanded(arguments.parse(sys.argv[1:]))
+    multirun, close = True, None
+
+    def run() -> int:
+        nonlocal typed, multirun, close
+        command_line = resume.expanded(arguments.parse(argv))
         typed, multirun = arguments.with_recipe(command_line.overrides), command_line.multirun
         if command_line.runs and len(typed) > len(command_line.overrides):
             groups = ", ".join(sorted(arguments.HOW - {"resume"}))
@@ -44,7 +76,9 @@ def main() -> None:
         if command_line.runs and any("._target_=" in each for each in typed):
             terminal.take()  # what a user's module prints on import goes to the log
         schema.store(typed)
-        if command_line.help:
+        if command_line.version:
+            print(arguments.versions())
+        elif command_line.help:
             print(arguments.help_text(typed))
         elif command_line.runs:
             from deepvis.cli import runs
@@ -53,36 +87,54 @@ def main() -> None:
             runs.start(typed)
         else:
             hydra.main(version_base="1.3", config_path=str(names.CONF), config_name="config")(_show)()
-    except ReportedError:
-        code = 1
-    except SystemExit as stop:
-        code = stop.code
-        if code == TERMINATED:
-            terminal.error("terminated; what had finished is kept")
-    except KeyboardInterrupt:
-        terminal.error("interrupted; what had finished is kept")
-        code = 130
-    except BrokenPipeError:  # deepvis --help | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    except Exception as err:
-        messages.report(err, typed, multirun)
-        code = 1
-    if close is not None and not close():
-        code = code or 1
-    sys.exit(code)
-
-
-def subcommand(name: str, typed: Sequence[str]) -> int:
-    """Run ``layers``, ``report`` or ``ui``; returns its exit code."""
-    command = importlib.import_module(f"deepvis.cli.{name}")
-    if {"-h", "--help"} & set(typed):
-        print(command.HELP)
         return 0
+
+    def report(err: Exception) -> None:
+        messages.report(err, typed, multirun)
+
+    code = _guarded(run, report)
+    if close is None:
+        return _said(code, report)
+    closed = _guarded(close, report)  # however the jobs ended
+    with suppress(OSError):
+        sys.stdout.flush()  # the log: its disk may be full
+    return code or closed
+
+
+def _guarded(run: Callable[[], int], report: Report) -> int:
+    """What a part of a command returns as its exit code, however it ends."""
     try:
-        return command.main(typed)
-    except Exception as err:
-        messages.report(err, typed, multirun=False)
+        return run()
+    except ReportedError:
         return 1
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+    except KeyboardInterrupt:
+        return signals.code(signal.SIGINT)
+    except Exception as err:
+        if isinstance(err, OSError) and err.errno in UNSAID and not terminal.is_taken():
+            return _unsaid(err, report)
+        report(err)
+        return 1
+
+
+def _said(code: int, report: Report) -> int:
+    """The exit code of a command whose output is all that it does: it fails where that could not be written."""
+    try:
+        sys.stdout.flush()
+    except OSError as err:
+        return _unsaid(err, report) or code
+    failure = terminal.lost()
+    return code if failure is None else _unsaid(failure, report) or code
+
+
+def _unsaid(err: OSError, report: Report) -> int:
+    """The exit code where standard output did not take everything."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes once more at its end
+    if isinstance(err, BrokenPipeError):  # deepvis --help | head
+        return 0
+    report(ConfigError(f"standard output: {err.strerror}; what was to be shown there is not whole"))
+    return 1
 
 
 def _show(cfg: DictConfig) -> None:

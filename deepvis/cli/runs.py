@@ -41,18 +41,18 @@ def start(typed: Sequence[str]) -> None:
     hydra.main(version_base="1.3", config_path=str(names.CONF), config_name="config")(job)()
 
 
-def close() -> bool:
-    """Sum up what was started, however it ended; whether that worked."""
+def close() -> int:
+    """Sum up what was started, however it ended; returns the exit code."""
     if "DEEPVIS_FOLDER" not in os.environ:  # nothing had begun
-        return True
+        return 0
     folder = Path(os.environ["DEEPVIS_FOLDER"])
     try:
         finalize.close(preflight.sweep_id(), folder, preflight.opened())
     except Exception as err:  # the store is gone, or the disk is full
         terminal.error(f"the sweep could not be summed up: {messages.line(err)}")
         finalize.go_on(manifest.read(folder), folder)
-        return False
-    return True
+        return 1
+    return 0
 
 
 def _sweep_id(typed: Sequence[str]) -> str:

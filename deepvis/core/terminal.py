@@ -2,30 +2,98 @@
 
 TensorFlow, oneDNN, absl, Alembic and MLflow write to the file descriptors 1 and 2, some of them from C++.
 So `take` keeps copies of the two for deepvis and points the originals at the log. Messages go through the
-logger ``deepvis``, whose handler here writes them on standard error.
+logger ``deepvis``, whose handler here writes them on standard error. Where nobody is at a terminal the log has
+the words, too: a pipe's reader may leave, a disk may be full, and the sweep goes on.
 """
 
+import io
 import logging
 import os
 import pdb
+import select
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-_copies: dict[int, TextIO] = {}  # file descriptor -> our copy of the terminal's
+_copies: dict[int, "Stream"] = {}  # file descriptor -> our copy of the terminal's
 _early: list[int] = []  # file of what is printed before there is a log
 _bars: list[Progress] = []  # that are drawn now
 _log = logging.getLogger("deepvis")
 
 # (steps just done, images in the batch, mean score, images with zero gradient) -> None
 Update = Callable[[int, int, float, int], None]
+
+
+class Stream(io.TextIOBase):
+    """A copy of standard output or error, that may be closed by the other side at any time."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd, self.lost = os.dup(fd), None  # type: int, OSError | None
+        self.has_person = os.isatty(fd)
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # read-only here
+        """Of the stream that it is a copy of."""
+        return getattr(sys.__stdout__, "encoding", None) or "utf-8"
+
+    def isatty(self) -> bool:
+        """Whether a person looks at it."""
+        return self.has_person
+
+    def writable(self) -> bool:
+        """Always: what cannot be written is in the log."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Write a text to the stream, and to the log where no person has seen it."""
+        data = text.encode(self.encoding, "backslashreplace")
+        if self.lost is None:
+            try:
+                _write(self.fd, data)
+            except OSError as err:
+                self.lost = err
+        if self.lost is not None or not self.has_person:
+            with suppress(OSError):  # the log's disk may be full, too
+                _write(1, data)
+        return len(text)
+
+
+def _write(fd: int, data: bytes) -> None:
+    while data:
+        try:
+            data = data[os.write(fd, data) :]
+        except BlockingIOError:  # the other side has made it so, and reads slowly
+            select.select([], [fd], [])
+
+
+def open_closed() -> None:
+    """Give the process the standard streams that its parent has closed: the next file would take their place."""
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(fd)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != fd:
+                os.dup2(null, fd)
+                os.close(null)
+            setattr(sys, name, os.fdopen(fd, "w" if fd else "r", closefd=False))
+
+
+def is_taken() -> bool:
+    """Whether what is printed goes to a log."""
+    return bool(_copies)
+
+
+def lost() -> OSError | None:
+    """Why standard output has not taken all that was said; None where it has."""
+    return _copies[1].lost if 1 in _copies else None
 
 
 def take(log: Path | None = None) -> None:
@@ -37,7 +105,7 @@ def take(log: Path | None = None) -> None:
     sys.stderr.flush()
     for fd in (1, 2):
         if fd not in _copies:
-            _copies[fd] = os.fdopen(os.dup(fd), "w", buffering=1)
+            _copies[fd] = Stream(fd)
     sys.breakpointhook = _breakpoint
     with tempfile.TemporaryFile(buffering=0) if log is None else log.open("ab", buffering=0) as target:
         if log is not None and _early:
@@ -50,7 +118,7 @@ def take(log: Path | None = None) -> None:
 
 def console() -> Console:
     """What deepvis writes on."""
-    file = _copies.get(1, sys.stdout)
+    file = cast(TextIO, _copies.get(1, sys.stdout))
     # In a file or a pipe a line may be as long as it is.
     return Console(file=file, highlight=False, width=None if file.isatty() else 200)
 
@@ -69,7 +137,7 @@ class _OnStandardError(logging.Handler):
     """Writes what deepvis has to say on the terminal's standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(f"deepvis: {record.getMessage()}", file=_copies.get(2, sys.stderr), flush=True)
+        print(f"deepvis: {record.getMessage()}", file=cast(TextIO, _copies.get(2, sys.stderr)), flush=True)
 
 
 if not _log.handlers:
@@ -83,7 +151,7 @@ def _breakpoint(*args: Any, **kwargs: Any) -> None:
     while _bars:
         _bars.pop().stop()
     for fd, copy in _copies.items():
-        os.dup2(copy.fileno(), fd)
+        os.dup2(copy.fd, fd)
     if os.environ.get("PYTHONBREAKPOINT"):  # another debugger
         sys.__breakpointhook__(*args, **kwargs)
     else:
