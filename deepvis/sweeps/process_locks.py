@@ -109,6 +109,11 @@ def running(folder: Path, tokens: list[str]) -> list[str]:
     return locked
 
 
+def alive(folder: Path) -> list[str]:
+    """The processes of the sweep in this folder that still run."""
+    return running(folder, _tokens(folder))
+
+
 def tidy(folder: Path) -> None:
     """Release this process's lock, and remove those of processes under this kernel that have ended."""
     folder = folder.absolute()

@@ -1,0 +1,103 @@
+"""``deepvis delete``: a sweep's folder and its runs are removed, after asking."""
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+
+from deepvis.cli import sweep_words, sweeps
+from deepvis.config import compose
+from deepvis.core import terminal
+from deepvis.core.errors import ConfigError
+from deepvis.results import manifest, written_files
+from deepvis.sweeps import process_locks
+
+HELP = """deepvis delete <sweep> ...    remove the folders and the MLflow runs of sweeps, after asking
+
+  --yes            do not ask
+  folder=outputs   where sweeps are, or one's own folder
+  tracker=none     remove the folder alone, if the store is gone
+  tracker.uri=...  the store, if it is not the one that the sweep was started with
+
+Files that deepvis did not write stay, and are named. MLflow keeps a deleted run until mlflow gc removes it; the
+command for that is printed."""
+SHOWN = 5  # files that are named
+
+
+def main(typed: Sequence[str]) -> int:
+    """Delete the sweeps of these ids; returns the exit code."""
+    tracker = [each for each in typed if each.startswith("tracker")]
+    rest = [each for each in typed if each not in tracker]
+    given = sweep_words.read("delete", rest, ("--yes", "-y"))
+    if not given.words:
+        print(HELP)
+        return 2
+    folders = list(dict.fromkeys(given.sweep(each, "delete") for each in given.words))
+    entries = {folder: _entry(folder) for folder in folders}
+    for folder, entry in entries.items():
+        written, others = written_files.split(folder, _jobs(folder, entry))
+        _describe(folder, entry, others)
+        if not given.flags and not _agreed():
+            terminal.error(f"{folder} was not deleted; --yes deletes without asking")
+            return 1
+        settings = _tracker([*entry["overrides"], *tracker])
+        runs = _delete_runs(settings, str(entry["id"]))
+        written_files.remove(folder, written)
+        left = f", {len(others)} files of yours are still there" if others else ""
+        terminal.say(escape(f"deleted   {folder}{left}"))
+        if runs:
+            command = ["mlflow", "gc", "--backend-store-uri", settings["uri"], "--run-ids", ",".join(runs)]
+            terminal.say(escape(f"{len(runs)} runs are marked as deleted; remove them and their files for good "
+                                f"with: {shlex.join(command)}"))  # fmt: skip
+    return 0
+
+
+def _entry(folder: Path) -> Mapping[str, Any]:
+    """The manifest of a sweep that may be deleted."""
+    if folder.is_symlink():
+        raise ConfigError(f"delete {folder}: got a link; delete what it points to, {folder.resolve()}")
+    entry = manifest.read(folder)
+    if running := process_locks.running(folder):
+        raise ConfigError(
+            f"delete {entry['id']}: a process still runs it ({running[0]}: host, process); end it first"
+        )
+    return entry
+
+
+def _jobs(folder: Path, entry: Mapping[str, Any]) -> list[str]:
+    """The folders of a sweep's jobs, below its own."""
+    names = [str(job["folder"]) for job in entry["jobs"]]
+    return ["." if name == folder.name and not (folder / name).is_dir() else name for name in names]
+
+
+def _describe(folder: Path, entry: Mapping[str, Any], others: Sequence[Path]) -> None:
+    done = sum(sweeps.is_done(folder, job) for job in entry["jobs"])
+    size = sweeps.shown_size(sweeps.size(folder))
+    terminal.say(escape(f"{folder}: deepvis {manifest.typed(entry)}"))
+    terminal.say(f"{done} of {len(entry['jobs'])} jobs done, {size}")
+    if others:
+        names = ", ".join(str(path.relative_to(folder)) for path in others[:SHOWN])
+        more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
+        terminal.say(escape(f"not written by deepvis, stays: {names}{more}"))
+
+
+def _agreed() -> bool:
+    terminal.console().print("delete it and its runs? [y/N] ", end="", markup=False)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _tracker(typed: Sequence[str]) -> Mapping[str, Any]:
+    """The settings of the tracker that a sweep was started with."""
+    chosen = [each for each in typed if each.startswith(("tracker=", "tracker."))]
+    return compose.plain_mapping(compose.config(chosen).tracker, resolve=False)
+
+
+def _delete_runs(settings: Mapping[str, Any], sweep: str) -> list[str]:
+    if "uri" not in settings:  # tracker=none
+        return []
+    from deepvis.tracking import removal
+
+    return removal.remove(settings["uri"], settings["experiment"], sweep)

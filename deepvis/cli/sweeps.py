@@ -1,0 +1,132 @@
+"""``deepvis sweeps``: the sweeps of a folder, how far each is, and how large."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+
+from deepvis.cli import sweep_words
+from deepvis.core import terminal
+from deepvis.core.errors import ConfigError, first_line
+from deepvis.results import manifest, result_folder
+from deepvis.sweeps import process_locks
+
+HELP = """deepvis sweeps [folder=outputs]    the sweeps of a folder, the latest last
+
+  sweep     its id, which report, export, delete and resume= take; its folder has that name
+  start     in your time zone
+  state     running, finished, failed (some job), unfinished (resume=<sweep> goes on), damaged
+  jobs      with a result, of all
+  size      of its folder; what MLflow keeps of it is not in there"""
+NARROW = 110  # characters a line, below which the command has a line of its own
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A sweep as it is listed."""
+
+    sweep: str
+    start: datetime | None  # in the reader's time zone
+    state: str
+    done: int
+    jobs: int
+    size: int  # bytes
+    command: str
+
+
+def main(typed: Sequence[str]) -> int:
+    """List the sweeps of a folder; returns the exit code."""
+    given = sweep_words.read("sweeps", typed)
+    if given.words:
+        raise ConfigError(f"deepvis sweeps {given.words[0]}: expected nothing, or folder=... of the sweeps")
+    faults: list[str] = []
+    found = sorted((_listed(folder, faults) for folder in _folders(given.outputs)), key=_order)
+    for line in _lines(found, terminal.console().width):
+        terminal.say(escape(line))
+    if not found:
+        terminal.say(escape(f"no sweeps in {given.outputs}; folder=... names another folder"))
+    for fault in faults:
+        terminal.error(fault)
+    return 0
+
+
+def size(folder: Path) -> int:
+    """Bytes of a folder's files; a file with two names counts once, what a link points to not at all."""
+    sizes = {}
+    for where, _, names in os.walk(folder):
+        for name in names:
+            stat = (Path(where) / name).lstat()
+            sizes[stat.st_dev, stat.st_ino] = stat.st_size
+    return sum(sizes.values())
+
+
+def shown_size(count: int) -> str:
+    """``1.2 MB``."""
+    value, units = float(count), iter(("B", "kB", "MB", "GB"))
+    unit = next(units)
+    while value >= 999.5 and (larger := next(units, "")):
+        value, unit = value / 1000, larger
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 9.95 else f"{value:.1f} {unit}"
+
+
+def _folders(outputs: Path) -> Iterator[Path]:
+    """Those that are a sweep's, also where its manifest is missing."""
+    for folder in [outputs, *sorted(outputs.glob("*"))]:
+        has_jobs = folder != outputs and any(folder.glob("*/result/result.json"))
+        if folder.is_dir() and (has_jobs or os.path.lexists(folder / manifest.FILE)):
+            yield folder
+
+
+def _listed(folder: Path, faults: list[str]) -> Listed:
+    try:
+        entry = manifest.read(folder)
+        started = datetime.fromisoformat(entry["start"])
+        done = sum(is_done(folder, job) for job in entry["jobs"])
+        command = f"deepvis {manifest.typed(entry)}".rstrip()
+        jobs, sweep = len(entry["jobs"]), str(entry["id"])
+        states = {job["state"] for job in entry["jobs"]}
+    except Exception as err:  # there is no limit to how a manifest can be broken
+        reason = "missing" if not (folder / manifest.FILE).exists() else first_line(err)
+        faults.append(f"{folder / manifest.FILE}: damaged ({reason}); the results beside it are as they were")
+        done = len(result_folder.finished(folder))
+        return Listed(folder.name, None, "damaged", done, 0, size(folder), "")
+    if started.tzinfo is None:
+        started = started.replace(tzinfo=timezone.utc)
+    state = "finished" if jobs and done == jobs else "failed" if "FAILED" in states else "unfinished"
+    if process_locks.running(folder):
+        state = "running"
+    return Listed(sweep, started.astimezone(), state, done, jobs, size(folder), command)
+
+
+def is_done(folder: Path, job: Mapping[str, Any]) -> bool:
+    """Whether a job of the sweep in this folder has a valid result."""
+    own = folder / job["folder"]
+    if not own.is_dir() and job["folder"] == folder.name:  # a single job in a folder that was chosen for it
+        own = folder
+    return result_folder.problem(own / "result", job["key"]) is None
+
+
+def _order(listed: Listed) -> tuple[float, str]:
+    return listed.start.timestamp() if listed.start else 0.0, listed.sweep
+
+
+def _lines(found: Sequence[Listed], width: int) -> Iterator[str]:
+    rows = [("sweep", "start", "state", "jobs", "size", "command")] if found else []
+    for each in found:
+        start = each.start.strftime("%Y-%m-%d %H:%M") if each.start else "?"
+        jobs = f"{each.done}/{each.jobs}" if each.start else f"{each.done}/?"
+        rows.append((each.sweep, start, each.state, jobs, shown_size(each.size), each.command))
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    for sweep, start, state, jobs, byte, command in rows:
+        cells = [sweep.ljust(widths[0]), start.ljust(widths[1]), state.ljust(widths[2])]
+        line = "  ".join([*cells, jobs.rjust(widths[3]), byte.rjust(widths[4])])
+        if width < NARROW:
+            yield line
+            yield f"  {command}"
+        else:
+            yield f"{line}  {command}".rstrip()
