@@ -94,8 +94,8 @@ def _check_flags(known: argparse.Namespace) -> None:
                 f"--{flag.replace('_', '-')}={value}: deepvis has one config; choose with group=choice, and "
                 "give files of your own with --config-dir=folder"
             )
-    actions = [f"--{flag}" for flag in ("run", "multirun", "cfg", "info", "shell_completion", "hydra_help", "help")
-               if getattr(known, flag)]  # fmt: skip
+    each_alone = ("run", "multirun", "cfg", "info", "shell_completion", "hydra_help", "help")
+    actions = [f"--{flag.replace('_', '-')}" for flag in each_alone if getattr(known, flag)]
     if len(actions) > 1 and actions[-1] != "--help":
         raise ConfigError(f"{' and '.join(actions)}: expected one of them; of a sweep, --cfg job shows the "
                           "config when each key has one value")  # fmt: skip

@@ -22,8 +22,8 @@ HELP = """deepvis delete <sweep> ...    remove the folders and the MLflow runs o
   tracker=none     remove the folder alone, if the store is gone
   tracker.uri=...  the store, if it is not the one that the sweep was started with
 
-Files that deepvis did not write stay, and are named. MLflow keeps a deleted run until mlflow gc removes it; the
-command for that is printed."""
+Files that deepvis did not write stay, and are named. MLflow keeps a deleted run until mlflow gc removes it;
+the command for that is printed."""
 SHOWN = 5  # files that are named
 
 
@@ -50,8 +50,8 @@ def main(typed: Sequence[str]) -> int:
         terminal.say(escape(f"deleted   {folder}{left}"))
         if runs:
             command = ["mlflow", "gc", "--backend-store-uri", settings["uri"], "--run-ids", ",".join(runs)]
-            terminal.say(escape(f"{len(runs)} runs are marked as deleted; remove them and their files for good "
-                                f"with: {shlex.join(command)}"))  # fmt: skip
+            terminal.say(escape(f"{len(runs)} runs are marked as deleted; this removes them for good: "
+                                f"{shlex.join(command)}"))  # fmt: skip
     return 0
 
 
@@ -98,6 +98,7 @@ def _tracker(typed: Sequence[str]) -> Mapping[str, Any]:
 def _delete_runs(settings: Mapping[str, Any], sweep: str) -> list[str]:
     if "uri" not in settings:  # tracker=none
         return []
+    terminal.take()  # MLflow talks while it is imported
     from deepvis.tracking import removal
 
     return removal.remove(settings["uri"], settings["experiment"], sweep)

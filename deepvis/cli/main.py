@@ -23,7 +23,6 @@ from deepvis.config import schema
 from deepvis.core import names, terminal
 from deepvis.core.errors import ConfigError, ReportedError
 
-
 Report = Callable[[Exception], None]
 UNSAID = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF)  # where a stream does not take what is printed
 
@@ -119,7 +118,7 @@ def _guarded(run: Callable[[], int], report: Report) -> int:
 
 
 def _said(code: int, report: Report) -> int:
-    """The exit code of a command whose output is all that it does: it fails where that could not be written."""
+    """The exit code of a command that only shows something: it fails where that could not be written."""
     try:
         sys.stdout.flush()
     except OSError as err:

@@ -1,4 +1,4 @@
-"""Signals: the first that asks for an end unwinds the command, so that it closes what is open; a second ends it.
+"""Signals: the first unwinds the command, so that it closes what is open; a second ends it at once.
 
 After the second nothing is closed: what was written is whole, and `resume` goes on from there.
 """

@@ -1,4 +1,4 @@
-"""Sweeps as they are named on the command line: a path as it was printed, an id, or ``latest``; and ``folder=``."""
+"""Sweeps as they are named on the command line: a path as it was printed, an id, or ``latest``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

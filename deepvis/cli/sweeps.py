@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,7 @@ def _listed(folder: Path, faults: list[str]) -> Listed:
         done = len(result_folder.finished(folder))
         return Listed(folder.name, None, "damaged", done, 0, size(folder), "")
     if started.tzinfo is None:
-        started = started.replace(tzinfo=timezone.utc)
+        started = started.replace(tzinfo=UTC)
     state = "finished" if jobs and done == jobs else "failed" if "FAILED" in states else "unfinished"
     if process_locks.running(folder):
         state = "running"

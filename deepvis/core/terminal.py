@@ -2,8 +2,8 @@
 
 TensorFlow, oneDNN, absl, Alembic and MLflow write to the file descriptors 1 and 2, some of them from C++.
 So `take` keeps copies of the two for deepvis and points the originals at the log. Messages go through the
-logger ``deepvis``, whose handler here writes them on standard error. Where nobody is at a terminal the log has
-the words, too: a pipe's reader may leave, a disk may be full, and the sweep goes on.
+logger ``deepvis``, whose handler here writes them on standard error. Where nobody is at a terminal the log
+has the words, too: a pipe's reader may leave, a disk may be full, and the sweep goes on.
 """
 
 import io
@@ -35,7 +35,8 @@ class Stream(io.TextIOBase):
     """A copy of standard output or error, that may be closed by the other side at any time."""
 
     def __init__(self, fd: int) -> None:
-        self.fd, self.lost = os.dup(fd), None  # type: int, OSError | None
+        self.fd = os.dup(fd)
+        self.lost: OSError | None = None  # why the stream takes no more
         self.has_person = os.isatty(fd)
 
     @property
@@ -74,7 +75,7 @@ def _write(fd: int, data: bytes) -> None:
 
 
 def open_closed() -> None:
-    """Give the process the standard streams that its parent has closed: the next file would take their place."""
+    """Give the process the standard streams that its parent has closed; a file would take their place."""
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(fd)

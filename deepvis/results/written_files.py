@@ -31,7 +31,8 @@ def split(folder: Path, jobs: Sequence[str]) -> tuple[list[Path], list[Path]]:
     prefixes = "|".join(re.escape(f"{job}/") for job in jobs if job != ".")
     job = rf"({prefixes}){'?' if '.' in jobs else ''}({_JOB})" if prefixes else f"({_JOB})"
     known = re.compile(f"{_SWEEP}|{job}|{_LEFT}")
-    written, others = [], []
+    written: list[Path] = []
+    others: list[Path] = []
     for path in _entries(folder):
         ours = not path.is_symlink() and known.fullmatch(path.relative_to(folder).as_posix())
         (written if ours else others).append(path)

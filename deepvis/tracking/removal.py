@@ -28,5 +28,7 @@ def remove(uri: str, experiment: str, sweep: str) -> list[str]:
         with suppress(Exception):  # a sweep that was never summed up has no view
             client.delete_experiment_tag(experiment_id, f"{saved_view.PREFIX}{sweep}")
     except Exception as err:
-        raise TrackingError(f"tracker.uri={uri}: the runs of {sweep} cannot be deleted ({first_line(err)})") from err
+        raise TrackingError(
+            f"tracker.uri={uri}: the runs of {sweep} cannot be deleted ({first_line(err)})"
+        ) from err
     return found
