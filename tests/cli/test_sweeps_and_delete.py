@@ -3,7 +3,6 @@
 import json
 import os
 import sqlite3
-from pathlib import Path
 
 import pytest
 from helpers.processes import newest, runs_of
@@ -68,14 +67,7 @@ def test_a_narrow_terminal_has_the_command_on_a_line_of_its_own():
     assert len(wide) == 2 and wide[1].endswith(f"1.2 MB  {listed.command}")
 
 
-SIZES = {
-    0: "0 B",
-    999: "999 B",
-    1000: "1.0 kB",
-    9960: "10 kB",
-    999_600: "1.0 MB",
-    5_400_000_000_000: "5400 GB",
-}
+SIZES = {0: "0 B", 999: "999 B", 1000: "1.0 kB", 9960: "10 kB", 999_600: "1.0 MB", 5 * 10**12: "5000 GB"}
 
 
 @pytest.mark.parametrize(("count", "text"), SIZES.items())
@@ -83,7 +75,7 @@ def test_sizes(count, text):
     assert sweeps.shown_size(count) == text
 
 
-def test_what_deepvis_wrote_goes_and_the_users_files_stay(here, capsys, tmp_path):
+def test_what_deepvis_wrote_goes_and_the_users_files_stay(here, forker, tmp_path):
     """Also those behind links, and those whose names look like deepvis' in another place."""
     outside = tmp_path / "outside"
     (outside / "result").mkdir(parents=True)
@@ -96,23 +88,25 @@ def test_what_deepvis_wrote_goes_and_the_users_files_stay(here, capsys, tmp_path
     for path, target in yours.items():
         path.parent.mkdir(exist_ok=True)
         path.symlink_to(target) if target else path.write_text("mine")
-    assert delete.main(["latest", "--yes"]) == 0
+    said = forker.run(tmp_path, "delete", "latest", "--yes")
+    assert (said.code, said.err) == (0, "")
     left = {path for path in here.rglob("*") if path.is_symlink() or path.is_file()}
     assert left == set(yours)
     assert (outside / "result/gallery.png").read_text() == "mine"
-    assert f"{len(yours)} files of yours" in capsys.readouterr().out
+    assert f"{len(yours)} files of yours" in said.out
 
 
-def test_nothing_is_left_of_a_sweep_and_its_runs_are_deleted(here, capsys, tmp_path):
+def test_nothing_is_left_of_a_sweep_and_its_runs_are_deleted(here, forker, tmp_path):
     assert len(runs_of(tmp_path, here.name)) == 2
-    assert delete.main([here.name, "-y"]) == 0
+    said = forker.run(tmp_path, "delete", here.name, "-y")
+    assert (said.code, said.err) == (0, "")
     assert not here.exists() and list(here.parent.iterdir()) == []
     assert runs_of(tmp_path, here.name) == [] == runs_of(tmp_path, here.name, "sweep")
     with sqlite3.connect(tmp_path / "mlruns/mlflow.db") as store:
         stages = store.execute("select lifecycle_stage from runs").fetchall()
         views = store.execute("select key from experiment_tags where key like '%View%'").fetchall()
     assert stages == [("deleted",)] * 3 and views == []
-    assert "mlflow gc --backend-store-uri sqlite:///mlruns/mlflow.db --run-ids " in capsys.readouterr().out
+    assert "mlflow gc --backend-store-uri sqlite:///mlruns/mlflow.db --run-ids " in said.out
 
 
 @pytest.mark.parametrize("answer", ["", "n\n", "no\n", "yes please\n"])
@@ -124,7 +118,7 @@ def test_only_yes_deletes(here, answer, monkeypatch, tmp_path):
     assert (here / "0_seed=0/result/result.json").is_file() and len(runs_of(tmp_path, here.name)) == 2
 
 
-def test_a_sweep_that_runs_or_a_link_or_a_lost_store_is_refused(here, monkeypatch, tmp_path):
+def test_a_sweep_that_runs_or_a_link_or_a_lost_store_is_refused(here, forker, monkeypatch, tmp_path):
     (here.parent / "link").symlink_to(here)
     with pytest.raises(ConfigError, match="got a link"):
         delete.main(["outputs/link", "-y"])
@@ -133,8 +127,8 @@ def test_a_sweep_that_runs_or_a_link_or_a_lost_store_is_refused(here, monkeypatc
         patch.setattr(delete.process_locks, "running", lambda folder: ["host-1-abc"])
         with pytest.raises(ConfigError, match="a process still runs it"):
             delete.main([f"outputs/{here.name}", "-y"])
-    Path("mlruns/mlflow.db").rename("moved.db")
-    with pytest.raises(Exception, match=r"sqlite:///mlruns/mlflow.db"):
-        delete.main([here.name, "-y"])
+    (tmp_path / "mlruns/mlflow.db").rename("moved.db")
+    said = forker.run(tmp_path, "delete", here.name, "-y")
+    assert said.code == 1 and said.err.startswith("deepvis: tracker.uri=sqlite:///mlruns/mlflow.db: ")
     assert (here / manifest.FILE).is_file()
-    assert delete.main([here.name, "-y", "tracker=none"]) == 0 and not here.exists()
+    assert forker.run(tmp_path, "delete", here.name, "-y", "tracker=none").code == 0 and not here.exists()
