@@ -19,6 +19,7 @@ from deepvis.core.errors import ConfigError
 
 ROOM = 16 * 2**20  # bytes that must be free before a job starts; a job of 16 filters at 128 px takes 5 MB
 PARTIAL = ".deepvis-partial"  # what temporary names end in
+ELSEWHERE = "write elsewhere with hydra.run.dir=... (hydra.sweep.dir=... for -m)"
 CHUNK = 1 << 20  # bytes read at once
 
 
@@ -107,14 +108,13 @@ def checksum(path: Path) -> tuple[int, int]:
     return size, value
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, elsewhere: str = ELSEWHERE) -> None:
     """Refuse an output folder that could not be made or filled; nothing is written to find out.
 
     Raises:
       ConfigError: it is below a file, read-only, or on a full disk.
     """
     there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
-    elsewhere = "write elsewhere with hydra.run.dir=... (hydra.sweep.dir=... for -m)"
     if not there.is_dir():
         raise ConfigError(f"output folder {folder}: {there} is not a folder; {elsewhere}")
     if not os.access(there, os.W_OK | os.X_OK):

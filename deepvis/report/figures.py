@@ -1,4 +1,4 @@
-"""Figures: a `Comparison` -> SVG, for a page whose CSS has the colours --ink and --line.
+"""Figures: a `Comparison` -> what matplotlib draws; and as SVG for a page whose CSS has --ink and --line.
 
 No figure needs its colours: panels, markers and numbers distinguish everything.
 """
@@ -6,6 +6,7 @@ No figure needs its colours: panels, markers and numbers distinguish everything.
 import io
 import itertools
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ STYLE: "dict[RcKeyType, Any]" = {
 
 
 @matplotlib.rc_context(STYLE)
-def curves(compared: Comparison) -> str:
+def curves(compared: Comparison) -> Figure:
     """The score by step, a panel a setting: median over filters and seeds, quartiles and deciles.
 
     Grey lines are the medians of the other settings.
@@ -53,6 +54,8 @@ def curves(compared: Comparison) -> str:
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for panel in panels.flat[len(quantiles) :]:
         panel.set_axis_off()
+    for panel in panels.flat[len(quantiles) - columns : len(quantiles)]:  # the last of each column
+        panel.tick_params(labelbottom=True)
     for panel, (setting, (p10, p25, p50, p75, p90)) in zip(panels.flat, quantiles.items(), strict=False):
         for other in quantiles.values():
             panel.plot(other[2], color="#888888", linewidth=0.6, alpha=0.6)
@@ -60,7 +63,7 @@ def curves(compared: Comparison) -> str:
         panel.fill_between(steps, p10, p90, color=LINE, alpha=0.15, linewidth=0)
         panel.fill_between(steps, p25, p75, color=LINE, alpha=0.3, linewidth=0)
         panel.plot(p50, color=LINE, linewidth=2)
-        panel.set_title(_cut(compared.name(setting), 34))
+        panel.set_title(broken(compared.name(setting), 34))
     ends = [np.abs(rows[2][-1]) for rows in quantiles.values() if np.isfinite(rows[2][-1])]
     if _is_wide(ends):  # on a straight scale the lowest panels would be flat
         panels[0, 0].set_yscale("asinh", linear_width=max(min(ends), max(ends) / 1000))
@@ -69,21 +72,24 @@ def curves(compared: Comparison) -> str:
         panels[0, 0].minorticks_off()
     figure.supxlabel("steps", fontsize=9, color=INK)
     figure.supylabel("score", fontsize=9, color=INK)
-    return _svg(figure, "score by step, a panel a setting")
+    return figure
 
 
 @matplotlib.rc_context(STYLE)
-def heatmaps(compared: Comparison) -> list[str]:
+def heatmaps(compared: Comparison) -> dict[tuple[str, ...], Figure]:
     """Medians over filters for each two factors of a full grid, the others averaged; a map a measure."""
-    maps = []
+    maps = {}
     # A single factor has a map of one row.
     levels = dict(compared.levels) if len(compared.levels) > 1 else {"": [""], **compared.levels}
     factors, shape = list(levels), list(map(len, levels.values()))
     for a, b in itertools.combinations(range(len(factors)), 2):
         one, other = levels[factors[a]], levels[factors[b]]
         shown = [name for name in MAPS if name in compared.values]
-        wide = max(2.4, 0.62 * len(other) + 1.2)
-        figure = Figure((wide * len(shown), 0.42 * len(one) + 1.1), layout="constrained")
+        letters = [max(len(str(level)) for level in levels[factors[k]]) for k in (a, b)]
+        is_long = letters[1] > 8  # labels that would run into one another are turned
+        wide, left = max(2.4, 0.62 * len(other) + 1.2), max(0.0, 0.07 * (letters[0] - 8))
+        high = 0.42 * len(one) + 1.1 + (0.05 * letters[1] if is_long else 0)
+        figure = Figure((wide * len(shown) + left, high), layout="constrained")
         panels = figure.subplots(1, len(shown), squeeze=False)[0]
         for panel, name in zip(panels, shown, strict=True):
             table = compared.values[name].reshape(*shape, -1)
@@ -96,17 +102,18 @@ def heatmaps(compared: Comparison) -> list[str]:
             for (i, j), value in np.ndenumerate(medians):
                 ink = "#000000" if value > middle else "#ffffff"
                 panel.text(j, i, f"{value:.3g}", ha="center", va="center", color=ink)
-            panel.set_xticks(range(len(other)), [str(level) for level in other])
+            turned = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if is_long else {}
+            panel.set_xticks(range(len(other)), [str(level) for level in other], **turned)
             panel.set_yticks(range(len(one)), [str(level) for level in one])
             panel.set(title=name, xlabel=factors[b])
             panel.spines[:].set_visible(False)
         panels[0].set_ylabel(factors[a])
-        maps.append(_svg(figure, f"medians by {' and '.join(filter(None, (factors[a], factors[b])))}"))
+        maps[tuple(filter(None, (factors[a], factors[b])))] = figure
     return maps
 
 
 @matplotlib.rc_context(STYLE)
-def tradeoff(points: np.ndarray, names: Sequence[str], axes: tuple[str, str], on_front: np.ndarray) -> str:
+def tradeoff(points: np.ndarray, names: Sequence[str], axes: tuple[str, str], on_front: np.ndarray) -> Figure:
     """Two measures against each other, ``[settings, 2]``; the Pareto-optimal settings are joined."""
     figure = Figure((8.4, 4.2), layout="constrained")
     panel = figure.subplots()
@@ -118,7 +125,7 @@ def tradeoff(points: np.ndarray, names: Sequence[str], axes: tuple[str, str], on
     named = [k for k in order if np.isfinite(points[k]).all()]
     for number, k in enumerate(named, start=1):
         panel.annotate(str(number), tuple(points[k]), (7, 4), textcoords="offset points", fontsize=8)
-    key = "\n".join(f"{number}  {_cut(names[k], 34)}" for number, k in enumerate(named, start=1))
+    key = "\n".join(f"{number}  {broken(names[k], 34)}" for number, k in enumerate(named, start=1))
     panel.annotate(key, (1.03, 0), xycoords="axes fraction", fontsize=8, linespacing=1.5)
     if (points[named] > 0).all() and _is_wide(points[named, 0]):
         panel.set_xscale("log")
@@ -128,21 +135,24 @@ def tradeoff(points: np.ndarray, names: Sequence[str], axes: tuple[str, str], on
     panel.set(xlabel=axes[0], ylabel=axes[1])
     panel.grid(alpha=0.25)
     panel.legend(frameon=False, fontsize=8, loc="best")
-    return _svg(figure, f"{axes[1]} against {axes[0]}")
+    return figure
 
 
 def _is_wide(values: Sequence[float] | np.ndarray) -> bool:
     return len(values) > 1 and max(values) > 8 * min(values)
 
 
-def _cut(name: str, width: int) -> str:
-    return name if len(name) <= width else f"{name[: width - 1]}…"
+def broken(name: str, width: int) -> str:
+    """A name on several lines, if it is longer than one: its end is what tells it from the others."""
+    return "\n".join(textwrap.wrap(name, width, break_on_hyphens=False)) or name
 
 
-def _svg(figure: Figure, title: str) -> str:
+def svg(figure: Figure, title: str) -> str:
     """The figure as part of a page: without a head, in the page's colours."""
     file = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": title}):  # so that no two figures of a page share an id
+    with matplotlib.rc_context(
+        STYLE | {"svg.hashsalt": title}
+    ):  # so that no two figures of a page share an id
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     text = file.getvalue()
     text = text[text.index("<svg") :].replace(INK, "var(--ink)").replace(LINE, "var(--line)")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
 
 from deepvis.core.files import write_csv, write_text
 from deepvis.metrics import convergence, statistics
@@ -58,9 +59,11 @@ def make(folders: Sequence[Path], target: Path, results: Mapping[Path, Result] |
     entries = [manifest.read(folder) for folder in folders]
     compared = comparison.of_sweeps(folders, results or {})
     tests = effects.tested(compared)
-    medians = _medians(compared)
+    medians = setting_medians(compared)
     units = compared.units[: thumbnails.ROWS]
     images = thumbnails.make(compared.jobs[: thumbnails.COLUMNS], units)
+    heatmaps = figures.heatmaps(compared) if compared.is_grid() else {}
+    tradeoff = trade_off(compared, medians, folders)
     ends = {convergence.ENDS[end]: conclusions.problems(compared, end) for end in conclusions.PROBLEMS}
     context = {
         "compared": compared,
@@ -71,9 +74,11 @@ def make(folders: Sequence[Path], target: Path, results: Mapping[Path, Result] |
         "labels": [compared.label(unit) for unit in units],
         "captions": _captions(compared),
         "gap": thumbnails.GAP,
-        "curves": figures.curves(compared),
-        "heatmaps": figures.heatmaps(compared) if compared.is_grid() else [],
-        "tradeoff": _tradeoff(compared, medians, folders),
+        "curves": figures.svg(figures.curves(compared), "score by step, a panel a setting"),
+        "heatmaps": [
+            figures.svg(each, f"medians by {' and '.join(names)}") for names, each in heatmaps.items()
+        ],
+        "tradeoff": figures.svg(*tradeoff) if tradeoff else None,
         "measures": {name: text for name, text in MEASURES.items() if name in compared.values},
         "medians": medians,
         "tests": tests,
@@ -119,7 +124,7 @@ def _question(compared: Comparison) -> str:
     return f"What {'do' if len(varied) > 1 else 'does'} {' and '.join(varied)} do to {units}?"
 
 
-def _medians(compared: Comparison) -> list[Row]:
+def setting_medians(compared: Comparison) -> list[Row]:
     """A row a setting: medians over its filters, and how many have a zero gradient or diverged."""
     rows, by_measure = [], {name: compared.medians(name) for name in compared.values}
     for setting in range(len(compared.settings)):
@@ -164,8 +169,13 @@ def _share(value: float) -> str:
     return f"{_number(100 * value)} %" if math.isfinite(value) else "–"
 
 
-def _tradeoff(compared: Comparison, medians: Sequence[Row], folders: Sequence[Path]) -> str | None:
-    """Score against robustness by setting; of a search, its two values by trial, with Optuna's front."""
+def trade_off(
+    compared: Comparison, medians: Sequence[Row], folders: Sequence[Path]
+) -> tuple[Figure, str] | None:
+    """Score against robustness by setting; of a search, its two values by trial, with Optuna's front.
+
+    With what it shows, in words.
+    """
     searched = folders[0] / SEARCH
     if len(folders) == 1 and searched.is_file():
         best = yaml.safe_load(searched.read_text()).get("solutions", [])
@@ -176,9 +186,10 @@ def _tradeoff(compared: Comparison, medians: Sequence[Row], folders: Sequence[Pa
             )
             on_front = np.array([any(np.allclose(values, b["values"]) for b in best) for values in points])
             trials = [job.result.name for job in compared.jobs]
-            return figures.tradeoff(points, trials, tuple(names), on_front)
+            return figures.tradeoff(points, trials, tuple(names), on_front), f"{names[1]} against {names[0]}"
     if len(compared.settings) < 2 or "robustness" not in compared.values:
         return None
     points = np.array([[row["score"], row["robustness"]] for row in medians])
     names = [row["setting"] for row in medians]
-    return figures.tradeoff(points, names, ("score", "robustness"), statistics.front(points))
+    figure = figures.tradeoff(points, names, ("score", "robustness"), statistics.front(points))
+    return figure, "robustness against score"

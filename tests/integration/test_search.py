@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from helpers.configs import typed_of
 from helpers.processes import entry_of, newest, pixels, same, states, statuses
+from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
 import deepvis
@@ -64,7 +65,7 @@ def test_of_two_values_the_front_is_told(forker, monkeypatch, tmp_path):
     assert 0 < sum(on_front) < len(found)
     assert "image/high_frequency against final/activation" in (folder / "report.html").read_text()
     drawn = []
-    monkeypatch.setattr(figures, "tradeoff", lambda *given: drawn.append(given) or "")
+    monkeypatch.setattr(figures, "tradeoff", lambda *given: drawn.append(given) or Figure())
     page.make([folder], tmp_path)
     points, names, axes, diamonds = drawn[0]
     np.testing.assert_array_equal(points, found)

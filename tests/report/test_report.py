@@ -54,7 +54,7 @@ def finish(folder: Path, *typed: str) -> Path:
     return folder
 
 
-def grid(folder: Path, n: int = 16, floor=None) -> Path:
+def grid(folder: Path, n: int = 16, floor=None, size=SIZE) -> Path:
     """Decay multiplies the score by 1.5 a level, blur halves it; seeds differ."""
     base = np.random.default_rng(0).uniform(5, 50, n)
     for number, (d, b, s) in enumerate((d, b, s) for d in DECAYS for b in BLURS for s in SEEDS):
@@ -62,7 +62,7 @@ def grid(folder: Path, n: int = 16, floor=None) -> Path:
         noise *= np.random.default_rng(number).normal(1, 1e-4, n)
         values = base * noise * 1.5 ** DECAYS.index(d) * (0.5 if b else 1)
         own = {"reg.decay": float(d), "reg.blur": b, "seed": s}
-        job(folder, f"{number}_decay={d} blur={b} seed={s}", values, range(n), floor=floor, **own)
+        job(folder, f"{number}_decay={d} blur={b} seed={s}", values, range(n), size, floor, **own)
     return finish(folder, "reg.decay=0.8,0.9,1", "reg.blur=0,3", "seed=0,1")
 
 
