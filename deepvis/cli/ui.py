@@ -1,23 +1,33 @@
 """``deepvis ui``: MLflow's UI on this store, opened on the latest sweep."""
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from deepvis.cli import server_guard
 from deepvis.config import compose
 from deepvis.core import terminal
+from deepvis.core.errors import ConfigError
+from deepvis.core.names import nearest
 from deepvis.tracking import mlflow
 
 HELP = """deepvis ui    MLflow's UI on this folder's store, with a link to the latest sweep; Ctrl-C ends it
 
   deepvis ui                                            mlruns/mlflow.db
-  deepvis ui tracker.uri=sqlite:///elsewhere/mlflow.db  another store"""
-HOST = "127.0.0.1"  # whoever may read the store may also change it, so it is not offered to the network
+  deepvis ui tracker.uri=sqlite:///elsewhere/mlflow.db  another store
+
+  --port 5000       the port; by default the first that is free from 5000 on
+  --host 127.0.0.1  the address to listen on; 0.0.0.0 offers the store to the network, and whoever may read it
+                    may change it"""
+HOST = "127.0.0.1"
+FLAGS = {"--host": HOST, "--port": ""}
 
 
 def main(typed: Sequence[str]) -> int:
@@ -25,44 +35,120 @@ def main(typed: Sequence[str]) -> int:
 
     Overrides such as ``tracker.uri=sqlite:///elsewhere/mlflow.db`` choose the store.
     """
+    given, overrides = _flags(typed)
+    host = given["--host"]
+    port = (
+        _chosen(host, given["--port"]) if given["--port"] else _free(host, int(mlflow.UI.rpartition(":")[2]))
+    )
     terminal.take()
-    cfg = compose.config(typed).tracker
+    cfg = compose.config(overrides).tracker
+    if "uri" not in cfg:
+        raise ConfigError("deepvis ui: got tracker=none, which has no UI; give tracker.uri=...")
     store = mlflow.mlflow(cfg.uri, cfg.artifacts, cfg.experiment)
     if cfg.uri.startswith("http"):
         terminal.say(store.address(cfg.uri.rstrip("/")))
         return 0
-    port = _free(int(mlflow.UI.rpartition(":")[2]))
-    server = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", cfg.uri, "--host", HOST,
-         "--port", str(port), "--workers", "1"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
-    )  # fmt: skip
-    base = f"http://{HOST}:{port}"
-    try:
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", cfg.uri, "--host", host,
+               "--port", str(port), "--workers", "1"]  # fmt: skip
+    shown = f"[{host}]" if ":" in host else host
+    base = f"http://{HOST if host == '0.0.0.0' else '[::1]' if host == '::' else shown}:{port}"
+    with _serving(command) as server:
         while not _answers(base):
             if server.poll() is not None:
                 terminal.error(f"mlflow ui ended with code {server.returncode}; see: mlflow ui "
-                               f"--backend-store-uri {cfg.uri}")  # fmt: skip
+                               f"--backend-store-uri {cfg.uri} --port {port}")  # fmt: skip
                 return 1
             time.sleep(0.2)
         terminal.say(f"the latest sweep  {store.address(base)}")
         terminal.say("Ctrl-C ends the server")
-        return server.wait()
-    except KeyboardInterrupt:
-        return 0
+        with contextlib.suppress(KeyboardInterrupt):
+            return server.wait()
+    return 0
+
+
+@contextlib.contextmanager
+def _serving(command: Sequence[str]) -> Iterator[subprocess.Popen]:
+    """A server in a process group of its own, which ends with this block and with this process."""
+    server = subprocess.Popen(
+        [sys.executable, server_guard.__file__, *command], stdin=subprocess.PIPE, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
+    )  # fmt: skip
+    try:
+        yield server
     finally:
-        server.terminate()
-        server.wait()
+        with contextlib.suppress(OSError):
+            os.close(server.stdin.fileno())  # the guard reads its end
+        try:
+            server.wait(server_guard.GRACE + 1)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
 
 
-def _free(first: int) -> int:
+def _flags(typed: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The flags, and the overrides beside them."""
+    given, rest, words = dict(FLAGS), [], iter(typed)
+    for each in words:
+        flag, equals, value = each.partition("=")
+        if flag in FLAGS:
+            given[flag] = value if equals else next(words, "")
+            if not given[flag]:
+                raise ConfigError(f"deepvis ui {flag}: expected a value")
+        elif each.startswith("-"):
+            raise ConfigError(
+                f"deepvis ui {each}: no such flag; {nearest(each, [*FLAGS, '--help', '--version'])}"
+            )
+        elif not each.lstrip("+").startswith(("tracker=", "tracker.")):
+            raise ConfigError(
+                f"deepvis ui {each}: expected tracker.uri=..., the store; see deepvis ui --help"
+            )
+        else:
+            rest.append(each)
+    return given, rest
+
+
+def _chosen(host: str, text: str) -> int:
+    """A port that was asked for.
+
+    Raises:
+      ConfigError: it is no port, taken, or not for this user; or the host is none of this machine's.
+    """
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text) < 65536:
+        raise ConfigError(f"--port {text}: expected a number from 1 to 65535")
+    if fault := _fault(host, int(text)):
+        raise ConfigError(
+            f"--port {text}: {fault} on {host}; take another port, or none for the first free one"
+        )
+    return int(text)
+
+
+def _free(host: str, first: int) -> int:
     """The first port from here on that nobody listens on."""
+    fault = None
     for port in range(first, first + 100):
-        with socket.socket() as probe:
-            if probe.connect_ex((HOST, port)) != 0:
-                return port
-    raise OSError(f"no free port in {first} to {first + 99}")
+        fault = _fault(host, port)
+        if fault is None:
+            return port
+    raise ConfigError(f"--host {host}: no free port in {first} to {first + 99} ({fault})")
+
+
+def _fault(host: str, port: int) -> str | None:
+    """Why nobody can listen there."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (socket.gaierror, UnicodeError) as err:
+        raise ConfigError(
+            f"--host {host}: no address ({err}); expected 127.0.0.1, 0.0.0.0 or a name"
+        ) from err
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as err:
+            return (err.strerror or str(err)).lower()
+    return None
 
 
 def _answers(base: str) -> bool:

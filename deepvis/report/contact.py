@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -62,7 +63,7 @@ def sheet(
     figure = Figure(((across + 0.01) * pixel, (down + 0.01) * pixel), facecolor="white")
     panel = figure.add_axes((0, 0, 1, 1))
     panel.set_axis_off()
-    style = {"fontsize": FONT, "color": "black"}
+    style: dict[str, Any] = {"fontsize": FONT, "color": "black"}
     for j, lines in enumerate(names):
         x = left + j * (width + gap)
         for k, line in enumerate(lines):
