@@ -69,16 +69,17 @@ def main(typed: Sequence[str]) -> int:
 @contextlib.contextmanager
 def _serving(command: Sequence[str]) -> Iterator[subprocess.Popen]:
     """A server in a process group of its own, which ends with this block and with this process."""
+    read_end, write_end = os.pipe()  # only this process has the end that is written to
     server = subprocess.Popen(
-        [sys.executable, server_guard.__file__, *command], stdin=subprocess.PIPE, start_new_session=True,
+        [sys.executable, server_guard.__file__, *command], stdin=read_end, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
     )  # fmt: skip
+    os.close(read_end)
     try:
         yield server
     finally:
-        with contextlib.suppress(OSError):
-            os.close(server.stdin.fileno())  # the guard reads its end
+        os.close(write_end)
         try:
             server.wait(server_guard.GRACE + 1)
         except subprocess.TimeoutExpired:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -24,15 +25,15 @@ PARENT = """
 import contextlib, sys
 from deepvis.cli import signals, ui
 signals.catch(lambda _: None)
-with contextlib.suppress(KeyboardInterrupt), ui._serving([sys.executable, "-c", sys.argv[1], sys.argv[2]]) as server:
+command = [sys.executable, "-c", *sys.argv[1:]]
+with contextlib.suppress(KeyboardInterrupt), ui._serving(command) as server:
     server.wait()
 """
 
 
 def runs(pid):
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
