@@ -84,8 +84,24 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], digits: int = 6) ->
     out = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
     out.writeheader()
     for row in rows:
-        out.writerow({k: f"{v:.{digits}g}" if isinstance(v, float) else v for k, v in row.items()})
+        out.writerow({k: f"{v:.{digits}g}" if isinstance(v, float) else _inert(v) for k, v in row.items()})
     write_text(path, text.getvalue())
+
+
+def _inert(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula: a text that begins like one gets an apostrophe.
+
+    Example:
+      >>> _inert("=1+1"), _inert("-0.5"), _inert("decay=1")
+      ("'=1+1", '-0.5', 'decay=1')
+    """
+    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def checksums(folder: Path) -> dict[str, tuple[int, int]]:

@@ -16,7 +16,7 @@ import keras
 
 from deepvis.core import user_code
 from deepvis.core.errors import ConfigError
-from deepvis.networks import keras2_config, keras_models
+from deepvis.networks import keras2_config, keras_models, untrusted_files
 from deepvis.networks.keras_network import KerasNetwork, file_fingerprint
 from deepvis.networks.open_graph import OpenGraph
 from deepvis.networks.preprocessing import Preprocess
@@ -184,6 +184,7 @@ def _checked_hdf5(file: Path, refused: str) -> str:
     try:
         with h5py.File(file) as content:
             version, whole = content.attrs.get("keras_version", "2"), "model_config" in content.attrs
+            untrusted_files.check_hdf5(content, refused)
     except OSError as err:
         raise ConfigError(f"{refused} a damaged file ({err}); copy or save it again") from err
     if not whole:
@@ -201,8 +202,11 @@ def _text(value: Any) -> str:
 def _checked_zip(file: Path, refused: str) -> str:
     try:
         with zipfile.ZipFile(file) as content:
+            untrusted_files.check_zip(content, file, refused)
             damaged, names = content.testzip(), content.namelist()
             meta = json.loads(content.read("metadata.json")) if "metadata.json" in names else {}
+    except ConfigError:  # a ValueError, too
+        raise
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as err:
         raise ConfigError(f"{refused} a damaged file ({err}); copy or save it again") from err
     if damaged:
