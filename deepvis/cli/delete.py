@@ -60,7 +60,7 @@ def _entry(folder: Path) -> Mapping[str, Any]:
     if folder.is_symlink():
         raise ConfigError(f"delete {folder}: got a link; delete what it points to, {folder.resolve()}")
     entry = manifest.read(folder)
-    if running := process_locks.running(folder):
+    if running := process_locks.alive(folder):
         raise ConfigError(
             f"delete {entry['id']}: a process still runs it ({running[0]}: host, process); end it first"
         )
@@ -69,12 +69,11 @@ def _entry(folder: Path) -> Mapping[str, Any]:
 
 def _jobs(folder: Path, entry: Mapping[str, Any]) -> list[str]:
     """The folders of a sweep's jobs, below its own."""
-    names = [str(job["folder"]) for job in entry["jobs"]]
-    return ["." if name == folder.name and not (folder / name).is_dir() else name for name in names]
+    return ["."] if entry.get("own_folder") else [job["folder"] for job in entry["jobs"]]
 
 
 def _describe(folder: Path, entry: Mapping[str, Any], others: Sequence[Path]) -> None:
-    done = sum(sweeps.is_done(folder, job) for job in entry["jobs"])
+    done = sum(sweeps.is_done(folder, entry, job) for job in entry["jobs"])
     size = sweeps.shown_size(sweeps.size(folder))
     terminal.say(escape(f"{folder}: deepvis {manifest.typed(entry)}"))
     terminal.say(f"{done} of {len(entry['jobs'])} jobs done, {size}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import nearest
-from deepvis.results import manifest
+from deepvis.results import known_sweeps, manifest
 
 FOLDER = "folder="
 
@@ -25,7 +25,7 @@ class Typed:
         printed = Path(word)
         if (printed / manifest.FILE).is_file():
             return printed
-        return manifest.locate(word, self.outputs, command)
+        return known_sweeps.locate(word, self.outputs, command)
 
 
 def read(command: str, typed: Sequence[str], flags: Sequence[str] = (), keys: Sequence[str] = ()) -> Typed:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from deepvis.cli import sweep_words
 from deepvis.core import terminal
-from deepvis.core.errors import ConfigError, first_line
+from deepvis.core.errors import ConfigError
 from deepvis.results import manifest, result_folder
 from deepvis.sweeps import process_locks
 
@@ -84,30 +84,24 @@ def _folders(outputs: Path) -> Iterator[Path]:
 def _listed(folder: Path, faults: list[str]) -> Listed:
     try:
         entry = manifest.read(folder)
-        started = datetime.fromisoformat(entry["start"])
-        done = sum(is_done(folder, job) for job in entry["jobs"])
-        command = f"deepvis {manifest.typed(entry)}".rstrip()
-        jobs, sweep = len(entry["jobs"]), str(entry["id"])
-        states = {job["state"] for job in entry["jobs"]}
-    except Exception as err:  # there is no limit to how a manifest can be broken
-        reason = "missing" if not (folder / manifest.FILE).exists() else first_line(err)
-        faults.append(f"{folder / manifest.FILE}: damaged ({reason}); the results beside it are as they were")
+    except ConfigError as err:
+        faults.append(str(err))
         done = len(result_folder.finished(folder))
         return Listed(folder.name, None, "damaged", done, 0, size(folder), "")
-    if started.tzinfo is None:
-        started = started.replace(tzinfo=UTC)
-    state = "finished" if jobs and done == jobs else "failed" if "FAILED" in states else "unfinished"
-    if process_locks.running(folder):
+    jobs = entry["jobs"]
+    done = sum(is_done(folder, entry, job) for job in jobs)
+    has_failed = any(job["state"] == "FAILED" for job in jobs)
+    state = "finished" if jobs and done == len(jobs) else "failed" if has_failed else "unfinished"
+    if process_locks.alive(folder):
         state = "running"
-    return Listed(sweep, started.astimezone(), state, done, jobs, size(folder), command)
+    start = manifest.when(entry["start"]).astimezone()
+    command = f"deepvis {manifest.typed(entry)}".rstrip()
+    return Listed(str(entry["id"]), start, state, done, len(jobs), size(folder), command)
 
 
-def is_done(folder: Path, job: Mapping[str, Any]) -> bool:
+def is_done(folder: Path, entry: Mapping[str, Any], job: Mapping[str, str]) -> bool:
     """Whether a job of the sweep in this folder has a valid result."""
-    own = folder / job["folder"]
-    if not own.is_dir() and job["folder"] == folder.name:  # a single job in a folder that was chosen for it
-        own = folder
-    return result_folder.problem(own / "result", job["key"]) is None
+    return result_folder.problem(manifest.result_of(folder, entry, job), job["key"]) is None
 
 
 def _order(listed: Listed) -> tuple[float, str]:

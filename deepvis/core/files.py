@@ -95,12 +95,15 @@ def _inert(value: Any) -> Any:
       >>> _inert("=1+1"), _inert("-0.5"), _inert("decay=1")
       ("'=1+1", '-0.5', 'decay=1')
     """
-    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):
+    if not isinstance(value, str):
         return value
+    text = value.replace("\r", " ")  # which the csv module does not quote, and readers take for a new row
+    if not value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return text
     try:
         float(value)
     except ValueError:
-        return f"'{value}"
+        return f"'{text}"
     return value
 
 

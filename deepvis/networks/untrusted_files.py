@@ -48,13 +48,13 @@ def check_zip(content: zipfile.ZipFile, file: Path, refused: str) -> None:
     expanded, most = sum(each.file_size for each in content.infolist()), RATIO * size + ROOM
     if expanded > most:
         raise ConfigError(
-            f"{refused} a file of {size / 1e6:.3g} MB that expands to {expanded / 1e6:.3g} MB, expected at most "
-            f"{most / 1e6:.3g}; if you trust it, load it in Keras and save it again"
+            f"{refused} a file of {size / 1e6:.3g} MB that expands to {expanded / 1e6:.3g} MB, expected at "
+            f"most {most / 1e6:.3g}; if you trust it, load it in Keras and save it again"
         )
 
 
 def _elsewhere(refused: str, place: str, other: str) -> ConfigError:
     return ConfigError(
-        f"{refused} a file whose {place} is stored in another file ({other}), which is not read; save the model "
-        "whole, in one file"
+        f"{refused} a file whose {place} is stored in another file ({other}), which is not read; save the "
+        "model whole, in one file"
     )

@@ -150,9 +150,8 @@ def broken(name: str, width: int) -> str:
 def svg(figure: Figure, title: str) -> str:
     """The figure as part of a page: without a head, in the page's colours."""
     file = io.StringIO()
-    with matplotlib.rc_context(
-        STYLE | {"svg.hashsalt": title}
-    ):  # so that no two figures of a page share an id
+    style: dict[RcKeyType, Any] = {**STYLE, "svg.hashsalt": title}  # so that no two figures share an id
+    with matplotlib.rc_context(style):
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     text = file.getvalue()
     text = text[text.index("<svg") :].replace(INK, "var(--ink)").replace(LINE, "var(--line)")

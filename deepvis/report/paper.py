@@ -13,6 +13,7 @@ import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -24,11 +25,16 @@ from deepvis.report import comparison, contact, figures, page
 from deepvis.report.comparison import Comparison, Unit
 from deepvis.results import manifest
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
 RECORD = "export.json"
 ROWS, COLUMNS = 64, 64  # of a contact sheet
 # Text is text: TrueType in a PDF, which journals ask for, and letters in an SVG. No date, so that an export
 # that is made again is the same to the last byte.
-STYLE = figures.STYLE | {"pdf.fonttype": 42, "image.composite_image": False, "svg.hashsalt": "deepvis"}
+STYLE: "dict[RcKeyType, Any]" = {
+    **figures.STYLE, "pdf.fonttype": 42, "image.composite_image": False, "svg.hashsalt": "deepvis",
+}  # fmt: skip
 COUNTS = {"images": "images", "zero gradient": "stuck", "diverged": "diverged"}
 
 

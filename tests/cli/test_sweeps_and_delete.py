@@ -57,7 +57,7 @@ def test_the_latest_is_last_by_utc_and_a_broken_manifest_hides_no_other(here, ca
     _, *lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["c", "d", "e", "f", "a", "b", here.name]
     for name in "cdef":
-        assert any(f"outputs/{name}/{manifest.FILE}: damaged" in each for each in caplog.messages)
+        assert any(f"outputs/{name}/{manifest.FILE}: torn" in each for each in caplog.messages)
 
 
 def test_a_narrow_terminal_has_the_command_on_a_line_of_its_own():
@@ -124,7 +124,7 @@ def test_a_sweep_that_runs_or_a_link_or_a_lost_store_is_refused(here, forker, mo
         delete.main(["outputs/link", "-y"])
     (here.parent / "link").unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(delete.process_locks, "running", lambda folder: ["host-1-abc"])
+        patch.setattr(delete.process_locks, "alive", lambda folder: ["host-1-abc"])
         with pytest.raises(ConfigError, match="a process still runs it"):
             delete.main([f"outputs/{here.name}", "-y"])
     (tmp_path / "mlruns/mlflow.db").rename("moved.db")

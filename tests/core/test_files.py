@@ -14,7 +14,7 @@ def test_a_text_that_begins_like_a_formula_is_inert(text, tmp_path):
     files.write_csv(tmp_path / "t.csv", [{"job": text, "other": 1}])
     with (tmp_path / "t.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
-    assert row == {"job": f"'{text}", "other": "1"}
+    assert row == {"job": f"'{text}".replace("\r", " "), "other": "1"}
 
 
 @pytest.mark.parametrize(

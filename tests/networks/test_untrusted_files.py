@@ -1,4 +1,4 @@
-"""A model file that would read other files or fill the memory is refused by a line, and nothing of it is read."""
+"""A model file that would read other files or fill the memory is refused by a line, unread."""
 
 import zipfile
 
