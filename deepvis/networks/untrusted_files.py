@@ -24,7 +24,7 @@ def check_hdf5(content: h5py.File, refused: str) -> None:
             continue
         seen.add(group.id)
         for name in group:
-            link, place = group.get(name, getlink=True), f"{group.name.rstrip('/')}/{name}"
+            link, place = group.get(name, getlink=True), f"{(group.name or '').rstrip('/')}/{name}"
             if isinstance(link, h5py.ExternalLink):
                 raise _elsewhere(refused, place, link.filename)
             if isinstance(link, h5py.SoftLink):  # to something that is visited by its own name
