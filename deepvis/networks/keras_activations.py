@@ -85,7 +85,7 @@ def built(
                 ) from err
         found = {}
         for name, tap in taps.items():
-            grid = None if tap.places is None else tuple(outputs[place[id(tap.places.map)]].shape[1:3])
+            grid = None if tap.places is None else tap.places.grid(outputs[place[id(tap.places.map)]].shape)
             first = 0 if tap.places is None else tap.places.first
             pre = None if tap.pre is None else outputs[place[id(tap.pre)]]
             if name in probed.activation_calls:

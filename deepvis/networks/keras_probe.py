@@ -161,18 +161,21 @@ def _check_shapes(part: Part, ours: Pass, batch: int) -> None:
 
 
 def _check_tokens(part: Part, ours: Pass) -> None:
-    """Tokens that a layer of unknown code adds are the first ones, and the same of every image."""
+    """Tokens that a layer of unknown code makes are the places they were taken to be."""
     results = dict(zip(map(id, keras_taps.tensors(part.taps)), ours.results, strict=True))
     for tap in part.taps:
-        if tap.places is not None and tap.places.assumed is not None:
-            sample = results[id(tap.places.assumed)]
-            tokens = sample.values.reshape(len(sample.values), int(sample.shape[1] or 0), -1)
-            constant = np.all(tokens == tokens[:1], axis=(0, 2))
-            if list(np.flatnonzero(constant)) != list(range(tap.places.first)):
+        places = tap.places
+        for assumption in () if places is None else places.assumed:
+            samples = [results[id(each)] for each in assumption.call.inputs]
+            grid = (places.grid(results[id(places.map)].shape) if places else None) or (0, 0)
+            values = [each.values.reshape([n or 0 for n in each.shape])[:1] for each in samples]
+            with keras.StatelessScope(), keras_taps.computing_in(part.model, "float32"):
+                holds = assumption.holds(grid, values)
+            if not holds:
                 raise ConfigError(
-                    f"layer {tap.call.name}: gives {sample.shape[1]} tokens for {tap.places.map.shape[1]} x "
-                    f"{tap.places.map.shape[2]} places, and which are the others cannot be told (expected "
-                    "class tokens before them); choose another layer"
+                    f"layer {tap.call.name}: the tokens of {assumption.call.name} cannot be told to be "
+                    f"{grid[0]} x {grid[1]} places by rows (expected one token of each place, class tokens "
+                    "before them, and no mixing of places); choose another layer"
                 )
 
 

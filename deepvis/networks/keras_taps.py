@@ -46,7 +46,7 @@ def tap(graph: Graph, name: str) -> Tap:
     call = graph.first(name)
     output = call.outputs[0]
     places = token_places.of_graph(graph).get(id(output)) if len(output.shape) == 3 else None
-    places = None if places is None or places.axis != 1 else places
+    places = None if places is None or places.axis != 1 or not places.patch else places
     inner = _activated(call.layer)
     if inner is not None:
         return Tap(call, None, output, inner, places)
@@ -82,8 +82,10 @@ def _wrapped(layer: Any) -> Any:
 
 def tensors(taps: Iterable[Tap]) -> list[Any]:
     """The symbolic tensors that some taps read, each once."""
+    taps = list(taps)
     found = [each for tap in taps for each in (tap.pre, tap.post) if each is not None]
-    found += [each for tap in taps if (p := tap.places) for each in (p.map, p.assumed) if each is not None]
+    for places in (tap.places for tap in taps if tap.places is not None):
+        found += [places.map, *(each for assumption in places.assumed for each in assumption.call.inputs)]
     return list({id(each): each for each in found}.values())
 
 

@@ -126,10 +126,10 @@ def _map_size(network: OpenGraph, name: str, size: Size) -> Size:
     shape = tuple(found[id(tap.post)].shape)
     if len(shape) == 3:
         places = tap.places
-        height, width = found[id(places.map)].shape[1:3] if places is not None else (0, 0)
-        if places is None or None in (height, width, shape[1]) or shape[1] < places.first + height * width:
+        grid = None if places is None else places.grid(found[id(places.map)].shape)
+        if places is None or grid is None or shape[1] is None or shape[1] < places.first + grid[0] * grid[1]:
             raise UncallableLayerError(f"{name}: {shape[1]} tokens are no map of the image")
-        return height, width
+        return grid
     if None in shape[1:]:
         raise UncallableLayerError(f"{name}: its map {shape} has no size of its own")
     return (shape[1], shape[2]) if len(shape) == 4 else (1, 1)

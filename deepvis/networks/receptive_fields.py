@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from deepvis.networks import keras_taps
+from deepvis.networks import keras_taps, token_places
 from deepvis.networks.base import Layer
 from deepvis.networks.keras_graph import Call, Graph
 from deepvis.networks.layer_kinds import families, is_activation
@@ -97,9 +97,13 @@ def _extents(graph: Graph, image: str) -> Iterator[tuple[Call, Extent]]:
         id(tensor): Extent(sides, np.ones(2), np.ones(2)) if name == image else _held(tensor.shape, most)
         for name, tensor in graph.inputs.items()
     }
+    patches = {key: places.patch for key, places in token_places.of_graph(graph).items()}
     for call in graph.calls:
         inputs = [at[id(tensor)] for tensor in call.inputs if id(tensor) in at]
         out = _through(call, inputs or [_held(call.output_shape, most)])
+        patch = patches.get(id(call.outputs[0]), 1) if call.outputs else 1
+        if patch > 1 and all(patches.get(id(each), 0) < 1 for each in call.inputs):
+            out = out._replace(stride=out.stride * patch, sides=out.sides // patch)
         if not out.sides.all(axis=0).any():  # such as above a model that takes one size
             out = out._replace(sides=np.maximum(out.sides, 1), fixed=True)
         if out.fixed and None in made_for:
