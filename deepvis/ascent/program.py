@@ -170,7 +170,7 @@ def snapshots(
     padded = functools.partial(inputs.padded, missing=missing)
     numbers = specs.numbers(images)
     sizes = octaves.sizes(*static.octaves, static.size)
-    image, done, total = first, states.step_of(resumed), numbers["steps"].max()
+    image, done, total = first, states.step_of(resumed), int(numbers["steps"].max())
     if resumed:
         image = states.shown(resumed)
     for octave, size in enumerate(sizes, start=1):

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 _copies: dict[int, "Stream"] = {}  # file descriptor -> our copy of the terminal's
 _early: list[int] = []  # file of what is printed before there is a log
@@ -159,29 +159,64 @@ def _breakpoint(*args: Any, **kwargs: Any) -> None:
         pdb.Pdb().set_trace(sys._getframe(1))
 
 
+def duration(seconds: float) -> str:
+    """A time for a person.
+
+    Example:
+      >>> duration(8), duration(200), duration(9000), duration(4e5)
+      ('8 s', '3 min', '2.5 h', '4.6 days')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+
+
 @contextmanager
-def progress(name: str, total: int) -> Iterator[Update]:
-    """A bar, or plain lines where there is no terminal; what it yields is to be called after each chunk."""
+def progress(name: str, total: int, work: int) -> Iterator[Update]:
+    """A bar, or plain lines where there is no terminal; what it yields is to be called after each chunk.
+
+    The first chunk takes longer, since graphs are compiled in it: it gives an upper bound for the whole, and
+    later ones are not averaged with it.
+
+    Args:
+      name: of what is computed.
+      total: its steps.
+      work: its images x steps.
+    """
     out, began = console(), time.perf_counter()
     steps_done = images_done = 0
+    first: list[float] = []  # when the first chunk was done, and its images x steps
     columns = (
         TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
-        TextColumn("[cyan]{task.fields[speed]}"), TimeRemainingColumn(), TextColumn("{task.fields[state]}"),
+        TextColumn("[cyan]{task.fields[speed]}"), TextColumn("{task.fields[left]}"),
+        TextColumn("{task.fields[state]}"),
     )  # fmt: skip
     bar = Progress(*columns, console=out)
-    task = bar.add_task(name if len(name) <= 40 else f"{name[:39]}…", total=total, speed="", state="")
+    short = name if len(name) <= 40 else f"{name[:39]}…"
+    task = bar.add_task(short, total=total, speed="", left="", state="")
 
     def update(steps: int, images: int, score: float, stuck: int) -> None:
         nonlocal steps_done, images_done
         steps_done, images_done = steps_done + steps, images_done + steps * images
-        seconds = time.perf_counter() - began
-        speed = f"{images_done / seconds:.1f} images x steps/s"
-        state = f"mean score {score:.4g}  zero gradient: {stuck} of {images} images"
-        if out.is_terminal:
-            bar.update(task, advance=steps, speed=speed, state=state)
+        now = time.perf_counter()
+        if first:
+            rate = (images_done - first[1]) / max(now - first[0], 1e-9)
         else:
-            left = (total - steps_done) * seconds / steps_done
-            out.print(f"{name}  step {steps_done}/{total}  {speed}  {left:.0f} s left  {state}")
+            rate = images_done / max(now - began, 1e-9)
+        speed, left = f"{rate:.1f} images x steps/s", f"{duration((work - images_done) / rate)} left"
+        state = f"mean score {score:.4g}  zero gradient: {stuck} of {images} images"
+        if not first:
+            first.extend((now, images_done))
+            if images_done < work:
+                out.print(
+                    f"estimate  at most {duration(work / rate)} for {name}: {work} images x steps at {speed}"
+                )
+        if out.is_terminal:
+            bar.update(task, advance=steps, speed=speed, left=left, state=state)
+        else:
+            out.print(f"{name}  step {steps_done}/{total}  {speed}  {left}  {state}")
 
     if out.is_terminal:
         _bars.append(bar)

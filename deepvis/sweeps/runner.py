@@ -91,7 +91,12 @@ class GroupRun:
         lengths = [
             max(group.jobs[row.job].cfg.steps for row in batch) - done.get(batch[0], 0) for batch in batches
         ]
-        with terminal.progress(title, sum(lengths)) as advance:
+        work = sum(len(batch) * length for batch, length in zip(batches, lengths, strict=True))
+        images_left = sum(map(len, batches))
+        terminal.say(
+            f"computes  {title}: {images_left} images in {len(batches)} batches, {work} images x steps"
+        )
+        with terminal.progress(title, sum(lengths), work) as advance:
             self.begin(sorted({row.job for row in saved}), graph)
             begun |= self.recorders.keys()
             self.restore(saved, graph)

@@ -119,6 +119,23 @@ def test_a_job_interrupted_at_each_snapshot_is_the_uninterrupted_one(case, tmp_p
     interrupted_everywhere([CASES[case]], tmp_path, monkeypatch)
 
 
+@pytest.mark.parametrize("case", ["optimizer adam", "param octaves", "transform robust"])
+def test_going_on_traces_no_graph_again(case, tmp_path, monkeypatch):
+    made, real = [], runner.program.compiled
+    monkeypatch.setattr(runner.program, "compiled", lambda *given: made.append(real(*given)) or made[-1])
+    folder = tmp_path / "pieces"
+    interrupted(folder, [CASES[case]], monkeypatch, 2)
+
+    def counts():
+        graphs = ("begin", "advance", "show", "finish")
+        return [getattr(made[-1].ascent, name).experimental_get_tracing_count() for name in graphs]
+
+    before = counts()
+    assert min(before) > 0
+    snapshots_of(queue_of(folder, CASES[case], resume=True), monkeypatch)
+    assert made[-1] is made[0] and counts() == before
+
+
 UNEQUAL = (
     ("steps=2", "seed=1"), ("steps=6", "layer.filters=0-4"), ("steps=5", "reg.decay=0.9", "twins=0"),
     ("steps=1",), ("steps=6", "optimizer.learning_rate=3", "twins=2"),
