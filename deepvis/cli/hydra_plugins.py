@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override, read_write
 from deepvis.cli import messages, overrides
 from deepvis.config import compose
 from deepvis.config.compose import SweepComposer
-from deepvis.sweeps import launcher, preflight, search, tasks, workers
+from deepvis.sweeps import amount, launcher, preflight, search, tasks, workers
 
 MODULE = "hydra_plugins.deepvis"  # what conf/hydra/{launcher,sweeper} name
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"  # one job after the other in this process
@@ -92,7 +92,12 @@ class ProductSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
         folder = Path(self.config.hydra.sweep.dir)
-        expansion = compose.expand(self.loader, [*self.params, *overrides.checked(arguments)])
+        typed = [*self.params, *overrides.checked(arguments)]
+        count, first = compose.count(self.loader, typed)
+        if count > self.config.max_jobs:
+            job = preflight.job_of(SweepComposer(self.loader, self.config).plan(first, 0))
+            amount.check_jobs(count, self.config.max_jobs, job, folder.parent)
+        expansion = compose.expand(self.loader, typed)
         preflight.name_jobs_by(expansion.swept)
         composer = (
             self.launcher.composer

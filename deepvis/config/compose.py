@@ -6,8 +6,10 @@ Whatever is not a plain value is left to Hydra.
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +18,7 @@ from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -76,6 +78,37 @@ def expand(loader: ConfigLoader, overrides: Sequence[str]) -> Expansion:
     Raises:
       ConfigError: an interval, which only a search can draw from; or a list of no values.
     """
+    values, swept = _values(loader, overrides, whole=True)
+    return Expansion(swept, tuple(itertools.product(*values.values())))
+
+
+def count(loader: ConfigLoader, overrides: Sequence[str]) -> tuple[int, tuple[str, ...]]:
+    """How many jobs there would be, and the overrides of the first; nothing is made that grows with them.
+
+    Raises:
+      ConfigError: as for `expand`.
+    """
+    values, _ = _values(loader, overrides, whole=False)
+    lengths = {each.get_key_element(): _length(each) for each in parse(overrides, loader)}
+    number = math.prod(1 if each is None else each for each in lengths.values())
+    return number, tuple(each[0] for each in values.values())
+
+
+def _length(each: Override) -> int | None:
+    """How many values an override lists; None: it is no list."""
+    value = each.value()
+    if isinstance(value, RangeSweep):
+        first, last, step = (Decimal(str(number)) for number in (value.start, value.stop, value.step))
+        if step == 0:
+            raise ConfigError(f"{each.input_line}: got a step of 0, expected another")
+        return max(0, math.ceil((last - first) / step))
+    return sum(1 for _ in each.sweep_string_iterator()) if each.is_discrete_sweep() else None
+
+
+def _values(
+    loader: ConfigLoader, overrides: Sequence[str], whole: bool
+) -> tuple[dict[str, list[str]], tuple[str, ...]]:
+    """The values of each key, or the first of them, and the keys with several."""
     values: dict[str, list[str]] = {}
     swept: dict[str, None] = {}
     for each in parse(overrides, loader):
@@ -86,6 +119,10 @@ def expand(loader: ConfigLoader, overrides: Sequence[str]) -> Expansion:
             values[key] = [f"{key}={each.get_value_element_as_str()}"]
         elif each.is_discrete_sweep():
             swept[key] = None
+            value = each.value()
+            if isinstance(value, RangeSweep) and _length(each) and not whole:
+                values[key] = [f"{key}={value.start}"]
+                continue
             values[key] = [f"{key}={value}" for value in each.sweep_string_iterator()]
             if not values[key]:
                 raise ConfigError(
@@ -96,7 +133,7 @@ def expand(loader: ConfigLoader, overrides: Sequence[str]) -> Expansion:
                 f"{each.input_line}: an interval has no list of values; type them, or search it with "
                 "hydra/sweeper=optuna"
             )
-    return Expansion(tuple(swept), tuple(itertools.product(*values.values())))
+    return values, tuple(swept)
 
 
 class SweepComposer:

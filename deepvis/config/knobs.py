@@ -17,6 +17,7 @@ from deepvis.core.names import nearest
 
 Value = bool | int | float | str | tuple[str, ...] | None
 Function = TypeVar("Function", bound=Callable[..., Any])
+INTEGER = 2**31 - 1  # the largest whole number of a tensor
 REQUIRED = "???"  # a knob that has no value of its own: a file of conf/ or the user gives it
 
 
@@ -80,6 +81,8 @@ class Knob:
                 raise ConfigError(f"{key}={value}: expected a list, such as [block1_conv1]")
             return tuple(map(str, value))
         number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+        if self.type is int and self._fits(number) and number > min(self.high, INTEGER):
+            raise ConfigError(f"{key}={value}: expected {self.range()}, and at most {INTEGER}")
         if not math.isfinite(number) or not self._fits(number):
             got = ": got text," if isinstance(value, str) else ":"
             raise ConfigError(f"{key}={value}{got} expected {self.range()}{self._off()}")

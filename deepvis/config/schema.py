@@ -77,8 +77,8 @@ class Config:
     start: Target
     tracker: Settings  # ``target`` and where it keeps things
     seed: int = _key(int, "of the start and of the transforms", low=0)
-    twins: int = _key(int, "perturbed replicas of each image: start changed by one ulp", low=0)
-    steps: int = _key(int, "of gradient ascent", low=1)
+    twins: int = _key(int, "perturbed replicas of each image: start changed by one ulp", low=0, high=1000)
+    steps: int = _key(int, "of gradient ascent", low=1, high=1_000_000)
     size: int | tuple[int, int] = field(metadata={"knob": SIZE})
     batch_size: int = _key(int, "images in one program; 0 chooses", low=0)
     snapshot_every: int = _key(int, "steps between two snapshots", low=1)

@@ -21,7 +21,7 @@ from deepvis.config.schema import Config
 from deepvis.core import files, terminal
 from deepvis.core.errors import ConfigError
 from deepvis.results import manifest, resumption
-from deepvis.sweeps import jobs, process_locks, search, sweep_folders
+from deepvis.sweeps import amount, jobs, process_locks, search, sweep_folders
 from deepvis.sweeps.jobs import Job
 from deepvis.tracking.base import Tracker
 
@@ -59,7 +59,9 @@ def job_of(plan: Plan) -> Job:
     if key not in _checked:
         cfg = schema.resolve(plain_mapping(plan.cfg))
         validation.check_job(cfg)
-        _checked[key] = jobs.make(cfg, plan.overrides, plan.folder, _digest(cfg))
+        job = jobs.make(cfg, plan.overrides, plan.folder, _digest(cfg))
+        amount.check_memory(job.cfg, len(job.filters))
+        _checked[key] = job
     return _checked[key]
 
 
