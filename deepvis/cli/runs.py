@@ -47,12 +47,11 @@ def close() -> int:
         return 0
     folder = Path(os.environ["DEEPVIS_FOLDER"])
     try:
-        finalize.close(preflight.sweep_id(), folder, preflight.opened())
+        return 0 if finalize.close(preflight.sweep_id(), folder, preflight.opened()) else 1
     except Exception as err:  # the store is gone, or the disk is full
         terminal.error(f"the sweep could not be summed up: {messages.line(err)}")
         finalize.go_on(manifest.read(folder), folder)
         return 1
-    return 0
 
 
 def _sweep_id(typed: Sequence[str]) -> str:

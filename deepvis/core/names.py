@@ -20,6 +20,11 @@ SAFE = (
 FEW = 20  # words that a message may list
 
 
+def is_plain(name: str) -> bool:
+    """Whether a name may be that of a file or folder: what is read from elsewhere never is a path."""
+    return re.fullmatch(r"[\w.,=+-]+", name) is not None and name not in (".", "..")
+
+
 def nearest(word: str, valid: Iterable[str]) -> str:
     """The part of a message that helps: the nearest valid word, then all of them, or of many a few."""
     valid = list(valid)

@@ -35,7 +35,7 @@ from deepvis.core.errors import first_line
 ARRAYS = ("history", "metrics", "features", "twins")  # of a result, each in a file of its own
 TEXTS = (*(f"{name}.npz" for name in ARRAYS), "config.yaml", "result.json")  # all but the pictures
 LAST = ("score", "activation", "rank", "margin")  # of a history, whose last row is the job's end
-FAILED = "failed.txt"  # in a job's folder: why it failed, where it has no run of the tracker
+FAILED = "failed.txt"  # in a job's folder: why it failed, where it has no result
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""Events of a job: it begins, finishes, fails or is resumed, in its run, its folder and on the terminal."""
+"""Events of a job: it finishes or fails, in its folder, on the terminal and in the tracker.
+
+The tracker is filled from result folders, by `logging_queue`: when a job ends, and at the end of a sweep with
+what is not there yet.
+"""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -7,41 +11,35 @@ from pathlib import Path
 
 from deepvis.config import params
 from deepvis.core import files, terminal
-from deepvis.core.errors import TrackingError, first_line
 from deepvis.metrics import convergence
-from deepvis.results import manifest, result_folder
+from deepvis.results import result_folder
 from deepvis.results.manifest import JobState
-from deepvis.results.result_folder import Result
-from deepvis.sweeps import jobs, process_locks
+from deepvis.results.result_folder import Pictures, Result
+from deepvis.sweeps import jobs, logging_queue
 from deepvis.sweeps.jobs import Job
+from deepvis.sweeps.logging_queue import LoggingQueue
 from deepvis.sweeps.recorder import JobRecorder
-from deepvis.tracking.base import Tracker
+from deepvis.tracking.base import JobRun, Tracker
 
 _results: dict[Path, Result] = {}  # of the jobs that finished in this process, by result folder
 
 
-def begin(job: Job, tags: Mapping[str, str], tracker: Tracker, sweep: str) -> str:
-    """Open a job's run, with the tags of its network and its device; returns the run's id."""
-    process = process_locks.sign(manifest.of_job(job.folder))
-    identity = {"job": job.folder.name, "job_key": job.key, "process": process}
-    identity["overrides"] = shlex.join(job.overrides)
-    return tracker.start(sweep, job.name, params.main(jobs.params(job)), dict(tags) | identity)
-
-
-def finish(recorder: JobRecorder, tags: Mapping[str, str], tracker: Tracker) -> str | None:
-    """Write a job's folder, then its run; returns why the job failed although it has a result."""
-    result, pictures = recorder.result(tags)
-    folder = result_folder.write(recorder.job.folder, result, pictures)
+def finish(recorder: JobRecorder, tags: Mapping[str, str], queue: LoggingQueue, sweep: str) -> str | None:
+    """Write a job's folder, and have it logged; returns why the job failed although it has a result."""
+    job = recorder.job
+    result, pictures = recorder.result(dict(tags) | {"overrides": shlex.join(job.overrides)})
+    folder = result_folder.write(job.folder, result, pictures)
     _results[folder] = result
-    reason = failure(result)
-    try:
-        tracker.finish(recorder.run, result, folder, reason, pictures)
-    except Exception as err:
-        raise TrackingError(
-            f"computed, but not logged ({first_line(err)}); its results are kept in {folder}, and "
-            "resume=latest logs them"
-        ) from err
-    return reason
+    run = run_of(sweep, folder, result, pictures)
+    queue.add(run)
+    return run.failure
+
+
+def fail(job: Job, reason: str, queue: LoggingQueue, sweep: str) -> None:
+    """Have it logged that a job failed and has no result."""
+    main = params.main(jobs.params(job))
+    tags = {"overrides": shlex.join(job.overrides)}
+    queue.add(JobRun(sweep, job.folder.name, job.key, job.name, main, tags, reason, job.folder))
 
 
 def result(folder: Path) -> Result:
@@ -52,6 +50,12 @@ def result(folder: Path) -> Result:
 def is_known(folder: Path) -> bool:
     """Whether the result in a folder was written, or found whole, by this process."""
     return folder in _results
+
+
+def run_of(sweep: str, folder: Path, result: Result, pictures: Pictures | None = None) -> JobRun:
+    """What the tracker holds of a job, from its result folder alone."""
+    job, main, reason = folder.parent, params.main(result.params), failure(result)
+    return JobRun(sweep, job.name, result.key, result.name, main, result.tags, reason, job, result, pictures)
 
 
 def failure(result: Result) -> str | None:
@@ -68,53 +72,39 @@ def report_failure(job: Job, reason: str, failed: dict[Path, str]) -> None:
         files.write_text(job.folder / result_folder.FAILED, reason)
 
 
-def end(tracker: Tracker, run: str, status: str, reason: str) -> None:
-    """End a run that has no result; if the store is gone, `resume` ends the run later."""
-    with suppress(Exception):
-        tracker.end(run, status, reason)
-
-
-def remaining(
-    queue: Sequence[Job], tracker: Tracker, sweep: str, failed: dict[Path, str], again: bool = False
-) -> list[Job]:
-    """The jobs that have still to be computed, in a resumed sweep or `again` where another process was lost.
-
-    What was computed and not logged is logged here.
-    """
+def remaining(queue: Sequence[Job], failed: dict[Path, str], again: bool = False) -> list[Job]:
+    """The jobs that have still to be computed, in a resumed sweep or `again` where a process was lost."""
     if not again and not any(job.cfg.resume for job in queue):
         return list(queue)
-    states, remaining_jobs = tracker.states(sweep), []
+    remaining_jobs = []
     for job in queue:
         folder = job.folder / "result"
-        state = states.get(job.folder.name, JobState("PENDING"))
-        if state.status == "RUNNING":
-            failed[job.folder] = "still run by another process"
-            terminal.error(f"{job.name}: {failed[job.folder]}")
-            continue
         result_folder.clear(job.folder)  # of a finished one too: its process may have died tidying up
         problem = result_folder.problem(folder, job.key)
         if problem is not None:
             remaining_jobs.append(job)
             if folder.exists():
                 terminal.say(f"again     {job.name}: {problem}")
-        elif state.status != "FINISHED":
-            _log_again(job, result_folder.read(folder), state.reason, tracker, sweep, failed)
+            continue
+        _results[folder] = result_folder.read(folder)
+        if reason := failure(_results[folder]):
+            report_failure(job, reason, failed)
     return remaining_jobs
 
 
-def _log_again(
-    job: Job, result: Result, logged: str, tracker: Tracker, sweep: str, failed: dict[Path, str]
-) -> None:
-    """Log a result that is there; not once more if it was logged as a failure with that very reason."""
-    folder, run = job.folder / "result", None
-    reason = failure(result)
-    try:
-        if reason is None or reason != logged:
-            run = begin(job, result.tags, tracker, sweep)
-            tracker.finish(run, result, folder, reason)
-    except Exception as err:
-        reason = f"still not logged ({first_line(err)}); its results are kept in {folder}"
-        if run is not None:
-            end(tracker, run, "FAILED", reason)
-    if reason:
-        report_failure(job, reason, failed)
+def log_missing(sweep: str, results: Mapping[Path, Result], tracker: Tracker) -> dict[str, str]:
+    """Log the results that the tracker has not; returns the jobs that it still has not, and why.
+
+    Raises:
+      TrackingError: the tracker does not answer.
+    """
+    queue = logging_queue.of(tracker)
+    queue.drain()
+    states = queue.call(lambda: tracker.states(sweep))
+    for folder, result in results.items():
+        run = run_of(sweep, folder, result)
+        logged = states.get((run.job, run.key))
+        if logged != JobState("FAILED" if run.failure else "FINISHED", run.failure or ""):
+            queue.add(run)
+    unlogged = queue.drain()
+    return {job: reason for (of, job, _), reason in unlogged.items() if of == sweep}

@@ -17,21 +17,21 @@ from PIL import Image, ImageOps
 from rich.table import Table
 
 from deepvis.core import images, terminal
-from deepvis.core.errors import one_line
+from deepvis.core.errors import DeepvisError, one_line
 from deepvis.core.files import write_csv
 from deepvis.metrics.convergence import ENDS
 from deepvis.results import manifest, result_folder
 from deepvis.results.manifest import JobState
 from deepvis.results.result_folder import Result
-from deepvis.sweeps import events, process_locks
+from deepvis.sweeps import events, logging_queue, process_locks
 from deepvis.tracking.base import Tracker
 
 ROWS, COLUMNS = 64, 32  # of a contact sheet that a person can still look at
 NARROW = 100  # characters a line, below which the counts of how optimizations ended are one column
 
 
-def close(sweep: str, folder: Path, tracker: Tracker) -> None:
-    """Summarize a sweep in its folder, in its tracker and on the terminal."""
+def close(sweep: str, folder: Path, tracker: Tracker) -> bool:
+    """Summarize a sweep in its folder, in its tracker and on the terminal; whether the tracker has it all."""
     states, results = _from_folders(folder)
     entry = manifest.close(folder, states)
     process_locks.tidy(folder)
@@ -44,13 +44,22 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> None:
     if any(job["state"] != "FINISHED" for job in entry["jobs"]):
         go_on(entry, folder)
     if not results:
-        return
+        return True
+    unlogged = _log_missing(sweep, results, tracker)
     files = [folder / "summary.csv", folder / "contact.png", folder / manifest.FILE]
     write_csv(files[0], result_folder.table(list(results.values())))
     images.save(files[1], contact(results))
     report = _report(folder, results) if len(results) > 1 else []
     by_job = {path.parent.name: result for path, result in results.items()}
-    address = tracker.close(sweep, by_job, [*files, *report], manifest.tags(entry))
+    address = None
+    if not unlogged:
+        try:
+            queue = logging_queue.of(tracker)
+            address = queue.call(
+                lambda: tracker.close(sweep, by_job, [*files, *report], manifest.tags(entry))
+            )
+        except DeepvisError as err:
+            unlogged = f"the sweep's own run is not logged ({err})"
     show(list(results.values()))
     for told, count in Counter(result.tags["advice"] for result in results.values()
                                if "advice" in result.tags).most_common(1):  # fmt: skip
@@ -61,6 +70,23 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> None:
         terminal.say(f"report    {_shown(report[0])}")
     if address:
         terminal.say(f"compare   deepvis ui   opens {address}")
+    if unlogged:
+        terminal.error(f"{unlogged}; results are in {_shown(folder)}, and resume=latest logs them")
+        if all(job["state"] == "FINISHED" for job in entry["jobs"]):
+            go_on(entry, folder)
+    return not unlogged
+
+
+def _log_missing(sweep: str, results: Mapping[Path, Result], tracker: Tracker) -> str:
+    """Log what the tracker has not; a line where some of it is still missing."""
+    try:
+        unlogged = events.log_missing(sweep, results, tracker)
+    except DeepvisError as err:
+        return f"{len(results)} of {len(results)} jobs may not be logged ({err})"
+    if not unlogged:
+        return ""
+    reason = next(iter(unlogged.values()))
+    return f"{len(unlogged)} of {len(results)} jobs are not logged ({reason})"
 
 
 def _from_folders(folder: Path) -> tuple[dict[str, JobState], dict[Path, Result]]:
@@ -74,11 +100,12 @@ def _from_folders(folder: Path) -> tuple[dict[str, JobState], dict[Path, Result]
             results[path] = events.result(path)
             reason = events.failure(results[path])
             states[job["folder"]] = JobState("FAILED" if reason else "FINISHED", reason or "")
-        elif path.exists():
+            continue
+        if path.exists():
             terminal.error(f"{job['name']}: {problem}")
-        if failed.is_file():  # of a job with a result: it could not be logged
+        if failed.is_file():
             states[job["folder"]] = JobState("FAILED", failed.read_text(encoding="utf-8"))
-        elif problem is not None:
+        else:
             begun = path.with_name("live.png").exists()
             states[job["folder"]] = JobState("KILLED" if begun else "PENDING")
     return states, results

@@ -11,7 +11,7 @@ from deepvis.config.schema import plain
 from deepvis.core import terminal
 from deepvis.core.errors import ReportedError
 from deepvis.results import manifest, result_folder
-from deepvis.sweeps import jobs, process_locks, search
+from deepvis.sweeps import jobs, search
 from deepvis.sweeps.jobs import Job
 from deepvis.sweeps.preflight import job_of, sweep_id, tracker_of
 
@@ -60,6 +60,4 @@ def run(queue: Sequence[Job], folder: Path, again: bool = False) -> dict[Path, s
     from deepvis.sweeps import runner
 
     tracker = tracker_of(plain(queue[0].cfg.tracker))
-    if again:
-        tracker.mend(sweep_id(), lambda token: process_locks.holds(folder, token))
     return runner.run(queue, tracker, sweep_id(), again)

@@ -106,14 +106,13 @@ def begin(folder: Path, plans: Sequence[Plan], typed: Sequence[str], sweep_confi
             }  # each is checked when it is drawn
         resumption.check(old, entry, typed, bool(sweep_config.resume_force))
         entry |= {key: old[key] for key in ("start", "overrides", "multirun") if key in old}
-    tracker = tracker_of(settings)
+    tracker_of(settings)
     process_locks.enter(folder, sweep_id())
     try:
         if resume is None:
             sweep_folders.check_no_sweep(folder)  # that began in the meantime
         else:
             files.remove_partials(folder)
-            tracker.mend(sweep_id(), lambda token: process_locks.holds(folder, token))
         manifest.write(folder, entry)
     except BaseException:
         process_locks.tidy(folder)

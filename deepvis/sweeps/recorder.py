@@ -27,7 +27,6 @@ class JobRecorder:
         blank = np.full((*job.cfg.sides, 3), 128, np.uint8)
         self.job = job
         self.began = time.time()
-        self.run = ""
         self.captions = [caption(*each) for each in zip(job.classes, job.filters, strict=False)]
         self.waiting = n * (1 + job.cfg.twins)  # images not yet done
         self.display = functools.partial(

@@ -20,9 +20,10 @@ from deepvis.ascent.program import Program
 from deepvis.ascent.specs import ImageSpec, ImageState, Snapshot
 from deepvis.core import images, terminal
 from deepvis.core.errors import one_line
-from deepvis.sweeps import events, jobs
+from deepvis.sweeps import events, jobs, logging_queue
 from deepvis.sweeps.checkpoints import Checkpoints, Saved
 from deepvis.sweeps.jobs import Job, JobGroup, Row
+from deepvis.sweeps.logging_queue import LoggingQueue
 from deepvis.sweeps.recorder import JobRecorder
 from deepvis.tracking.base import Tracker
 
@@ -30,24 +31,28 @@ MOST_PENDING = 4  # jobs that may wait to be written while others compute; their
 
 
 def run(queue: Sequence[Job], tracker: Tracker, sweep: str, again: bool = False) -> dict[Path, str]:
-    """Run jobs and report each to its own run. A job that fails does not affect the others.
+    """Run jobs and have each logged to its own run. A job that fails does not affect the others.
 
     Args:
       queue: jobs; those with a common static config share batches and one compiled graph.
-      tracker: where they are reported.
+      tracker: where they are logged.
       sweep: id that all of them carry.
       again: whether another process, which is gone, may have run some of them.
 
     Returns:
-      The folders of the jobs that failed, and why; each was reported on the terminal and to its run.
+      The folders of the jobs that failed, and why; each was reported on the terminal and is logged.
 
     Raises:
-      BaseException: an interrupt or an exit, after the open runs were ended as KILLED.
+      BaseException: an interrupt or an exit, after what was computed was written and logged.
     """
     failed: dict[Path, str] = {}
-    for group in jobs.job_groups(events.remaining(queue, tracker, sweep, failed, again)):
-        with ThreadPoolExecutor(max_workers=1) as writer:
-            GroupRun(group, writer, failed, tracker, sweep, Checkpoints(group)).run()
+    log = logging_queue.of(tracker)
+    try:
+        for group in jobs.job_groups(events.remaining(queue, failed, again)):
+            with ThreadPoolExecutor(max_workers=1) as writer:
+                GroupRun(group, writer, failed, log, sweep, Checkpoints(group)).run()
+    finally:
+        log.drain()  # a process that a launcher started may end now
     return failed
 
 
@@ -56,9 +61,9 @@ class GroupRun:
     """The run of one group; its collections change as it goes on."""
 
     group: JobGroup
-    writer: ThreadPoolExecutor  # writes and reports what is done
+    writer: ThreadPoolExecutor  # writes what is done
     failed: dict[Path, str]  # reasons, by job folder
-    tracker: Tracker
+    log: LoggingQueue
     sweep: str
     checkpoints: Checkpoints
     recorders: dict[int, JobRecorder] = field(default_factory=dict)  # by job, from its start to its report
@@ -73,13 +78,9 @@ class GroupRun:
             if graph is not None:
                 self.run_batches(graph)
             self.wait_for_writer(0)
-        except BaseException as err:
-            try:
-                self.wait_for_writer(0)  # what was computed is kept
-                self.checkpoints.write(self.recorders)
-            finally:
-                for recorder in self.recorders.values():
-                    events.end(self.tracker, recorder.run, "KILLED", type(err).__name__)
+        except BaseException:
+            self.wait_for_writer(0)  # what was computed is kept
+            self.checkpoints.write(self.recorders)
             raise
 
     def run_batches(self, graph: Program) -> None:
@@ -97,11 +98,11 @@ class GroupRun:
             f"computes  {title}: {images_left} images in {len(batches)} batches, {work} images x steps"
         )
         with terminal.progress(title, sum(lengths), work) as advance:
-            self.begin(sorted({row.job for row in saved}), graph)
+            self.begin(sorted({row.job for row in saved}))
             begun |= self.recorders.keys()
             self.restore(saved, graph)
             for batch in batches:
-                self.begin(sorted({row.job for row in batch} - begun), graph)
+                self.begin(sorted({row.job for row in batch} - begun))
                 begun |= {row.job for row in batch}
                 starts = {}
                 for row in batch:
@@ -111,13 +112,11 @@ class GroupRun:
                     resumed = [saved[row].state for row in starts] if batch[0] in saved else []
                     self.run_batch(graph, starts, resumed, max(map(len, batches)), advance)
 
-    def begin(self, indices: Iterable[int], graph: Program) -> None:
-        """Begin jobs of the group: a recorder and a run for each."""
+    def begin(self, indices: Iterable[int]) -> None:
+        """Begin jobs of the group: a recorder for each."""
         for index in indices:
             with self.isolate_failures([index]):
-                recorder = JobRecorder(self.group.jobs[index])
-                recorder.run = events.begin(recorder.job, graph.tags, self.tracker, self.sweep)
-                self.recorders[index] = recorder
+                self.recorders[index] = JobRecorder(self.group.jobs[index])
 
     def restore(self, saved: Mapping[Row, Saved], graph: Program) -> None:
         """Take over what checkpoints hold; a job whose images have all done their steps is finished."""
@@ -130,8 +129,8 @@ class GroupRun:
 
     def submit(self, index: int, graph: Program) -> None:
         """Give a job that is computed to the writer."""
-        finish = self.writer.submit(events.finish, self.recorders[index], graph.tags, self.tracker)
-        self.pending[index] = finish
+        recorder = self.recorders[index]
+        self.pending[index] = self.writer.submit(events.finish, recorder, graph.tags, self.log, self.sweep)
 
     def run_batch(self, graph: Program, starts: dict[Row, np.ndarray], resumed: Sequence[ImageState],
                   width: int, advance: terminal.Update) -> None:  # fmt: skip
@@ -169,8 +168,8 @@ class GroupRun:
                 job = self.group.jobs[index]
                 if job.folder not in self.failed:
                     events.report_failure(job, reason, self.failed)
-                if index in self.recorders:
-                    events.end(self.tracker, self.recorders.pop(index).run, "FAILED", reason)
+                    events.fail(job, reason, self.log, self.sweep)
+                self.recorders.pop(index, None)
 
     def record(self, rows: Sequence[Row], snapshot: Snapshot, unfinished: Collection[int]) -> None:
         """Hand a snapshot to the recorders of its jobs, and show it in their live pictures."""

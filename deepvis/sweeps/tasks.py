@@ -23,13 +23,12 @@ from omegaconf import DictConfig
 
 from deepvis.ascent import specs
 from deepvis.config.compose import Plan, SweepComposer
-from deepvis.config.schema import plain
 from deepvis.core import terminal
 from deepvis.core.errors import one_line
 from deepvis.results import manifest, result_folder
 from deepvis.sweeps import events, jobs, launcher, process_locks, search
 from deepvis.sweeps.jobs import Job
-from deepvis.sweeps.preflight import job_of, sweep_id, tracker_of
+from deepvis.sweeps.preflight import job_of
 
 ROUNDS = (
     3  # that a job may be in; in the last each is launched by itself, so that it is lost by its own fault
@@ -153,11 +152,9 @@ class Launch:
         return ()
 
     def _waiting(self, queue: Sequence[Job], lost: Sequence[int], failed: dict[int, str]) -> list[int]:
-        """Of these jobs those that have no result and have not failed; a result that is there is logged."""
-        tracker = tracker_of(plain(queue[0].cfg.tracker))
-        tracker.mend(sweep_id(), lambda token: process_locks.holds(self.folder, token))
+        """Of these jobs those that have no result and have not failed."""
         reasons: dict[Path, str] = {}
-        remaining = events.remaining([queue[i] for i in lost], tracker, sweep_id(), reasons, again=True)
+        remaining = events.remaining([queue[i] for i in lost], reasons, again=True)
         failed |= {i: reasons[queue[i].folder] for i in lost if queue[i].folder in reasons}
         folders = {job.folder for job in remaining}
         return [i for i in lost if queue[i].folder in folders]

@@ -1,52 +1,75 @@
 """The protocol of a tracker.
 
-A tracker opens a run for a job, logs the job's result to it, and closes a sweep. Several runs are open at
-once, so each is named by its id.
+A tracker is filled from result folders: logging a job is idempotent, so it may be stopped or fail anywhere
+and be repeated. A job has one run, whatever became of earlier attempts.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from deepvis.config import params
 from deepvis.results.manifest import JobState
 from deepvis.results.result_folder import Pictures, Result
+
+
+@dataclass(frozen=True)
+class JobRun:
+    """What the run of a job holds, once the job has ended."""
+
+    sweep: str
+    job: str  # name of the job's folder
+    key: str  # the job's hash; together these three name the run
+    name: str
+    params: Mapping[str, params.Value]
+    tags: Mapping[str, str]
+    failure: str | None  # why the job failed; it may have a result nevertheless
+    folder: Path  # the job's
+    result: Result | None = None
+    pictures: Pictures | None = None  # where they are in memory
 
 
 class Tracker(Protocol):
     """Where the jobs of a sweep are logged."""
 
-    def start(self, sweep: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
-        """Open a run for a job, and return its id."""
+    @property
+    def place(self) -> str:
+        """What a person calls it."""
         ...
 
-    def finish(
-        self, run: str, result: Result, folder: Path, failure: str | None, pictures: Pictures | None = None
-    ) -> None:
-        """Log a result and its folder to a run, and end the run: FINISHED, or FAILED with a reason.
-
-        The pictures are given where they are in memory.
-        """
-
-    def end(self, run: str, status: str, reason: str) -> None:
-        """End a run that has no result: FAILED or KILLED."""
-
-    def states(self, sweep: str) -> dict[str, JobState]:
-        """How far a sweep's jobs are, by the name of their folder; FINISHED counts before RUNNING."""
+    @property
+    def patience(self) -> float:
+        """Seconds after which a person is told that it does not answer."""
         ...
 
-    def mend(self, sweep: str, is_running: Callable[[str], bool]) -> None:
-        """End as KILLED the runs that are open though their process is gone."""
+    @property
+    def timeout(self) -> float:
+        """Seconds after which an outage is not waited for any longer."""
+        ...
+
+    @property
+    def writers(self) -> int:
+        """How many jobs may be logged side by side."""
+        ...
+
+    def obstacle(self) -> str:
+        """What keeps it from answering, as far as that can be seen."""
+        ...
+
+    def log(self, run: JobRun) -> None:
+        """Make the job's one run hold this, and end it: FINISHED, or FAILED with a reason."""
+
+    def states(self, sweep: str) -> dict[tuple[str, str], JobState]:
+        """How far the runs of a sweep are, by job folder's name and key."""
+        ...
 
     def close(
         self, sweep: str, results: Mapping[str, Result], files: Iterable[Path], tags: Mapping[str, str]
     ) -> str | None:
         """Make the sweep's own run and view; return the view's address, where there is one.
 
+        Runs that a killed process left open end as KILLED, and of several runs of a job one stays.
+
         Results are by the name of the job's folder, at least one; files and tags are the sweep's.
         """
-
-
-def furthest(states: Iterable[tuple[str, JobState]]) -> dict[str, JobState]:
-    """A job may have several runs, all but one of them failed or killed."""
-    order = ("KILLED", "FAILED", "RUNNING", "FINISHED")
-    return dict(sorted(states, key=lambda pair: order.index(pair[1].status)))

@@ -1,37 +1,32 @@
 """The MLflow tracker: a run a job, and for a sweep one more run and a saved view.
 
-Several runs are open at once, so each is named by its id; nothing is logged asynchronously, because a killed
-process would lose it.
+Several threads and processes log at once, so each run is named by its id; nothing is logged asynchronously by
+MLflow, because a killed process would lose it.
 """
 
-import getpass
-import os
-import socket
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from deepvis.config import params
 from deepvis.core.errors import ConfigError
-from deepvis.core.version import __version__
+from deepvis.core.names import is_plain
 from deepvis.metrics import convergence
 from deepvis.results import result_folder
 from deepvis.results.manifest import JobState
-from deepvis.tracking import saved_view, store, ui_images
-from deepvis.tracking.base import furthest
+from deepvis.results.result_folder import Result
+from deepvis.tracking import runs, saved_view, store, ui_images
+from deepvis.tracking.base import JobRun
+from deepvis.tracking.runs import StoredRun
 
-BATCH = 1000  # metrics in one request; MLflow's own limit
-PARAM, TAG = 6000, 5000  # characters; MLflow cuts longer params and tags silently
-# Of a sweep's jobs in its charts, distinct for colour-blind readers too (Okabe and Ito 2008); the UI draws
-# its own at random, and they may be three blues.
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#999933", "#444444")
 UI = "http://127.0.0.1:5000"  # where `deepvis ui` serves a local store
+WRITERS = 4  # jobs logged side by side to a server; a file takes one writer at a time
+
+Runs = dict[tuple[str, str], list[StoredRun]]  # by job folder's name and key
 
 
 @dataclass(frozen=True)
@@ -40,60 +35,63 @@ class Mlflow:
 
     client: Any
     experiment_id: str
-    base: str  # of the UI's address
+    uri: str
+    timeout: float = 120
+    known: dict[str, Runs] = field(default_factory=dict)  # by sweep: the runs of its jobs
+    unsure: set[tuple[str, str]] = field(default_factory=set)  # jobs whose run may have been made or not
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def start(self, sweep, name, params, tags):
-        number = tags.get("job", "").partition("_")[0]
-        colour = COLOURS[int(number) % len(COLOURS) if number.isdecimal() else 0]
-        run = self._create(
-            sweep, "job", name, {"mlflow.runColor": colour, "mlflow.loggedImages": "True"} | dict(tags)
-        )
-        self._log_params(run, params)
-        return run
+    @property
+    def file(self) -> Path | None:
+        """The database, of a store without a server."""
+        return store.file(self.uri)
 
-    def finish(self, run, result, folder, failure, pictures=None):
-        from mlflow.entities import Metric
+    @property
+    def place(self):
+        return self.file.name if self.file else self.uri
 
-        now = int(time.time() * 1000)
-        steps = len(result.history["score"]) - 1
-        logged = [Metric(k, v, now, steps) for k, v in result.figures.items() if np.isfinite(v)]
-        for name, curve in convergence.curves(result.history).items():
-            logged += [Metric(name, float(v), now, t) for t, v in enumerate(curve) if np.isfinite(v)]
-        for i in range(0, len(logged), BATCH):
-            self.client.log_batch(run, metrics=logged[i : i + BATCH])
-        with ui_images.staged(folder, steps, result, pictures) as staged:
-            self.client.log_artifacts(run, staged)
-        if failure:
-            self.client.set_tag(run, "reason", failure[:TAG])
-        self.client.set_terminated(run, "FAILED" if failure else "FINISHED")
+    @property
+    def patience(self):
+        return 5 if self.file else 10
 
-    def end(self, run, status, reason):
-        self.client.set_tag(run, "reason", reason[:TAG])
-        self.client.set_terminated(run, status)
+    @property
+    def writers(self):
+        return 1 if self.file else WRITERS
+
+    def obstacle(self):
+        return store.obstacle(self.file) if self.file else "it does not answer"
+
+    def log(self, run):
+        store.check_there(self.file)
+        target = self._run_of(run)
+        runs.fill(self.client, target, run, is_local=self.file is not None)
+        ended = "FAILED" if run.failure else "FINISHED"
+        with self.lock:
+            self.known[run.sweep][run.job, run.key] = [
+                replace(target, status=ended, tags={**target.tags, "reason": run.failure or ""})
+            ]
 
     def states(self, sweep):
-        runs = self._runs(sweep, "tags.kind = 'job'")
-        return furthest(
-            (run.data.tags["job"], JobState(run.info.status, run.data.tags.get("reason", ""))) for run in runs
-        )
-
-    def mend(self, sweep, is_running):
-        for run in self._runs(sweep, "attributes.status = 'RUNNING'"):
-            if not is_running(run.data.tags["process"]):
-                self.end(run.info.run_id, "KILLED", "its process was gone when the sweep was resumed")
+        store.check_there(self.file)
+        found = self._jobs(sweep)
+        with self.lock:
+            self.known[sweep] = found
+        last = {at: runs.furthest(several) for at, several in found.items()}
+        return {at: JobState(run.status, run.tags.get("reason", "")) for at, run in last.items()}
 
     def close(self, sweep, results, files, tags):
-        varied = params.varied([result.params for result in results.values()])
-        self._log_varied(sweep, results, varied)
+        store.check_there(self.file)
+        found = list(runs.search(self.client, self.experiment_id, f"tags.sweep = '{sweep}'"))
+        jobs, own = self._sorted(found)
+        self._tidy(jobs)
         done = list(results.values())
-        run = next((run.info.run_id for run in self._runs(sweep, "tags.kind = 'sweep'")), None)
-        run = run or self._create(sweep, "sweep", f"sweep {sweep}", {})
-        for key, value in tags.items():
-            self.client.set_tag(run, key, value[:TAG])
-        for file in files:
-            self.client.log_artifact(run, file)
-        self.client.log_metric(run, "jobs/finished", len(done))
-        self.client.set_terminated(run, "FINISHED")
+        varied = params.varied([result.params for result in done])
+        self._log_varied(jobs, results, varied)
+        run = own[0] if own else runs.create(
+            self.client, self.experiment_id, f"sweep {sweep}", {"sweep": sweep, "kind": "sweep"})  # fmt: skip
+        for extra in own[1:]:
+            self.client.delete_run(extra.id)
+        self._log_sweep(run, len(done), files, tags)
         keys = sorted(
             {pair for each in done for pair in zip(each.filters, ui_images.keys(each), strict=True)}
         )
@@ -107,7 +105,7 @@ class Mlflow:
         )
         key, value = saved_view.tag(sweep, f"sweep {sweep}", view)
         self.client.set_experiment_tag(self.experiment_id, key, value)
-        return saved_view.link(self.base, self.experiment_id, sweep)
+        return saved_view.link(self._base(), self.experiment_id, sweep)
 
     def latest(self) -> str | None:
         """The latest sweep's id, where there is one."""
@@ -123,49 +121,100 @@ class Mlflow:
         return saved_view.link(base, self.experiment_id, sweep)
 
     def fetch(self, sweep: str, folder: Path) -> list[Path]:
-        """Copy the results of a sweep's jobs, without their pictures; returns the result folders in order."""
-        for run in self._runs(sweep, "tags.kind = 'job'"):
-            if any(file.path == "result.json" for file in self.client.list_artifacts(run.info.run_id)):
-                copy = folder / run.data.tags["job"] / "result"
+        """Copy the results of a sweep's jobs, without their pictures; returns the result folders in order.
+
+        Raises:
+          ConfigError: a job's name is no name of a folder; whoever may write to a store may write any tag.
+        """
+        for (job, _), found in self._jobs(sweep).items():
+            run = runs.furthest(found)
+            if not is_plain(job):
+                raise ConfigError(
+                    f"{self.place}: run {run.id} has the tag job={job!r}, expected the name of a folder; "
+                    "if deepvis did not make this run, delete it in the UI"
+                )
+            if any(file.path == "result.json" for file in self.client.list_artifacts(run.id)):
+                copy = folder / job / "result"
                 copy.mkdir(parents=True, exist_ok=True)
                 for name in result_folder.TEXTS:
-                    self.client.download_artifacts(run.info.run_id, name, str(copy))
+                    self.client.download_artifacts(run.id, name, str(copy))
         return result_folder.finished(folder)
 
-    def _log_params(self, run: str, values: Mapping[str, params.Value]) -> None:
-        from mlflow.entities import Param
+    def _run_of(self, run: JobRun) -> StoredRun:
+        """The job's run, made where there is none.
 
-        written = {key: str(params.written(value))[:PARAM] for key, value in values.items()}
-        self.client.log_batch(run, params=[Param(key, text) for key, text in written.items()])
+        Of a creation that failed nobody knows whether it was done, so the next attempt looks again.
+        """
+        at = run.job, run.key
+        with self.lock:
+            if run.sweep not in self.known or at in self.unsure:
+                self.known[run.sweep] = self.known.get(run.sweep, {}) | self._jobs(run.sweep)
+                self.unsure.discard(at)
+            found = self.known[run.sweep].get(at)
+        if found:
+            return runs.furthest(found)
+        with self.lock:
+            self.unsure.add(at)
+        created = runs.create(self.client, self.experiment_id, run.name, runs.tags_of(run))
+        with self.lock:
+            self.unsure.discard(at)
+            self.known[run.sweep][at] = [created]
+        return created
 
-    def _log_varied(self, sweep: str, results: Mapping[str, result_folder.Result], varied: list[str]) -> None:
-        """Log what varies within a sweep, where `start` could not know that it does."""
-        for run in self._runs(sweep, "tags.kind = 'job'") if varied else ():
-            if result := results.get(run.data.tags["job"]):
-                known = result.params.keys() - run.data.params
-                if missing := {key: result.params[key] for key in varied if key in known}:
-                    self._log_params(run.info.run_id, missing)
+    def _base(self) -> str:
+        return UI if self.file else self.uri
 
-    def _runs(self, sweep, condition):
-        token, where = None, f"tags.sweep = '{sweep}' and {condition}"
-        while True:
-            page = self.client.search_runs([self.experiment_id], where, page_token=token)
-            yield from page
-            token = page.token
-            if not token:
-                return
+    def _jobs(self, sweep: str) -> Runs:
+        condition = f"tags.sweep = '{sweep}' and tags.kind = 'job'"
+        return self._sorted(runs.search(self.client, self.experiment_id, condition))[0]
 
-    def _create(self, sweep, kind, name, tags):
-        process = {"pid": str(os.getpid()), "host": socket.gethostname(), "mlflow.user": getpass.getuser()}
-        common = process | {"sweep": sweep, "kind": kind, "deepvis": __version__}
-        created = self.client.create_run(self.experiment_id, tags=common | dict(tags), run_name=name)
-        return created.info.run_id
+    def _sorted(self, found: Iterable[StoredRun]) -> tuple[Runs, list[StoredRun]]:
+        """The runs of a sweep's jobs, and its own."""
+        jobs: Runs = {}
+        own = []
+        for run in found:
+            if run.tags.get("kind") == "sweep":
+                own.append(run)
+            else:
+                jobs.setdefault(run.at, []).append(run)
+        return jobs, own
+
+    def _tidy(self, jobs: Runs) -> None:
+        """Leave one run a job, and none open: whoever opened them is gone."""
+        for found in jobs.values():
+            stays = runs.furthest(found)
+            for run in found:
+                if run is not stays:
+                    self.client.delete_run(run.id)
+            if stays.status == "RUNNING":
+                self.client.set_terminated(stays.id, "KILLED")
+
+    def _log_sweep(self, run: StoredRun, done: int, files: Iterable[Path], tags: Mapping[str, str]) -> None:
+        from mlflow.entities import Metric, RunTag
+
+        self.client.log_batch(
+            run.id,
+            metrics=[Metric("jobs/finished", done, run.start, done)],
+            tags=[RunTag(key, value[: runs.TAG]) for key, value in tags.items()],
+        )
+        for file in files:
+            self.client.log_artifact(run.id, file)
+        self.client.set_terminated(run.id, "FINISHED")
+
+    def _log_varied(self, jobs: Runs, results: Mapping[str, Result], varied: list[str]) -> None:
+        """Log what varies within a sweep, where the job could not know that it does."""
+        for (job, _), found in jobs.items() if varied else ():
+            run, result = runs.furthest(found), results.get(job)
+            if result is not None:
+                missing = {key: result.params[key] for key in varied if key in result.params}
+                if logged := runs.params_of(missing, run.params):
+                    self.client.log_batch(run.id, params=logged)
 
 
-def mlflow(uri: str, artifacts: str | None, experiment: str) -> Mlflow:
+def mlflow(uri: str, artifacts: str | None, experiment: str, timeout: float = 120) -> Mlflow:
     """An MLflow store or server, made where it does not exist if artifacts are given; see `store.connect`."""
     client, experiment_id = store.connect(uri, artifacts, experiment)
-    return Mlflow(client, experiment_id, uri if uri.startswith("http") else UI)
+    return Mlflow(client, experiment_id, uri, float(timeout))
 
 
 @contextmanager
@@ -178,7 +227,7 @@ def fetched(uri: str, experiment: str, sweep: str) -> Iterator[list[Path]]:
     store = mlflow(uri, None, experiment)
     name = store.latest() if sweep == "latest" else sweep
     with tempfile.TemporaryDirectory() as folder:
-        folders = store.fetch(name, Path(folder)) if name else []
+        folders = store.fetch(name, Path(folder)) if name and is_plain(name) else []
         if not folders:
             raise ConfigError(f"sweep={sweep}: {uri} has no finished job of such a sweep")
         yield folders

@@ -4,34 +4,30 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deepvis.results.manifest import JobState
-from deepvis.tracking.base import furthest
 
 
 @dataclass(frozen=True)
 class NoTracker:
     """Keeps runs in memory until its process ends, for tests and for jobs that need no tracking."""
 
-    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    runs: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)  # by job folder and key
+    place: str = "tracker=none"
+    patience: float = 5
+    timeout: float = 0
+    writers: int = 1
 
-    def start(self, sweep, name, params, tags):
-        run = f"run-{len(self.runs)}"
-        self.runs[run] = {"sweep": sweep, "name": name, "params": dict(params), "tags": dict(tags),
-                          "status": "RUNNING"}  # fmt: skip
-        return run
+    def obstacle(self):
+        return "no answer"
 
-    def finish(self, run, result, folder, failure, pictures=None):
-        self.runs[run] |= {"status": "FAILED" if failure else "FINISHED", "folder": folder}
-
-    def end(self, run, status, reason):
-        self.runs[run] |= {"status": status, "reason": reason}
+    def log(self, run):
+        self.runs[run.job, run.key] = {
+            "sweep": run.sweep, "name": run.name, "params": dict(run.params), "tags": dict(run.tags),
+            "status": "FAILED" if run.failure else "FINISHED", "reason": run.failure or "",
+            "folder": run.folder / "result" if run.result else None,
+        }  # fmt: skip
 
     def states(self, sweep):
-        return furthest(
-            (run["tags"]["job"], JobState(run["status"], run.get("reason", ""))) for run in self.runs.values()
-        )
-
-    def mend(self, sweep, is_running):
-        pass
+        return {at: JobState(run["status"], run["reason"]) for at, run in self.runs.items()}
 
     def close(self, sweep, results, files, tags):
         return None

@@ -1,9 +1,11 @@
 """An MLflow store: opened once, safely, or refused in one line."""
 
 import os
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from filelock import FileLock
 
@@ -27,7 +29,11 @@ def connect(uri: str, artifacts: str | None, experiment: str) -> tuple[Any, str]
     # Before the import, which reads them: nothing goes to the network, nothing to the terminal.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # it asks the server for the run each time
+    # What was answered with an error may have been done, so nothing is repeated blindly: a run would be made
+    # twice. Whoever calls repeats; see deepvis/sweeps/logging_queue.py.
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     try:
         is_server = uri.startswith(("http://", "https://"))
         if not is_server and not uri.startswith("sqlite:///"):
@@ -95,6 +101,34 @@ def _client(uri: str, experiment: str, artifacts: str | None) -> tuple[Any, str]
             "tracker.experiment=..."
         )
     return client, found.experiment_id
+
+
+def file(uri: str) -> Path | None:
+    """The database file of a store without a server."""
+    return Path(uri.removeprefix("sqlite:///")).absolute() if uri.startswith("sqlite:///") else None
+
+
+def check_there(file: Path | None) -> None:
+    """Refuse to use a database that was deleted or moved: SQLite would make an empty one.
+
+    Raises:
+      TrackingError: it is not there.
+    """
+    if file is not None and not file.is_file():
+        raise TrackingError(f"{file} is gone; it was there when the sweep began")
+
+
+def obstacle(file: Path) -> str:
+    """What keeps a database from answering."""
+    if not file.is_file():
+        return "it was deleted or moved"
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=rw", uri=True, timeout=0)) as probe:
+            probe.execute("BEGIN IMMEDIATE")
+            probe.rollback()
+    except sqlite3.Error as err:
+        return "it is locked by another process" if "locked" in str(err) else str(err)
+    return "it does not answer"
 
 
 def _is_sqlite(file: Path) -> bool:

@@ -174,7 +174,13 @@ def store_of(cwd: Path) -> mlflow.Mlflow:
 
 def runs_of(cwd: Path, sweep: str, kind: str = "job") -> list:
     store = store_of(cwd)
-    return list(store._runs(sweep, f"tags.kind = '{kind}'"))
+    return list_runs(store, sweep, kind)
+
+
+def list_runs(store: mlflow.Mlflow, sweep: str, kind: str = "job") -> list:
+    """The runs of a sweep in a store, as MLflow's own client finds them."""
+    where = f"tags.sweep = '{sweep}' and tags.kind = '{kind}'"
+    return list(store.client.search_runs([store.experiment_id], where, max_results=1000))
 
 
 def statuses(cwd: Path, sweep: str) -> list[tuple[str, str]]:

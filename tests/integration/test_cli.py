@@ -613,10 +613,8 @@ def test_live_png_shows_the_job_as_it_forms_and_a_signal_ends_the_sweep_cleanly(
     assert {p.name for p in folder().iterdir() if p.is_file()} >= {"summary.csv", "contact.png"}, said
     runs = {run.data.params.get("steps"): run for run in runs_of(client, folder().name)}
     assert {steps: run.info.status for steps, run in runs.items()} == {
-        "2": "FINISHED", "1000000": "KILLED", None: "FINISHED",
+        "2": "FINISHED", None: "FINISHED",
     }  # fmt: skip
-    killed = runs["1000000"].data.tags
-    assert killed["reason"] and killed["pid"] == str(process.pid)
     deepvis_alone((tmp_path / "log").read_text())
     assert re.fullmatch(r"deepvis: [^\n]+\n", said), said
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.browser import chromium, sweep, ui
+from helpers.processes import list_runs
 from PIL import Image
 
 from deepvis.tracking import mlflow
@@ -127,7 +128,7 @@ def contrast(one: str, other: str) -> float:
 
 def test_it_opens_and_slides_inside_mlflows_artifact_view(browser, folder):
     store = mlflow.mlflow(f"sqlite:///{folder.parents[1]}/mlruns/mlflow.db", None, "deepvis")
-    (run,) = store._runs(folder.name, "tags.kind = 'sweep'")
+    (run,) = list_runs(store, folder.name, "sweep")
     with ui(folder.parents[1]) as link:
         page = browser.new_page(viewport={"width": 1500, "height": 1000})
         base = link.partition("/#/")[0]

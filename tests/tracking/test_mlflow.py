@@ -17,6 +17,7 @@ import urllib.request
 import warnings
 import zlib
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,9 @@ from deepvis import __version__
 from deepvis.config import params, schema
 from deepvis.core.errors import TrackingError
 from deepvis.results import manifest, result_folder
-from deepvis.sweeps import finalize, jobs, runner
+from deepvis.sweeps import events, finalize, jobs, logging_queue, runner
 from deepvis.tracking import mlflow, none, ui_images
+from deepvis.tracking import runs as runs_of_mlflow
 
 SWEEP = "20260102-030405-abcd"
 TINY = ["model=tiny", "layer=block2_conv1", "size=16", "steps=5", "snapshot_every=2", "precision=float32"]
@@ -319,7 +321,7 @@ def test_a_result_of_this_process_is_not_read_back_and_another_is_read_once(stor
     assert sorted(reads) == sorted(job.folder / "result" for job in queue)
 
 
-def test_small_copies_are_the_same_from_memory_and_from_files(pair):
+def test_files_of_a_run_are_the_same_from_memory_and_from_files_and_each_time(pair):
     _, folder = pair
     result = result_folder.read(folder)
     filters = result.filters
@@ -332,63 +334,72 @@ def test_small_copies_are_the_same_from_memory_and_from_files(pair):
         for path in folder.glob("progress/*")
     }
     pictures = result_folder.Pictures(loaded("filters"), loaded("best"), progress)
-    copies = []
-    for given in (None, pictures):
-        with ui_images.staged(folder, 5, result, given) as staged:
-            files = sorted(
-                staged.glob("images/*.webp"), key=lambda path: path.name.partition("+timestamp")[0]
-            )
-            copies.append([(path.name.partition("+timestamp")[0], path.read_bytes()) for path in files])
-    assert copies[0] == copies[1] and len(copies[0]) == len(filters) * 4
+    first, second, third = (
+        dict(ui_images.files(folder, result, given, 7)) for given in (None, pictures, pictures)
+    )
+    assert first == second == third
+    assert len([name for name in first if name.endswith(".webp")]) == len(filters) * 4
 
 
 @pytest.mark.parametrize(
-    ("failure", "status"),
+    "failure",
     [
-        (OSError(errno.ENOSPC, "No space left on device"), "FAILED"),
-        (RuntimeError("first line\nsecond line " + "x" * 9000), "FAILED"),
-        (KeyboardInterrupt(), "KILLED"),
-        (SystemExit(143), "KILLED"),
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("first line\nsecond line " + "x" * 9000),
+        KeyboardInterrupt(),
+        SystemExit(143),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_job_that_raises_ends_its_run_with_the_reason(store, place, tmp_path, monkeypatch, failure, status):
+def test_a_job_that_raises_has_a_run_with_the_reason(store, tmp_path, monkeypatch, failure):
     def fails(*args):
         raise failure
 
-    own = f"failing-{status}-{type(failure).__name__}"
+    own = f"failing-{type(failure).__name__}"
     queue = [made(tmp_path / str(i), "layer.filters=0", f"seed={i}") for i in range(2)]
     monkeypatch.setattr(result_folder, "write", fails)
-    if status == "FAILED":
-        assert set(runner.run(queue, store, own)) == {job.folder for job in queue}
-        said = str(failure).splitlines()[0].rpartition("] ")[2]
-    else:
+    if not isinstance(failure, Exception):  # an interrupted job is as if it had not begun
         with pytest.raises(type(failure)):
             runner.run(queue, store, own)
-        said = type(failure).__name__
+        assert store.client.search_runs([store.experiment_id], f"tags.sweep = '{own}'") == []
+        return
+    assert set(runner.run(queue, store, own)) == {job.folder for job in queue}
+    said = str(failure).splitlines()[0].rpartition("] ")[2]
     found = store.client.search_runs([store.experiment_id], f"tags.sweep = '{own}'")
-    assert {run.info.status for run in found} == {status}
+    assert [run.info.status for run in found] == ["FAILED", "FAILED"]
     for run in found:
         assert said in run.data.tags["reason"] and "\n" not in run.data.tags["reason"]
         assert run.info.end_time is not None
 
 
-def test_a_store_that_fails_while_a_run_is_filled_ends_it_as_failed(store, tmp_path, monkeypatch):
-    """Half its images are there: it must not look finished."""
-    own = store.client.log_artifacts
+def test_a_run_that_is_filled_in_half_is_not_finished_and_the_same_one_is_filled_later(
+    store, tmp_path, monkeypatch
+):
+    impatient = replace(store, timeout=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(runs_of_mlflow.shutil, "copyfile", raises(OSError(errno.ENOSPC, "No space left")))
+        assert runner.run([made(tmp_path / "0", "layer.filters=0-2")], impatient, "half") == {}
+    folder = tmp_path / "0/result"
+    result = result_folder.read(folder)  # the folder came first, and is whole
+    ((_, reason),) = logging_queue.of(impatient).unlogged.items()
+    assert "No space left" in reason
+    (half,) = store.client.search_runs([store.experiment_id], "tags.sweep = 'half'")
+    assert half.info.status == "RUNNING"
+    again = replace(store, known={})  # as another process
+    for _ in range(2):  # the second has nothing to do
+        assert events.log_missing("half", {folder: result}, again) == {}
+        (run,) = store.client.search_runs([store.experiment_id], "tags.sweep = 'half'")
+        assert (run.info.run_id, run.info.status) == (half.info.run_id, "FINISHED")
+        assert artifacts(store, run) >= {"gallery.png", "history.npz", "result.json", "images"}
+        curve = store.client.get_metric_history(run.info.run_id, "score/mean")
+        assert [metric.step for metric in curve] == list(range(6))
 
-    def fails(run, place):
-        for half in sorted(place.glob("images/*"))[::2]:
-            half.unlink()
-        own(run, place)
-        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(store.client, "log_artifacts", fails)
-    lost = runner.run([made(tmp_path / "0", "layer.filters=0-2")], store, "half")
-    assert "computed, but not logged" in lost[tmp_path / "0"] and "No space" in lost[tmp_path / "0"]
-    (run,) = store.client.search_runs([store.experiment_id], "tags.sweep = 'half'")
-    assert run.info.status == "FAILED"
-    assert (tmp_path / "0/result/result.json").is_file()  # the folder came first, and is whole
+def raises(error):
+    def fails(*args):
+        raise error
+
+    return fails
 
 
 def test_memory_keeps_what_it_is_told(tmp_path):
@@ -404,8 +415,9 @@ OPEN = """
 import sys
 from deepvis.tracking import mlflow
 store = mlflow.mlflow("sqlite:///deep/er/mlflow.db", "arti/facts", "deepvis")
-run = store.start("s", sys.argv[1], {"seed": 1}, {})
-store.end(run, "FAILED", "none")
+from pathlib import Path
+from deepvis.tracking.base import JobRun
+store.log(JobRun("s", sys.argv[1], "key", sys.argv[1], {"seed": 1}, {}, "none", Path("x")))
 print(store.experiment_id, len(store.client.search_experiments()))
 """
 

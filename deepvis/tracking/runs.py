@@ -1,0 +1,160 @@
+"""Runs of MLflow: found before they are made, filled with what a job left, and ended.
+
+Every call here may have been done although it failed (a server that answers 500 afterwards, a process that is
+killed before it hears), so a run is looked for before it is created, and all that is logged to it is the
+same when it is logged again: metrics carry the run's own time, files the same names.
+"""
+
+import getpass
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+import numpy as np
+
+from deepvis.config import params
+from deepvis.core.version import __version__
+from deepvis.metrics import convergence
+from deepvis.results.result_folder import Result
+from deepvis.tracking import ui_images
+from deepvis.tracking.base import JobRun
+
+PAGE = 1000  # runs in one answer
+PARAM, TAG = 6000, 5000  # characters; MLflow cuts longer params and tags silently
+# Of a sweep's jobs in its charts, distinct for colour-blind readers too (Okabe and Ito 2008); the UI draws
+# its own at random, and they may be three blues.
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#999933", "#444444")
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as the store has it."""
+
+    id: str
+    status: str  # MLflow's word: RUNNING, FINISHED, FAILED or KILLED
+    start: int  # ms
+    artifacts: str  # URI
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+
+    @property
+    def at(self) -> tuple[str, str]:
+        """The job that it belongs to: its folder's name and its key."""
+        return self.tags.get("job", ""), self.tags.get("job_key", "")
+
+
+def stored(run: Any) -> StoredRun:
+    """A run of MLflow's client."""
+    info = run.info
+    return StoredRun(
+        info.run_id, info.status, info.start_time, info.artifact_uri, run.data.tags, run.data.params
+    )
+
+
+def search(client: Any, experiment_id: str, condition: str) -> Iterator[StoredRun]:
+    """The runs that meet a condition, oldest first."""
+    token = None
+    while True:
+        page = client.search_runs(
+            [experiment_id], condition, max_results=PAGE, order_by=["attributes.start_time ASC"],
+            page_token=token,
+        )  # fmt: skip
+        yield from map(stored, page)
+        token = page.token
+        if not token:
+            return
+
+
+def furthest(runs: list[StoredRun]) -> StoredRun:
+    """Of several runs of one job the one that stays: FINISHED before the others, then the oldest."""
+    order = ("FINISHED", "FAILED", "RUNNING", "KILLED")
+    return min(runs, key=lambda run: order.index(run.status) if run.status in order else len(order))
+
+
+def create(client: Any, experiment_id: str, name: str, tags: Mapping[str, str]) -> StoredRun:
+    """Open a run with these tags, those of this process, and a name."""
+    process = {"pid": str(os.getpid()), "host": socket.gethostname(), "mlflow.user": getpass.getuser()}
+    common = process | {"deepvis": __version__}
+    cut = {key: value[:TAG] for key, value in tags.items()}
+    return stored(client.create_run(experiment_id, tags=common | cut, run_name=name))
+
+
+def tags_of(run: JobRun) -> dict[str, str]:
+    """The tags of a job's run."""
+    number = run.job.partition("_")[0]
+    colour = COLOURS[int(number) % len(COLOURS) if number.isdecimal() else 0]
+    return {"mlflow.runColor": colour, "mlflow.loggedImages": "True"} | dict(run.tags) | {
+        "sweep": run.sweep, "kind": "job", "job": run.job, "job_key": run.key,
+    }  # fmt: skip
+
+
+def fill(client: Any, target: StoredRun, run: JobRun, is_local: bool) -> None:
+    """Log a job to its run, and end it; what is there already stays as it is."""
+    from mlflow.entities import RunTag
+
+    if target.status not in ("RUNNING", "KILLED"):
+        client.update_run(target.id, status="RUNNING")  # until it is whole again
+    metrics = [] if run.result is None else metrics_of(run.result, target.start)
+    tags = {"reason": run.failure[:TAG]} if run.failure else {}
+    if target.tags.get("reason") and not run.failure:
+        tags = {"reason": ""}  # of an earlier attempt
+    client.log_batch(
+        target.id, metrics=metrics, params=params_of(run.params, target.params),
+        tags=[RunTag(key, value) for key, value in tags.items()],
+    )  # fmt: skip
+    if run.result is not None:
+        found = ui_images.files(run.folder / "result", run.result, run.pictures, target.start)
+        if is_local:
+            _write(found, local_path(target.artifacts))
+        else:
+            with tempfile.TemporaryDirectory(prefix="deepvis-") as staging:
+                _write(found, Path(staging))
+                client.log_artifacts(target.id, staging)
+    client.set_terminated(target.id, "FAILED" if run.failure else "FINISHED")
+
+
+def metrics_of(result: Result, start: int) -> list[Any]:
+    """A job's figures and curves as MLflow's metrics, the same each time."""
+    from mlflow.entities import Metric
+
+    steps = len(result.history["score"]) - 1
+    end = start + int(1000 * result.figures.get("time/seconds", 0))
+    # How long it took is all that may change when the job is computed again: the later value counts.
+    logged = [
+        Metric(name, value, end if name.startswith("time/") else start, steps)
+        for name, value in result.figures.items()
+        if np.isfinite(value)
+    ]
+    for name, curve in convergence.curves(result.history).items():
+        logged += [Metric(name, float(v), start, t) for t, v in enumerate(curve) if np.isfinite(v)]
+    return logged
+
+
+def params_of(values: Mapping[str, params.Value], known: Mapping[str, str]) -> list[Any]:
+    """Parameters as MLflow's, without those that a run has: it takes each once."""
+    from mlflow.entities import Param
+
+    return [
+        Param(key, str(params.written(value))[:PARAM]) for key, value in values.items() if key not in known
+    ]
+
+
+def local_path(uri: str) -> Path:
+    """The folder of a run's files, of a store on this machine."""
+    return Path(url2pathname(urlparse(uri).path))
+
+
+def _write(found: ui_images.Files, folder: Path) -> None:
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for name, content in found:
+        if isinstance(content, bytes):
+            (folder / name).write_bytes(content)
+        else:
+            shutil.copyfile(content, folder / name)
