@@ -143,7 +143,7 @@ def _laid_out(call: Call, out: Any, image: Any) -> Places | None:
     if None in image.shape[1:3]:
         return None
     by_pixel = _counted(places, call, out, image)
-    if by_pixel is not None:
+    if by_pixel is not None or families(call.layer):  # no layer of Keras' own cuts patches and lays them out
         return by_pixel
     patched = replace(places, patch=0, assumed=(Assumption(call, image, None, 0),))
     return patched if out.shape[1] is None else _patched(patched, out.shape[1], call, image)

@@ -295,6 +295,18 @@ def test_names_of_modules(written, expected):
     assert names.module(graphs.Node("Conv", written, ("x",), ("y",), {})) == expected
 
 
+def test_layers_that_share_weights_have_the_names_of_their_own_modules():
+    """torch.onnx calls the weights after the first module that has them; its newer exporter, after any."""
+    nodes = [
+        graphs.Node("Conv", "/first/Conv", ("x", "second.weight"), ("a",), {}),
+        graphs.Node("Conv", "node_conv2d_1", ("a", "second.weight"), ("b",), {}, module="second"),
+        graphs.Node("Conv", "/block/Conv", ("b", "block.third.weight"), ("c",), {}),  # by code of the block
+        graphs.Node("Conv", "/block/Conv_1", ("c", "block.third.weight"), ("d",), {}),
+    ]
+    found = names.names(nodes)
+    assert [found[each] for each in nodes] == ["first", "second", "block.third.Conv", "block.third"]
+
+
 def test_names_are_unique_and_valid():
     def node(op, name, output):
         return graphs.Node(op, name, ("x",), (output,), {})

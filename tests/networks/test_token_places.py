@@ -121,3 +121,11 @@ def test_patches_that_do_not_fit_the_image_are_no_map():
     model = transformer(size=(18, 18))  # 4 x 4 patches, and 2 px that no patch has
     with pytest.raises(ConfigError, match="is no map of the image"):
         visualized(model, "block", 1, 2)
+
+
+def test_a_map_that_keras_lays_out_otherwise_is_no_tokens():
+    image = keras.Input((16, 16, 3))
+    mixed = L.Reshape((16, 48), name="mixed")(image)  # as many as 4 x 4 patches, each a row of pixels
+    model = keras.Model(image, L.Dense(4, name="block")(mixed))
+    with pytest.raises(ConfigError, match="is no map of the image"):
+        visualized(model, "block", 1, 2)

@@ -1,6 +1,7 @@
 """Names of ONNX nodes -> names of layers: those of the PyTorch modules where an exporter wrote them down."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from deepvis.networks.onnx_import.calls import unique
@@ -15,7 +16,8 @@ def names(nodes: Sequence[Node]) -> dict[Node, str]:
     ``/layer1/layer1.0/conv1/Conv`` is of the module ``layer1.0.conv1``, whose last operation gets its name;
     those before it, and those between modules, are called ``layer1.0.Add``.
     """
-    modules = {node: module(node) for node in nodes}
+    readers = Counter(node.inputs[1] for node in nodes if len(node.inputs) > 1)
+    modules = {node: module(node, any(readers[each] > 1 for each in node.inputs[1:2])) for node in nodes}
     loud = [node for node in nodes if node.op not in SILENT]
     parents = {path.rsplit(".", k)[0] for path in modules.values() for k in range(1, path.count(".") + 1)}
     last = {modules[node]: node for node in loud}
@@ -29,15 +31,26 @@ def names(nodes: Sequence[Node]) -> dict[Node, str]:
     return found
 
 
-def module(node: Node) -> str:
-    """The path of the module that a node is from, by its weights or its name; "" where it is not said."""
+def module(node: Node, shared: bool = False) -> str:
+    """The path of the module that a node is from, by its weights or its name; "" where it is not said.
+
+    Args:
+      node: of the graph.
+      shared: another node reads its weights, too, which are called after the first module that has them.
+    """
+    path = node.module or _path(node.name)
     weight = next((each for each in node.inputs[1:2] if each.endswith(".weight")), "")
-    if weight:
-        return _valid(weight.removesuffix(".weight"))
-    if node.module or not node.name.startswith("/"):
-        return node.module
+    owner = _valid(weight.removesuffix(".weight")) if weight else ""
+    is_inside = not path or owner == path or owner.startswith(f"{path}.")
+    return owner if owner and (is_inside or not shared) else path
+
+
+def _path(name: str) -> str:
+    """``/layer1/layer1.0/conv1/Conv`` -> ``layer1.0.conv1``."""
+    if not name.startswith("/"):
+        return ""
     path, before = "", ""
-    for part in node.name.split("/")[1:-1]:
+    for part in name.split("/")[1:-1]:
         if before and part.startswith(f"{before}."):
             path = path.removesuffix(before) + part
         else:
