@@ -7,7 +7,7 @@ their own module, so that other processes can unpickle them.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,10 +121,13 @@ class Preflight(Callback):
     """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        folder = Path(config.hydra.run.dir)
-        # A folder that the user chose for one job is the job's and its sweep's in one.
-        of_sweep = folder.parent if folder.parent.name == preflight.sweep_id() else folder
-        self._begin(of_sweep, [compose.planned(config, folder)], config)
+        def planned() -> tuple[Path, Sequence[compose.Plan]]:
+            folder = Path(config.hydra.run.dir)
+            # A folder that the user chose for one job is the job's and its sweep's in one.
+            of_sweep = folder.parent if folder.parent.name == preflight.sweep_id() else folder
+            return of_sweep, [compose.planned(config, folder)]
+
+        self._begin(planned, config)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         if config.hydra.launcher._target_ not in (f"{MODULE}.{PackedLauncher.__name__}", BASIC):
@@ -142,12 +145,13 @@ class Preflight(Callback):
         params = getattr(config.hydra.sweeper, "params", None) or {}
         fixed = [f"{key}={value}" for key, value in params.items()]
         preflight.name_jobs_by(compose.swept([*fixed, *config.hydra.overrides.task]))
-        self._begin(Path(config.hydra.sweep.dir), [], config)
+        self._begin(lambda: (Path(config.hydra.sweep.dir), []), config)
 
-    def _begin(self, folder: Path, plans: Sequence[compose.Plan], config: DictConfig) -> None:
+    def _begin(self, planned: Callable[[], tuple[Path, Sequence[compose.Plan]]], config: DictConfig) -> None:
         typed = compose.plain_mapping(config.hydra.overrides, resolve=False)["task"]
         try:
             overrides.checked(typed)
+            folder, plans = planned()
             search.check_settings(config.hydra.sweeper if not plans else {})
             preflight.begin(folder, plans, typed_of(config), config)
         except Exception as err:

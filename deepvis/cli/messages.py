@@ -21,7 +21,12 @@ FULL = os.environ.get("HYDRA_FULL_ERROR") == "1" and "DEEPVIS_SWEEP" not in os.e
 def report(err: BaseException, typed: Sequence[str] = (), multirun: bool = True) -> None:
     """Tell the person at the terminal: one line, or the traceback under HYDRA_FULL_ERROR=1."""
     full = "".join(traceback.format_exception(err)).rstrip() if FULL else ""
-    terminal.error(full or line(err, typed, multirun))
+    terminal.error(full or _shown(line(err, typed, multirun)))
+
+
+def _shown(text: str) -> str:
+    """One line, whatever was typed into it, and no password of an address."""
+    return re.sub(r"(://[^/\s:@]*):[^/\s@]+@", r"\1:***@", text.replace("\r", "\\r").replace("\n", "\\n"))
 
 
 def line(err: BaseException, typed: Sequence[str] = (), multirun: bool = True) -> str:

@@ -60,6 +60,7 @@ def _local(uri: str, file: Path, artifacts: Path, experiment: str) -> tuple[Any,
     new = [p for p in (lock, file, *(q for q in (file.parent, *file.parent.parents))) if not p.exists()]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()  # filelock waits for ever where it cannot make its file
         # Processes that create one store at once crash each other in its migrations.
         with FileLock(lock):
             opened = _client(uri, experiment, artifacts.resolve().as_uri())

@@ -77,7 +77,7 @@ def overrides(words: list[str]) -> list[str]:
 
 def small(typed: list[str]) -> list[str]:
     """The same command on the tiny network; the last of two values of a key counts."""
-    if typed and typed[0] in ("report", "layers"):
+    if typed and typed[0] in ("report", "layers", "sweeps", "export", "delete"):
         return typed
     tracked = any(word.startswith("tracker") for word in typed)
     return [*typed, *TINY, *([] if tracked else ["tracker=none"])]
