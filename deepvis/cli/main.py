@@ -18,9 +18,9 @@ import hydra
 from omegaconf import DictConfig
 
 import deepvis.ascent  # noqa: F401  declares the knobs, which are the schema of the config
-from deepvis.cli import arguments, messages, resume, signals
+from deepvis.cli import arguments, messages, resume, signals, tracking_variables
 from deepvis.config import schema
-from deepvis.core import names, terminal
+from deepvis.core import credentials, names, terminal
 from deepvis.core.errors import ConfigError, ReportedError
 
 Report = Callable[[Exception], None]
@@ -31,7 +31,7 @@ def main() -> None:
     """The console script."""
     terminal.open_closed()
     logging.raiseExceptions = False  # a handler whose stream is closed would print a traceback for each line
-    typed = sys.argv[1:]
+    sys.argv[1:] = typed = [credentials.taken(each) for each in sys.argv[1:]]
     if typed and typed[0] in arguments.COMMANDS:
         signals.catch(lambda _: None)  # nothing of a sweep's is open
         sys.exit(subcommand(typed[0], typed[1:]))
@@ -71,6 +71,8 @@ def sweep(argv: Sequence[str]) -> int:
         if command_line.runs and len(typed) > len(command_line.overrides):
             groups = ", ".join(sorted(arguments.HOW - {"resume"}))
             terminal.say(f"recipe    {typed[0]}, since none of {groups} is given")
+        if command_line.runs:
+            typed = tracking_variables.added(typed)
         sys.argv[1:] = [*command_line.flags, *typed]
         if command_line.runs and any("._target_=" in each for each in typed):
             terminal.take()  # what a user's module prints on import goes to the log

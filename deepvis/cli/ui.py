@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 
-from deepvis.cli import server_guard
+from deepvis.cli import server_guard, tracking_variables
 from deepvis.config import compose
 from deepvis.core import terminal
 from deepvis.core.errors import ConfigError
@@ -41,7 +41,7 @@ def main(typed: Sequence[str]) -> int:
         _chosen(host, given["--port"]) if given["--port"] else _free(host, int(mlflow.UI.rpartition(":")[2]))
     )
     terminal.take()
-    cfg = compose.config(overrides).tracker
+    cfg = compose.config(tracking_variables.added(overrides)).tracker
     if "uri" not in cfg:
         raise ConfigError("deepvis ui: got tracker=none, which has no UI; give tracker.uri=...")
     store = mlflow.mlflow(cfg.uri, cfg.artifacts, cfg.experiment)

@@ -22,6 +22,8 @@ from typing import Any, TextIO, cast
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from deepvis.core import credentials
+
 _copies: dict[int, "Stream"] = {}  # file descriptor -> our copy of the terminal's
 _early: list[int] = []  # file of what is printed before there is a log
 _bars: list[Progress] = []  # that are drawn now
@@ -126,7 +128,7 @@ def console() -> Console:
 
 def say(line: str) -> None:
     """One line on standard output, however long."""
-    console().print(line, soft_wrap=True)
+    console().print(credentials.masked(line), soft_wrap=True)
 
 
 def error(message: str) -> None:
@@ -138,7 +140,11 @@ class _OnStandardError(logging.Handler):
     """Writes what deepvis has to say on the terminal's standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(f"deepvis: {record.getMessage()}", file=cast(TextIO, _copies.get(2, sys.stderr)), flush=True)
+        print(
+            f"deepvis: {credentials.masked(record.getMessage())}",
+            file=cast(TextIO, _copies.get(2, sys.stderr)),
+            flush=True,
+        )
 
 
 if not _log.handlers:

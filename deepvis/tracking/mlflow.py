@@ -7,12 +7,14 @@ MLflow, because a killed process would lose it.
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from deepvis.config import params
+from deepvis.core import credentials
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import is_plain
 from deepvis.metrics import convergence
@@ -24,6 +26,7 @@ from deepvis.tracking.base import JobRun
 from deepvis.tracking.runs import StoredRun
 
 UI = "http://127.0.0.1:5000"  # where `deepvis ui` serves a local store
+DOWNLOADS = 8  # jobs fetched side by side from a server
 WRITERS = 4  # jobs logged side by side to a server; a file takes one writer at a time
 
 Runs = dict[tuple[str, str], list[StoredRun]]  # by job folder's name and key
@@ -121,24 +124,37 @@ class Mlflow:
         return saved_view.link(base, self.experiment_id, sweep)
 
     def fetch(self, sweep: str, folder: Path) -> list[Path]:
-        """Copy the results of a sweep's jobs, without their pictures; returns the result folders in order.
+        """Give a folder the results of a sweep's jobs, without pictures; returns the result folders in order.
 
         Raises:
           ConfigError: a job's name is no name of a folder; whoever may write to a store may write any tag.
         """
-        for (job, _), found in self._jobs(sweep).items():
-            run = runs.furthest(found)
+        last = {job: runs.furthest(found) for (job, _), found in self._jobs(sweep).items()}
+        for job, run in last.items():
             if not is_plain(job):
                 raise ConfigError(
                     f"{self.place}: run {run.id} has the tag job={job!r}, expected the name of a folder; "
                     "if deepvis did not make this run, delete it in the UI"
                 )
-            if any(file.path == "result.json" for file in self.client.list_artifacts(run.id)):
-                copy = folder / job / "result"
-                copy.mkdir(parents=True, exist_ok=True)
-                for name in result_folder.TEXTS:
-                    self.client.download_artifacts(run.id, name, str(copy))
+        with ThreadPoolExecutor(1 if self.file else DOWNLOADS) as pool:
+            list(pool.map(lambda each: self._fetch_job(each[1], folder / each[0] / "result"), last.items()))
         return result_folder.finished(folder)
+
+    def _fetch_job(self, run: StoredRun, target: Path) -> None:
+        """Make a job's result folder of what its run has; nothing where its job left no result."""
+        if self.file:
+            source = runs.local_path(run.artifacts)
+            if (source / "result.json").is_file():
+                target.parent.mkdir(parents=True)
+                target.symlink_to(source, target_is_directory=True)
+            return
+        if run.status != "FINISHED":  # it may have failed without a result
+            listed = self.client.list_artifacts(run.id)
+            if not any(file.path == "result.json" for file in listed):
+                return
+        target.mkdir(parents=True)
+        for name in result_folder.TEXTS:
+            self.client.download_artifacts(run.id, name, str(target))
 
     def _run_of(self, run: JobRun) -> StoredRun:
         """The job's run, made where there is none.
@@ -214,7 +230,7 @@ class Mlflow:
 def mlflow(uri: str, artifacts: str | None, experiment: str, timeout: float = 120) -> Mlflow:
     """An MLflow store or server, made where it does not exist if artifacts are given; see `store.connect`."""
     client, experiment_id = store.connect(uri, artifacts, experiment)
-    return Mlflow(client, experiment_id, uri, float(timeout))
+    return Mlflow(client, experiment_id, credentials.taken(uri), float(timeout))
 
 
 @contextmanager
@@ -229,5 +245,5 @@ def fetched(uri: str, experiment: str, sweep: str) -> Iterator[list[Path]]:
     with tempfile.TemporaryDirectory() as folder:
         folders = store.fetch(name, Path(folder)) if name and is_plain(name) else []
         if not folders:
-            raise ConfigError(f"sweep={sweep}: {uri} has no finished job of such a sweep")
+            raise ConfigError(f"sweep={sweep}: {store.uri} has no finished job of such a sweep")
         yield folders

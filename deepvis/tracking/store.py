@@ -9,7 +9,9 @@ from urllib.parse import quote
 
 from filelock import FileLock
 
+from deepvis.core import credentials
 from deepvis.core.errors import TrackingError
+from deepvis.tracking import moved_store
 
 
 def connect(uri: str, artifacts: str | None, experiment: str) -> tuple[Any, str]:
@@ -26,6 +28,7 @@ def connect(uri: str, artifacts: str | None, experiment: str) -> tuple[Any, str]
     Raises:
       TrackingError: the store cannot be opened; files made on the way are removed.
     """
+    uri = credentials.taken(uri)
     # Before the import, which reads them: nothing goes to the network, nothing to the terminal.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -44,9 +47,12 @@ def connect(uri: str, artifacts: str | None, experiment: str) -> tuple[Any, str]
             return _client(uri, experiment, None)
         return _local(uri, Path(uri.removeprefix("sqlite:///")), Path(artifacts), experiment)
     except TrackingError as err:
-        raise TrackingError(f"tracker.uri={uri}: {err}") from err
+        raise TrackingError(credentials.masked(f"tracker.uri={uri}: {err}")) from err
     except Exception as err:  # MLflow, SQLAlchemy, the disk and the network each fail in their own way
-        reason = str(err).strip().partition("\n")[0]
+        reason = credentials.masked(str(err).strip().partition("\n")[0])
+        if "mlflow db upgrade" in reason:  # MLflow's own words
+            words = reason.partition(" NOTE:")[0].replace("<database_uri>", uri)
+            raise TrackingError(f"tracker.uri={uri}: another version of MLflow made it: {words}") from err
         raise TrackingError(
             f"tracker.uri={uri}: cannot open this tracking store ({reason}); "
             "check the path, or take tracker=none"
@@ -56,6 +62,7 @@ def connect(uri: str, artifacts: str | None, experiment: str) -> tuple[Any, str]
 def _local(uri: str, file: Path, artifacts: Path, experiment: str) -> tuple[Any, str]:
     if file.exists() and not _is_sqlite(file):
         raise TrackingError(f"{file} is not an SQLite database; move it away or choose another file")
+    _refuse_foreign(file)
     lock = file.with_name(f".{file.name}.lock")
     new = [p for p in (lock, file, *(q for q in (file.parent, *file.parent.parents))) if not p.exists()]
     try:
@@ -63,6 +70,7 @@ def _local(uri: str, file: Path, artifacts: Path, experiment: str) -> tuple[Any,
         lock.touch()  # filelock waits for ever where it cannot make its file
         # Processes that create one store at once crash each other in its migrations.
         with FileLock(lock):
+            moved_store.adopt(file, artifacts.resolve(), experiment)
             opened = _client(uri, experiment, artifacts.resolve().as_uri())
         artifacts.mkdir(parents=True, exist_ok=True)
         return opened
@@ -76,6 +84,8 @@ def _local(uri: str, file: Path, artifacts: Path, experiment: str) -> tuple[Any,
 def _existing(uri: str, experiment: str) -> tuple[Any, str]:
     if uri.startswith("sqlite:///") and not _is_sqlite(Path(uri.removeprefix("sqlite:///"))):
         raise TrackingError("there is no such SQLite database")
+    if database := file(uri):
+        _refuse_foreign(database)
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)
@@ -130,6 +140,25 @@ def obstacle(file: Path) -> str:
     except sqlite3.Error as err:
         return "it is locked by another process" if "locked" in str(err) else str(err)
     return "it does not answer"
+
+
+def _refuse_foreign(file: Path) -> None:
+    """Refuse a database of something else: MLflow would add its tables to it.
+
+    Raises:
+      TrackingError: it has tables, and they are not MLflow's.
+    """
+    if not file.exists() or file.stat().st_size == 0:
+        return
+    with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        columns = [row[1] for row in database.execute("PRAGMA table_info(experiments)")]
+    if tables and "artifact_location" not in columns:
+        few = ", ".join(sorted(tables)[:3])
+        raise TrackingError(
+            f"{file} is the database of something else (it has the tables {few}), expected MLflow's; "
+            "choose another file"
+        )
 
 
 def _is_sqlite(file: Path) -> bool:

@@ -435,7 +435,7 @@ def test_four_processes_may_make_one_store_at_once_and_only_one_migrates(tmp_pat
     assert len({out for out, _ in said}) == 1
     migrated = [err for _, err in said if "database tables" in err or "alembic" in err.lower()]
     assert len(migrated) == 1
-    store = mlflow.mlflow(f"sqlite:///{tmp_path}/deep/er/mlflow.db", "unused", "deepvis")
+    store = mlflow.mlflow(f"sqlite:///{tmp_path}/deep/er/mlflow.db", None, "deepvis")
     names = {run.info.run_name for run in store.client.search_runs([store.experiment_id])}
     assert names == {"0", "1", "2", "3"}
     where = store.client.get_experiment(store.experiment_id).artifact_location
