@@ -69,7 +69,7 @@ def enter(folder: Path, sweep: str) -> None:
     """
     with _entry(folder, sweep):
         own = sign(folder)
-        others = [token for token in _tokens(folder) if token != own]
+        others = [token for token in tokens(folder) if token != own]
         if living := running(folder, others):
             tidy(folder)
             raise ConfigError(
@@ -122,7 +122,7 @@ def tidy(folder: Path) -> None:
         os.close(held.lock)
         _remove(folder, held.token)
     kernel = _kernel()
-    for token in _tokens(folder) if kernel else ():
+    for token in tokens(folder) if kernel else ():
         if _read(folder, token).split(" ")[0] == kernel and _is_free(folder / FOLDER / token):
             _remove(folder, token)
     with suppress(OSError):  # others may still run
@@ -184,7 +184,8 @@ def _is_free(file: Path) -> bool:
         os.close(opened)
 
 
-def _tokens(folder: Path) -> list[str]:
+def tokens(folder: Path) -> list[str]:
+    """The names of the processes that have signed in a sweep, running or not."""
     names = (path.name for path in (folder / FOLDER).glob("[!.]*"))
     return sorted(name for name in names if not name.endswith(BEAT))
 

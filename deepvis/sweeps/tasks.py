@@ -161,12 +161,9 @@ class Launch:
 
     def _wait_for_others(self) -> None:
         """Wait until no task of the round that was left runs: it would share its jobs with the next."""
-        own, began = process_locks.sign(self.folder), time.monotonic()
-        told = False
-        while any(
-            process_locks.holds(self.folder, file.name)
-            for file in (self.folder / process_locks.FOLDER).glob("*")
-            if file.name != own
+        own, began, told = process_locks.sign(self.folder), time.monotonic(), False
+        while process_locks.running(
+            self.folder, [token for token in process_locks.tokens(self.folder) if token != own]
         ):
             if not told and time.monotonic() - began > 5:
                 told = True
