@@ -111,7 +111,7 @@ def running(folder: Path, tokens: list[str]) -> list[str]:
 
 def alive(folder: Path) -> list[str]:
     """The processes of the sweep in this folder that still run."""
-    return running(folder, _tokens(folder))
+    return running(folder, tokens(folder))
 
 
 def tidy(folder: Path) -> None:
