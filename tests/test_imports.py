@@ -27,7 +27,8 @@ LOADING = {
     "deepvis.networks.onnx_import.network", "deepvis.networks.onnx_import.shapes",
     "deepvis.networks.onnx_import.windows", "deepvis.networks.open_graph", "deepvis.networks.pixel_range",
     "deepvis.networks.receptive_fields", "deepvis.networks.token_places", "deepvis.networks.torch_modules",
-    "deepvis.report.figures", "deepvis.report.page",
+    "deepvis.networks.untrusted_files", "deepvis.report.contact", "deepvis.report.figures",
+    "deepvis.report.page", "deepvis.report.paper",
 }  # fmt: skip
 
 
