@@ -47,3 +47,12 @@ def sought(typed: Sequence[str]) -> KnownSweep | None:
             f"rename it, or add hydra.sweep.dir={sweep.folder}"
         )
     return sweep
+
+
+def adds_nothing(sweep: KnownSweep, typed: Sequence[str]) -> bool:
+    """Whether nothing is typed that was not typed to start the sweep, but how its jobs would be run."""
+    known = sweep.entry["overrides"] if sweep.entry else []
+    added = [each for each in typed if resumption.redacted(each) not in known and resumption.is_free(each)]
+    others = [each for each in typed if each not in added and resumption.redacted(each) not in known]
+    lasting = ("resume_force", "tracker", "objective_value", "hydra.sweeper")
+    return not others and not any(each.lstrip("+").startswith(lasting) for each in added)

@@ -18,7 +18,7 @@ from deepvis.config.compose import Plan
 from deepvis.core import names, terminal
 from deepvis.core.errors import ReportedError
 from deepvis.results import manifest, result_folder
-from deepvis.sweeps import finalize, launcher, preflight
+from deepvis.sweeps import finalize, launcher, nothing_left, preflight, process_locks
 
 
 def job(cfg: DictConfig) -> float | list[float]:
@@ -36,7 +36,12 @@ def start(typed: Sequence[str]) -> None:
     """Run the jobs of the command line, which Hydra reads by itself."""
     for name in ("DEEPVIS_SWEPT", "DEEPVIS_FOLDER"):  # of a sweep that started this process
         os.environ.pop(name, None)
-    os.environ["DEEPVIS_SWEEP"] = _sweep_id(typed)
+    sweep = resume.sought(typed)
+    if sweep and resume.adds_nothing(sweep, typed) and nothing_left.is_finished(sweep.folder, sweep.entry):
+        terminal.say(f"nothing left to do: all jobs of the sweep {sweep.id} are finished and logged")
+        terminal.say(f"pictures  {sweep.folder}")
+        return
+    os.environ["DEEPVIS_SWEEP"] = sweep.id if sweep else _new_id()
     hydra_plugins.register()
     hydra.main(version_base="1.3", config_path=str(names.CONF), config_name="config")(job)()
 
@@ -52,10 +57,10 @@ def close() -> int:
         terminal.error(f"the sweep could not be summed up: {messages.line(err)}")
         finalize.go_on(manifest.read(folder), folder)
         return 1
+    finally:
+        process_locks.tidy(folder)
 
 
-def _sweep_id(typed: Sequence[str]) -> str:
-    """A new one, or that of the sweep to resume. Hydra needs it to name the folders."""
-    if sweep := resume.sought(typed):
-        return sweep.id
+def _new_id() -> str:
+    """The id of a new sweep. Hydra needs it to name the folders."""
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"

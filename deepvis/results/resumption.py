@@ -26,7 +26,7 @@ def overrides(entry: Mapping[str, Any], folder: Path, typed: Sequence[str]) -> l
     """
     known = [_fixed(each, folder) for each in entry["overrides"] if _key(each) != "resume"]
     added = [each for each in typed if redacted(each) not in (*known, *entry["overrides"])]
-    if not all(_is_free(_key(each)) for each in added):  # another sweep: `check` says what differs
+    if not all(map(is_free, added)):  # another sweep: `check` says what differs
         keys = {_key(each) for each in typed}
         known = [each for each in known if _group(each) == "tracker" and _key(each) not in keys]
         added = list(typed)
@@ -102,6 +102,7 @@ def _group(override: str) -> str:
     return _key(override).partition(".")[0]
 
 
-def _is_free(key: str) -> bool:
-    """Whether an option says where and how jobs run, and nothing of what they are."""
+def is_free(override: str) -> bool:
+    """Whether an override says where and how jobs run, and nothing of what they are."""
+    key = _key(override)
     return key.startswith(("hydra.", "hydra/")) or key.partition(".")[0] in NOT_IDENTITY

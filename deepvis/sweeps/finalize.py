@@ -23,7 +23,7 @@ from deepvis.metrics.convergence import ENDS
 from deepvis.results import manifest, result_folder
 from deepvis.results.manifest import JobState
 from deepvis.results.result_folder import Result
-from deepvis.sweeps import events, logging_queue, process_locks
+from deepvis.sweeps import events, logging_queue, nothing_left
 from deepvis.tracking.base import Tracker
 
 ROWS, COLUMNS = 64, 32  # of a contact sheet that a person can still look at
@@ -34,7 +34,6 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> bool:
     """Summarize a sweep in its folder, in its tracker and on the terminal; whether the tracker has it all."""
     states, results = _from_folders(folder)
     entry = manifest.close(folder, states)
-    process_locks.tidy(folder)
     for job in entry["jobs"]:
         if job["state"] == "FAILED":
             terminal.say(f"FAILED    {job['name']}  {job['reason']}")
@@ -74,6 +73,9 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> bool:
         terminal.error(f"{unlogged}; results are in {_shown(folder)}, and resume=latest logs them")
         if all(job["state"] == "FINISHED" for job in entry["jobs"]):
             go_on(entry, folder)
+    whole = all(job["state"] == "FINISHED" for job in entry["jobs"]) and not entry.get("search")
+    if whole and not unlogged and bool(report) == (len(results) > 1):
+        manifest.write(folder, entry | {nothing_left.CLOSED: True})
     return not unlogged
 
 

@@ -106,6 +106,7 @@ def begin(folder: Path, plans: Sequence[Plan], typed: Sequence[str], sweep_confi
             }  # each is checked when it is drawn
         resumption.check(old, entry, typed, bool(sweep_config.resume_force))
         entry |= {key: old[key] for key in ("start", "overrides", "multirun") if key in old}
+    entry["search"] = not plans  # whose jobs are known only once they are drawn
     tracker_of(settings)
     process_locks.enter(folder, sweep_id())
     try:
