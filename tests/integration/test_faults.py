@@ -1,0 +1,63 @@
+"""A sweep that is stopped at any point, and its resume too, ends whole: a sample of benchmarks/faults.py."""
+
+from collections.abc import Iterator
+
+import pytest
+from helpers import faults
+from helpers.fault_points import Fault
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory) -> Iterator[faults.Bench]:
+    made = faults.bench(tmp_path_factory.mktemp("faults"))
+    yield made
+    made.forker.close()
+
+
+@pytest.fixture(scope="module")
+def prepared(bench):
+    return bench.prepare()
+
+
+def middle(points, kind: str, target: str = "") -> tuple[str, str, int]:
+    """Of all points of a kind, the one in the middle."""
+    found = [each for each in points if each[0] == kind and target in each[1]]
+    assert found, f"no point of the kind {kind} {target}"
+    return found[len(found) // 2]
+
+
+# Of every kind of call one; a change of how runs are logged may add kinds, which the last test then names.
+KINDS = (
+    ("replace", "result"), ("replace", "sweep.json"), ("replace", "report.html"), ("link", ""),
+    ("remote commit", "create_run"), ("remote commit", "log"), ("remote log_artifacts", ""),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=" ".join)
+def test_killed_at_a_point_and_once_more_while_it_is_resumed(kind, bench, prepared):
+    expected, points = prepared
+    number = KINDS.index(kind)
+    fault = Fault("kill", "after" if number % 2 else "before", *middle(points, *kind))
+    outcome = bench.case(f"kill{number}", fault, expected, Fault("kill", number=11 * number))
+    assert outcome.hit and outcome.wrong == []
+
+
+def test_killed_while_the_store_is_made(bench):
+    """Its tables take seconds, one migration after the other; half of them would be no store for good."""
+    change = """
+import os, signal
+from alembic.runtime.migration import HeadMaintainer
+real, steps = HeadMaintainer.update_to_step, []
+def update_to_step(*given):
+    steps.append(real(*given))
+    if len(steps) == 20:
+        os.kill(os.getpid(), signal.SIGKILL)
+HeadMaintainer.update_to_step = update_to_step
+"""
+    cwd = bench.folder("store")
+    typed = [*faults.TYPED, "reg.blur=0"]
+    assert bench.forker.run(cwd, *typed, change=change).code == -signal.SIGKILL
+    said = bench.forker.run(cwd, *typed)
+    assert (said.code, said.err) == (0, "")
+    assert faults.stored(cwd)[1] == {("job", "FINISHED"): 2, ("sweep", "FINISHED"): 1}
+    assert sorted(path.name for path in (cwd / "mlruns").iterdir()) == [".mlflow.db.lock", "artifacts", "mlflow.db"]
