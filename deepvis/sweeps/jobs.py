@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from deepvis import networks
 from deepvis.ascent import devices, specs, validation
@@ -80,9 +81,14 @@ def make(cfg: Config, overrides: Sequence[str], folder: Path, weights: str = "")
     return Job(name, cfg, key, filters, classes, tuple(overrides), folder, read)
 
 
+def resolved(job: Job) -> dict[str, Any]:
+    """A job's resolved config, the same whether its sweep was resumed or not."""
+    return schema.plain(job.cfg) | {"resume": None, "resume_force": False}
+
+
 def params(job: Job) -> dict[str, Value]:
     """A job's resolved config, flat."""
-    return flatten(schema.plain(job.cfg))
+    return flatten(resolved(job))
 
 
 def manifest_entry(job: Job) -> dict[str, str]:

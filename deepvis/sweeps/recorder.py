@@ -11,7 +11,6 @@ import yaml
 from deepvis.ascent import specs
 from deepvis.ascent.specs import Snapshot
 from deepvis.config import params
-from deepvis.config.schema import plain
 from deepvis.core import images
 from deepvis.metrics import advice, convergence, image_statistics
 from deepvis.results.result_folder import Pictures, Result, caption, floor
@@ -128,7 +127,7 @@ class JobRecorder:
             metrics={name: values[0] for name, values in metrics.items()},
             features={"post": features},
             twins={name: values[1:] for name, values in (self.history | metrics).items()},
-            config=yaml.safe_dump(plain(job.cfg), sort_keys=False),
+            config=yaml.safe_dump(jobs.resolved(job), sort_keys=False),
             choices=params.choices(job.overrides),
             classes=job.classes,
         )

@@ -1,6 +1,7 @@
 """An MLflow store: opened once, safely, or refused in one line."""
 
 import os
+import shutil
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
@@ -9,7 +10,7 @@ from urllib.parse import quote
 
 from filelock import FileLock
 
-from deepvis.core import credentials
+from deepvis.core import credentials, files
 from deepvis.core.errors import TrackingError
 from deepvis.tracking import moved_store
 
@@ -70,6 +71,9 @@ def _local(uri: str, file: Path, artifacts: Path, experiment: str) -> tuple[Any,
         lock.touch()  # filelock waits for ever where it cannot make its file
         # Processes that create one store at once crash each other in its migrations.
         with FileLock(lock):
+            files.remove_partials(file.parent)
+            if not file.exists():
+                _make(file)
             moved_store.adopt(file, artifacts.resolve(), experiment)
             opened = _client(uri, experiment, artifacts.resolve().as_uri())
         artifacts.mkdir(parents=True, exist_ok=True)
@@ -79,6 +83,21 @@ def _local(uri: str, file: Path, artifacts: Path, experiment: str) -> tuple[Any,
             with suppress(OSError):  # not there, or another process has put something in it
                 path.rmdir() if path.is_dir() else path.unlink()
         raise
+
+
+def _make(file: Path) -> None:
+    """Make an empty store, whole or not at all: of half of its tables MLflow could make nothing any more."""
+    from mlflow import MlflowClient
+
+    folder = files.partial(file)  # SQLite has a journal beside its file
+    try:
+        folder.mkdir()
+        MlflowClient(tracking_uri=f"sqlite:///{folder / file.name}").search_experiments(max_results=1)
+        files.sync(folder / file.name)
+        (folder / file.name).replace(file)
+        files.sync(file.parent)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _existing(uri: str, experiment: str) -> tuple[Any, str]:

@@ -1,5 +1,6 @@
 """A sweep that is stopped at any point, and its resume too, ends whole: a sample of benchmarks/faults.py."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -60,4 +61,8 @@ HeadMaintainer.update_to_step = update_to_step
     said = bench.forker.run(cwd, *typed)
     assert (said.code, said.err) == (0, "")
     assert faults.stored(cwd)[1] == {("job", "FINISHED"): 2, ("sweep", "FINISHED"): 1}
-    assert sorted(path.name for path in (cwd / "mlruns").iterdir()) == [".mlflow.db.lock", "artifacts", "mlflow.db"]
+    assert sorted(path.name for path in (cwd / "mlruns").iterdir()) == [
+        ".mlflow.db.lock",
+        "artifacts",
+        "mlflow.db",
+    ]
