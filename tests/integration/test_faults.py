@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 from helpers import faults
-from helpers.fault_points import Fault
 
 
 @pytest.fixture(scope="module")
@@ -13,34 +12,6 @@ def bench(tmp_path_factory) -> Iterator[faults.Bench]:
     made = faults.bench(tmp_path_factory.mktemp("faults"))
     yield made
     made.forker.close()
-
-
-@pytest.fixture(scope="module")
-def prepared(bench):
-    return bench.prepare()
-
-
-def middle(points, kind: str, target: str = "") -> tuple[str, str, int]:
-    """Of all points of a kind, the one in the middle."""
-    found = [each for each in points if each[0] == kind and target in each[1]]
-    assert found, f"no point of the kind {kind} {target}"
-    return found[len(found) // 2]
-
-
-# Of every kind of call one; a change of how runs are logged may add kinds, which the last test then names.
-KINDS = (
-    ("replace", "result"), ("replace", "sweep.json"), ("replace", "report.html"), ("link", ""),
-    ("remote commit", "create_run"), ("remote commit", "log"), ("remote log_artifacts", ""),
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", KINDS, ids=" ".join)
-def test_killed_at_a_point_and_once_more_while_it_is_resumed(kind, bench, prepared):
-    expected, points = prepared
-    number = KINDS.index(kind)
-    fault = Fault("kill", "after" if number % 2 else "before", *middle(points, *kind))
-    outcome = bench.case(f"kill{number}", fault, expected, Fault("kill", number=11 * number))
-    assert outcome.hit and outcome.wrong == []
 
 
 def test_killed_while_the_store_is_made(bench):
