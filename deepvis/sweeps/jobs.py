@@ -32,7 +32,7 @@ class Job:
     key: str  # hash of what changes the result: the config, the content of files, weights, the version
     filters: tuple[int, ...]
     classes: tuple[str, ...]  # what each filter is called, where they are classes of the network
-    overrides: tuple[str, ...]  # as typed
+    overrides: tuple[str, ...]  # as typed, but for those that resume a sweep
     folder: Path  # where its results go
     files: Mapping[str, str] = field(default_factory=dict)  # digest of each file that it reads, by key=path
 
@@ -78,7 +78,8 @@ def make(cfg: Config, overrides: Sequence[str], folder: Path, weights: str = "")
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     name = job_names.name(overrides) or cfg.layer.name
     read = {f"{key}={file.path}": file.digest for key, file in files.items()}
-    return Job(name, cfg, key, filters, classes, tuple(overrides), folder, read)
+    typed = tuple(each for each in overrides if not each.startswith(("resume=", "resume_force=")))
+    return Job(name, cfg, key, filters, classes, typed, folder, read)
 
 
 def resolved(job: Job) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from helpers import faults
+from helpers.fault_points import Fault
 
 
 @pytest.fixture(scope="module")
@@ -12,6 +13,35 @@ def bench(tmp_path_factory) -> Iterator[faults.Bench]:
     made = faults.bench(tmp_path_factory.mktemp("faults"))
     yield made
     made.forker.close()
+
+
+@pytest.fixture(scope="module")
+def prepared(bench):
+    return bench.prepare()
+
+
+def middle(points, kind: str, target: str = "") -> tuple[str, str, int]:
+    """Of all points of a kind, the one in the middle."""
+    found = [each for each in points if each[0] == kind and target in each[1]]
+    assert found, f"no point of the kind {kind} {target}"
+    return found[len(found) // 2]
+
+
+# Of every kind of call one; a change of how runs are logged may add kinds, which the last test then names.
+KINDS = (
+    ("replace", "result"), ("replace", "sweep.json"), ("replace", "report.html"), ("link", ""),
+    ("remote create_run", "decay"), ("remote log_batch", ""), ("remote set_terminated", ""),
+    ("remote log_artifact", "report.html"), ("remote commit", "create_run"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=" ".join)
+def test_killed_at_a_point_and_once_more_while_it_is_resumed(kind, bench, prepared):
+    expected, points = prepared
+    number = KINDS.index(kind)
+    fault = Fault("kill", "after" if number % 2 else "before", *middle(points, *kind))
+    outcome = bench.case(f"kill{number}", fault, expected, Fault("kill", number=11 * number))
+    assert outcome.hit and outcome.wrong == []
 
 
 def test_killed_while_the_store_is_made(bench):
@@ -32,8 +62,4 @@ HeadMaintainer.update_to_step = update_to_step
     said = bench.forker.run(cwd, *typed)
     assert (said.code, said.err) == (0, "")
     assert faults.stored(cwd)[1] == {("job", "FINISHED"): 2, ("sweep", "FINISHED"): 1}
-    assert sorted(path.name for path in (cwd / "mlruns").iterdir()) == [
-        ".mlflow.db.lock",
-        "artifacts",
-        "mlflow.db",
-    ]
+    assert {path.name for path in (cwd / "mlruns").iterdir()} == {".mlflow.db.lock", "artifacts", "mlflow.db"}
