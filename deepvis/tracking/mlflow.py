@@ -214,7 +214,7 @@ class Mlflow:
             tags=[RunTag(key, value[: runs.TAG]) for key, value in tags.items()],
         )
         for file in files:
-            self.client.log_artifact(run.id, file)
+            runs.add_file(self.client, run, file, is_local=self.file is not None)
         self.client.set_terminated(run.id, "FINISHED")
 
     def _log_varied(self, jobs: Runs, results: Mapping[str, Result], varied: list[str]) -> None:

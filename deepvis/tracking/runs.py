@@ -120,6 +120,16 @@ def fill(client: Any, target: StoredRun, run: JobRun, is_local: bool) -> None:
     client.set_terminated(target.id, "FAILED" if run.failure else "FINISHED")
 
 
+def add_file(client: Any, run: StoredRun, file: Path, is_local: bool) -> None:
+    """Log a file to a run; MLflow itself would leave its temporary file there if it were killed."""
+    if not is_local:
+        client.log_artifact(run.id, file)
+        return
+    folder = local_path(run.artifacts)
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(file, folder / file.name)
+
+
 def metrics_of(result: Result, start: int) -> list[Any]:
     """A job's figures and curves as MLflow's metrics, the same each time."""
     from mlflow.entities import Metric

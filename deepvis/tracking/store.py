@@ -169,7 +169,8 @@ def _refuse_foreign(file: Path) -> None:
     """
     if not file.exists() or file.stat().st_size == 0:
         return
-    with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)) as database:
+    # To be written: what a killed process had half committed is undone by whoever opens it next.
+    with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=rw", uri=True)) as database:
         tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         columns = [row[1] for row in database.execute("PRAGMA table_info(experiments)")]
     if tables and "artifact_location" not in columns:

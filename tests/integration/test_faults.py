@@ -1,6 +1,8 @@
 """A sweep that is stopped at any point, and its resume too, ends whole: a sample of benchmarks/faults.py."""
 
+import shutil
 import signal
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
@@ -31,7 +33,7 @@ def middle(points, kind: str, target: str = "") -> tuple[str, str, int]:
 KINDS = (
     ("replace", "result"), ("replace", "sweep.json"), ("replace", "report.html"), ("link", ""),
     ("remote create_run", "decay"), ("remote log_batch", ""), ("remote set_terminated", ""),
-    ("remote log_artifact", "report.html"), ("remote commit", "create_run"),
+    ("write", "artifacts/report.html"), ("remote commit", "create_run"),
 )  # fmt: skip
 
 
@@ -63,3 +65,25 @@ HeadMaintainer.update_to_step = update_to_step
     assert (said.code, said.err) == (0, "")
     assert faults.stored(cwd)[1] == {("job", "FINISHED"): 2, ("sweep", "FINISHED"): 1}
     assert {path.name for path in (cwd / "mlruns").iterdir()} == {".mlflow.db.lock", "artifacts", "mlflow.db"}
+
+
+def test_killed_while_the_store_commits(bench):
+    """SQLite's journal is left beside its file; whoever opens it next has to be able to undo it."""
+    cwd, file = bench.folder("journal"), bench.place / "journal.db"
+    shutil.copyfile(bench.place / "template.db", file)
+    with sqlite3.connect(file) as store:
+        store.execute("PRAGMA cache_size = 1")  # so that pages are written before the commit
+        store.executemany(
+            "INSERT INTO experiments (experiment_id, name) VALUES (?, ?)",
+            [(100 + k, f"{k} {'x' * 200}") for k in range(200)],
+        )
+        (cwd / "mlruns").mkdir()
+        for suffix in ("", "-journal"):
+            shutil.copyfile(f"{file}{suffix}", cwd / "mlruns" / f"mlflow.db{suffix}")
+        store.rollback()
+    store.close()
+    said = bench.run(cwd, *faults.TYPED, "reg.blur=0")
+    assert (said.code, said.err) == (0, "")
+    with sqlite3.connect(cwd / "mlruns" / "mlflow.db") as store:
+        assert store.execute("SELECT count(*) FROM experiments WHERE experiment_id >= 100").fetchone() == (0,)
+    store.close()
