@@ -8,7 +8,7 @@ seen.gallery()
 import io
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -255,16 +255,15 @@ def results(
     """
     import pandas as pd
 
-    from deepvis.results import known_sweeps, result_folder
+    from deepvis.results import finished_jobs, known_sweeps, manifest, result_folder
     from deepvis.tracking import mlflow
 
-    def table(folders: Iterable[Path]) -> "pd.DataFrame":
-        return pd.DataFrame(result_folder.table([result_folder.read(each) for each in folders]))
-
     if not uri:
-        return table(result_folder.finished(known_sweeps.locate(sweep, Path(folder), "sweep")))
+        found = known_sweeps.locate(sweep, Path(folder), "sweep")
+        results = finished_jobs.read(found, manifest.read(found), {})
+        return pd.DataFrame(result_folder.table(list(results.values())))
     with mlflow.fetched(uri, experiment, sweep) as folders:
-        return table(folders)
+        return pd.DataFrame(result_folder.table([result_folder.read(each) for each in folders]))
 
 
 def compare(*sweeps: str, folder: str | Path = "outputs") -> "pd.DataFrame":

@@ -45,6 +45,11 @@ def main(typed: Sequence[str]) -> int:
             return 1
         settings = _tracker([*entry["overrides"], *tracker])
         runs = _delete_runs(settings, str(entry["id"]))
+        if "uri" in settings and not runs and any(sweeps.is_done(folder, entry, j) for j in entry["jobs"]):
+            raise ConfigError(
+                f"delete {entry['id']}: {manifest.redacted(settings['uri'])} has no run of it; "
+                "run this in the folder where it was started, give tracker.uri=..., or tracker=none, which removes the folder alone"
+            )
         written_files.remove(folder, written)
         left = f", {len(others)} files of yours are still there" if others else ""
         terminal.say(escape(f"deleted   {folder}{left}"))
@@ -100,4 +105,4 @@ def _delete_runs(settings: Mapping[str, Any], sweep: str) -> list[str]:
     terminal.take()  # MLflow talks while it is imported
     from deepvis.tracking import removal
 
-    return removal.remove(settings["uri"], settings["experiment"], sweep)
+    return removal.remove(settings["uri"], settings["artifacts"], settings["experiment"], sweep)

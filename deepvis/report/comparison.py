@@ -13,11 +13,10 @@ import numpy as np
 
 from deepvis.config import params
 from deepvis.core.errors import ConfigError
-from deepvis.core.version import __version__
 from deepvis.metrics import across_seeds
 from deepvis.report import factors
 from deepvis.report.factors import Level
-from deepvis.results import manifest, result_folder
+from deepvis.results import finished_jobs, manifest, result_folder
 from deepvis.results.result_folder import Result
 
 Unit = tuple[str, int]  # layer and filter
@@ -94,19 +93,13 @@ def of_sweeps(folders: Sequence[Path], results: Mapping[Path, Result]) -> Compar
       results: by result folder, those that are in memory; the others are read.
 
     Raises:
-      ConfigError: no job of them is finished, or one is of a deepvis that measured less.
+      ConfigError: no job of them is finished, or a result is broken, or of a deepvis that measured less.
     """
     finished = []
     for folder in folders:
         entry = manifest.read(folder)
-        for path in result_folder.finished(folder):
-            try:
-                finished.append((entry["id"], path, results.get(path) or result_folder.read(path)))
-            except FileNotFoundError as err:
-                raise ConfigError(
-                    f"{err.filename} is missing; the sweep ran with deepvis {entry['versions']['deepvis']}, "
-                    f"this is {__version__}: run it again"
-                ) from err
+        found = finished_jobs.read(folder, entry, results)
+        finished += [(entry["id"], path, result) for path, result in found.items()]
     if not finished:
         raise ConfigError(f"{', '.join(map(str, folders))}: no job of it is finished")
     return compare(finished)

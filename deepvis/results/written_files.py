@@ -16,7 +16,7 @@ _RESULT = rf"{_PICTURES}|(gallery|best)\.png|(history|metrics|features|twins)\.n
 _JOB = rf"live\.png|failed\.txt|deepvis\.log|\.hydra/(config|hydra|overrides)\.yaml|result/({_RESULT})"
 _SWEEP = (
     r"sweep\.json|\.sweep\.json\.lock|deepvis\.log|multirun\.yaml|summary\.csv|contact\.png|results\.csv"
-    r"|report\.(html|md)|optimization_results\.yaml|study\.db|\.checkpoint-\w+\.npz|\.alive/.*|\.submitit/.*"
+    r"|report\.(html|md)|optimization_results\.yaml|\.checkpoint-\w+\.npz|\.alive/.*|\.submitit/.*"
 )
 _LEFT = rf"(.*/)?\.[^/]*{re.escape(PARTIAL)}(/.*)?"  # by a process that was killed while it wrote
 

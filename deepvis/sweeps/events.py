@@ -39,7 +39,7 @@ def fail(job: Job, reason: str, queue: LoggingQueue, sweep: str) -> None:
     """Have it logged that a job failed and has no result."""
     main = params.main(jobs.params(job))
     tags = {"overrides": shlex.join(job.overrides)}
-    queue.add(JobRun(sweep, job.folder.name, job.key, job.name, main, tags, reason, job.folder))
+    queue.add(JobRun(sweep, job.folder_name, job.key, job.name, main, tags, reason, job.folder))
 
 
 def result(folder: Path) -> Result:

@@ -6,6 +6,7 @@ static config, and with it batches and a compiled graph.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,6 +36,11 @@ class Job:
     overrides: tuple[str, ...]  # as typed, but for those that resume a sweep
     folder: Path  # where its results go
     files: Mapping[str, str] = field(default_factory=dict)  # digest of each file that it reads, by key=path
+
+    @property
+    def folder_name(self) -> str:
+        """What a manifest and a store call its folder; `hydra.run.dir` may be ``.`` or have any name."""
+        return re.sub(r"^[.,]|[^\w.,=+-]", "_", self.folder.absolute().name) or "_"
 
 
 @dataclass(frozen=True, order=True)
@@ -94,7 +100,7 @@ def params(job: Job) -> dict[str, Value]:
 
 def manifest_entry(job: Job) -> dict[str, str]:
     """What a sweep's manifest holds of a job."""
-    return {"name": job.name, "key": job.key, "folder": job.folder.name}
+    return {"name": job.name, "key": job.key, "folder": job.folder_name}
 
 
 def job_groups(jobs: Sequence[Job]) -> Iterator[JobGroup]:

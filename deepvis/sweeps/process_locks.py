@@ -73,8 +73,8 @@ def enter(folder: Path, sweep: str) -> None:
         if living := running(folder, others):
             tidy(folder)
             raise ConfigError(
-                f"sweep {sweep}: another process still runs it in {folder} ({living[0]}: host, process); "
-                "wait for it, or end it first"
+                f"sweep {sweep}: another process still runs it, or another sweep, in {folder} "
+                f"({living[0]}: host, process); wait for it, or end it first"
             )
         for token in others:
             _remove(folder, token)

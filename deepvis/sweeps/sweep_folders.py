@@ -95,6 +95,11 @@ def check_no_sweep(folder: Path) -> None:
     """
     if (folder / manifest.FILE).exists():
         (there,) = known_sweeps.known([folder])
+        if there.entry is None:
+            raise ConfigError(
+                f"output folder {folder}: {manifest.FILE} is there already, and it is torn or not deepvis'; "
+                f"{ELSEWHERE}, or, if a sweep was here, go on with it: resume={there.id}"
+            )
         raise ConfigError(f"output folder {folder}: it has the sweep {there.id}; add resume={there.id} to "
                           f"go on with that, or {ELSEWHERE}")  # fmt: skip
 

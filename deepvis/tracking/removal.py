@@ -1,12 +1,13 @@
 """Removal of a sweep from an MLflow store: its runs are marked as deleted, and its saved view goes."""
 
 from contextlib import suppress
+from pathlib import Path
 
 from deepvis.core.errors import TrackingError, first_line
-from deepvis.tracking import saved_view, store
+from deepvis.tracking import moved_store, saved_view, store
 
 
-def remove(uri: str, experiment: str, sweep: str) -> list[str]:
+def remove(uri: str, artifacts: str, experiment: str, sweep: str) -> list[str]:
     """Delete the runs of a sweep's jobs and its own; returns their ids.
 
     MLflow keeps a deleted run and its artifacts: it can be restored, until ``mlflow gc`` removes it.
@@ -15,6 +16,8 @@ def remove(uri: str, experiment: str, sweep: str) -> list[str]:
       TrackingError: the store cannot be opened, or a run cannot be deleted.
     """
     client, experiment_id = store.connect(uri, None, experiment)
+    if file := store.file(uri):  # in a copied project, `mlflow gc` would remove the original's files
+        moved_store.adopt(file, Path(artifacts).resolve(), experiment)
     found: list[str] = []
     try:
         token = None

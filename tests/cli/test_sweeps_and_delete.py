@@ -11,6 +11,7 @@ import deepvis.cli.main  # noqa: F401  declares the config
 from deepvis.cli import delete, sweeps
 from deepvis.core.errors import ConfigError
 from deepvis.results import manifest
+from deepvis.tracking import mlflow
 
 TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=0-1", "size=16", "steps=2"]
 
@@ -82,7 +83,7 @@ def test_what_deepvis_wrote_goes_and_the_users_files_stay(here, forker, tmp_path
     (outside / "result/gallery.png").write_text("mine")
     yours = {
         here / "notes.txt": None, here / "gallery.png": None, here / "0_seed=0/result/gallery.bak": None,
-        here / "mine/live.png": None, here / "0_seed=0/filters/f000.png": None,
+        here / "mine/live.png": None, here / "study.db": None, here / "0_seed=0/filters/f000.png": None,
         here / "link": outside, here / "2_seed=2": outside,
     }  # fmt: skip
     for path, target in yours.items():
@@ -127,6 +128,11 @@ def test_a_sweep_that_runs_or_a_link_or_a_lost_store_is_refused(here, forker, mo
         patch.setattr(delete.process_locks, "alive", lambda folder: ["host-1-abc"])
         with pytest.raises(ConfigError, match="a process still runs it"):
             delete.main([f"outputs/{here.name}", "-y"])
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    mlflow.mlflow(f"sqlite:///{elsewhere}/mlruns/mlflow.db", f"{elsewhere}/mlruns/artifacts", "deepvis")
+    said = forker.run(elsewhere, "delete", here.name, "-y", f"folder={here.parent}")
+    assert said.code == 1 and "mlflow.db has no run of it; run this in the folder" in said.err
+    assert (here / manifest.FILE).is_file() and len(runs_of(tmp_path, here.name)) == 2
     (tmp_path / "mlruns/mlflow.db").rename("moved.db")
     said = forker.run(tmp_path, "delete", here.name, "-y")
     assert said.code == 1 and said.err.startswith("deepvis: tracker.uri=sqlite:///mlruns/mlflow.db: ")

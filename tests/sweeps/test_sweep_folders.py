@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from helpers.configs import job_of
@@ -86,3 +87,20 @@ def test_a_broken_manifest_is_made_again_only_of_what_fits_the_results(tmp_path,
     refused("of another job", sweep_folders.manifest_of, tmp_path, new)
     shutil.move(tmp_path / "0_a", tmp_path / "7_b")
     refused("of another job", sweep_folders.manifest_of, tmp_path, new)
+
+
+@pytest.mark.parametrize("folder", [".", "..", "my results #1", ".hidden", "a/../b", "/", "é,b"])
+def test_any_folder_of_a_single_job_has_a_manifest_that_can_be_read(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    job = job_of(Path(folder))
+    manifest.write(tmp_path, manifest.identity("s", [], [jobs.manifest_entry(job)], {}, own_folder=True))
+    (read,) = manifest.read(tmp_path)["jobs"]
+    assert read["folder"] == job.folder_name
+    assert jobs.manifest_entry(job_of(tmp_path / "é,b"))["folder"] == "é,b"
+
+
+def test_a_file_of_the_manifests_name_that_is_none_is_not_called_a_sweep(tmp_path):
+    (tmp_path / manifest.FILE).write_text("mine")
+    assert "torn or not deepvis'; choose another" in refused(
+        "is there", sweep_folders.check_no_sweep, tmp_path
+    )
