@@ -48,7 +48,8 @@ def main(typed: Sequence[str]) -> int:
         if "uri" in settings and not runs and any(sweeps.is_done(folder, entry, j) for j in entry["jobs"]):
             raise ConfigError(
                 f"delete {entry['id']}: {manifest.redacted(settings['uri'])} has no run of it; "
-                "run this in the folder where it was started, give tracker.uri=..., or tracker=none, which removes the folder alone"
+                "run this in the folder where it was started, give tracker.uri=..., or tracker=none, which "
+                "removes the folder alone"
             )
         written_files.remove(folder, written)
         left = f", {len(others)} files of yours are still there" if others else ""

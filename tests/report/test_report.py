@@ -62,7 +62,7 @@ def grid(folder: Path, n: int = 16, floor=None, size=SIZE) -> Path:
         noise *= np.random.default_rng(number).normal(1, 1e-4, n)
         values = base * noise * 1.5 ** DECAYS.index(d) * (0.5 if b else 1)
         own = {"reg.decay": float(d), "reg.blur": b, "seed": s}
-        job(folder, f"{number}_decay={d} blur={b} seed={s}", values, range(n), size, floor, **own)
+        job(folder, f"{number}_decay={d}_blur={b}_seed={s}", values, range(n), size, floor, **own)
     return finish(folder, "reg.decay=0.8,0.9,1", "reg.blur=0,3", "seed=0,1")
 
 
