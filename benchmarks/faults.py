@@ -3,10 +3,12 @@
     python benchmarks/faults.py [--what kill,...] [--kinds replace,link,remote,...] [--every K]
 
 Every sweep is resumed, the resume is stopped as well, at one of its own points, and resumed again; then it
-is compared with one that was never stopped. Prints a table of points by kind, and what was not whole.
+is compared with one that was never stopped. Prints what was not whole, and a table of points by kind, which
+SIGINT or SIGTERM brings at once, without the sweeps that were under way.
 """
 
 import argparse
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,7 +26,7 @@ from helpers.fault_points import Fault
 EITHER = ("remote", "replace")  # kinds where it makes a difference that the call was done
 
 
-def cases(points, what: str, kinds: list[str], every: int) -> list[tuple[Fault, int]]:
+def cases(points, what: str, kinds: list[str]) -> list[tuple[Fault, int]]:
     """A fault at each point, and the number of the point at which the resume is stopped."""
     found = []
     for number, (kind, target, nth) in enumerate(points):
@@ -39,7 +41,7 @@ def cases(points, what: str, kinds: list[str], every: int) -> list[tuple[Fault, 
         ):
             left = max(4, len(points) - number)
             found.append((Fault(what, when, kind, target, nth), len(found) * 7 % left))
-    return found[::every]
+    return found
 
 
 def main() -> int:
@@ -47,7 +49,7 @@ def main() -> int:
     parser.add_argument("--what", default="kill")
     parser.add_argument("--kinds", default="replace,rename,link,remote")
     parser.add_argument("--every", type=int, default=1)
-    parser.add_argument("--first", type=int, default=0, help="of the cases, the first to try")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first case to try")
     parser.add_argument("--times", type=int, default=1, help="calls from the point on that fail")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--work", type=Path, default=None)
@@ -62,11 +64,13 @@ def main() -> int:
             mount = ["mount", "-t", "tmpfs", "-o", "size=40M", "none", str(each.place / "disk")]
             subprocess.run(mount, check=True)
     todo: Queue = Queue()
+    in_all, tried, whole, twice, missed = Counter(), Counter(), Counter(), Counter(), Counter()
     for what in given.what.split(","):
-        for fault, number in cases(points, what, given.kinds.split(","), given.every)[given.first :]:
+        found = cases(points, what, given.kinds.split(","))
+        in_all.update((what, fault.kind, fault.when) for fault, _ in found)
+        for fault, number in found[given.first :: given.every]:
             todo.put((what, fault, number))
-    print(f"{len(points)} points, {todo.qsize()} cases", flush=True)
-    tried, whole, twice, missed = Counter(), Counter(), Counter(), Counter()
+    print(f"{len(points)} points, {todo.qsize()} of {in_all.total()} cases", flush=True)
     began = time.time()
 
     def work(bench: faults.Bench) -> None:
@@ -79,6 +83,8 @@ def main() -> int:
             second = Fault("kill", number=number) if what == "kill" else None
             name = f"disk/case{todo.qsize()}" if what == "disk full" else f"case{todo.qsize()}"
             outcome = bench.case(name, fault, expected, second)
+            if stopped.is_set():  # Control-C reaches the sweeps, too
+                return
             key = what, fault.kind, fault.when
             tried[key] += 1
             twice[key] += outcome.twice
@@ -90,20 +96,30 @@ def main() -> int:
                 )
                 print(f"{bench.place / name}: {point}\n  " + "\n  ".join(outcome.wrong[:8]), flush=True)
 
-    threads = [threading.Thread(target=work, args=(each,)) for each in benches]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):  # what runs in the background has SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
+    threads = [threading.Thread(target=work, args=(each,), daemon=True) for each in benches]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    except KeyboardInterrupt:
+        stopped.set()
+        print("stopped early", flush=True)
     print(
-        f"{'fault':<14}{'call':<28}{'when':<8}{'points':>7}{'whole':>7}"
+        f"{'fault':<14}{'call':<28}{'when':<8}{'points':>7}{'tried':>7}{'whole':>7}"
         f"{'resume stopped':>16}{'not reached':>13}"
     )
-    for key in sorted(tried):
+    for key in sorted(in_all):
         what, kind, when = key
-        print(f"{what:<14}{kind:<28}{when:<8}{tried[key]:>7}{whole[key]:>7}{twice[key]:>16}{missed[key]:>13}")
+        print(
+            f"{what:<14}{kind:<28}{when:<8}{in_all[key]:>7}{tried[key]:>7}{whole[key]:>7}"
+            f"{twice[key]:>16}{missed[key]:>13}"
+        )
     total = tried.total()
-    print(f"{total} stops, {whole.total()} whole; {time.time() - began:.0f} s")
+    print(f"{in_all.total()} points, {total} stops, {whole.total()} whole; {time.time() - began:.0f} s")
     for each in benches:
         each.forker.close()
         if "disk full" in given.what:

@@ -28,9 +28,9 @@ def partial(path: Path) -> Path:
     return path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}{PARTIAL}")
 
 
-def remove_partials(folder: Path) -> None:
-    """Remove what a killed process left half written in a folder, and nothing else."""
-    for left in folder.glob(f".*{PARTIAL}"):
+def remove_partials(folder: Path, name: str = "") -> None:
+    """Remove what a killed process left half written in a folder, or of one file there, and nothing else."""
+    for left in folder.glob(f".{name}*{PARTIAL}"):
         shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink(missing_ok=True)
 
 

@@ -20,7 +20,7 @@ from deepvis.core import images, terminal
 from deepvis.core.errors import DeepvisError, one_line
 from deepvis.core.files import write_csv
 from deepvis.metrics.convergence import ENDS
-from deepvis.results import manifest, result_folder
+from deepvis.results import checkpoint_file, manifest, result_folder
 from deepvis.results.manifest import JobState
 from deepvis.results.result_folder import Result
 from deepvis.sweeps import events, logging_queue, nothing_left
@@ -42,6 +42,9 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> bool:
         terminal.say(f"{state:<8}  {count} of {len(entry['jobs'])} jobs")
     if any(job["state"] != "FINISHED" for job in entry["jobs"]):
         go_on(entry, folder)
+    if len(results) == len(entry["jobs"]):  # an interrupt may have written some of what was finished since
+        for path in checkpoint_file.paths(folder):
+            path.unlink(missing_ok=True)
     if not results:
         return True
     unlogged = _log_missing(sweep, results, tracker)

@@ -112,9 +112,9 @@ def begin(folder: Path, plans: Sequence[Plan], typed: Sequence[str], sweep_confi
     try:
         if resume is None:
             sweep_folders.check_no_sweep(folder)  # that began in the meantime
-        else:
-            files.remove_partials(folder)
+        files.remove_partials(folder, manifest.FILE if resume is None else "")
         manifest.write(folder, entry)
+        sweep_folders.remove_unbegun(folder.parent)
     except BaseException:
         process_locks.tidy(folder)
         raise

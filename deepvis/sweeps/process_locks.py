@@ -161,6 +161,22 @@ def _entry(folder: Path, sweep: str) -> Iterator[None]:
         os.close(lock)
 
 
+@contextmanager
+def abandoned(folder: Path) -> Iterator[bool]:
+    """Whether no process runs or begins in a folder; none can meanwhile. Locks of dead ones are removed."""
+    lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        is_abandoned = bool(_locked(lock)) and not alive(folder)
+        if is_abandoned:
+            for token in tokens(folder):
+                _remove(folder, token)
+            with suppress(OSError):  # it holds what is no lock
+                (folder / FOLDER).rmdir()
+        yield is_abandoned
+    finally:
+        os.close(lock)
+
+
 def _locked(opened: int) -> bool | None:
     """Lock an open file, until it is closed; False if another process has it, None if files have no locks."""
     try:

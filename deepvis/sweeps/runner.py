@@ -7,7 +7,7 @@ computes. A job that fails does not affect the others.
 
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -201,6 +201,7 @@ class GroupRun:
             if len(self.pending) <= most and not self.pending[index].done():
                 return
             with self.isolate_failures([index]):
+                wait([self.pending[index]])  # it stays pending if this is interrupted
                 reason = self.pending.pop(index).result()
                 recorder = self.recorders.pop(index)
                 self.checkpoints.release()

@@ -11,15 +11,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from deepvis.core import terminal
+from deepvis.core import files, terminal
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import SAFE
 from deepvis.results import known_sweeps, manifest, result_folder
+from deepvis.sweeps import process_locks
 from deepvis.sweeps.jobs import Job
 
 # What deepvis writes into the folder of a sweep, and of a job.
 OF_SWEEP = ("summary.csv", "contact.png", "report.html", "report.md", "results.csv", "multirun.yaml")
 OF_JOB = ("result", "live.png", result_folder.FAILED, ".hydra")
+# What is in a sweep's folder before its manifest is.
+UNBEGUN = re.compile(
+    rf"{re.escape(process_locks.FOLDER)}(/[\w.]+-\d+-[0-9a-f]{{6}}({re.escape(process_locks.BEAT)})?)?"
+    rf"|\.{re.escape(manifest.FILE)}\.[0-9a-f]{{8}}{re.escape(files.PARTIAL)}"
+)
 ELSEWHERE = "choose another folder with hydra.sweep.dir=... (hydra.run.dir=... without -m)"
 
 
@@ -102,6 +108,20 @@ def check_no_sweep(folder: Path) -> None:
             )
         raise ConfigError(f"output folder {folder}: it has the sweep {there.id}; add resume={there.id} to "
                           f"go on with that, or {ELSEWHERE}")  # fmt: skip
+
+
+def remove_unbegun(folder: Path) -> None:
+    """Remove what processes that were killed before a sweep had its manifest left in a folder of sweeps."""
+    for each in folder.glob("*"):
+        with suppress(OSError):  # another start removes it, too, or it is another user's
+            if each.is_symlink() or not (each / process_locks.FOLDER).is_dir():
+                continue
+            if not all(UNBEGUN.fullmatch(path.relative_to(each).as_posix()) for path in each.rglob("*")):
+                continue
+            with process_locks.abandoned(each) as is_abandoned:
+                if is_abandoned and not (each / manifest.FILE).exists():
+                    files.remove_partials(each, manifest.FILE)
+                    each.rmdir()
 
 
 def manifest_of(folder: Path, entry: dict[str, Any]) -> dict[str, Any]:

@@ -46,6 +46,27 @@ def test_killed_at_a_point_and_once_more_while_it_is_resumed(kind, bench, prepar
     assert outcome.hit and outcome.wrong == []
 
 
+def test_terminated_while_a_result_is_written(bench, prepared):
+    """The checkpoint that an interrupt writes goes when the job that it was written for has its result."""
+    expected, points = prepared
+    fault = Fault(
+        "SIGTERM", "before", *middle(points, "replace", "1_decay=0.8_blur=3/.result.PARTIAL/best/f000.png")
+    )
+    outcome = bench.case("terminated", fault, expected)
+    assert outcome.hit and outcome.wrong == []
+
+
+def test_killed_before_a_sweep_has_its_manifest(bench, prepared):
+    """The same command is a sweep of another name then; the folder of the first is nobody's."""
+    expected, points = prepared
+    cwd = bench.folder("unbegun")
+    first = next(each for each in points if each[:2] == ("replace", "outputs/SWEEP/sweep.json"))
+    bench.stopped(cwd, *faults.TYPED, fault=Fault("kill", "before", *first))
+    (left,) = (cwd / "outputs").iterdir()
+    assert bench.run(cwd, *faults.TYPED).code == 0
+    assert not left.exists() and faults.wrong(faults.left(cwd), expected) == []
+
+
 def test_killed_while_the_store_is_made(bench):
     """Its tables take seconds, one migration after the other; half of them would be no store for good."""
     change = """

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from helpers.configs import job_of
 
+from deepvis.core import files as core_files
 from deepvis.core.errors import ConfigError
 from deepvis.results import manifest
-from deepvis.sweeps import jobs, sweep_folders
+from deepvis.sweeps import jobs, process_locks, sweep_folders
 
 
 def refused(match, function, *given):
@@ -70,6 +71,30 @@ def test_the_same_sweep_typed_again_is_told_and_offered(tmp_path, capsys):
     other["jobs"][0]["key"] = "another"
     sweep_folders.check_new(tmp_path / "t", other)
     assert capsys.readouterr().out == ""
+
+
+def test_only_what_a_dead_process_left_before_its_manifest_is_removed(tmp_path):
+    """A folder stays that has a process, a manifest or a file of the user's; so does what a link shows."""
+    outputs = tmp_path / "outputs"
+    for name in ("dead", "half written", "lives", "begun", "of the user's", "locks of the user's"):
+        locks = outputs / name / process_locks.FOLDER
+        locks.mkdir(parents=True)
+        for lock in ("host-1-abcdef", f"host-1-abcdef{process_locks.BEAT}"):
+            (locks / lock).write_text(f"{process_locks._kernel()} 0")
+        (outputs / name / f".sweep.json.01234567{core_files.PARTIAL}").write_text("{")
+    for lock in (outputs / "half written" / process_locks.FOLDER).iterdir():
+        lock.unlink()
+    process_locks.sign(outputs / "lives")
+    manifest.write(outputs / "begun", entry(outputs / "begun"))
+    (outputs / "of the user's" / "notes.txt").write_text("mine")
+    (outputs / "locks of the user's" / process_locks.FOLDER / "notes.txt").write_text("mine")
+    (outputs / "empty").mkdir()
+    (tmp_path / "linked" / process_locks.FOLDER).mkdir(parents=True)
+    (outputs / "link").symlink_to(tmp_path / "linked")
+    kept = {path for path in tmp_path.rglob("*") if not {"dead", "half written"} & set(path.parts)}
+    sweep_folders.remove_unbegun(outputs)
+    assert set(tmp_path.rglob("*")) == kept
+    process_locks.tidy(outputs / "lives")
 
 
 def test_a_broken_manifest_is_made_again_only_of_what_fits_the_results(tmp_path, capsys):
