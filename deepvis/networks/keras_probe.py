@@ -25,9 +25,7 @@ from deepvis.networks.preprocessing import Preprocess, in_range
 LOG = logging.getLogger(__name__)
 SAME = 1e-4  # of a layer's largest value: what two ways of computing it may differ by
 ALONE = 1e-3  # likewise, beside other images
-COMPILED = (
-    0.05  # likewise, alone in a compiled graph: kernels round otherwise, and deep networks enlarge that
-)
+COMPILED = 0.05  # likewise, in a compiled graph: kernels round otherwise, and deep networks enlarge that
 NOT_RETURNED = "its values before the nonlinearity cannot be had: it does not return what its activation does"
 
 
@@ -250,8 +248,8 @@ def _check_gradients(part: Part, names: Mapping[int, str], image: tf.Tensor, our
         by_image, reached, results = forward_pass.gradients(part, image)
     except Exception as err:  # a user's code may do anything, such as call Python
         raise ConfigError(
-            f"layer {part.taps[0].call.name}: TensorFlow cannot compute its gradient by the image in a compiled "
-            f"graph: {keras_graph.reason(err)}; expected code of tensors alone"
+            f"layer {part.taps[0].call.name}: TensorFlow cannot compute its gradient by the image in a "
+            f"compiled graph: {keras_graph.reason(err)}; expected code of tensors alone"
         ) from err
     for tensor, before, alone in zip(keras_taps.tensors(part.taps), ours.results, results, strict=True):
         found = forward_pass.sample(alone, None)
