@@ -252,8 +252,8 @@ def _check_gradients(part: Part, names: Mapping[int, str], image: tf.Tensor, our
             f"compiled graph: {keras_graph.reason(err)}; expected code of tensors alone"
         ) from err
     for tensor, before, alone in zip(keras_taps.tensors(part.taps), ours.results, results, strict=True):
-        found = forward_pass.sample(alone, None)
-        if (off := difference(found, forward_pass.first_row(before))) > COMPILED:
+        single = forward_pass.sample(alone, None)
+        if (off := difference(single, forward_pass.first_row(before))) > COMPILED:
             of = next((t.call.name for t in part.taps if any(tensor is x for x in (t.pre, t.post))), "")
             raise ConfigError(
                 f"layer {of or part.taps[0].call.name}: its values of one image alone, in a compiled graph, "
