@@ -70,16 +70,16 @@ def of_model(part: Part, images: tf.Tensor, seen: Pass) -> None:
         model(packed, training=False)
 
 
-def gradients(part: Part, images: tf.Tensor) -> tuple[dict[int, list[Any]], set[int]]:
+def gradients(part: Part, images: tf.Tensor) -> tuple[dict[int, list[Any]], set[int], list[Any]]:
     """How values change with the image.
 
     Returns:
-      By ``id(tap)``, the gradients of what it reads by the image, None where none comes through; and, of taps
-      where none does, ``id(layer)`` of those whose output has a part in what is read.
+      By ``id(tap)``, the gradients of what it reads by the image, None where none comes through; of taps
+      where none does, ``id(layer)`` of those whose output has a part in what is read; and the part's outputs,
+      as a compiled graph computes them.
     """
     outputs: list[tuple[int, tf.Tensor]] = []
     arguments: dict[int, list[tf.Tensor]] = {}
-    draws = np.random.default_rng(0)
 
     def keep(layer: Any, argument: Any, _: Any) -> None:
         arguments.setdefault(id(layer), []).extend(_tensors(argument))
@@ -89,7 +89,7 @@ def gradients(part: Part, images: tf.Tensor) -> tuple[dict[int, list[Any]], set[
 
     # Compiled, for eagerly TensorFlow computes gradients by kernels, too, and aborts in some of them.
     @tf.function(autograph=False)
-    def compute(images: tf.Tensor) -> list[Any]:
+    def compute(images: tf.Tensor) -> tuple[list[Any], list[Any]]:
         tape = tf.GradientTape(persistent=True)
 
         def watch(layer: Any, _: Any, out: Any) -> None:
@@ -113,8 +113,10 @@ def gradients(part: Part, images: tf.Tensor) -> tuple[dict[int, list[Any]], set[
                 for tap in part.taps
             }
             scores = {
+                # What is drawn has the shape that a value turns out to have: Python code in it says none.
                 key: [
-                    tf.reduce_sum(each * draws.normal(size=each.shape).astype(np.float32)) for each in tensors
+                    tf.reduce_sum(each * tf.random.stateless_normal(tf.shape(each), (0, k), dtype=each.dtype))
+                    for k, each in enumerate(tensors)
                 ]
                 for key, tensors in read.items()
             }
@@ -126,12 +128,13 @@ def gradients(part: Part, images: tf.Tensor) -> tuple[dict[int, list[Any]], set[
                 for each in values:
                     by_output = zip(outputs, tape.gradient(each, tensors), strict=True)
                     reached.update(layer for (layer, _), gradient in by_output if gradient is not None)
-        return [each for values in gradients.values() for each in values if each is not None]
+        return [each for values in gradients.values() for each in values if each is not None], results
 
     # A function of its own each time; called as such, TensorFlow would warn of many traces.
-    computed = iter(compute.get_concrete_function(images)(images))
+    found, results = compute.get_concrete_function(images)(images)
+    computed = iter(found)
     by_image = {key: [next(computed) if has else None for has in flags] for key, flags in known.items()}
-    return by_image, reached
+    return by_image, reached, results
 
 
 def difference(found: Sample, expected: Sample) -> float:
@@ -147,6 +150,11 @@ def difference(found: Sample, expected: Sample) -> float:
 def first_row(of: Sample) -> Sample:
     """Of the first image alone."""
     return Sample((1, *of.shape[1:]), of.values[:1])
+
+
+def rolled(of: Sample) -> Sample:
+    """Of images whose last stands first."""
+    return Sample(of.shape, np.roll(of.values, -1, axis=0))
 
 
 def sample(tensor: Any, most: int | None = MOST) -> Sample:

@@ -36,6 +36,7 @@ class Call:
     layer: Any  # Keras' layer or operation
     arguments: tuple[Sequence[Any], Mapping[str, Any]]  # positional and by name, with symbolic tensors
     outputs: Sequence[Any]
+    keys: tuple[str, ...] = ()  # of the outputs, where they are a dict
 
     @functools.cached_property
     def inputs(self) -> Sequence[Any]:
@@ -124,7 +125,8 @@ def graph(model: keras.Model) -> Graph:
                 layer.output, _walk(layer.inputs, layer.outputs, tensors, inner)
             )
         outputs = _called(name, layer, args, kwargs)
-        calls.append(Call(name, orders, layer, (args, kwargs), keras.tree.flatten(outputs)))
+        keys = tuple(map(str, outputs)) if isinstance(outputs, Mapping) else ()
+        calls.append(Call(name, orders, layer, (args, kwargs), keras.tree.flatten(outputs), keys))
         return outputs
 
     inputs = {each.name: _input(each.shape, each) for each in model.inputs}

@@ -184,11 +184,12 @@ def contained(network: OpenGraph) -> Preprocess:
         name = matched(called)
         path = "" if whole else f"{called}/"
         if name and channels == 3 and _is_made_like(network, path, name):
+            pixels = _pixels_of_unscaled(name)
             pixel_range.warn_once(
-                f"model.preprocess=auto: {written(application_pixels(name))}, as keras.applications.{name} "
+                f"model.preprocess=auto: {written(pixels)}, as keras.applications.{name} "
                 f"has it, since the model is named {called}; if it was trained otherwise, set preprocess"
             )
-            return application_pixels(name)
+            return pixels
     return read("none", channels)
 
 
@@ -212,12 +213,22 @@ def application_pixels(name: str) -> Preprocess:
     Args:
       name: of a network in keras.applications.
     """
-    preprocess_input = vars(inspect.getmodule(_application(name)))["preprocess_input"]
-    black = preprocess_input(np.zeros((1, 1, 1, 3)))[0, 0, 0]
-    white = preprocess_input(np.diag([255.0] * 3)[None, None])[0, 0] - black  # [image's, network's]
+    return _pixels_by(vars(inspect.getmodule(_application(name)))["preprocess_input"])
+
+
+def _pixels_of_unscaled(name: str) -> Preprocess:
+    """Of an application that has none of its layers that scale pixels (``include_preprocessing=False``)."""
+    inside = pixel_range.scaling(application(name, None, "none", None).graph())
+    return _pixels_by(inside) if inside else application_pixels(name)
+
+
+def _pixels_by(function: Callable[[np.ndarray], np.ndarray]) -> Preprocess:
+    """What a function does with pixels [B, 1, 1, 3]."""
+    black = np.asarray(function(np.zeros((1, 1, 1, 3))))[0, 0, 0]
+    white = np.asarray(function(np.diag([255.0] * 3)[:, None, None]))[:, 0, 0] - black  # [image's, network's]
     order = tuple(int(k) for k in np.abs(white).argmax(axis=0))
     place = [order.index(k) for k in range(3)]
-    scale = [255.0 / white[k, i] for k, i in enumerate(place)]
+    scale = [255.0 / float(white[k, i]) for k, i in enumerate(place)]
     mean = [float(-black[i] * s) for i, s in zip(place, scale, strict=True)]
     for word in PREPROCESS:
         known = read(word, 3)

@@ -25,6 +25,7 @@ from deepvis.networks.preprocessing import Preprocess, in_range
 LOG = logging.getLogger(__name__)
 SAME = 1e-4  # of a layer's largest value: what two ways of computing it may differ by
 ALONE = 1e-3  # likewise, beside other images
+COMPILED = 0.05  # likewise, in a compiled graph: kernels round otherwise, and deep networks enlarge that
 NOT_RETURNED = "its values before the nonlinearity cannot be had: it does not return what its activation does"
 
 
@@ -90,7 +91,8 @@ def check(network: OpenGraph, taps: Sequence[Tap], pixels: Preprocess, size: Siz
             _check_tokens(part, ours)
             found = _activation_calls(part, ours)
             _check_alone(part, names, ours, same)
-            _check_gradients(part, names, images[:1])
+            _check_places(part, names, ours, images)
+            _check_gradients(part, names, images[:1], ours)
         differences = _differences(ours, theirs, compared)
         for key, off in differences.items():
             if off > SAME:
@@ -207,12 +209,28 @@ def _check_alone(part: Part, names: Mapping[int, str], ours: Pass, copies: tf.Te
         )
     rows = (map(forward_pass.first_row, pair) for pair in zip(ours.results, one.results, strict=True))
     if any(difference(a, b) > ALONE for a, b in rows if a.shape == b.shape):
-        depending = _changed(names, ours, one, batch, ALONE)
-        raise ConfigError(
-            f"layer {next(depending, targets[0])}: an image's values depend on the other images of its batch "
-            "(statistics over the batch), and images are optimized in batches; expected a layer that treats "
-            "each image alone"
-        )
+        raise _depending(next(_changed(names, ours, one, batch, ALONE), targets[0]))
+
+
+def _check_places(part: Part, names: Mapping[int, str], ours: Pass, images: tf.Tensor) -> None:
+    """Nor on its place in the batch (sums along it, the difference to its first image), which another has."""
+    moved = Pass()
+    forward_pass.of_part(part, tf.roll(images, 1, axis=0), keras.StatelessScope(), moved)
+    back = Pass(
+        {key: [forward_pass.rolled(each) for each in found] for key, found in moved.outputs.items()},
+        results=[forward_pass.rolled(each) for each in moved.results],
+    )
+    if any(difference(a, b) > ALONE for a, b in zip(ours.results, back.results, strict=True)):
+        changed = (names[key] for key, found in ours.outputs.items()
+                   if difference(found[0], back.outputs[key][0]) > ALONE)  # fmt: skip
+        raise _depending(next(changed, part.taps[0].call.name))
+
+
+def _depending(layer: str) -> ConfigError:
+    return ConfigError(
+        f"layer {layer}: an image's values depend on the other images of its batch (statistics over the "
+        "batch), and images are optimized in batches; expected a layer that treats each image alone"
+    )
 
 
 def _changed(names: Mapping[int, str], a: Pass, b: Pass, batch: int, most: float) -> Iterator[str]:
@@ -224,12 +242,32 @@ def _changed(names: Mapping[int, str], a: Pass, b: Pass, batch: int, most: float
             yield names[key]
 
 
-def _check_gradients(part: Part, names: Mapping[int, str], image: tf.Tensor) -> None:
-    """The image must be able to change what is looked at."""
-    by_image, reached = forward_pass.gradients(part, image)
+def _check_gradients(part: Part, names: Mapping[int, str], image: tf.Tensor, ours: Pass) -> None:
+    """The image must be able to change what is looked at, and be computed alike alone in a compiled graph."""
+    try:
+        by_image, reached, results = forward_pass.gradients(part, image)
+    except Exception as err:  # a user's code may do anything, such as call Python
+        raise ConfigError(
+            f"layer {part.taps[0].call.name}: TensorFlow cannot compute its gradient by the image in a "
+            f"compiled graph: {keras_graph.reason(err)}; expected code of tensors alone"
+        ) from err
+    for tensor, before, alone in zip(keras_taps.tensors(part.taps), ours.results, results, strict=True):
+        single = forward_pass.sample(alone, None)
+        if (off := difference(single, forward_pass.first_row(before))) > COMPILED:
+            of = next((t.call.name for t in part.taps if any(tensor is x for x in (t.pre, t.post))), "")
+            raise ConfigError(
+                f"layer {of or part.taps[0].call.name}: its values of one image alone, in a compiled graph, "
+                f"differ by {off:.2g} of the largest from those beside other images, outside of one; "
+                "expected a layer that reads neither the size of its batch nor whether it is compiled"
+            )
     for tap in part.taps:
         found = [each for each in by_image[id(tap)] if each is not None]
         if not found:
+            if not _reads_image(part, tap):
+                raise ConfigError(
+                    f"layer {tap.call.name}: where it is called first it does not read the image, "
+                    f"{part.network.image}; choose a layer above that, or another model.optimize"
+                )
             above = next((names[id(each)] for each in part.layers if id(each) in reached), tap.call.name)
             raise ConfigError(
                 f"layer {tap.call.name}: no gradient reaches the image, since {above} or what it reads "
@@ -238,3 +276,9 @@ def _check_gradients(part: Part, names: Mapping[int, str], image: tf.Tensor) -> 
         if not any(np.asarray(each).any() for each in found):
             LOG.warning("layer %s: its gradient by the image is zero (seen with an image of noise), so "
                         "pictures may stay as they start", tap.call.name)  # fmt: skip
+
+
+def _reads_image(part: Part, tap: Tap) -> bool:
+    graph = part.network.graph
+    image = graph.inputs[part.network.image]
+    return any(each is image for call in graph.below([tap.post]) for each in call.inputs)

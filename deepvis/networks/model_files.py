@@ -16,7 +16,7 @@ import keras
 
 from deepvis.core import user_code
 from deepvis.core.errors import ConfigError
-from deepvis.networks import keras2_config, keras_models, untrusted_files
+from deepvis.networks import keras2_config, keras_models, shared_names, untrusted_files
 from deepvis.networks.keras_network import KerasNetwork, file_fingerprint
 from deepvis.networks.open_graph import OpenGraph
 from deepvis.networks.preprocessing import Preprocess
@@ -129,6 +129,13 @@ def load(path: str, allow_code: bool, custom_objects: str | None) -> keras.Model
     file = Path(path).expanduser()
     known = custom(custom_objects)
     version = _checked(file)
+    shared = shared_names.ambiguous(_config(file), known, file.suffix == ".keras") if known else []
+    if shared:
+        raise ConfigError(
+            f"model.path={path}: names {', '.join(shared)}, which is Keras' own and another one of "
+            f"model.custom_objects={custom_objects}, and does not say which; expected another name in that "
+            "module, and in the file if it is meant: save the model again"
+        )
     try:
         model = _loaded(file, compile=False, safe_mode=not allow_code, custom_objects=known)
     except Exception as err:  # there is no limit to how a file can fail to be a model
@@ -218,12 +225,19 @@ def _checked_zip(file: Path, refused: str) -> str:
     return str(meta.get("keras_version", ""))
 
 
+def _config(file: Path) -> Any:
+    if file.suffix == ".keras":
+        with zipfile.ZipFile(file) as content:
+            return json.loads(content.read("config.json"))
+    with h5py.File(file) as content:
+        return json.loads(_text(content.attrs["model_config"]))
+
+
 def _loaded(file: Path, **options: Any) -> Any:
     """Keras' own loading; of a file that tf.keras 2 wrote, with a configuration that Keras 3 takes."""
     if file.suffix == ".keras":
         return keras.saving.load_model(file, **options)
-    with h5py.File(file) as content:
-        config = json.loads(_text(content.attrs["model_config"]))
+    config = _config(file)
     if (current := keras2_config.current(config)) == config:
         return keras.saving.load_model(file, **options)
     with tempfile.TemporaryDirectory() as folder:

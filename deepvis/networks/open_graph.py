@@ -77,6 +77,11 @@ def opened(
     shape = tuple(graph.inputs[chosen].shape)
     if len(shape) != 4 or shape[-1] is None:
         raise ConfigError(f"{model.name} takes {takes}; expected one image, (None, H, W, C)")
+    if not (dtype := str(graph.inputs[chosen].dtype)).startswith(("float", "bfloat")):
+        raise ConfigError(
+            f"{model.name}: its image {chosen} is of type {dtype}, which has no gradient; "
+            f"expected float32: make the model again with keras.Input({shape[1:]}, dtype='float32')"
+        )
     if shape[1] in (1, 3) and shape[2] == shape[3] and shape[3] > 4:
         raise ConfigError(f"{model.name} takes {takes}, channels first; deepvis needs channels last")
     for call in graph.calls:
@@ -96,7 +101,10 @@ def _held(name: str, value: Any, tensor: Any) -> np.ndarray:
         array = array[0]
     if array.ndim != len(shape) or any(b not in (None, a) for a, b in zip(array.shape, shape, strict=True)):
         raise ConfigError(f"model.inputs.{name}: got shape {array.shape}, expected {shape}")
-    cast = array.astype(dtype)
+    with np.errstate(over="ignore"):
+        cast = array.astype(dtype)
+    if not np.all(np.isfinite(cast)):
+        raise ConfigError(f"model.inputs.{name}: got numbers too large for {dtype}, expected smaller ones")
     if dtype.kind in "iub" and not np.array_equal(cast, array):
         raise ConfigError(f"model.inputs.{name}: got numbers that are no {dtype}, expected {dtype}")
     return cast

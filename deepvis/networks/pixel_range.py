@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -29,6 +30,30 @@ GAIN = 1.5  # of layers that scale: from more on they expect 0 to 1, since 0 to 
 
 def scaled_inside(network: OpenGraph) -> Any:
     """What ``preprocess`` must be where the first layers of a network scale its pixels; None: they do not."""
+    if (tensor := _scaled(network)) is None:
+        return None
+    size = _size(network)
+    image = _photographs(size, int(network.shape[-1] or 0))
+    scaled = _values(network, tensor, image, size)
+    # A constant of another network may be anything, so the gain is measured, not read.
+    return {"mean": 0, "scale": 255} if scaled.std() > GAIN * np.std(image) else "none"
+
+
+def scaling(network: OpenGraph) -> Callable[[np.ndarray], np.ndarray] | None:
+    """What the first layers of a network make of pixels [B, 1, 1, C], if they scale them."""
+    if (tensor := _scaled(network)) is None:
+        return None
+    size = _size(network)
+    return lambda pixels: _values(network, tensor, np.tile(pixels, (1, *size, 1)), size)[:, :1, :1]
+
+
+def _size(network: OpenGraph) -> Size:
+    height, width = (side or SIDE for side in network.shape[:2])
+    return height, width
+
+
+def _scaled(network: OpenGraph) -> Any:
+    """The pixels behind the first layers, if these scale them."""
     tensor, scales = network.graph.inputs[network.image], False
     while True:
         readers = network.graph.readers(tensor)
@@ -39,13 +64,7 @@ def scaled_inside(network: OpenGraph) -> Any:
             break  # a sum or product of two maps: no scaling by a constant
         scales = scales or bool(kinds & SCALING)
         tensor = readers[0].outputs[0]
-    if not scales:
-        return None
-    height, width = (side or SIDE for side in network.shape[:2])
-    image = _photographs((height, width), int(network.shape[-1] or 0))
-    scaled = _values(network, tensor, image, (height, width))
-    # A constant of another network may be anything, so the gain is measured, not read.
-    return {"mean": 0, "scale": 255} if scaled.std() > GAIN * np.std(image) else "none"
+    return tensor if scales else None
 
 
 def _augments(kind: str) -> bool:

@@ -75,6 +75,8 @@ def refusals(graph: Graph) -> Mapping[str, str]:
 
 def _refusal(graph: Graph, call: Call) -> str | None:
     shape = call.output_shape
+    if len(call.keys) > 1:
+        return f"it gives a dict of {', '.join(call.keys)}, expected one map; choose the layer that reads it"
     if not shape or shape[-1] is None:
         return "a layer without channels" if len(shape) < 2 else f"channels that depend on the image, {shape}"
     if not str(call.outputs[0].dtype).startswith(("float", "bfloat")):

@@ -103,6 +103,27 @@ def test_numbers_that_an_integer_input_cannot_hold_are_refused():
             deepvis.visualize(two((5,), "int32"), "out", 0, inputs={"other": value}, **PLAIN)
 
 
+def test_numbers_that_a_small_type_cannot_hold_are_refused():
+    with pytest.raises(ConfigError, match="got numbers too large for float16"):
+        deepvis.visualize(two(dtype="float16"), "out", 0, inputs={"other": [1, 2, 70000, 4]}, **PLAIN)
+
+
+def test_a_shared_layer_that_reads_the_held_image_first_says_so():
+    keras.utils.set_random_seed(0)
+    left, right = keras.Input((16, 16, 3), name="left"), keras.Input((16, 16, 3), name="right")
+    tower = keras.Sequential([keras.Input((16, 16, 3)), of.Conv2D(4, 3, name="c")], name="tower")
+    model = keras.Model([left, right], of.Subtract(name="out")([tower(left), tower(right)]))
+    given = {"inputs": {"left": np.ones((16, 16, 3))}, "optimize": "right"}
+    seen = deepvis.visualize(model, "out", 0, **given, **PLAIN)
+    pixels = seen.centred + 127.5
+    wanted = np.asarray(model([np.ones_like(pixels), pixels]))[..., 0].mean()
+    np.testing.assert_allclose(seen.history["score"][-1], wanted, rtol=1e-4)
+    with pytest.raises(
+        ConfigError, match="tower/c: where it is called first it does not read the image, right"
+    ):
+        deepvis.visualize(model, "tower/c", 0, **given, **PLAIN)
+
+
 def test_what_a_named_network_would_not_read_is_refused():
     for given in ({"inputs": {"a": 1}}, {"optimize": "image"}, {"preprocess": "tf"}):
         with pytest.raises(ConfigError, match=f"model: no option {next(iter(given))}"):

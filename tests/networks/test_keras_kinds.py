@@ -258,6 +258,46 @@ def test_statistics_over_the_batch_are_refused_above_and_do_not_matter_below():
     refused(model, name, f"^layer {name}: .*depend on the other images")
 
 
+@pytest.mark.parametrize(
+    "code",
+    [lambda x: ops.cumsum(x, axis=0), lambda x: x - 0.5 * x[:1], lambda x: x - 0.5 * x[-1:],
+     lambda x: ops.roll(x, 1, axis=0)],
+    ids=["sum", "first", "last", "neighbour"],
+)  # fmt: skip
+def test_values_that_depend_on_the_place_in_the_batch_are_refused(code):
+    given, x = image()
+    low = L.Conv2D(4, 3, name="low")(x)
+    model = keras.Model(given, L.Conv2D(3, 1, name="high")(L.Lambda(code, name="code")(low)))
+    same(model, "low", keras_own(model, "low"))
+    refused(model, "high", "^layer code: an image's values depend on the other images of its batch")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        lambda x: x / tf.cast(tf.shape(x)[0], tf.float32),
+        lambda x: x * (2.0 if tf.executing_eagerly() else 3.0),
+    ],
+    ids=["batch", "compiled"],
+)
+def test_values_that_depend_on_the_size_of_the_batch_or_on_being_compiled_are_refused(code):
+    given, x = image()
+    model = keras.Model(given, L.Lambda(code, name="code")(L.Conv2D(4, 3)(x)))
+    says = "^layer code: its values of one image alone, in a compiled graph, differ by"
+    refused(model, "code", says, pre=False)
+
+
+def test_a_layer_that_gives_a_dict_is_refused_and_what_reads_it_is_right():
+    class Two(L.Layer):
+        def call(self, x):
+            return {"b": x * 2, "a": x[..., :1]}
+
+    given, x = image()
+    model = keras.Model(given, L.Conv2D(3, 1, name="c")(Two(name="two")(x)["b"]))
+    same(model, "c", model)
+    refused(model, "two", "it gives a dict of b, a, expected one map")
+
+
 def test_a_first_axis_that_is_not_the_batch_is_refused():
     given, x = image()
     windows = ops.reshape(L.Conv2D(8, 3, padding="same")(x), (-1, 4, 16, 8))
@@ -307,6 +347,27 @@ def test_a_layer_above_one_without_a_gradient_is_refused(step):
     given, x = image()
     model = keras.Model(given, L.Conv2D(3, 1, name="c")(step(L.Conv2D(4, 3)(x))))
     refused(model, "c", "^layer c: no gradient reaches the image")
+
+
+def test_python_code_is_refused_as_it_has_no_gradient():
+    def doubled(function):
+        def code(x):
+            return tf.ensure_shape(function(lambda a: a * 2, [x], tf.float32), (None, 16, 16, 3))
+
+        return L.Lambda(code, output_shape=(16, 16, 3), name="code")
+
+    given, x = image()
+    model = keras.Model(given, L.Conv2D(3, 3, name="c")(doubled(tf.py_function)(x)))
+    refused(model, "c", "^layer c: TensorFlow cannot compute its gradient by the image")
+    given, x = image()
+    model = keras.Model(given, L.Conv2D(3, 3, name="c")(doubled(tf.numpy_function)(x)))
+    refused(model, "c", "^layer c: no gradient reaches the image")
+
+
+def test_an_image_of_integers_is_refused():
+    given = keras.Input((16, 16, 3), dtype="uint8", name="pixels")
+    model = keras.Model(given, L.Conv2D(3, 3, name="c")(L.Rescaling(1 / 255)(given)))
+    refused(model, "c", "its image pixels is of type uint8, which has no gradient; expected float32")
 
 
 def test_a_gradient_of_zero_is_told(caplog):

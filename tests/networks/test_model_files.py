@@ -9,7 +9,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from helpers import own_layers
+from helpers import own_layers, shared_layers
 
 import deepvis
 from deepvis.core.errors import ConfigError
@@ -100,6 +100,29 @@ def test_a_module_is_imported_from_the_current_folder_only_if_it_is_named(tmp_pa
         ("failing_module", "ZeroDivisionError"),
     ):
         assert says in refused("plain.keras", custom_objects=name)
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+@pytest.mark.parametrize("own", [False, True], ids=["keras's", "user's"])
+def test_names_that_the_users_module_shares_with_keras_are_refused_where_the_file_says_no_more(
+    tmp_path, suffix, own
+):
+    shared, path = "helpers.shared_layers", tmp_path / f"model.{suffix}"
+    ones = {"bias_initializer": "ones", "name": "c"}
+    activation = shared_layers.relu if own else "relu"
+    sequential(of.Conv2D(4, 3, activation=activation, **ones)).save(path)
+    assert "names relu, which is Keras' own and another one of model.custom_objects=" in refused(
+        path, custom_objects=shared
+    )
+    model = sequential((shared_layers.Dense if own else of.Dense)(3, name="d"))
+    model.save(path)
+    if suffix == "h5":
+        assert "names Dense, which" in refused(path, custom_objects=shared)
+    else:  # which says the module of a class
+        shows(path, model, "d", custom_objects=shared)
+    model = sequential(of.Conv2D(4, 3, activation="swish", **ones))
+    model.save(path)
+    shows(path, model, "c", custom_objects=shared)
 
 
 # --- tf.keras 2 ---------------------------------------------------------------------------------------------

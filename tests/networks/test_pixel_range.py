@@ -106,6 +106,28 @@ def test_an_application_whole_or_at_the_bottom_is_given_what_keras_gives_it(capl
     assert known["preprocess"] == "caffe" and known["mean"] == [123.68, 116.779, 103.939]
 
 
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("MobileNetV3Small", "tf"),
+        ("EfficientNetV2B0", "torch"),
+        ("EfficientNetV2S", {"mean": 128.0, "scale": 128.0}),
+    ],
+)
+def test_an_application_without_its_layers_of_scaling_is_given_what_these_give(name, wanted):
+    """The rest of the network must be given what it is given in the whole one."""
+    make = {"weights": None, "input_shape": (32, 32, 3), "include_top": False}
+    found = auto(getattr(keras.applications, name)(include_preprocessing=False, **make))
+    assert found == wanted
+    whole = getattr(keras.applications, name)(**make)
+    convolution = next(layer for layer in whole.layers if isinstance(layer, of.Conv2D))
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    given = preprocessing.in_range(pixels, preprocessing.read(found, 3))
+    expected = keras.Model(whole.inputs, convolution.input)(pixels)
+    np.testing.assert_allclose(np.asarray(expected)[:, :32, :32], given, atol=1e-4)
+    assert auto(whole) == "none"
+
+
 def sequential_of(*layers):
     head = [of.GlobalAveragePooling2D(), of.Dense(3)]
     return keras.Sequential([keras.Input((32, 32, 3)), *layers, *head], name="transfer")
