@@ -40,8 +40,10 @@ class Mlflow:
     experiment_id: str
     uri: str
     timeout: float = 120
+    patience: float = 5  # seconds; a server is waited for longer
     known: dict[str, Runs] = field(default_factory=dict)  # by sweep: the runs of its jobs
     unsure: set[tuple[str, str]] = field(default_factory=set)  # jobs whose run may have been made or not
+    inodes: list[int] = field(default_factory=list)  # of the database, the last one it was used with
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -54,10 +56,6 @@ class Mlflow:
         return self.file.name if self.file else self.uri
 
     @property
-    def patience(self):
-        return 5 if self.file else 10
-
-    @property
     def writers(self):
         return 1 if self.file else WRITERS
 
@@ -65,7 +63,7 @@ class Mlflow:
         return store.obstacle(self.file) if self.file else "it does not answer"
 
     def log(self, run):
-        store.check_there(self.file)
+        self._check_there()
         target = self._run_of(run)
         runs.fill(self.client, target, run, is_local=self.file is not None)
         ended = "FAILED" if run.failure else "FINISHED"
@@ -75,7 +73,7 @@ class Mlflow:
             ]
 
     def states(self, sweep):
-        store.check_there(self.file)
+        self._check_there()
         found = self._jobs(sweep)
         with self.lock:
             self.known[sweep] = found
@@ -83,7 +81,7 @@ class Mlflow:
         return {at: JobState(run.status, run.tags.get("reason", "")) for at, run in last.items()}
 
     def close(self, sweep, results, files, tags):
-        store.check_there(self.file)
+        self._check_there()
         found = list(runs.search(self.client, self.experiment_id, f"tags.sweep = '{sweep}'"))
         jobs, own = self._sorted(found)
         self._tidy(jobs)
@@ -177,6 +175,18 @@ class Mlflow:
             self.known[run.sweep][at] = [created]
         return created
 
+    def _check_there(self) -> None:
+        """Refuse a database that is gone; of one that has taken its place nothing is known."""
+        if self.file is None:
+            return
+        inode = store.inode(self.file)
+        with self.lock:
+            is_other = bool(self.inodes) and self.inodes != [inode]
+            self.inodes[:] = [inode]
+            if is_other:
+                self.known.clear()
+                store.disconnect(self.client)
+
     def _base(self) -> str:
         return UI if self.file else self.uri
 
@@ -229,8 +239,11 @@ class Mlflow:
 
 def mlflow(uri: str, artifacts: str | None, experiment: str, timeout: float = 120) -> Mlflow:
     """An MLflow store or server, made where it does not exist if artifacts are given; see `store.connect`."""
-    client, experiment_id = store.connect(uri, artifacts, experiment)
-    return Mlflow(client, experiment_id, credentials.taken(uri), float(timeout))
+    client, experiment_id = store.connect(uri, artifacts, experiment, float(timeout))
+    clean = credentials.taken(uri)
+    opened = Mlflow(client, experiment_id, clean, float(timeout), store.patience(clean))
+    opened._check_there()
+    return opened
 
 
 @contextmanager
