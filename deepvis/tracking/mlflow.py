@@ -6,7 +6,7 @@ MLflow, because a killed process would lose it.
 
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,12 +21,13 @@ from deepvis.metrics import convergence
 from deepvis.results import result_folder
 from deepvis.results.manifest import JobState
 from deepvis.results.result_folder import Result
-from deepvis.tracking import runs, saved_view, store, ui_images
+from deepvis.tracking import choice, runs, saved_view, store, ui_images
 from deepvis.tracking.base import JobRun
 from deepvis.tracking.runs import StoredRun
 
 UI = "http://127.0.0.1:5000"  # where `deepvis ui` serves a local store
 DOWNLOADS = 8  # jobs fetched side by side from a server
+SHOWN = "shown"  # tag of the runs in the view of a sweep that has more than the UI shows
 WRITERS = 4  # jobs logged side by side to a server; a file takes one writer at a time
 
 Runs = dict[tuple[str, str], list[StoredRun]]  # by job folder's name and key
@@ -87,7 +88,11 @@ class Mlflow:
         self._tidy(jobs)
         done = list(results.values())
         varied = params.varied([result.params for result in done])
+        chosen = choice.of_jobs(results)
+        shown = SHOWN if len(chosen) < len(results) else ""
         self._log_varied(jobs, results, varied)
+        if shown:
+            self._tag_shown(jobs, chosen)
         run = own[0] if own else runs.create(
             self.client, self.experiment_id, f"sweep {sweep}", {"sweep": sweep, "kind": "sweep"})  # fmt: skip
         for extra in own[1:]:
@@ -102,9 +107,11 @@ class Mlflow:
             curves=["score/mean", "activation/mean", "gradient_rms/mean"],
             params=varied,
             others=[*convergence.curves(done[0].history), *done[0].figures, "progress/"],
-            runs=len(done),
+            runs=len(chosen),
+            shown=shown,
         )
-        key, value = saved_view.tag(sweep, f"sweep {sweep}", view)
+        count = f", {len(chosen)} of {len(done):,} jobs" if shown else ""
+        key, value = saved_view.tag(sweep, f"sweep {sweep}{count}", view)
         self.client.set_experiment_tag(self.experiment_id, key, value)
         return saved_view.link(self._base(), self.experiment_id, sweep)
 
@@ -214,6 +221,15 @@ class Mlflow:
                     self.client.delete_run(run.id)
             if stays.status == "RUNNING":
                 self.client.set_terminated(stays.id, "KILLED")
+
+    def _tag_shown(self, jobs: Runs, chosen: Collection[str]) -> None:
+        """Tag the runs that the view is to show, and take the tag from those of an earlier choice."""
+        for (job, _), found in jobs.items():
+            run = runs.furthest(found)
+            if job in chosen and run.tags.get(SHOWN) != "yes":
+                self.client.set_tag(run.id, SHOWN, "yes")
+            if job not in chosen and SHOWN in run.tags:
+                self.client.delete_tag(run.id, SHOWN)
 
     def _log_sweep(self, run: StoredRun, done: int, files: Iterable[Path], tags: Mapping[str, str]) -> None:
         from mlflow.entities import Metric, RunTag

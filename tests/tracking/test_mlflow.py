@@ -372,6 +372,28 @@ def test_a_job_that_raises_has_a_run_with_the_reason(store, tmp_path, monkeypatc
         assert run.info.end_time is not None
 
 
+@pytest.mark.parametrize("where", ["this process", "another"])
+def test_a_job_that_failed_while_the_store_did_is_logged_at_the_end(where, store, tmp_path, monkeypatch):
+    """Its parameters are known where it failed; elsewhere its folder says why."""
+    own, impatient = f"outage-{where[:4]}", replace(store, timeout=0, known={})
+    job = made(tmp_path / "0_x", "layer.filters=0", "seed=7")
+    entry = manifest.identity(own, [], [{"name": job.name, "key": job.key, "folder": "0_x"}], {})
+    manifest.write(tmp_path, entry)
+    with monkeypatch.context() as patch:
+        patch.setattr(store.client, "create_run", raises(ConnectionError("500")))
+        patch.setattr(result_folder, "write", raises(RuntimeError("broken")))
+        assert "broken" in runner.run([job], impatient, own)[job.folder]
+    assert len(logging_queue.of(impatient).unlogged) == 1
+    if where == "another":
+        monkeypatch.setattr(events, "_failures", {})
+    for _ in range(2):
+        assert finalize.close(own, tmp_path, replace(store, known={}))
+        (run,) = store.client.search_runs([store.experiment_id], f"tags.sweep = '{own}'")
+        assert (run.info.status, run.data.tags["job_key"]) == ("FAILED", job.key)
+        assert "broken" in run.data.tags["reason"] and run.info.run_name == job.name
+        assert run.data.params.get("seed") == (None if where == "another" else "7")
+
+
 def test_a_run_that_is_filled_in_half_is_not_finished_and_the_same_one_is_filled_later(
     store, tmp_path, monkeypatch
 ):
