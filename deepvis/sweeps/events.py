@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from deepvis.config import params
+from deepvis.config import job_names, params
 from deepvis.core import files, terminal
 from deepvis.metrics import convergence
 from deepvis.results import result_folder
@@ -39,7 +39,7 @@ def finish(recorder: JobRecorder, tags: Mapping[str, str], queue: LoggingQueue, 
 
 def fail(job: Job, reason: str, queue: LoggingQueue, sweep: str) -> None:
     """Have it logged that a job failed and has no result."""
-    main = params.main(jobs.params(job))
+    main = params.main(jobs.params(job), job_names.swept())
     tags = {"overrides": shlex.join(job.overrides)}
     run = JobRun(sweep, job.folder_name, job.key, job.name, main, tags, reason, job.folder)
     _failures[sweep, run.job, run.key] = run
@@ -67,7 +67,8 @@ def is_known(folder: Path) -> bool:
 
 def run_of(sweep: str, folder: Path, result: Result, pictures: Pictures | None = None) -> JobRun:
     """What the tracker holds of a job, from its result folder alone."""
-    job, main, reason = folder.parent, params.main(result.params), failure(result)
+    job, main = folder.parent, params.main(result.params, job_names.swept())
+    reason = failure(result)
     return JobRun(sweep, job.name, result.key, result.name, main, result.tags, reason, job, result, pictures)
 
 

@@ -1,17 +1,18 @@
-"""A real MLflow server behind a proxy that fails on chosen calls, as a server or the way to it may."""
+"""MLflow's server behind a proxy that fails on chosen calls, as a server or the way to it may.
 
-import os
-import socket
-import subprocess
-import sys
+The server's application is called in this process: the command `mlflow server` takes a minute to start on a
+busy machine. What is between it and deepvis is HTTP.
+"""
+
+import importlib
 import threading
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 # (number of the call, method, path) -> what happens: "", "500", "done 500" or "hang"
 Fault = Callable[[int, str, str], str]
@@ -20,8 +21,8 @@ Fault = Callable[[int, str, str], str]
 class Proxy:
     """Passes calls on, and counts them."""
 
-    def __init__(self, target: str, folder: Path) -> None:
-        self.target, self.folder = target, folder  # the server's address, and where it keeps things
+    def __init__(self, app: Any, folder: Path) -> None:
+        self.app, self.folder = app, folder  # MLflow's Flask application, and where it keeps things
         self.fault: Fault = lambda *call: ""
         self.calls: list[tuple[str, str]] = []
         self.lock, self.ended = threading.Lock(), threading.Event()
@@ -64,16 +65,10 @@ class Proxy:
                     return None
                 if fault == "500":
                     return self.answer(500, {}, b"{}")
-                headers = {k: v for k, v in self.headers.items() if k not in ("Host", "Accept-Encoding")}
-                asked = urllib.request.Request(
-                    proxy.target + self.path, data=body or None, headers=headers, method=self.command
-                )
-                try:
-                    with urllib.request.urlopen(asked, timeout=60) as answer:
-                        got = answer.status, dict(answer.headers), answer.read()
-                except urllib.error.HTTPError as err:
-                    got = err.code, dict(err.headers), err.read()
-                return self.answer(500, {}, b"{}") if fault == "done 500" else self.answer(*got)
+                headers = [(k, v) for k, v in self.headers.items() if k not in ("Host", "Accept-Encoding")]
+                got = proxy.app.test_client().open(self.path, method=self.command, data=body, headers=headers)
+                answer = got.status_code, dict(got.headers), got.get_data()
+                return self.answer(500, {}, b"{}") if fault == "done 500" else self.answer(*answer)
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = serve  # noqa: N815  http.server's names
 
@@ -82,32 +77,22 @@ class Proxy:
 
 @contextmanager
 def faulty_server(folder: Path) -> Iterator[Proxy]:
-    """A server of its own in a folder, and the proxy before it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    """A server of its own in a folder."""
     folder.mkdir(parents=True)
-    command = [
-        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
-        *("--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"),
-        *("--artifacts-destination", str(folder / "artifacts")),
-    ]
-    with (folder / "log").open("w") as log:
-        env = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
-        server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=env)
-    try:
-        deadline = time.monotonic() + 180
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
-                break
-            except OSError:
-                assert server.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
-                time.sleep(0.2)
-        proxy = Proxy(f"http://127.0.0.1:{port}", folder)
+    backend = f"sqlite:///{folder}/mlflow.db"
+    settings = {
+        "_MLFLOW_SERVER_FILE_STORE": backend, "_MLFLOW_SERVER_REGISTRY_STORE": backend,
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/", "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": str(folder / "artifacts"), "MLFLOW_DISABLE_TELEMETRY": "true",
+    }  # fmt: skip  # what `mlflow server` sets for its workers
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        server, handlers = (importlib.import_module(f"mlflow.server{part}") for part in ("", ".handlers"))
+        patch.setattr(handlers, "_tracking_store", None)
+        patch.setattr(handlers, "_artifact_repo", None)
+        proxy = Proxy(server.app, folder)
         yield proxy
         proxy.ended.set()
         proxy.server.shutdown()
-    finally:
-        os.killpg(server.pid, 9)
-        server.wait()
+        proxy.server.server_close()

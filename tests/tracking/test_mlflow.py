@@ -283,16 +283,20 @@ def test_the_newest_sweep_is_the_last_one_closed(store, swept, place):
     assert other in newest and newest.startswith("http://127.0.0.1:5000/#/experiments/")
 
 
-def test_what_varies_is_logged_for_every_job_though_it_is_no_main_knob(store, place):
-    folder = place / "outputs" / "varied"
+@pytest.mark.parametrize("swept", ["", "start.high"])
+def test_what_varies_is_logged_for_every_job_though_it_is_no_main_knob(swept, store, place, monkeypatch):
+    """With the job where it is known to be swept, and else at the end."""
+    monkeypatch.setenv("DEEPVIS_SWEPT", swept)
+    sweep = f"varied{swept}"
+    folder = place / "outputs" / sweep
     queue = [
         made(folder / f"{i}_x", "layer.filters=0", *typed) for i, typed in enumerate(([], ["start.high=5"]))
     ]
-    runner.run(queue, store, "varied")
-    manifest.write(folder, manifest.identity("varied", [], [], {}))
+    runner.run(queue, store, sweep)
+    manifest.write(folder, manifest.identity(sweep, [], [], {}))
     for _ in range(2):  # closing it again changes nothing
-        finalize.close("varied", folder, store)
-    found = store.client.search_runs([store.experiment_id], "tags.sweep = 'varied' and tags.kind = 'job'")
+        finalize.close(sweep, folder, store)
+    found = store.client.search_runs([store.experiment_id], f"tags.sweep = '{sweep}' and tags.kind = 'job'")
     assert sorted(run.data.params["start.high"] for run in found) == ["20", "5"]
     assert all("start.low" not in run.data.params for run in found)
 

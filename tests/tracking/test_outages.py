@@ -1,6 +1,6 @@
 """Laws of logging while a server fails: one run a job in the end, whole, none open, whatever failed.
 
-A real server behind a proxy that fails at each call in turn; see helpers/faulty_proxy.py.
+MLflow's server behind a proxy that fails at each kind of call in turn; see helpers/faulty_proxy.py.
 """
 
 import re
