@@ -46,13 +46,13 @@ def fail(job: Job, reason: str, queue: LoggingQueue, sweep: str) -> None:
     queue.add(run)
 
 
-def failed_run(sweep: str, folder: Path, key: str, name: str, reason: str) -> JobRun:
-    """What the tracker holds of a job that has no result.
+def failed_run(sweep: str, job: Mapping[str, str], folder: Path) -> JobRun:
+    """What the tracker holds of a job of a manifest that has no result.
 
     Where it failed in another process its parameters are not known: they are logged if it runs again.
     """
-    known = _failures.get((sweep, folder.name, key))
-    return known or JobRun(sweep, folder.name, key, name, {}, {}, reason, folder)
+    known = _failures.get((sweep, job["folder"], job["key"]))
+    return known or JobRun(sweep, job["folder"], job["key"], job["name"], {}, {}, job["reason"], folder)
 
 
 def result(folder: Path) -> Result:

@@ -43,7 +43,7 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> bool:
     if any(job["state"] != "FINISHED" for job in entry["jobs"]):
         go_on(entry, folder)
     failed = [
-        events.failed_run(sweep, path.parent, job["key"], job["name"], job["reason"])
+        events.failed_run(sweep, job, path.parent)
         for job in entry["jobs"]
         if job["state"] == "FAILED" and (path := manifest.result_of(folder, entry, job)) not in results
     ]
