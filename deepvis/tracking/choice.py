@@ -52,11 +52,13 @@ def _baseline(levels: Iterable[Levels]) -> Levels:
     by_key: dict[str, dict[params.Value, None]] = {}
     for key, value in (level for job in levels for level in sorted(job, key=lambda pair: pair[0])):
         by_key.setdefault(key, {})[value] = None
-    off = []
+    off: list[tuple[str, params.Value]] = []
     for key, values in by_key.items():
         numbers = [value for value in values if isinstance(value, int | float)]
-        is_numeric = len(numbers) == len(values)
-        off.append((key, (max if key in DESCENDING else min)(numbers) if is_numeric else next(iter(values))))
+        if len(numbers) < len(values):
+            off.append((key, next(iter(values))))
+        else:
+            off.append((key, max(numbers) if key in DESCENDING else min(numbers)))
     return frozenset(off)
 
 
