@@ -7,16 +7,21 @@ from collections.abc import Iterable, Sequence
 from omegaconf import OmegaConf
 
 
+def swept() -> list[str]:
+    """The keys that are swept; the entry point sets them in ``DEEPVIS_SWEPT`` for every process."""
+    return os.environ.get("DEEPVIS_SWEPT", "").split()
+
+
 def name(overrides: Iterable[str]) -> str:
     """A job's name: the overrides that distinguish it from the other jobs of its sweep, without their groups.
 
-    In a sweep only the swept keys do; the entry point sets them in ``DEEPVIS_SWEPT`` for every process.
+    In a sweep only the swept keys do.
     """
-    swept = os.environ.get("DEEPVIS_SWEPT", "").split()
+    keys = swept()
     quiet = ("tracker", "hydra", "batch_size=", "snapshot_every=", "resume=", "resume_force=", "max_jobs=",
              "objective_value=")  # fmt: skip
     last = {o.partition("=")[0]: o for o in overrides}  # typed twice, the last one counts
-    naming = [o for key, o in last.items() if (key in swept if swept else not o.startswith(quiet))]
+    naming = [o for key, o in last.items() if (key in keys if keys else not o.startswith(quiet))]
     long = r"(?<==)-?\d*\.\d{10,}(e[-+]?\d+)?$"  # a number that a search has drawn
     short = (re.sub(long, lambda m: f"{float(m[0]):.4g}", o) for o in naming)
     bare = (re.sub(r"^[\w.]*\.(?=\w+=)", "", o).replace('"', "") for o in short)

@@ -4,12 +4,13 @@ The tracker is filled from result folders, by `logging_queue`: when a job ends, 
 what is not there yet.
 """
 
+import itertools
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from deepvis.config import params
+from deepvis.config import job_names, params
 from deepvis.core import files, terminal
 from deepvis.metrics import convergence
 from deepvis.results import result_folder
@@ -22,6 +23,7 @@ from deepvis.sweeps.recorder import JobRecorder
 from deepvis.tracking.base import JobRun, Tracker
 
 _results: dict[Path, Result] = {}  # of the jobs that finished in this process, by result folder
+_failures: dict[tuple[str, str, str], JobRun] = {}  # without a result, in this process, as in a tracker
 
 
 def finish(recorder: JobRecorder, tags: Mapping[str, str], queue: LoggingQueue, sweep: str) -> str | None:
@@ -37,9 +39,20 @@ def finish(recorder: JobRecorder, tags: Mapping[str, str], queue: LoggingQueue, 
 
 def fail(job: Job, reason: str, queue: LoggingQueue, sweep: str) -> None:
     """Have it logged that a job failed and has no result."""
-    main = params.main(jobs.params(job))
+    main = params.main(jobs.params(job), job_names.swept())
     tags = {"overrides": shlex.join(job.overrides)}
-    queue.add(JobRun(sweep, job.folder_name, job.key, job.name, main, tags, reason, job.folder))
+    run = JobRun(sweep, job.folder_name, job.key, job.name, main, tags, reason, job.folder)
+    _failures[sweep, run.job, run.key] = run
+    queue.add(run)
+
+
+def failed_run(sweep: str, job: Mapping[str, str], folder: Path) -> JobRun:
+    """What the tracker holds of a job of a manifest that has no result.
+
+    Where it failed in another process its parameters are not known: they are logged if it runs again.
+    """
+    known = _failures.get((sweep, job["folder"], job["key"]))
+    return known or JobRun(sweep, job["folder"], job["key"], job["name"], {}, {}, job["reason"], folder)
 
 
 def result(folder: Path) -> Result:
@@ -54,7 +67,8 @@ def is_known(folder: Path) -> bool:
 
 def run_of(sweep: str, folder: Path, result: Result, pictures: Pictures | None = None) -> JobRun:
     """What the tracker holds of a job, from its result folder alone."""
-    job, main, reason = folder.parent, params.main(result.params), failure(result)
+    job, main = folder.parent, params.main(result.params, job_names.swept())
+    reason = failure(result)
     return JobRun(sweep, job.name, result.key, result.name, main, result.tags, reason, job, result, pictures)
 
 
@@ -92,8 +106,16 @@ def remaining(queue: Sequence[Job], failed: dict[Path, str], again: bool = False
     return remaining_jobs
 
 
-def log_missing(sweep: str, results: Mapping[Path, Result], tracker: Tracker) -> dict[str, str]:
-    """Log the results that the tracker has not; returns the jobs that it still has not, and why.
+def log_missing(
+    sweep: str, results: Mapping[Path, Result], tracker: Tracker, failed: Sequence[JobRun] = ()
+) -> dict[str, str]:
+    """Log what the tracker has not; returns the jobs that it still has not, and why.
+
+    Args:
+      sweep: its id.
+      results: by result folder.
+      tracker: what is to have them.
+      failed: the jobs that failed and have no result.
 
     Raises:
       TrackingError: the tracker does not answer.
@@ -101,8 +123,7 @@ def log_missing(sweep: str, results: Mapping[Path, Result], tracker: Tracker) ->
     queue = logging_queue.of(tracker)
     queue.drain()
     states = queue.call(lambda: tracker.states(sweep))
-    for folder, result in results.items():
-        run = run_of(sweep, folder, result)
+    for run in itertools.chain((run_of(sweep, *each) for each in results.items()), failed):
         logged = states.get((run.job, run.key))
         if logged != JobState("FAILED" if run.failure else "FINISHED", run.failure or ""):
             queue.add(run)

@@ -24,7 +24,7 @@ from deepvis.results import checkpoint_file, manifest, result_folder
 from deepvis.results.manifest import JobState
 from deepvis.results.result_folder import Result
 from deepvis.sweeps import events, logging_queue, nothing_left
-from deepvis.tracking.base import Tracker
+from deepvis.tracking.base import JobRun, Tracker
 
 ROWS, COLUMNS = 64, 32  # of a contact sheet that a person can still look at
 NARROW = 100  # characters a line, below which the counts of how optimizations ended are one column
@@ -45,9 +45,16 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> bool:
     if len(results) == len(entry["jobs"]):  # an interrupt may have written some of what was finished since
         for path in checkpoint_file.paths(folder):
             path.unlink(missing_ok=True)
+    failed = [
+        events.failed_run(sweep, job, path.parent)
+        for job in entry["jobs"]
+        if job["state"] == "FAILED" and (path := manifest.result_of(folder, entry, job)) not in results
+    ]
+    unlogged = _log_missing(sweep, results, tracker, failed) if results or failed else ""
     if not results:
-        return True
-    unlogged = _log_missing(sweep, results, tracker)
+        if unlogged:
+            terminal.error(f"{unlogged}; resume=latest tries again")
+        return not unlogged
     files = [folder / "summary.csv", folder / "contact.png", folder / manifest.FILE]
     write_csv(files[0], result_folder.table(list(results.values())))
     images.save(files[1], contact(results))
@@ -82,16 +89,19 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> bool:
     return not unlogged
 
 
-def _log_missing(sweep: str, results: Mapping[Path, Result], tracker: Tracker) -> str:
+def _log_missing(
+    sweep: str, results: Mapping[Path, Result], tracker: Tracker, failed: Sequence[JobRun]
+) -> str:
     """Log what the tracker has not; a line where some of it is still missing."""
+    count = len(results) + len(failed)
     try:
-        unlogged = events.log_missing(sweep, results, tracker)
+        unlogged = events.log_missing(sweep, results, tracker, failed)
     except DeepvisError as err:
-        return f"{len(results)} of {len(results)} jobs may not be logged ({err})"
+        return f"{count} of {count} jobs may not be logged ({err})"
     if not unlogged:
         return ""
     reason = next(iter(unlogged.values()))
-    return f"{len(unlogged)} of {len(results)} jobs are not logged ({reason})"
+    return f"{len(unlogged)} of {count} jobs are not logged ({reason})"
 
 
 def _from_folders(folder: Path) -> tuple[dict[str, JobState], dict[Path, Result]]:

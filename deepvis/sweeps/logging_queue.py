@@ -164,7 +164,7 @@ class LoggingQueue:
         self.unlogged |= {_key(run): self.reason for run, _ in self.waiting}
         self.waiting.clear()
         terminal.error(
-            f"{self.tracker.place}: given up after {self.tracker.timeout:.0f} s ({self.reason}); "
+            f"{self.tracker.place}: given up after {self.tracker.timeout:g} s ({self.reason}); "
             "jobs go on, and are logged at the end of the sweep if it answers then"
         )
 
@@ -184,9 +184,9 @@ class LoggingQueue:
                 self.changed.wait(0 if is_due else 0.25)
             if is_due:
                 terminal.error(
-                    f"{self.tracker.place} does not answer for {patience:.0f} s: "
+                    f"{self.tracker.place} does not answer for {patience:g} s: "
                     f"{reason or self.tracker.obstacle()}; jobs go on, logging is tried again for "
-                    f"{self.tracker.timeout:.0f} s"
+                    f"{self.tracker.timeout:g} s"
                 )
 
 

@@ -6,7 +6,7 @@ MLflow, because a killed process would lose it.
 
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,12 +21,13 @@ from deepvis.metrics import convergence
 from deepvis.results import result_folder
 from deepvis.results.manifest import JobState
 from deepvis.results.result_folder import Result
-from deepvis.tracking import runs, saved_view, store, ui_images
+from deepvis.tracking import choice, runs, saved_view, store, ui_images
 from deepvis.tracking.base import JobRun
 from deepvis.tracking.runs import StoredRun
 
 UI = "http://127.0.0.1:5000"  # where `deepvis ui` serves a local store
 DOWNLOADS = 8  # jobs fetched side by side from a server
+SHOWN = "shown"  # tag of the runs in the view of a sweep that has more than the UI shows
 WRITERS = 4  # jobs logged side by side to a server; a file takes one writer at a time
 
 Runs = dict[tuple[str, str], list[StoredRun]]  # by job folder's name and key
@@ -40,8 +41,10 @@ class Mlflow:
     experiment_id: str
     uri: str
     timeout: float = 120
+    patience: float = 5  # seconds; a server is waited for longer
     known: dict[str, Runs] = field(default_factory=dict)  # by sweep: the runs of its jobs
     unsure: set[tuple[str, str]] = field(default_factory=set)  # jobs whose run may have been made or not
+    inodes: list[int] = field(default_factory=list)  # of the database, the last one it was used with
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -54,10 +57,6 @@ class Mlflow:
         return self.file.name if self.file else self.uri
 
     @property
-    def patience(self):
-        return 5 if self.file else 10
-
-    @property
     def writers(self):
         return 1 if self.file else WRITERS
 
@@ -65,7 +64,7 @@ class Mlflow:
         return store.obstacle(self.file) if self.file else "it does not answer"
 
     def log(self, run):
-        store.check_there(self.file)
+        self._check_there()
         target = self._run_of(run)
         runs.fill(self.client, target, run, is_local=self.file is not None)
         ended = "FAILED" if run.failure else "FINISHED"
@@ -75,7 +74,7 @@ class Mlflow:
             ]
 
     def states(self, sweep):
-        store.check_there(self.file)
+        self._check_there()
         found = self._jobs(sweep)
         with self.lock:
             self.known[sweep] = found
@@ -83,13 +82,17 @@ class Mlflow:
         return {at: JobState(run.status, run.tags.get("reason", "")) for at, run in last.items()}
 
     def close(self, sweep, results, files, tags):
-        store.check_there(self.file)
+        self._check_there()
         found = list(runs.search(self.client, self.experiment_id, f"tags.sweep = '{sweep}'"))
         jobs, own = self._sorted(found)
         self._tidy(jobs)
         done = list(results.values())
         varied = params.varied([result.params for result in done])
+        chosen = choice.of_jobs(results)
+        shown = SHOWN if len(chosen) < len(results) else ""
         self._log_varied(jobs, results, varied)
+        if shown:
+            self._tag_shown(jobs, chosen)
         run = own[0] if own else runs.create(
             self.client, self.experiment_id, f"sweep {sweep}", {"sweep": sweep, "kind": "sweep"})  # fmt: skip
         for extra in own[1:]:
@@ -104,9 +107,11 @@ class Mlflow:
             curves=["score/mean", "activation/mean", "gradient_rms/mean"],
             params=varied,
             others=[*convergence.curves(done[0].history), *done[0].figures, "progress/"],
-            runs=len(done),
+            runs=len(chosen),
+            shown=shown,
         )
-        key, value = saved_view.tag(sweep, f"sweep {sweep}", view)
+        count = f", {len(chosen)} of {len(done):,} jobs" if shown else ""
+        key, value = saved_view.tag(sweep, f"sweep {sweep}{count}", view)
         self.client.set_experiment_tag(self.experiment_id, key, value)
         return saved_view.link(self._base(), self.experiment_id, sweep)
 
@@ -177,6 +182,18 @@ class Mlflow:
             self.known[run.sweep][at] = [created]
         return created
 
+    def _check_there(self) -> None:
+        """Refuse a database that is gone; of one that has taken its place nothing is known."""
+        if self.file is None:
+            return
+        inode = store.inode(self.file)
+        with self.lock:
+            is_other = bool(self.inodes) and self.inodes != [inode]
+            self.inodes[:] = [inode]
+            if is_other:
+                self.known.clear()
+                store.disconnect(self.client)
+
     def _base(self) -> str:
         return UI if self.file else self.uri
 
@@ -205,6 +222,15 @@ class Mlflow:
             if stays.status == "RUNNING":
                 self.client.set_terminated(stays.id, "KILLED")
 
+    def _tag_shown(self, jobs: Runs, chosen: Collection[str]) -> None:
+        """Tag the runs that the view is to show, and take the tag from those of an earlier choice."""
+        for (job, _), found in jobs.items():
+            run = runs.furthest(found)
+            if job in chosen and run.tags.get(SHOWN) != "yes":
+                self.client.set_tag(run.id, SHOWN, "yes")
+            if job not in chosen and SHOWN in run.tags:
+                self.client.delete_tag(run.id, SHOWN)
+
     def _log_sweep(self, run: StoredRun, done: int, files: Iterable[Path], tags: Mapping[str, str]) -> None:
         from mlflow.entities import Metric, RunTag
 
@@ -229,8 +255,11 @@ class Mlflow:
 
 def mlflow(uri: str, artifacts: str | None, experiment: str, timeout: float = 120) -> Mlflow:
     """An MLflow store or server, made where it does not exist if artifacts are given; see `store.connect`."""
-    client, experiment_id = store.connect(uri, artifacts, experiment)
-    return Mlflow(client, experiment_id, credentials.taken(uri), float(timeout))
+    client, experiment_id = store.connect(uri, artifacts, experiment, float(timeout))
+    clean = credentials.taken(uri)
+    opened = Mlflow(client, experiment_id, clean, float(timeout), store.patience(clean))
+    opened._check_there()
+    return opened
 
 
 @contextmanager

@@ -27,14 +27,14 @@ SMALLEST = 150
 
 def state(
     sweep: str, image_keys: Sequence[str], curves: Sequence[str], params: Sequence[str], *,
-    others: Sequence[str] = (), runs: int = 4,
+    others: Sequence[str] = (), runs: int = 4, shown: str = "",
 ) -> dict:  # fmt: skip
     """The view of one sweep: curves above, below them the images, a row a key and a column a run.
 
     `others` are names of further metrics and images, whose generated charts are to stay closed.
 
-    The UI shows the images of ten runs at most: the last ten that started. `runs` only sets the
-    height of the page.
+    The UI shows the images of ten runs at most: the last ten that started. Of a larger sweep the view holds
+    the runs that have the tag `shown` alone. `runs` only sets the height of the page.
     """
     row = max(SMALLEST, WIDTH // max(runs, 1))
     lines = [
@@ -46,7 +46,7 @@ def state(
             "step": 0, "showRunParams": False}  # fmt: skip
     prefixes = {key.rpartition("/")[0] for key in [*image_keys, *curves, *others]} - {""}
     return {
-        "searchFilter": f"tags.sweep = '{sweep}' and tags.kind = 'job'",
+        "searchFilter": search_filter(sweep, shown),
         # The grid's columns run against the list, so the newest run comes first in the list.
         "orderByKey": "attributes.start_time",
         "orderByAsc": False,
@@ -64,6 +64,11 @@ def state(
         ],
         "isAccordionReordered": True,  # else the UI sorts the sections by name
     }
+
+
+def search_filter(sweep: str, shown: str = "") -> str:
+    """What MLflow searches for: the runs of a sweep's jobs, or those of them that have a tag."""
+    return f"tags.sweep = '{sweep}' and tags.kind = 'job'" + (f" and tags.{shown} = 'yes'" if shown else "")
 
 
 def tag(sweep: str, name: str, view: dict) -> tuple[str, str]:

@@ -3,25 +3,32 @@
 import os
 import shutil
 import sqlite3
-from contextlib import closing, suppress
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from filelock import FileLock
 
-from deepvis.core import credentials, files
+from deepvis.core import credentials, files, terminal
 from deepvis.core.errors import TrackingError
 from deepvis.tracking import moved_store
 
+PATIENCE = (5.0, 10.0)  # seconds, for a file and for a server
+LOCKED = 0.5  # seconds between attempts to open a locked database
 
-def connect(uri: str, artifacts: str | None, experiment: str) -> tuple[Any, str]:
-    """Open an MLflow store, making it where it does not exist.
+
+def connect(uri: str, artifacts: str | None, experiment: str, timeout: float = 0) -> tuple[Any, str]:
+    """Open an MLflow store, making it where it does not exist; a person is told where it does not answer.
 
     Args:
       uri: ``sqlite:///folder/file.db`` or ``http://host:port``.
       artifacts: folder for images and files; a server decides for itself. None: the store is only read.
       experiment: name of the MLflow experiment.
+      timeout: seconds for which a locked database is waited for, beyond the 20 s of MLflow itself.
 
     Returns:
       An ``MlflowClient``, and the experiment's id.
@@ -39,14 +46,19 @@ def connect(uri: str, artifacts: str | None, experiment: str) -> tuple[Any, str]
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     try:
-        is_server = uri.startswith(("http://", "https://"))
-        if not is_server and not uri.startswith("sqlite:///"):
+        if not uri.startswith(("sqlite:///", "http://", "https://")):
             raise TrackingError("expected sqlite:///folder/file.db or http://host:port")
-        if artifacts is None:
-            return _existing(uri, experiment)
-        if is_server:
-            return _client(uri, experiment, None)
-        return _local(uri, Path(uri.removeprefix("sqlite:///")), Path(artifacts), experiment)
+        if file(uri) is None:
+            import mlflow  # noqa: F401  its seconds are not the server's
+        deadline = time.monotonic() + timeout
+        with _told(uri):
+            while True:
+                try:
+                    return _opened(uri, artifacts, experiment)
+                except Exception as err:
+                    if not _is_lock(err) or time.monotonic() > deadline:
+                        raise
+                time.sleep(LOCKED)
     except TrackingError as err:
         raise TrackingError(credentials.masked(f"tracker.uri={uri}: {err}")) from err
     except Exception as err:  # MLflow, SQLAlchemy, the disk and the network each fail in their own way
@@ -58,6 +70,45 @@ def connect(uri: str, artifacts: str | None, experiment: str) -> tuple[Any, str]
             f"tracker.uri={uri}: cannot open this tracking store ({reason}); "
             "check the path, or take tracker=none"
         ) from err
+
+
+def _opened(uri: str, artifacts: str | None, experiment: str) -> tuple[Any, str]:
+    if artifacts is None:
+        return _existing(uri, experiment)
+    if (database := file(uri)) is None:
+        return _client(uri, experiment, None)
+    return _local(uri, database, Path(artifacts), experiment)
+
+
+def _is_lock(err: BaseException | None) -> bool:
+    """Whether another process keeps a database: SQLAlchemy's error and MLflow's have SQLite's as a cause."""
+    while err is not None and not isinstance(err, sqlite3.OperationalError):
+        err = getattr(err, "orig", None) or err.__cause__ or err.__context__
+    return err is not None and "locked" in str(err)
+
+
+@contextmanager
+def _told(uri: str) -> Iterator[None]:
+    """Say it where opening a store takes long."""
+
+    ended = threading.Event()
+    database, pause = file(uri), patience(uri)
+
+    def watch() -> None:
+        waited = 0.0
+        while not ended.wait(pause):
+            waited += pause
+            reason = "no answer" if database is None else obstacle(database)
+            if database is None or "locked" in reason:  # else it is being made, or MLflow is slow
+                place = uri if database is None else database.name
+                terminal.error(f"{place} does not answer for {waited:g} s: {reason}; it is waited for")
+                return
+
+    threading.Thread(target=watch, name="deepvis-opening", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 def _local(uri: str, file: Path, artifacts: Path, experiment: str) -> tuple[Any, str]:
@@ -138,14 +189,26 @@ def file(uri: str) -> Path | None:
     return Path(uri.removeprefix("sqlite:///")).absolute() if uri.startswith("sqlite:///") else None
 
 
-def check_there(file: Path | None) -> None:
-    """Refuse to use a database that was deleted or moved: SQLite would make an empty one.
+def patience(uri: str) -> float:
+    """Seconds after which a person is told that a store does not answer."""
+    return PATIENCE[0 if uri.startswith("sqlite:///") else 1]
+
+
+def inode(file: Path) -> int:
+    """Of a database, which tells it from another of the same name.
 
     Raises:
-      TrackingError: it is not there.
+      TrackingError: it was deleted or moved, and SQLite would make an empty one.
     """
-    if file is not None and not file.is_file():
-        raise TrackingError(f"{file} is gone; it was there when the sweep began")
+    try:
+        return file.stat().st_ino
+    except FileNotFoundError as err:
+        raise TrackingError(f"{file} is gone; it was there when the sweep began") from err
+
+
+def disconnect(client: Any) -> None:
+    """Close the connections of a client to a database whose file is another one now."""
+    client._tracking_client.store.engine.dispose()  # MLflow has no public way; they last as long as it
 
 
 def obstacle(file: Path) -> str:

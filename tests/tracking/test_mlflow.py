@@ -283,16 +283,20 @@ def test_the_newest_sweep_is_the_last_one_closed(store, swept, place):
     assert other in newest and newest.startswith("http://127.0.0.1:5000/#/experiments/")
 
 
-def test_what_varies_is_logged_for_every_job_though_it_is_no_main_knob(store, place):
-    folder = place / "outputs" / "varied"
+@pytest.mark.parametrize("swept", ["", "start.high"])
+def test_what_varies_is_logged_for_every_job_though_it_is_no_main_knob(swept, store, place, monkeypatch):
+    """With the job where it is known to be swept, and else at the end."""
+    monkeypatch.setenv("DEEPVIS_SWEPT", swept)
+    sweep = f"varied{swept}"
+    folder = place / "outputs" / sweep
     queue = [
         made(folder / f"{i}_x", "layer.filters=0", *typed) for i, typed in enumerate(([], ["start.high=5"]))
     ]
-    runner.run(queue, store, "varied")
-    manifest.write(folder, manifest.identity("varied", [], [], {}))
+    runner.run(queue, store, sweep)
+    manifest.write(folder, manifest.identity(sweep, [], [], {}))
     for _ in range(2):  # closing it again changes nothing
-        finalize.close("varied", folder, store)
-    found = store.client.search_runs([store.experiment_id], "tags.sweep = 'varied' and tags.kind = 'job'")
+        finalize.close(sweep, folder, store)
+    found = store.client.search_runs([store.experiment_id], f"tags.sweep = '{sweep}' and tags.kind = 'job'")
     assert sorted(run.data.params["start.high"] for run in found) == ["20", "5"]
     assert all("start.low" not in run.data.params for run in found)
 
@@ -370,6 +374,28 @@ def test_a_job_that_raises_has_a_run_with_the_reason(store, tmp_path, monkeypatc
     for run in found:
         assert said in run.data.tags["reason"] and "\n" not in run.data.tags["reason"]
         assert run.info.end_time is not None
+
+
+@pytest.mark.parametrize("where", ["this process", "another"])
+def test_a_job_that_failed_while_the_store_did_is_logged_at_the_end(where, store, tmp_path, monkeypatch):
+    """Its parameters are known where it failed; elsewhere its folder says why."""
+    own, impatient = f"outage-{where[:4]}", replace(store, timeout=0, known={})
+    job = made(tmp_path / "0_x", "layer.filters=0", "seed=7")
+    entry = manifest.identity(own, [], [{"name": job.name, "key": job.key, "folder": "0_x"}], {})
+    manifest.write(tmp_path, entry)
+    with monkeypatch.context() as patch:
+        patch.setattr(store.client, "create_run", raises(ConnectionError("500")))
+        patch.setattr(result_folder, "write", raises(RuntimeError("broken")))
+        assert "broken" in runner.run([job], impatient, own)[job.folder]
+    assert len(logging_queue.of(impatient).unlogged) == 1
+    if where == "another":
+        monkeypatch.setattr(events, "_failures", {})
+    for _ in range(2):
+        assert finalize.close(own, tmp_path, replace(store, known={}))
+        (run,) = store.client.search_runs([store.experiment_id], f"tags.sweep = '{own}'")
+        assert (run.info.status, run.data.tags["job_key"]) == ("FAILED", job.key)
+        assert "broken" in run.data.tags["reason"] and run.info.run_name == job.name
+        assert run.data.params.get("seed") == (None if where == "another" else "7")
 
 
 def test_a_run_that_is_filled_in_half_is_not_finished_and_the_same_one_is_filled_later(
