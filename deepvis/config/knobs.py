@@ -90,7 +90,7 @@ class Knob:
 
     def _fits(self, value: float) -> bool:
         inside = self.low <= value <= self.high and value > self.above and value < self.below
-        whole = self.type is not int or value == int(value)
+        whole = self.type is not int or (math.isfinite(value) and value == int(value))
         return inside and whole and not (self.odd and value and value % 2 != 1)
 
     def range(self) -> str:

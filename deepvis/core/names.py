@@ -30,7 +30,8 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     valid = list(valid)
     if len(valid) > FEW:
         close = difflib.get_close_matches(word, valid, n=5, cutoff=0.0)
-        return f"the nearest of {len(valid)}: {', '.join(close)}"
+        likely = difflib.get_close_matches(word, valid, n=1, cutoff=0.6)
+        return f"{f'did you mean {likely[0]}? ' if likely else ''}the nearest of {len(valid)}: {', '.join(close)}"
     close = difflib.get_close_matches(word, valid, n=1, cutoff=0.6)
     return f"did you mean {close[0]}? ({', '.join(valid)})" if close else f"valid: {', '.join(valid)}"
 

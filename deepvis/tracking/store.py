@@ -175,7 +175,7 @@ def _client(uri: str, experiment: str, artifacts: str | None) -> tuple[Any, str]
             client.create_experiment(experiment, artifact_location=artifacts)
     found = client.get_experiment_by_name(experiment)
     if found is None:
-        raise TrackingError(f"experiment {experiment!r} could not be created")
+        raise TrackingError(f"tracker.experiment={experiment!r} could not be created")
     if found.lifecycle_stage != "active":
         raise TrackingError(
             f"its experiment {experiment!r} was deleted; restore it in the UI, or name another with "
