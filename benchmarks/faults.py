@@ -90,7 +90,11 @@ def main() -> int:
             fault = Fault(fault.what, fault.when, fault.kind, fault.target, fault.nth, times=given.times)
             second = Fault("kill", number=number) if what == "kill" else None
             name = f"disk/case{todo.qsize()}" if what == "disk full" else f"case{todo.qsize()}"
-            outcome = bench.case(name, fault, expected, second)
+            try:
+                outcome = bench.case(name, fault, expected, second)
+            except Exception:
+                if not stopped.is_set():
+                    raise
             if stopped.is_set():  # Control-C reaches the sweeps, too
                 return
             key = what, fault.kind, fault.when
