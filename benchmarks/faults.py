@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from helpers import faults
 from helpers.fault_points import Fault
 
+STOPS = signal.SIGINT, signal.SIGTERM
 EITHER = ("remote", "replace")  # kinds where it makes a difference that the call was done
 
 
@@ -42,6 +43,13 @@ def cases(points, what: str, kinds: list[str]) -> list[tuple[Fault, int]]:
             left = max(4, len(points) - number)
             found.append((Fault(what, when, kind, target, nth), len(found) * 7 % left))
     return found
+
+
+def stop(*_: object) -> None:
+    """Stop once: `timeout` sends its signal twice."""
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def main() -> int:
@@ -82,7 +90,11 @@ def main() -> int:
             fault = Fault(fault.what, fault.when, fault.kind, fault.target, fault.nth, times=given.times)
             second = Fault("kill", number=number) if what == "kill" else None
             name = f"disk/case{todo.qsize()}" if what == "disk full" else f"case{todo.qsize()}"
-            outcome = bench.case(name, fault, expected, second)
+            try:
+                outcome = bench.case(name, fault, expected, second)
+            except Exception:
+                if not stopped.is_set():
+                    raise
             if stopped.is_set():  # Control-C reaches the sweeps, too
                 return
             key = what, fault.kind, fault.when
@@ -97,8 +109,8 @@ def main() -> int:
                 print(f"{bench.place / name}: {point}\n  " + "\n  ".join(outcome.wrong[:8]), flush=True)
 
     stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):  # what runs in the background has SIGINT ignored
-        signal.signal(number, signal.default_int_handler)
+    for number in STOPS:  # what runs in the background has SIGINT ignored
+        signal.signal(number, stop)
     threads = [threading.Thread(target=work, args=(each,), daemon=True) for each in benches]
     try:
         for thread in threads:
