@@ -26,7 +26,8 @@ LOADING = {
     "deepvis.networks.onnx_import.layouts", "deepvis.networks.onnx_import.names",
     "deepvis.networks.onnx_import.network", "deepvis.networks.onnx_import.shapes",
     "deepvis.networks.onnx_import.windows", "deepvis.networks.open_graph", "deepvis.networks.pixel_range",
-    "deepvis.networks.receptive_fields", "deepvis.networks.token_places", "deepvis.networks.torch_modules",
+    "deepvis.networks.receptive_fields", "deepvis.networks.shared_names",
+    "deepvis.networks.token_places", "deepvis.networks.torch_modules",
     "deepvis.networks.untrusted_files", "deepvis.report.contact", "deepvis.report.figures",
     "deepvis.report.page", "deepvis.report.paper",
 }  # fmt: skip

@@ -30,9 +30,9 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     valid = list(valid)
     if len(valid) > FEW:
         close = difflib.get_close_matches(word, valid, n=5, cutoff=0.0)
-        likely = difflib.get_close_matches(word, valid, n=1, cutoff=0.6)
-        return f"{f'did you mean {likely[0]}? ' if likely else ''}the nearest of {len(valid)}: {', '.join(close)}"
-    close = difflib.get_close_matches(word, valid, n=1, cutoff=0.6)
+        asked = "".join(f"did you mean {each}? " for each in difflib.get_close_matches(word, valid, n=1))
+        return f"{asked}the nearest of {len(valid)}: {', '.join(close)}"
+    close = difflib.get_close_matches(word, valid, n=1)
     return f"did you mean {close[0]}? ({', '.join(valid)})" if close else f"valid: {', '.join(valid)}"
 
 

@@ -51,6 +51,11 @@ def made(folder, *typed):
     return jobs.make(schema.resolve(plain_of(*TINY, *typed)), typed, folder)
 
 
+def listed(folder, queue):
+    """The manifest of a sweep of these jobs, in its folder."""
+    manifest.write(folder, manifest.identity(folder.name, [], list(map(jobs.manifest_entry, queue)), {}))
+
+
 def opened(folder):
     return mlflow.mlflow(f"sqlite:///{folder}/mlruns/mlflow.db", f"{folder}/mlruns/artifacts", "deepvis")
 
@@ -73,7 +78,7 @@ def swept(place, store):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of infinite scores: test_metrics asks for silence
         runner.run(queue, store, SWEEP)
-    manifest.write(folder, manifest.identity(folder.name, [], [], {}))
+    listed(folder, queue)
     finalize.close(SWEEP, folder, store)
     return folder
 
@@ -276,8 +281,9 @@ def test_the_newest_sweep_is_the_last_one_closed(store, swept, place):
     assert SWEEP in store.address("http://127.0.0.1:5000")
     other = "20260102-030406-ffff"
     folder = place / "outputs" / other
-    runner.run([made(folder / "0_x", "layer.filters=1", "tracker.experiment=x")], store, other)
-    manifest.write(folder, manifest.identity(folder.name, [], [], {}))
+    queue = [made(folder / "0_x", "layer.filters=1", "tracker.experiment=x")]
+    runner.run(queue, store, other)
+    listed(folder, queue)
     finalize.close(other, folder, store)
     newest = store.address("http://127.0.0.1:5000")
     assert other in newest and newest.startswith("http://127.0.0.1:5000/#/experiments/")
@@ -293,7 +299,7 @@ def test_what_varies_is_logged_for_every_job_though_it_is_no_main_knob(swept, st
         made(folder / f"{i}_x", "layer.filters=0", *typed) for i, typed in enumerate(([], ["start.high=5"]))
     ]
     runner.run(queue, store, sweep)
-    manifest.write(folder, manifest.identity(sweep, [], [], {}))
+    listed(folder, queue)
     for _ in range(2):  # closing it again changes nothing
         finalize.close(sweep, folder, store)
     found = store.client.search_runs([store.experiment_id], f"tags.sweep = '{sweep}' and tags.kind = 'job'")
@@ -318,7 +324,7 @@ def test_a_result_of_this_process_is_not_read_back_and_another_is_read_once(stor
     with monkeypatch.context() as patch:
         patch.setattr(ui_images.Image, "open", refused)
         assert runner.run(queue, store, "handed") == {}
-    manifest.write(folder, manifest.identity("handed", [], [], {}))
+    listed(folder, queue)
     finalize.close("handed", folder, store)
     assert reads == []
     finalize.close("handed", folder, store)  # as another process would
@@ -522,8 +528,9 @@ def test_a_real_server_takes_a_job(tmp_path):
             time.sleep(0.5)
         store = mlflow.mlflow(base, "not used", "deepvis")
         folder = tmp_path / "outputs/s"
-        runner.run([made(folder / "0_x", "layer.filters=0-1", f"tracker.uri={base}")], store, "s")
-        manifest.write(folder, manifest.identity(folder.name, [], [], {}))
+        queue = [made(folder / "0_x", "layer.filters=0-1", f"tracker.uri={base}")]
+        runner.run(queue, store, "s")
+        listed(folder, queue)
         finalize.close("s", folder, store)
         (run,) = store.client.search_runs([store.experiment_id], "tags.kind = 'job'")
         result = result_folder.read(folder / "0_x/result")
