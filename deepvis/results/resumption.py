@@ -56,6 +56,12 @@ def check(
       ConfigError: names the first difference.
     """
     what, hint = f"resume={old['id']}", "start a new sweep, or add resume_force=true to compute it again here"
+    before, this = (shlex.join(entry["overrides"]) for entry in (old, new))
+    others = ConfigError(
+        f"{what}: its jobs are others; it was started with: {before}; this is: {redacted(this)}"
+    )
+    if _jobs(old, "folder") != _jobs(new, "folder"):
+        raise others
     for name in ("deepvis", "tensorflow") if not force else ():
         was, now = old["versions"][name], new["versions"][name]
         if was != now:
@@ -67,13 +73,8 @@ def check(
     if old["weights"] != new["weights"] and not force:
         was, now = (", ".join(f"{k} {v}" for k, v in entry["weights"].items()) for entry in (old, new))
         raise ConfigError(f"{what}: it ran on the weights {was}, these are {now}; {hint}")
-    same = ("folder",) if force else ("folder", "key")
-    was, now = ([[job[each] for each in same] for job in entry["jobs"]] for entry in (old, new))
-    if was != now:
-        before, this = (shlex.join(entry["overrides"]) for entry in (old, new))
-        raise ConfigError(
-            f"{what}: its jobs are others; it was started with: {before}; this is: {redacted(this)}"
-        )
+    if not force and _jobs(old, "key") != _jobs(new, "key"):
+        raise others
     was, now = old.get("tracker"), _redacted(new["tracker"])
     if was and was != now:
         key = next(key for key in {**was, **now} if was.get(key) != now.get(key))
@@ -82,6 +83,10 @@ def check(
         raise ConfigError(
             f"{what}: it was logged with tracker.{key}={was.get(key)}, this is {now.get(key)}; {mine}"
         )
+
+
+def _jobs(entry: Mapping[str, Any], what: str) -> list[str]:
+    return [job[what] for job in entry["jobs"]]
 
 
 def _redacted(settings: Mapping[str, Any]) -> dict[str, Any]:
