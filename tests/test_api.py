@@ -169,7 +169,7 @@ MISTAKES = [
     ({"filters": 1.5}, "layer.filters=[1.5]: expected 0-15, 0,3,7 or all; '1.5' is none of them"),
     ({"objective": {"preset": "neuron", "row": 8}}, "objective.row=8: outside of the map"),
     ({"size": 1}, "size=1: too small for block2_conv2"),
-    ({"steps": 0}, "steps=0: expected a whole number of 1 or more"),
+    ({"steps": 0}, "steps=0: expected a whole number in [1, 1e+06]"),
     ({"precision": "float16"}, "precision=float16: did you mean bfloat16? (auto, float32, bfloat16)"),
     ({"model": "vgg61"}, "model=vgg61: no such network; the nearest of "),
     ({"model": 7}, "model: got int, expected a Keras model or the name of a network"),

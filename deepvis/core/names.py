@@ -17,7 +17,7 @@ CONF = next(p for p in (PACKAGE / "conf", PACKAGE.parent / "conf") if p.is_dir()
 SAFE = (
     r"[\w=+-][\w.,=+-]*"  # whole names of folders, jobs, sweeps and processes: none of them leads elsewhere
 )
-FEW = 20  # words that a message may list
+FEW = 24  # words that a message may list
 
 
 def is_plain(name: str) -> bool:
@@ -30,9 +30,8 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     valid = list(valid)
     if len(valid) > FEW:
         close = difflib.get_close_matches(word, valid, n=5, cutoff=0.0)
-        asked = "".join(f"did you mean {each}? " for each in difflib.get_close_matches(word, valid, n=1))
-        return f"{asked}the nearest of {len(valid)}: {', '.join(close)}"
-    close = difflib.get_close_matches(word, valid, n=1)
+        return f"the nearest of {len(valid)}: {', '.join(close)}"
+    close = difflib.get_close_matches(word, valid, n=1, cutoff=0.6)
     return f"did you mean {close[0]}? ({', '.join(valid)})" if close else f"valid: {', '.join(valid)}"
 
 

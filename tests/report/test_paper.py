@@ -190,7 +190,7 @@ def test_jobs_of_other_filters_sizes_and_long_names_have_their_place(tmp_path):
     sweep = tmp_path / "s"
     name = "a_very_long_name_of_a_job_without_any_space_in_it " + "and words " * 9
     job(sweep, "0_a", [1, 2], [0, 1], size=16)
-    job(sweep, name.strip(), [3], [1], size=32, precision="bfloat16")
+    job(sweep, name.strip().replace(" ", "_"), [3], [1], size=32, precision="bfloat16")
     paper.export([finish(sweep)], tmp_path / "out", None)
     sheet = np.asarray(Image.open(tmp_path / "out/contact.png").convert("RGB"))
     times = -(-contact.DPI // 32)

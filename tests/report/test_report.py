@@ -49,7 +49,8 @@ def job(folder: Path, name: str, values, filters, size=SIZE, floor=None, robustn
 
 def finish(folder: Path, *typed: str) -> Path:
     """The manifest of such jobs."""
-    jobs = [{"name": p.name, "key": p.name, "folder": p.name} for p in sorted(folder.iterdir())]
+    jobs = [{"name": p.name, "key": p.name, "folder": p.name}
+            for p in (place.parent for place in result_folder.finished(folder))]  # fmt: skip
     manifest.write(folder, manifest.identity(folder.name, typed, jobs, {}) | {"end": "now"})
     return folder
 
@@ -369,6 +370,8 @@ def test_a_sweep_of_an_older_version_is_refused_in_one_line(made, capsys, tmp_pa
     shutil.copytree(made, tmp_path / "old")
     for path in (tmp_path / "old").glob("*/result/features.npz"):
         path.unlink()
+    entry = manifest.read(tmp_path / "old")
+    manifest.write(tmp_path / "old", entry | {"versions": entry["versions"] | {"deepvis": "0.3.0"}})
     assert main.subcommand("report", [str(tmp_path / "old")]) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "features.npz is missing; the sweep ran with deepvis" in said
