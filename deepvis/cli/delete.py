@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from deepvis.cli import sweep_words, sweeps
 from deepvis.config import compose
-from deepvis.core import terminal
+from deepvis.core import credentials, terminal
 from deepvis.core.errors import ConfigError
 from deepvis.results import manifest, written_files
 from deepvis.sweeps import process_locks
@@ -47,7 +47,7 @@ def main(typed: Sequence[str]) -> int:
         runs = _delete_runs(settings, str(entry["id"]))
         if "uri" in settings and not runs and any(sweeps.is_done(folder, entry, j) for j in entry["jobs"]):
             raise ConfigError(
-                f"delete {entry['id']}: {manifest.redacted(settings['uri'])} has no run of it; "
+                f"delete {entry['id']}: {credentials.masked(settings['uri'])} has no run of it; "
                 "run this in the folder where it was started, give tracker.uri=..., or tracker=none, which "
                 "removes the folder alone"
             )

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from deepvis.cli.arguments import CommandLine
+from deepvis.core import credentials
 from deepvis.core.errors import ConfigError
 from deepvis.results import known_sweeps, manifest, resumption
 from deepvis.results.known_sweeps import KnownSweep
@@ -52,7 +53,7 @@ def sought(typed: Sequence[str]) -> KnownSweep | None:
 def adds_nothing(sweep: KnownSweep, typed: Sequence[str]) -> bool:
     """Whether nothing is typed that was not typed to start the sweep, but how its jobs would be run."""
     known = sweep.entry["overrides"] if sweep.entry else []
-    added = [each for each in typed if resumption.redacted(each) not in known and resumption.is_free(each)]
-    others = [each for each in typed if each not in added and resumption.redacted(each) not in known]
+    added = [each for each in typed if credentials.masked(each) not in known and resumption.is_free(each)]
+    others = [each for each in typed if each not in added and credentials.masked(each) not in known]
     lasting = ("resume_force", "tracker", "objective_value", "hydra.sweeper")
     return not others and not any(each.lstrip("+").startswith(lasting) for each in added)

@@ -10,6 +10,7 @@ import re
 from urllib.parse import unquote
 
 _SERVER = re.compile(r"(https?://)([^/?#\s'\"@:]*)(?::([^/?#\s'\"]*))?@")
+HIDDEN = ":***@"  # in the place of a password
 _ANY = re.compile(r"(\w+://[^/?#\s'\"@:]*):[^/?#\s'\"]*@")
 
 
@@ -23,4 +24,4 @@ def taken(text: str) -> str:
 
 def masked(text: str) -> str:
     """A text for a person: ``***`` in the place of every password of an address."""
-    return _ANY.sub(r"\1:***@", text)
+    return _ANY.sub(rf"\1{HIDDEN}", text)

@@ -1,7 +1,7 @@
 """Files written whole or not at all: to a temporary name beside them, on the disk, then renamed.
 
-The one place where deepvis decides what outlives a crash: `replacing` for one file, `partial` for a folder.
-Temporary names end in `PARTIAL`, so that what a killed process left is known from files of the user's.
+The one place where deepvis decides what outlives a crash: `replacing` for a file, `replacing_folder` for a
+folder. Temporary names end in `PARTIAL`, so that what a killed process left is known from the user's files.
 """
 
 import csv
@@ -52,6 +52,31 @@ def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
             sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder to fill; it takes the place of the folder once the block has ended without an error.
+
+    Args:
+      path: of the folder; what was there before stays there until then.
+    """
+    temporary, replaced = partial(path), partial(path)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.exists():
+            path.replace(replaced)
+        try:
+            temporary.replace(path)
+        except OSError:
+            if replaced.exists():
+                replaced.replace(path)
+            raise
+        sync(path.parent)
+        shutil.rmtree(replaced, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def sync(path: Path) -> None:

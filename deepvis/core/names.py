@@ -14,15 +14,12 @@ from deepvis.core.errors import ConfigError
 PACKAGE = Path(__file__).resolve().parents[1]
 # A wheel carries conf/ inside the package; a checkout has it beside.
 CONF = next(p for p in (PACKAGE / "conf", PACKAGE.parent / "conf") if p.is_dir())
-SAFE = (
-    r"[\w=+-][\w.,=+-]*"  # whole names of folders, jobs, sweeps and processes: none of them leads elsewhere
-)
 FEW = 24  # words that a message may list
 
 
 def is_plain(name: str) -> bool:
-    """Whether a name may be that of a file or folder: what is read from elsewhere never is a path."""
-    return re.fullmatch(r"[\w.,=+-]+", name) is not None and name not in (".", "..")
+    """Whether a name may be that of a folder, job, sweep or process: none that is plain leads elsewhere."""
+    return re.fullmatch(r"[\w=+-][\w.,=+-]*", name) is not None
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:

@@ -9,7 +9,6 @@ import json
 import math
 import re
 import shlex
-import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,9 +54,8 @@ def export(sweeps: Sequence[Path], target: Path, filters: str | None) -> list[st
     check(target)
     compared = comparison.of_sweeps(sweeps, {})
     units = chosen(compared, filters)
-    partial, replaced, notes = files.partial(target), files.partial(target), []
-    try:
-        partial.mkdir(parents=True)
+    notes = []
+    with files.replacing_folder(target) as partial:
         with warnings.catch_warnings(record=True) as told, matplotlib.rc_context(STYLE):
             warnings.simplefilter("always", UserWarning)
             notes += _contact(compared, units, partial)
@@ -69,18 +67,6 @@ def export(sweeps: Sequence[Path], target: Path, filters: str | None) -> list[st
             notes.append(f"no letter in the font, an empty box is shown: {', '.join(sorted(missing))}")
         _tables(compared, sweeps, partial)
         _record(sweeps, filters, partial)
-        if target.exists():
-            target.replace(replaced)
-        try:
-            partial.replace(target)
-        except OSError:
-            if replaced.exists():
-                replaced.replace(target)
-            raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        if target.exists():
-            shutil.rmtree(replaced, ignore_errors=True)
     return notes
 
 

@@ -1,6 +1,5 @@
 """Known sweeps: those that some folders hold, and which of them ``latest`` or an id means."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +8,7 @@ from typing import Any
 
 from deepvis.core import terminal
 from deepvis.core.errors import ConfigError
-from deepvis.core.names import SAFE
+from deepvis.core.names import is_plain
 from deepvis.results import manifest
 
 FOLDER_HINT = "that hydra.sweep.dir=... (hydra.run.dir=... without -m)"
@@ -61,7 +60,7 @@ def find(word: str, folders: Sequence[Path], key: str = "resume", hint: str = FO
             if each.entry is None:
                 terminal.error(f"{each.problem}; {key}=latest passes it over")
         return whole[-1]
-    if re.fullmatch(SAFE, word):
+    if is_plain(word):
         for each in reversed(sweeps):
             if each.id == word:
                 return each

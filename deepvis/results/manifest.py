@@ -8,7 +8,6 @@ the sweep was closed; whether a job is finished its result folder says. Password
 import json
 import os
 import platform
-import re
 import shlex
 import socket
 import subprocess
@@ -21,16 +20,15 @@ from typing import Any
 
 from filelock import FileLock
 
+from deepvis.core.credentials import masked
 from deepvis.core.errors import ConfigError, first_line
 from deepvis.core.files import write_text
-from deepvis.core.names import SAFE
+from deepvis.core.names import is_plain
 from deepvis.core.version import __version__, installed
 
 FILE = "sweep.json"
 FOLDER_KEYS = ("hydra.sweep.dir", "hydra.run.dir")  # choose a sweep's folder
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "hydra-core", "mlflow")
-PASSWORD = re.compile(r"(://[^/@:\s\"']*):[^/@\s\"']+@")  # in an address
-HIDDEN = ":***@"  # in its place
 
 
 @dataclass(frozen=True)
@@ -89,12 +87,7 @@ def _pending(jobs: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
 def write(folder: Path, entry: Mapping[str, Any]) -> None:
     """Write a sweep's manifest whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / FILE, redacted(json.dumps(entry, indent=1)))
-
-
-def redacted(text: str) -> str:
-    """A text without the passwords of the addresses in it."""
-    return PASSWORD.sub(rf"\1{HIDDEN}", text)
+    write_text(folder / FILE, masked(json.dumps(entry, indent=1)))
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -108,7 +101,7 @@ def read(folder: Path) -> dict[str, Any]:
         entry = json.loads(path.read_bytes())
         when(entry["start"])
         names = [str(entry["id"]), *(job["folder"] for job in entry["jobs"] if job["key"] and job["name"])]
-        wrong = [name for name in names if not re.fullmatch(SAFE, name)]
+        wrong = [name for name in names if not is_plain(name)]
         _ = entry["overrides"], entry["versions"]["deepvis"], entry["weights"]
     except FileNotFoundError as err:
         raise ConfigError(f"resume: {folder} has no {FILE}, so there is no sweep to go on with") from err

@@ -105,9 +105,7 @@ def write(folder: Path, result: Result, pictures: Pictures) -> Path:
       OSError: the disk is full, or the folder cannot be written; nothing of the result remains.
     """
     target = folder / "result"
-    partial, replaced = files.partial(target), files.partial(target)
-    try:
-        partial.mkdir(parents=True)
+    with files.replacing_folder(target) as partial:  # it may be there, of the same job run before
         texts = captions(result) if result.classes else ()
         images.save(partial / "gallery.png", images.gallery(pictures.final, texts))
         images.save(partial / "best.png", images.gallery(pictures.best, texts))
@@ -127,18 +125,6 @@ def write(folder: Path, result: Result, pictures: Pictures) -> Path:
         (partial / "config.yaml").write_text(result.config, encoding="utf-8")
         rest = {name: getattr(result, name) for name in IN_JSON} | {"files": files.checksums(partial)}
         files.write_text(partial / "result.json", json.dumps(rest, indent=1))
-        if target.exists():  # the same job run twice
-            target.replace(replaced)
-        try:
-            partial.replace(target)
-        except OSError:
-            if replaced.exists():
-                replaced.replace(target)
-            raise
-        files.sync(folder)
-        shutil.rmtree(replaced, ignore_errors=True)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return target
 
 

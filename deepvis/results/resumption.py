@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from deepvis.config.params import NOT_IDENTITY
+from deepvis.core.credentials import HIDDEN, masked
 from deepvis.core.errors import ConfigError
-from deepvis.results.manifest import FOLDER_KEYS, HIDDEN, redacted
+from deepvis.results.manifest import FOLDER_KEYS
 
 
 def overrides(entry: Mapping[str, Any], folder: Path, typed: Sequence[str]) -> list[str]:
@@ -25,14 +26,14 @@ def overrides(entry: Mapping[str, Any], folder: Path, typed: Sequence[str]) -> l
       ConfigError: a password that was left out of the manifest is needed.
     """
     known = [_fixed(each, folder) for each in entry["overrides"] if _key(each) != "resume"]
-    added = [each for each in typed if redacted(each) not in (*known, *entry["overrides"])]
+    added = [each for each in typed if masked(each) not in (*known, *entry["overrides"])]
     if not all(map(is_free, added)):  # another sweep: `check` says what differs
         keys = {_key(each) for each in typed}
         known = [each for each in known if _group(each) == "tracker" and _key(each) not in keys]
         added = list(typed)
     else:
         kept = {_key(each) for each in added}
-        exact = {redacted(each): each for each in typed}  # with its password
+        exact = {masked(each): each for each in typed}  # with its password
         known = [exact.get(each, each) for each in known if _key(each) not in kept]
     if hidden := next((each for each in known if HIDDEN in each), None):
         raise ConfigError(
@@ -58,7 +59,7 @@ def check(
     what, hint = f"resume={old['id']}", "start a new sweep, or add resume_force=true to compute it again here"
     before, this = (shlex.join(entry["overrides"]) for entry in (old, new))
     others = ConfigError(
-        f"{what}: its jobs are others; it was started with: {before}; this is: {redacted(this)}"
+        f"{what}: its jobs are others; it was started with: {before}; this is: {masked(this)}"
     )
     if _jobs(old, "folder") != _jobs(new, "folder"):
         raise others
@@ -75,7 +76,7 @@ def check(
         raise ConfigError(f"{what}: it ran on the weights {was}, these are {now}; {hint}")
     if not force and _jobs(old, "key") != _jobs(new, "key"):
         raise others
-    was, now = old.get("tracker"), _redacted(new["tracker"])
+    was, now = old.get("tracker"), _masked(new["tracker"])
     if was and was != now:
         key = next(key for key in {**was, **now} if was.get(key) != now.get(key))
         mine = "leave out tracker.*" if any(_group(each) == "tracker" for each in typed) else (
@@ -89,8 +90,8 @@ def _jobs(entry: Mapping[str, Any], what: str) -> list[str]:
     return [job[what] for job in entry["jobs"]]
 
 
-def _redacted(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: redacted(value) if isinstance(value, str) else value for key, value in settings.items()}
+def _masked(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: masked(value) if isinstance(value, str) else value for key, value in settings.items()}
 
 
 def _fixed(override: str, folder: Path) -> str:

@@ -5,18 +5,31 @@ Everything else there is the user's.
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from deepvis.core.files import PARTIAL
+from deepvis.results import result_folder
+
+# In the folder of a sweep, when it is closed or launched; and of a job.
+OF_SWEEP = ("summary.csv", "contact.png", "report.html", "report.md", "results.csv", "multirun.yaml")
+OF_JOB = ("result", "live.png", result_folder.FAILED, ".hydra")
+
+
+def _any(names: Iterable[str]) -> str:
+    return "|".join(map(re.escape, names))
+
 
 _PICTURES = r"(filters|best|progress/step_\d+|twins/\d+)/f\d+\.png"
-_RESULT = rf"{_PICTURES}|(gallery|best)\.png|(history|metrics|features|twins)\.npz|config\.yaml|result\.json"
-_JOB = rf"live\.png|failed\.txt|deepvis\.log|\.hydra/(config|hydra|overrides)\.yaml|result/({_RESULT})"
+_RESULT = rf"{_PICTURES}|(gallery|best)\.png|{_any(result_folder.TEXTS)}"
+_JOB = (
+    rf"live\.png|{re.escape(result_folder.FAILED)}|deepvis\.log|\.hydra/(config|hydra|overrides)\.yaml"
+    rf"|result/({_RESULT})"
+)
 _SWEEP = (
-    r"sweep\.json|\.sweep\.json\.lock|deepvis\.log|multirun\.yaml|summary\.csv|contact\.png|results\.csv"
-    r"|report\.(html|md)|optimization_results\.yaml|\.checkpoint-\w+\.npz|\.alive/.*|\.submitit/.*"
+    rf"{_any(OF_SWEEP)}|sweep\.json|\.sweep\.json\.lock|deepvis\.log|optimization_results\.yaml"
+    r"|\.checkpoint-\w+\.npz|\.alive/.*|\.submitit/.*"
 )
 _LEFT = rf"(.*/)?\.[^/]*{re.escape(PARTIAL)}(/.*)?"  # by a process that was killed while it wrote
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from deepvis.core import terminal
 from deepvis.core.errors import ConfigError
-from deepvis.core.names import SAFE
+from deepvis.core.names import is_plain
 
 FOLDER = ".alive"  # in a sweep's folder
 BEAT = ".beat"  # suffix of a heartbeat
@@ -92,7 +92,7 @@ def holds(folder: Path, token: str) -> bool:
 
 def running(folder: Path, tokens: list[str]) -> list[str]:
     """Which of these processes still run; of another machine they are watched for `PATIENCE` seconds."""
-    known = [token for token in tokens if re.fullmatch(SAFE, token) and (folder / FOLDER / token).is_file()]
+    known = [token for token in tokens if is_plain(token) and (folder / FOLDER / token).is_file()]
     locked = [token for token in known if not _is_free(folder / FOLDER / token)]
     kernel = _kernel()
     unsure = {

@@ -13,14 +13,11 @@ from typing import Any
 
 from deepvis.core import files, terminal
 from deepvis.core.errors import ConfigError
-from deepvis.core.names import SAFE
-from deepvis.results import known_sweeps, manifest, result_folder
+from deepvis.core.names import is_plain
+from deepvis.results import known_sweeps, manifest, result_folder, written_files
 from deepvis.sweeps import process_locks
 from deepvis.sweeps.jobs import Job
 
-# What deepvis writes into the folder of a sweep, and of a job.
-OF_SWEEP = ("summary.csv", "contact.png", "report.html", "report.md", "results.csv", "multirun.yaml")
-OF_JOB = ("result", "live.png", result_folder.FAILED, ".hydra")
 # What is in a sweep's folder before its manifest is.
 UNBEGUN = re.compile(
     rf"{re.escape(process_locks.FOLDER)}(/[\w.]+-\d+-[0-9a-f]{{6}}({re.escape(process_locks.BEAT)})?)?"
@@ -44,7 +41,11 @@ def check_plans(folder: Path, jobs: Sequence[Path]) -> None:
     hint = "expected one new name for each job, such as hydra.sweep.subdir='${hydra.job.num}'"
     known: dict[str, Path] = {}
     for job in jobs:
-        if job.parent != folder or not re.fullmatch(SAFE, job.name) or job.name in OF_SWEEP + OF_JOB:
+        if (
+            job.parent != folder
+            or not is_plain(job.name)
+            or job.name in written_files.OF_SWEEP + written_files.OF_JOB
+        ):
             raise ConfigError(f"hydra.sweep.subdir: got {job} in {folder}; {hint}")
         if known.setdefault(job.name.casefold(), job) is not job:
             raise ConfigError(f"hydra.sweep.subdir: got {job.name} for two jobs; {hint}")
@@ -77,7 +78,9 @@ def check_new(folder: Path, entry: Mapping[str, Any]) -> None:
     """
     check_no_sweep(folder)
     results = [manifest.result_of(folder, entry, job) for job in entry["jobs"]]
-    mine = [folder / name for name in OF_SWEEP] + [path.parent / name for path in results for name in OF_JOB]
+    mine = [folder / name for name in written_files.OF_SWEEP] + [
+        path.parent / name for path in results for name in written_files.OF_JOB
+    ]
     for path in mine:
         if path.exists() or path.is_symlink():
             raise ConfigError(

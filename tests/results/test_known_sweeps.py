@@ -117,8 +117,9 @@ def test_a_folder_named_by_the_time_is_the_one_that_it_was(tmp_path):
     assert found == [f"hydra.sweep.dir={folder}", "seed=1", "resume=s"]
 
 
-def test_a_password_is_written_nowhere_and_asked_for(tmp_path):
-    typed = "tracker.uri=postgresql://me:se:cr3t@host/db"
+@pytest.mark.parametrize("password", ["se:cr3t", "s@cr3t"])
+def test_a_password_is_written_nowhere_and_asked_for(password, tmp_path):
+    typed = f"tracker.uri=postgresql://me:{password}@host/db"
     folder = sweep(tmp_path, "s", typed=[typed], tracker={"uri": typed.partition("=")[2]})
     assert "cr3t" not in (folder / manifest.FILE).read_text()
     entry = manifest.read(folder)

@@ -9,7 +9,7 @@ from helpers.configs import job_of
 
 from deepvis.core import files as core_files
 from deepvis.core.errors import ConfigError
-from deepvis.results import manifest
+from deepvis.results import manifest, written_files
 from deepvis.sweeps import jobs, process_locks, sweep_folders
 
 
@@ -47,9 +47,9 @@ def entry(folder, own_folder=False):
 
 
 @pytest.mark.parametrize("own_folder", [True, False])
-@pytest.mark.parametrize("name", [*sweep_folders.OF_SWEEP, *sweep_folders.OF_JOB])
+@pytest.mark.parametrize("name", [*written_files.OF_SWEEP, *written_files.OF_JOB])
 def test_a_file_that_would_be_overwritten_is_named(tmp_path, name, own_folder):
-    inside = tmp_path if own_folder or name in sweep_folders.OF_SWEEP else tmp_path / "0_a"
+    inside = tmp_path if own_folder or name in written_files.OF_SWEEP else tmp_path / "0_a"
     inside.mkdir(exist_ok=True)
     (tmp_path / "notes.txt").write_text("of the user's, and in nobody's way")
     sweep_folders.check_new(tmp_path, entry(tmp_path, own_folder))
