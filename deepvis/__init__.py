@@ -13,8 +13,8 @@ for _package in ("report", "results"):  # their functions have these names: no l
     del globals()[_package]
 
 _HOMES = {
-    "Visualization": "api", "compare": "api", "layers": "api", "report": "api", "visualize": "api",
-    "results": "api",
+    "Visualization": "api", "layers": "api", "visualize": "api",
+    "compare": "analysis", "report": "analysis", "results": "analysis",
     "Knob": "config.knobs",
     "objective": "ascent.objectives", "optimizer": "ascent.optimizers",
     "parametrization": "ascent.parametrizations", "regularizer": "ascent.regularizers",
@@ -29,7 +29,8 @@ __all__ = [
 ]  # fmt: skip
 
 if TYPE_CHECKING:
-    from deepvis.api import Visualization, compare, layers, report, results, visualize
+    from deepvis.analysis import compare, report, results
+    from deepvis.api import Visualization, layers, visualize
     from deepvis.ascent.objectives import objective
     from deepvis.ascent.optimizers import optimizer
     from deepvis.ascent.parametrizations import parametrization

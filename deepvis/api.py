@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -27,9 +27,6 @@ from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF, nearest, spelled
 from deepvis.metrics import advice, convergence
 from deepvis.networks import Layer
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LOG = logging.getLogger(__name__)
 
@@ -228,82 +225,3 @@ def layers(
     """
     held, choice = _network(model, preprocess, inputs, optimize)
     return list(networks.network(held or groups.composed(choice)["model"]).layers().values())
-
-
-def results(
-    sweep: str = "latest", folder: str | Path = "outputs", uri: str | None = None, experiment: str = "deepvis"
-) -> "pd.DataFrame":
-    """The final values of a sweep's jobs as one tidy table, filter by filter.
-
-    Args:
-      sweep: ``latest``, or its id.
-      folder: where sweeps are, or a sweep's folder. Nothing else is read.
-      uri: of an MLflow store or server, which is then read instead of the folder.
-      experiment: name of the MLflow experiment, with a uri.
-
-    Returns:
-      A row a job and filter: ``job``, ``filter``, ``end`` (one of `deepvis.metrics.convergence.ENDS`),
-      ``score``, ``activation``, ``rank`` and ``margin`` of the last image, and its `deepvis.metrics`; with
-      twins the noise floor of each of these (``score_floor`` ...); and the job's main parameters, with what
-      was swept among them, as typed values.
-
-    Raises:
-      ConfigError: there is no such sweep.
-
-    Example:
-      >>> deepvis.results("latest").groupby("reg.decay").score.median()  # doctest: +SKIP
-    """
-    import pandas as pd
-
-    from deepvis.results import finished_jobs, known_sweeps, manifest, result_folder
-    from deepvis.tracking import mlflow
-
-    if not uri:
-        found = known_sweeps.locate(sweep, Path(folder), "sweep")
-        results = finished_jobs.read(found, manifest.read(found), {})
-        return pd.DataFrame(result_folder.table(list(results.values())))
-    with mlflow.fetched(uri, experiment, sweep) as folders:
-        return pd.DataFrame(result_folder.table([result_folder.read(each) for each in folders]))
-
-
-def compare(*sweeps: str, folder: str | Path = "outputs") -> "pd.DataFrame":
-    """All that is tested between the settings of some sweeps: what the report's tables have.
-
-    Args:
-      sweeps: ids, or ``latest``.
-      folder: where sweeps are.
-
-    Returns:
-      A row a test: kind, measure, comparison, n, median, low, high, up, down, moved, p, p_holm, floor.
-
-    Raises:
-      ConfigError: no such sweep, or no job of it is finished.
-    """
-    import pandas as pd
-
-    from deepvis.report import comparison, effects
-
-    compared = comparison.of_sweeps(_folders(sweeps, folder), {})
-    return pd.DataFrame([test.row() for test in effects.tested(compared)])
-
-
-def report(*sweeps: str, folder: str | Path = "outputs") -> Path:
-    """Make the report of a sweep, or of several compared, as ``deepvis report`` does.
-
-    Args:
-      sweeps: ids, or ``latest``.
-      folder: where sweeps are.
-
-    Returns:
-      ``report.html``; ``report.md`` and ``results.csv`` are beside it.
-    """
-    from deepvis.report import page
-
-    folders = _folders(sweeps, folder)
-    return page.make(folders, page.target(folders))[0]
-
-
-def _folders(sweeps: Sequence[str], folder: str | Path) -> list[Path]:
-    from deepvis.results import known_sweeps
-
-    return [known_sweeps.locate(sweep, Path(folder), "sweep") for sweep in sweeps or ("latest",)]

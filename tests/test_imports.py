@@ -44,6 +44,11 @@ def test_modules_are_found():
     )
 
 
+def test_no_module_has_more_than_300_lines():
+    lines = {path.relative_to(ROOT): len(path.read_text().splitlines()) for path in ROOT.rglob("*.py")}
+    assert {path: count for path, count in lines.items() if count > 300} == {}
+
+
 def test_all_light_modules_together_load_nothing_heavy():
     """In one process: each module is blamed for what it was the first to load."""
     light = [name for name in MODULES if name not in LOADING]
