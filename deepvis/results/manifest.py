@@ -8,6 +8,7 @@ the sweep was closed; whether a job is finished its result folder says. Password
 import json
 import os
 import platform
+import re
 import shlex
 import socket
 import subprocess
@@ -125,6 +126,11 @@ def when(text: str) -> datetime:
 def result_of(folder: Path, entry: Mapping[str, Any], job: Mapping[str, str]) -> Path:
     """The result folder of a job in a sweep's folder."""
     return (folder if entry.get("own_folder") else folder / job["folder"]) / "result"
+
+
+def folder_name(folder: Path) -> str:
+    """What a manifest and a store call a job's folder; `hydra.run.dir` may be ``.`` or have any name."""
+    return re.sub(r"^[.,]|[^\w.,=+-]", "_", folder.absolute().name) or "_"
 
 
 def of_job(folder: Path) -> Path:

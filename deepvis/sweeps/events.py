@@ -13,7 +13,7 @@ from pathlib import Path
 from deepvis.config import job_names, params
 from deepvis.core import files, terminal
 from deepvis.metrics import convergence
-from deepvis.results import result_folder
+from deepvis.results import manifest, result_folder
 from deepvis.results.manifest import JobState
 from deepvis.results.result_folder import Pictures, Result
 from deepvis.sweeps import jobs, logging_queue
@@ -67,9 +67,11 @@ def is_known(folder: Path) -> bool:
 
 def run_of(sweep: str, folder: Path, result: Result, pictures: Pictures | None = None) -> JobRun:
     """What the tracker holds of a job, from its result folder alone."""
-    job, main = folder.parent, params.main(result.params, job_names.swept())
-    reason = failure(result)
-    return JobRun(sweep, job.name, result.key, result.name, main, result.tags, reason, job, result, pictures)
+    name, main = manifest.folder_name(folder.parent), params.main(result.params, job_names.swept())
+    reason, tags = failure(result), result.tags
+    return JobRun(
+        sweep, name, result.key, result.name, main, tags, reason, folder.parent, result, pictures
+    )  # fmt: skip
 
 
 def failure(result: Result) -> str | None:

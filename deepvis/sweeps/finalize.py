@@ -40,7 +40,8 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> bool:
     open_jobs = Counter(job["state"] for job in entry["jobs"] if job["state"] not in ("FINISHED", "FAILED"))
     for state, count in sorted(open_jobs.items()):
         terminal.say(f"{state:<8}  {count} of {len(entry['jobs'])} jobs")
-    if any(job["state"] != "FINISHED" for job in entry["jobs"]):
+    is_finished = all(job["state"] == "FINISHED" for job in entry["jobs"])
+    if not is_finished:
         go_on(entry, folder)
     if len(results) == len(entry["jobs"]):  # an interrupt may have written some of what was finished since
         for path in checkpoint_file.paths(folder):
@@ -59,7 +60,7 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> bool:
     write_csv(files[0], result_folder.table(list(results.values())))
     images.save(files[1], contact(results))
     report = _report(folder, results) if len(results) > 1 else []
-    by_job = {path.parent.name: result for path, result in results.items()}
+    by_job = {manifest.folder_name(path.parent): result for path, result in results.items()}
     address = None
     if not unlogged:
         try:
@@ -81,10 +82,9 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> bool:
         terminal.say(f"compare   deepvis ui   opens {address}")
     if unlogged:
         terminal.error(f"{unlogged}; results are in {_shown(folder)}, and resume=latest logs them")
-        if all(job["state"] == "FINISHED" for job in entry["jobs"]):
+        if is_finished:
             go_on(entry, folder)
-    whole = all(job["state"] == "FINISHED" for job in entry["jobs"]) and not entry.get("search")
-    if whole and not unlogged and bool(report) == (len(results) > 1):
+    elif is_finished and not entry.get("search") and bool(report) == (len(results) > 1):
         manifest.write(folder, entry | {nothing_left.CLOSED: True})
     return not unlogged
 

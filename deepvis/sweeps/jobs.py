@@ -6,7 +6,6 @@ static config, and with it batches and a compiled graph.
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from deepvis.config.params import NOT_IDENTITY, Value, flatten
 from deepvis.config.schema import Config
 from deepvis.core import names
 from deepvis.core.version import __version__
+from deepvis.results import manifest
 from deepvis.sweeps import contents
 
 
@@ -39,8 +39,8 @@ class Job:
 
     @property
     def folder_name(self) -> str:
-        """What a manifest and a store call its folder; `hydra.run.dir` may be ``.`` or have any name."""
-        return re.sub(r"^[.,]|[^\w.,=+-]", "_", self.folder.absolute().name) or "_"
+        """What a manifest and a store call its folder."""
+        return manifest.folder_name(self.folder)
 
 
 @dataclass(frozen=True, order=True)

@@ -4,22 +4,16 @@ That takes seconds where a thousand jobs take a minute. It is told of a sweep th
 in its store; whatever is not plain is left to the long way.
 """
 
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from deepvis.core.version import __version__, installed
 from deepvis.results import manifest, result_folder
 from deepvis.sweeps import contents
+from deepvis.tracking import database, store
 
 CLOSED = "closed"  # in a manifest: summed up, with nothing failed and all of it logged
-LOGGED = """
-SELECT count(DISTINCT job.value) FROM tags sweep JOIN runs ON runs.run_uuid = sweep.run_uuid
-JOIN tags job ON job.run_uuid = sweep.run_uuid AND job.key = 'job'
-WHERE sweep.key = 'sweep' AND sweep.value = ? AND status = 'FINISHED' AND lifecycle_stage = 'active'
-"""
 
 
 def is_finished(folder: Path, entry: Mapping[str, Any] | None) -> bool:
@@ -49,12 +43,7 @@ def _is_logged(entry: Mapping[str, Any]) -> bool:
     uri = entry["tracker"].get("uri")
     if uri is None:
         return str(entry["tracker"].get("_target_", "")).endswith(".NoTracker")
-    file = Path(str(uri).removeprefix("sqlite:///"))
-    if not str(uri).startswith("sqlite:///") or not file.is_file():
+    file = store.file(str(uri))
+    if file is None or not file.is_file():
         return False
-    try:
-        with closing(sqlite3.connect(f"file:{file.absolute()}?mode=ro", uri=True, timeout=1)) as store:
-            ((count,),) = store.execute(LOGGED, (entry["id"],)).fetchall()
-    except sqlite3.Error:
-        return False
-    return count == len(entry["jobs"])
+    return database.finished_jobs(file, entry["id"]) == len(entry["jobs"])

@@ -7,12 +7,10 @@ show no pictures. So these addresses are corrected in the database, where the fi
 nothing where the database and the files are not in one folder: then they need not have moved together.
 """
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
 
 from deepvis.core import terminal
+from deepvis.tracking import database
 
 RUN_FILES = "artifacts"  # in a run's folder, as MLflow names it
 
@@ -29,14 +27,14 @@ def adopt(file: Path, artifacts: Path, experiment: str) -> None:
     if not is_beside or not file.exists() or file.stat().st_size == 0:
         return
     here = artifacts.as_uri()
-    with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=rw", uri=True, timeout=20)) as database:
-        known = database.execute(
+    with database.opened(file, timeout=20) as opened:
+        known = opened.execute(
             "SELECT experiment_id, artifact_location FROM experiments WHERE name = ?", (experiment,)
         ).fetchone()
         if known is None or known[1] == here:
             return
         number, was = known
-        runs = database.execute(
+        runs = opened.execute(
             "SELECT run_uuid, artifact_uri FROM runs WHERE experiment_id = ?", (number,)
         ).fetchall()
         moved = [
@@ -44,11 +42,11 @@ def adopt(file: Path, artifacts: Path, experiment: str) -> None:
             for run, uri in runs
             if uri == f"{was}/{run}/{RUN_FILES}" and (artifacts / run / RUN_FILES).is_dir()
         ]
-        with database:  # one transaction
-            database.execute(
+        with opened:  # one transaction
+            opened.execute(
                 "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (here, number)
             )
-            database.executemany("UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", moved)
+            opened.executemany("UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", moved)
     terminal.say(
         f"moved     files of runs are in {artifacts} and no longer in {was}: new runs write here, "
         f"{len(moved)} of {len(runs)} earlier runs are read here"

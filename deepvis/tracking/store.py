@@ -6,16 +6,15 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from filelock import FileLock
 
 from deepvis.core import credentials, files, terminal
 from deepvis.core.errors import TrackingError
-from deepvis.tracking import moved_store
+from deepvis.tracking import database, moved_store
 
 PATIENCE = (5.0, 10.0)  # seconds, for a file and for a server
 LOCKED = 0.5  # seconds between attempts to open a locked database
@@ -75,9 +74,9 @@ def connect(uri: str, artifacts: str | None, experiment: str, timeout: float = 0
 def _opened(uri: str, artifacts: str | None, experiment: str) -> tuple[Any, str]:
     if artifacts is None:
         return _existing(uri, experiment)
-    if (database := file(uri)) is None:
+    if (local := file(uri)) is None:
         return _client(uri, experiment, None)
-    return _local(uri, database, Path(artifacts), experiment)
+    return _local(uri, local, Path(artifacts), experiment)
 
 
 def _is_lock(err: BaseException | None) -> bool:
@@ -92,15 +91,15 @@ def _told(uri: str) -> Iterator[None]:
     """Say it where opening a store takes long."""
 
     ended = threading.Event()
-    database, pause = file(uri), patience(uri)
+    local, pause = file(uri), patience(uri)
 
     def watch() -> None:
         waited = 0.0
         while not ended.wait(pause):
             waited += pause
-            reason = "no answer" if database is None else obstacle(database)
-            if database is None or "locked" in reason:  # else it is being made, or MLflow is slow
-                place = uri if database is None else database.name
+            reason = "no answer" if local is None else obstacle(local)
+            if local is None or "locked" in reason:  # else it is being made, or MLflow is slow
+                place = uri if local is None else local.name
                 terminal.error(f"{place} does not answer for {waited:g} s: {reason}; it is waited for")
                 return
 
@@ -152,10 +151,10 @@ def _make(file: Path) -> None:
 
 
 def _existing(uri: str, experiment: str) -> tuple[Any, str]:
-    if uri.startswith("sqlite:///") and not _is_sqlite(Path(uri.removeprefix("sqlite:///"))):
-        raise TrackingError("there is no such SQLite database")
-    if database := file(uri):
-        _refuse_foreign(database)
+    if local := file(uri):
+        if not _is_sqlite(local):
+            raise TrackingError("there is no such SQLite database")
+        _refuse_foreign(local)
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)
@@ -216,7 +215,7 @@ def obstacle(file: Path) -> str:
     if not file.is_file():
         return "it was deleted or moved"
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=rw", uri=True, timeout=0)) as probe:
+        with database.opened(file, timeout=0) as probe:
             probe.execute("BEGIN IMMEDIATE")
             probe.rollback()
     except sqlite3.Error as err:
@@ -232,10 +231,9 @@ def _refuse_foreign(file: Path) -> None:
     """
     if not file.exists() or file.stat().st_size == 0:
         return
-    # To be written: what a killed process had half committed is undone by whoever opens it next.
-    with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=rw", uri=True)) as database:
-        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        columns = [row[1] for row in database.execute("PRAGMA table_info(experiments)")]
+    with database.opened(file) as found:
+        tables = [name for (name,) in found.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        columns = [row[1] for row in found.execute("PRAGMA table_info(experiments)")]
     if tables and "artifact_location" not in columns:
         few = ", ".join(sorted(tables)[:3])
         raise TrackingError(

@@ -277,6 +277,18 @@ def test_the_saved_view_shows_this_sweeps_filters_by_jobs(store, swept):
     assert "params.`reg.decay`" in shown and "params.`seed`" not in shown  # what differs, only
 
 
+def test_a_job_in_a_folder_of_any_name_is_read_back_from_the_store(tmp_path):
+    store = opened(tmp_path)
+    folder = tmp_path / "outputs" / "o x #1"
+    job = made(folder, "layer.filters=0-1")
+    runner.run([job], store, "own")
+    manifest.write(folder, manifest.identity("own", [], [jobs.manifest_entry(job)], {}, own_folder=True))
+    finalize.close("own", folder, store)
+    assert list(store.states("own")) == [(job.folder_name, job.key)]
+    with mlflow.fetched(f"sqlite:///{tmp_path}/mlruns/mlflow.db", "deepvis", "own") as folders:
+        assert [result_folder.read(each).key for each in folders] == [job.key]
+
+
 def test_the_newest_sweep_is_the_last_one_closed(store, swept, place):
     assert SWEEP in store.address("http://127.0.0.1:5000")
     other = "20260102-030406-ffff"
