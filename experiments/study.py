@@ -17,6 +17,7 @@ from typing import Any
 
 import hydra
 import numpy as np
+import paired
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
@@ -26,12 +27,12 @@ from deepvis.config import schema
 from deepvis.config.compose import plain_mapping
 from deepvis.core import images, names
 from deepvis.core.files import write_csv
-from deepvis.metrics import across_seeds, convergence, statistics
+from deepvis.metrics import across_seeds, convergence
 from deepvis.results import result_folder
 
 ENDS = convergence.ENDS
 ends = convergence.ends
-contrasts, effect = statistics.contrasts, statistics.effect
+contrasts, effect = paired.contrasts, paired.effect
 contrast, gallery, label = images.contrast, images.gallery, result_folder.label
 
 
@@ -181,10 +182,10 @@ def unit(measure: str) -> Callable[[Any], float]:
 
 def friedman(values: np.ndarray) -> float:
     """p of Friedman's test over ``[levels, filters]``; NaN of fewer than three levels."""
-    return statistics.friedman(values) if len(values) > 2 else np.nan
+    return paired.friedman(values) if len(values) > 2 else np.nan
 
 
-def columns(found: statistics.Effect, measure: str) -> dict[str, Any]:
+def columns(found: paired.Effect, measure: str) -> dict[str, Any]:
     """An effect as the columns of a table: p as it is, filters, median with interval, how many are higher."""
     told = {key: unit(measure)(getattr(found, key)) for key in ("median", "low", "high")}
     return {"p": found.p, "filters": found.n} | told | {"higher": round(found.n * found.up)}
@@ -192,7 +193,7 @@ def columns(found: statistics.Effect, measure: str) -> dict[str, Any]:
 
 def holm(rows: Sequence[dict[str, Any]]) -> None:
     """Give each row its ``p_holm``, over all rows."""
-    for row, p in zip(rows, statistics.holm([row["p"] for row in rows]), strict=True):
+    for row, p in zip(rows, paired.holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = float(p)
 
 

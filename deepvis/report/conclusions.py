@@ -1,26 +1,21 @@
-"""Conclusions: (`Comparison`, its tested effects) -> sentences, whose numbers are those of the effects."""
+"""Conclusions: (`Comparison`, its tested effects) -> what the page says first; its numbers are the effects'.
 
-from collections.abc import Iterator, Mapping, Sequence
+A difference is said where its interval and its p over the whole page agree; else it is not established.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from deepvis.metrics import statistics
+from deepvis.metrics import signed_rank
+from deepvis.report import effects, front, recommendations
 from deepvis.report.comparison import Comparison
-from deepvis.report.effects import TestedEffect
+from deepvis.report.effects import SAID, TestedEffect
 
-ALPHA = 0.05  # of an adjusted p
 PROBLEMS = ("stuck", "diverged")  # ends whose filters are listed
-SECONDARY = {  # measures beside the score, and the words for a higher and a lower one
-    "robustness": (
-        "their images are more robust to small changes",
-        "their images are less robust to small changes",
-    ),
-    "high_frequency": (
-        "more of their power is of high frequency",
-        "less of their power is of high frequency",
-    ),
-}
-NONE = "no difference is established"
+WORDS = {"score": "score", "robustness": "robustness", "high_frequency": "share of high-frequency power"}
 NO_FLOOR = (
     "The numerical noise floor was not measured, so some of these differences may be rounding errors that "
     "gradient ascent amplified. Run the sweep with twins=1 to measure it: each image is optimized once more "
@@ -28,112 +23,212 @@ NO_FLOOR = (
 )
 
 
-def sentences(compared: Comparison, effects: Sequence[TestedEffect]) -> list[str]:
-    """The conclusions of a comparison, most important first."""
-    lines = [
-        f"With {setting}, {_filters(tests)}" for setting, tests in _contrasts(compared, effects) if tests
+@dataclass(frozen=True)
+class Interval:
+    """An effect as it is drawn."""
+
+    estimate: float
+    low: float
+    high: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sentence, and the effect in it."""
+
+    text: str
+    effect: Interval | None
+    is_established: bool
+
+
+@dataclass(frozen=True)
+class Conclusions:
+    """What the page says, in its order."""
+
+    overall: str  # which setting to take
+    by_measure: Sequence[str]
+    findings: Sequence[Finding]  # what is established comes first
+    notes: Sequence[str]
+    front: Sequence[tuple[int, str]]  # settings, and what they are in score and robustness
+
+
+def of(compared: Comparison, tests: Sequence[TestedEffect]) -> Conclusions:
+    """The conclusions of a comparison."""
+    findings = [finding for part in _parts(tests) for finding in _findings([t for t in tests if t.part == part])]
+    better = front.better(tests, len(compared.settings))
+    is_told = len(compared.parts) == 1 and len(compared.settings) > 1 and "robustness" in compared.values
+    return Conclusions(
+        overall=recommendations.overall(compared, tests),
+        by_measure=recommendations.by_measure(compared, tests),
+        findings=sorted(findings, key=lambda finding: not finding.is_established),
+        notes=[*compared.others, *_floor(tests)],
+        front=list(enumerate(front.of(better))) if is_told else [],
+    )
+
+
+def sentences(found: Conclusions) -> list[str]:
+    """All of it as lines of text."""
+    return [found.overall, *found.by_measure, *(finding.text for finding in found.findings), *found.notes]
+
+
+def _parts(tests: Sequence[TestedEffect]) -> list[str]:
+    return list(dict.fromkeys(test.part for test in tests))
+
+
+def _findings(tests: Sequence[TestedEffect]) -> Iterator[Finding]:
+    """Of one part."""
+    kind = "main effect" if any(test.kind == "main effect" for test in tests) else "pair"
+    for measure in SAID:
+        own = [*effects.of_kind(tests, kind, measure)]
+        for factor in dict.fromkeys(test.contrast.factor for test in own):
+            family = [test for test in own if test.contrast.factor == factor]
+            yield _of_two(family[0]) if len(family) == 1 else _of_several(family)
+    for measure in SAID:
+        own = [*effects.of_kind(tests, "interaction", measure)]
+        for factors in dict.fromkeys(test.contrast.factor for test in own):
+            yield from _interaction([test for test in own if test.contrast.factor == factors])
+
+
+def _of_two(test: TestedEffect) -> Finding:
+    """A factor of two levels, or two settings."""
+    subject = f"{_prefix(test)}With {_named(test, 0)} instead of {_named(test, 1, bare=True)}"
+    if test.effect.n < signed_rank.FEW:
+        few = f"{test.effect.n} filters, at least {signed_rank.FEW} are needed"
+        return Finding(f"{subject}: {WORDS[test.measure]} could not be tested ({few}).", None, False)
+    if not effects.is_established(test):
+        return Finding(
+            f"{subject}: no difference in {WORDS[test.measure]} is established ({_doubt(test)}).", _drawn(test), False
+        )
+    text = f"{subject}, {_direction(test)}: {WORDS[test.measure]} {interval(test)}."
+    return Finding(text, _drawn(test), True)
+
+
+def _of_several(family: Sequence[TestedEffect]) -> Finding:
+    """A factor of three levels or more: its best level, and the levels below it."""
+    measure, first = WORDS[family[0].measure], family[0]
+    subject = f"{_prefix(first)}{first.contrast.factor}" if first.contrast.factor else f"{_prefix(first)}the settings"
+    testable = [test for test in family if test.effect.n >= signed_rank.FEW]
+    if not testable:
+        few = f"at most {max(test.effect.n for test in family)} filters, at least {signed_rank.FEW} are needed"
+        return Finding(f"{subject}: {measure} could not be tested ({few}).", None, False)
+    if not any(map(effects.is_established, testable)):
+        strongest = min(testable, key=lambda test: (test.said, -abs(test.effect.estimate)))
+        text = f"{subject}: no difference in {measure} is established between any two of {_count(family)}"
+        return Finding(f"{text} (largest: {_against(strongest)}, {_doubt(strongest)}).", _drawn(strongest), False)
+    best = recommendations.highest(testable)
+    names = {
+        level: recommendations.shown(test, level) for test in family for level in test.contrast.levels[:2]
+    }
+    below = [test for test in testable if effects.is_established(test) and recommendations.winner(test) == best]
+    if not below:  # the highest is not established above any, others are
+        below = sorted(filter(effects.is_established, testable), key=lambda test: test.said)[:1]
+        best = recommendations.winner(below[0])
+    said = "; ".join(
+        f"above {names[recommendations.loser(test)]} by {interval(recommendations.turned(test))}"
+        for test in below[:3]
+    )
+    more = f"; and above {len(below) - 3} more" if len(below) > 3 else ""
+    tied = [
+        names[recommendations.other(test, best)]
+        for test in testable
+        if best in test.contrast.levels[:2] and not effects.is_established(test)
     ]
-    lines += _pareto_optimal(compared)
-    lines += [
-        f"{effect.comparison.partition(':')[0].replace(' x ', ' and ')} interact in {effect.measure} "
-        f"({effect.comparison}, median {interval(effect)}): the effect of one depends on the other's level."
-        for measure in ("score", *SECONDARY)
-        for effect in _strongest(effects, measure)
+    rest = f"; not told apart from {', '.join(tied[:6])}" if tied else ""
+    widest = recommendations.turned(max(below, key=lambda test: abs(test.effect.estimate)))
+    return Finding(f"{subject}: {measure} is highest with {names[best]}, {said}{more}{rest}.", _drawn(widest), True)
+
+
+def _interaction(tests: Sequence[TestedEffect]) -> Iterator[Finding]:
+    """The strongest interaction of two factors that is established in per cent as well as in units."""
+    by_name: dict[str, list[TestedEffect]] = {}
+    for test in tests:
+        by_name.setdefault(test.contrast.name, []).append(test)
+    found = [
+        each
+        for each in by_name.values()
+        if all(map(effects.is_established, each)) and len({test.effect.estimate > 0 for test in each}) == 1
     ]
-    return [*lines, *_floor(effects)]
+    if found:
+        strongest = min(found, key=lambda each: max(test.said for test in each))
+        test, scale = strongest[0], "in per cent as well as in units" if len(strongest) > 1 else "in units"
+        text = (
+            f"{_prefix(test)}{test.contrast.factor.replace(' x ', ' and ')} interact in {WORDS[test.measure]}, {scale} "
+            f"({test.contrast.name.partition(': ')[2]}: {interval(test)}): the effect of one depends on the other."
+        )
+        yield Finding(text, _drawn(test), True)
 
 
-def _contrasts(
-    compared: Comparison, effects: Sequence[TestedEffect]
-) -> Iterator[tuple[str, dict[str, TestedEffect]]]:
-    """Of each factor of a grid its last level and its first; else the highest and the lowest setting."""
-    contrasts: list[tuple[str, str, str]] = []  # kind, comparison, words
-    if compared.is_grid():
-        for factor, levels in compared.levels.items():
-            name = f"{factor}: {levels[-1]} against {levels[0]}"
-            contrasts.append(("main effect", name, f"{factor}={levels[-1]} instead of {levels[0]}"))
-    elif np.isfinite(scores := compared.medians("score")).any():
-        first, last = sorted((int(np.nanargmin(scores)), int(np.nanargmax(scores))))
-        names = compared.name(last), compared.name(first)
-        contrasts = [("pair", " against ".join(names), " instead of ".join(names))]
-    for kind, name, words in contrasts:
-        own = (test for test in effects if (test.kind, test.comparison) == (kind, name))
-        yield words, {test.measure: test for test in own}
+def _prefix(test: TestedEffect) -> str:
+    return f"{test.part}: " if test.part else ""
 
 
-def _filters(tests: Mapping[str, TestedEffect]) -> str:
-    """Score, then robustness, then noise."""
-    effect = tests["score"].effect
-    if effect.n == 0:
-        return "no filter can be compared."
-    text = _direction(round(effect.up * effect.n), round(effect.down * effect.n), effect.n)
-    if tests["score"].floor > 0:
-        text += f", and {round(effect.moved * effect.n)} change beyond the noise floor"
-    if effect.n < statistics.FEW:
-        return f"{text}; {effect.n} are too few for an interval or a test."
-    text += f" (score, median {interval(tests['score'])})"
-    if not tests["score"].p < ALPHA:
-        text += f": {NONE}"
-    for measure, (more, less) in SECONDARY.items():
-        if measure in tests:
-            test = tests[measure]
-            words = NONE if not test.p < ALPHA else more if test.effect.median > 0 else less
-            count = f", {test.effect.n} filters" if test.effect.n != effect.n else ""
-            if test.effect.n < statistics.FEW:
-                text += f"; {test.effect.n} filters are too few to compare their {measure}"
-                continue
-            text += f"; {words} ({measure}{count}, median {interval(test)})"
-    return f"{text}."
+def _named(test: TestedEffect, place: int, bare: bool = False) -> str:
+    """``reg.decay=0.9``, or the name of a setting."""
+    if test.kind == "pair":
+        return test.contrast.name.split(" against ")[place]
+    level = test.contrast.levels[place]
+    return str(level) if bare else f"{test.contrast.factor}={level}"
 
 
-def _direction(up: int, down: int, n: int) -> str:
-    """Which way most filters went, and how many did."""
-    most, way = (up, "higher") if up >= down else (down, "lower")
-    return f"all {n} filters end {way}" if most == n else f"{most} of {n} filters end {way}"
+def _against(test: TestedEffect) -> str:
+    return test.contrast.name.partition(": ")[2] or test.contrast.name
+
+
+def _count(family: Sequence[TestedEffect]) -> str:
+    return f"{len({level for test in family for level in test.contrast.levels[:2]})} levels"
+
+
+def _direction(test: TestedEffect) -> str:
+    """Which way the filters went, and how many did."""
+    effect, n = test.effect, test.effect.n
+    way, share = ("higher", effect.up) if effect.estimate > 0 else ("lower", effect.down)
+    count = round(share * n)
+    text = f"all {n} filters end {way}" if count == n else f"{count} of {n} filters end {way}"
+    if share < 0.5:
+        text += ", by more than the others fall" if effect.estimate > 0 else ", by more than the others rise"
+    if math.isfinite(effect.changed):
+        text += f", {round(effect.changed * n)} beyond the noise floor"
+    return text
 
 
 def interval(test: TestedEffect) -> str:
     """``+12 %, 95 % interval 7 to 18 %, p < 0.001``, in the effect's unit."""
-    effect, unit = test.effect, _unit(test)
-    p = "p < 0.001" if test.p < 0.001 else f"p {test.p:.2g}"
-    return f"{effect.median:+.3g}{unit}, 95 % interval {effect.low:.3g} to {effect.high:.3g}{unit}, {p}"
+    p = "p < 0.001" if test.said < 0.001 else f"p {test.said:.2g}"
+    return f"{_amount(test)}, {p}"
 
 
-def _unit(test: TestedEffect) -> str:
-    return f" {test.unit}" if test.unit else ""
+def _amount(test: TestedEffect) -> str:
+    effect, unit = test.effect, f" {test.unit}" if test.unit else ""
+    return f"{effect.estimate:+.3g}{unit}, 95 % interval {effect.low:.3g} to {effect.high:.3g}{unit}"
 
 
-def _pareto_optimal(compared: Comparison) -> list[str]:
-    """The settings that are Pareto-optimal in score and robustness, by their medians."""
-    if len(compared.settings) < 3 or "robustness" not in compared.values:
-        return []
-    medians = [compared.medians(name) for name in ("score", "robustness")]
-    best = np.flatnonzero(statistics.front(np.array(medians).T))
-    if not len(best):
-        return []
-    shown = [f"{compared.name(i)} ({medians[0][i]:.3g}, {medians[1][i]:.3g})" for i in best[:6]]
-    more = f" and {len(best) - 6} more" if len(best) > 6 else ""
-    return [f"Pareto-optimal in median score and robustness: {', '.join(shown)}{more}."]
+def _doubt(test: TestedEffect) -> str:
+    """The interval where it says the same; else the p that decides."""
+    if test.effect.low <= 0 <= test.effect.high:
+        return _amount(test)
+    return f"p {test.said:.2g} over all that this page says"
 
 
-def _strongest(effects: Sequence[TestedEffect], measure: str) -> list[TestedEffect]:
-    """The established interaction of a measure with the largest median, if there is one."""
-    interactions = [test for test in effects if (test.kind, test.measure) == ("interaction", measure)]
-    established = [test for test in interactions if test.p < ALPHA]
-    return sorted(established, key=lambda test: -abs(test.effect.median))[:1]
+def _drawn(test: TestedEffect) -> Interval | None:
+    effect = test.effect
+    if not np.isfinite([effect.estimate, effect.low, effect.high]).all():
+        return None
+    return Interval(effect.estimate, effect.low, effect.high, test.unit)
 
 
-def _floor(effects: Sequence[TestedEffect]) -> list[str]:
-    score = next((test for test in effects if test.measure == "score"), None)
+def _floor(tests: Sequence[TestedEffect]) -> list[str]:
+    score = next((test for test in tests if test.measure == SAID[0]), None)
     if score is None:
         return []
-    if np.isnan(score.floor):
+    if math.isnan(score.floor):
         return [NO_FLOOR]
     if score.floor == 0:
         return ["The numerical noise floor is 0: a start changed by one ulp gives the same scores here."]
+    unit = f" {score.unit}" if score.unit else ""
     return [
-        "The numerical noise floor: a start changed by one ulp changes a filter's score by "
-        f"{score.floor:.3g}{_unit(score)} in the median."
+        f"The numerical noise floor: a start changed by one ulp changes the score of an image by {score.floor:.3g}{unit} "
+        "in the median; this does not shrink with seeds."
     ]
 
 
@@ -141,7 +236,7 @@ def problems(compared: Comparison, end: str) -> dict[str, list[str]]:
     """The filters that ended so, ``stuck`` or ``diverged``, by the name of their job."""
     filters: dict[str, list[str]] = {}
     for job in compared.jobs:
-        for index, ended in zip(job.result.filters, job.result.ends, strict=True):
+        for unit, ended in zip(compared.units_of(job.result), job.result.ends, strict=True):
             if ended == end:
-                filters.setdefault(job.result.name, []).append(compared.label((job.result.layer, index)))
+                filters.setdefault(job.result.name, []).append(compared.label(unit))
     return filters

@@ -1,28 +1,30 @@
 """Effects: a `Comparison` -> all that is tested in it, a `TestedEffect` each.
 
-A measure that is above 0 everywhere is compared as a ratio, in per cent, so that the same effect counts alike
-where values are high and where they are low; any other as a difference. p are adjusted over all effects of
-the same kind and measure.
+A measure that is above 0 is compared as a ratio, in per cent, so that the same effect counts alike where values
+are high and where they are low; a filter that went to 0 counts as the largest loss. p are adjusted twice: over
+the rows of a table, and over all that the page says (`TestedEffect.said`).
 """
 
-import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from deepvis.metrics import statistics
-from deepvis.metrics.statistics import Effect
+from deepvis.metrics import multiplicity, noise_floor, signed_rank
+from deepvis.metrics.signed_rank import Effect
+from deepvis.report import contrasts
 from deepvis.report.comparison import Comparison
+from deepvis.report.contrasts import Contrast
 
-LEVELS = 8  # of a factor that has more, only the first and the last are compared
-INTERACTIONS = 64  # of a grid that has more, none is tested
+SAID = ("score", "robustness", "high_frequency")  # measures of which the page has sentences, the first first
 PAIRED = ("score", "robustness")  # measures by which every two settings are compared
-PAIRS = 16  # settings of which every two are
-
-Test = tuple[str, str, Effect]  # kind, comparison, effect
+DIFFERENCES = ("margin", "diversity", "reproducibility", "spectral_slope")  # are compared in their own unit
+# Of the level of a page, by kind of family.
+WEIGHTS = {"score": 0.9, "other": 0.06, "interaction": 0.02, "pair": 0.02}
+MOSTLY = 0.9  # of a measure's values are above 0 where it is compared as a ratio
 
 
 @dataclass(frozen=True)
@@ -31,98 +33,189 @@ class TestedEffect:
 
     __test__ = False  # no test of pytest's
 
-    kind: str  # main effect, interaction, any level, pair
+    part: str  # the layer, where the comparison has several
+    contrast: Contrast
     measure: str
-    comparison: str  # ``reg.decay: 0.9 against 0.8``: the first minus the second, or divided by it
-    effect: Effect  # in per cent or in the measure's unit; NaN changed where no noise floor was measured
-    unit: str  # ``%`` or nothing
-    p: float  # Holm's, over all effects of the same kind and measure
-    floor: float  # numerical noise floor of a filter, median; NaN where it was not measured
+    unit: str  # ``%``, or nothing: the unit of the measure
+    effect: Effect  # in that unit
+    p: float  # adjusted over the rows of the same part, kind, measure and unit
+    said: float  # adjusted over all that the page says; NaN of what it does not speak of
+    floor: float  # how far one ulp moves a filter, median over images; NaN where it was not measured
+
+    @property
+    def kind(self) -> str:
+        return self.contrast.kind
+
+    @property
+    def comparison(self) -> str:
+        """``reg.decay: 0.9 against 0.8``, with its layer where there are several."""
+        return f"{self.part}: {self.contrast.name}" if self.part else self.contrast.name
 
     def row(self) -> dict[str, Any]:
         """As a row of results.csv."""
         own = {"kind": self.kind, "measure": self.measure, "comparison": self.comparison, "unit": self.unit}
-        return own | asdict(self.effect) | {"p_holm": self.p, "floor": self.floor}
+        return own | asdict(self.effect) | {"p_adjusted": self.p, "p_page": self.said, "floor": self.floor}
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What one test compares."""
+
+    part: int
+    contrast: Contrast
+    measure: str
+    unit: str
+    values: np.ndarray  # [units of the part, replicates]
+    sums: np.ndarray  # signed-rank sums of all units of the comparison; 0 of other parts
+
+    def is_testable(self) -> bool:
+        return int((~np.isnan(self.values)).any(axis=1).sum()) >= signed_rank.FEW
 
 
 def tested(compared: Comparison) -> list[TestedEffect]:
-    """All that is tested: of a full grid main effects, interactions and Friedman's test; and pairs."""
-    return [effect for measure in compared.values for effect in _of_measure(compared, measure)]
+    """All that is tested: main effects, interactions, and every two settings."""
+    found = differences(compared)
+    adjusted = table_p(found)
+    page = page_p(found)
+    thresholds: dict[tuple, np.ndarray] = {}
+    effects = []
+    for i, each in enumerate(found):
+        null = _null(compared, each)
+        effect = _effect(each, null, thresholds)
+        level = noise_floor.typical(null) if null.size else math.nan
+        if each.unit:
+            effect, level = _in_percent(effect), _percent(level)
+        name = compared.parts[each.part].name if len(compared.parts) > 1 else ""
+        effects.append(
+            TestedEffect(name, each.contrast, each.measure, each.unit, effect, adjusted[i], page[i], level)
+        )
+    return effects
 
 
-def _of_measure(compared: Comparison, measure: str) -> Iterator[TestedEffect]:
-    scaled, floor, unit = _scaled(compared.values[measure], compared.floor.get(measure))
-    tests: list[Test] = []
-    if compared.is_grid():
-        table = scaled.reshape(*map(len, compared.levels.values()), -1)
-        levels, ends = _ends(compared.levels, table)
-        for each in statistics.contrasts(levels, ends, floor, _few_interactions(levels)):
-            tests.append(("interaction" if " x " in each.name else "main effect", each.name, each.effect))
-        tests += _any_level(compared, table)
-    # In a grid of one factor the main effects are the pairs.
-    paired = not compared.is_grid() or (len(compared.levels) > 1 and measure in PAIRED)
-    if paired and len(compared.settings) <= PAIRS:
-        tests += _pairs(compared, scaled, floor)
-    level = float(np.median(floor)) if measure in compared.floor else math.nan
-    if math.isnan(level):
-        tests = [(kind, name, replace(effect, moved=math.nan)) for kind, name, effect in tests]
-    if unit:
-        tests = [(kind, name, _in_percent(effect)) for kind, name, effect in tests]
-        level = _percent(level)
-    for kind in dict.fromkeys(kind for kind, _, _ in tests):
-        family = [(name, effect) for of, name, effect in tests if of == kind]
-        adjusted = statistics.holm([effect.p for _, effect in family])
-        for (name, effect), p in zip(family, adjusted, strict=True):
-            yield TestedEffect(kind, measure, name, effect, unit, float(p), level)
+def differences(compared: Comparison) -> list[Differences]:
+    """What is compared, test by test; parts, measures and contrasts in their order."""
+    found = []
+    for part in range(len(compared.parts)):
+        own = compared.of_part(part)
+        columns = np.flatnonzero(compared.part_of == part)
+        names = [own.name(setting) for setting in range(len(own.settings))]
+        every = contrasts.of(own.levels, own.settings, names)
+        for measure in compared.values:
+            values = own.by_seed.get(measure, own.values[measure][:, None])
+            ratio = is_ratio(compared, measure)
+            for contrast in every:
+                if contrast.kind == "pair" and measure not in PAIRED and len(every) > 1:
+                    continue
+                for unit in ("%", "") if ratio and contrast.kind == "interaction" else ("%" if ratio else "",):
+                    d = contrasts.differences(contrast, _logarithms(values) if unit else values)
+                    if unit and contrast.kind != "interaction":
+                        d = _both_at_zero(d, contrasts.differences(contrast, values))
+                    sums = np.zeros(len(compared.units))
+                    sums[columns] = signed_rank.rank_sums(d)
+                    found.append(Differences(part, contrast, measure, unit, d, sums))
+    return found
 
 
-def _ends(levels: Mapping[str, Sequence], table: np.ndarray) -> tuple[dict[str, Sequence], np.ndarray]:
-    """A grid in which a factor of many levels has only its first and its last."""
-    ends = dict(levels)
-    for axis, (name, values) in enumerate(levels.items()):
-        if len(values) > LEVELS:
-            ends[name] = [values[0], values[-1]]
-            table = table.take([0, -1], axis=axis)
-    return ends, table
-
-
-def _few_interactions(levels: Mapping[str, Sequence]) -> bool:
-    pairs = [math.comb(len(values), 2) for values in levels.values()]
-    return sum(a * b for a, b in itertools.combinations(pairs, 2)) <= INTERACTIONS
-
-
-def _scaled(values: np.ndarray, floor: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, str]:
-    """Values as they are compared, a floor for each unit in the same scale, and the unit of an effect."""
+def is_ratio(compared: Comparison, measure: str) -> bool:
+    """Whether a measure is compared in per cent; one filter more or less does not decide it."""
+    values = compared.values[measure]
     finite = values[np.isfinite(values)]
-    ratio = len(finite) > 0 and finite.min() > 0
-    floor = np.zeros_like(values) if floor is None else floor / values if ratio else floor
-    measured = np.isfinite(floor)
-    squares = np.where(measured, floor, 0.0) ** 2
-    level = np.sqrt(squares.sum(axis=0) / np.maximum(measured.sum(axis=0), 1))  # over settings
-    return (np.log(values), np.log1p(level), "%") if ratio else (values, level, "")
+    return measure not in DIFFERENCES and len(finite) > 0 and float(np.mean(finite > 0)) >= MOSTLY
+
+
+def _logarithms(values: np.ndarray) -> np.ndarray:
+    """-inf at 0 and below."""
+    return np.log(np.maximum(values, 0.0), out=np.where(np.isnan(values), np.nan, -np.inf), where=values > 0)
+
+
+def _both_at_zero(logarithms: np.ndarray, plain: np.ndarray) -> np.ndarray:
+    """Where both values are at 0 or below, what is higher is still higher."""
+    return np.where((logarithms == 0) & (plain != 0), np.copysign(np.inf, plain), logarithms)
+
+
+def table_p(found: Sequence[Differences]) -> np.ndarray:
+    """p of each test, adjusted over the tests of the same part, kind, measure and unit."""
+    p, keys = np.full(len(found), np.nan), [(d.part, d.contrast.kind, d.measure, d.unit) for d in found]
+    for key in dict.fromkeys(keys):
+        _adjust(p, found, [i for i, each in enumerate(keys) if each == key])
+    return p
+
+
+def page_p(found: Sequence[Differences]) -> np.ndarray:
+    """p of each test that the page speaks of, adjusted over all of them.
+
+    A factor of a part is a family for each measure, interactions are one, pairs of settings are one. The
+    families of the score share nine tenths of the level, for it is what is optimized.
+    """
+    has_main = {each.part for each in found if each.contrast.kind == "main effect"}
+    families: dict[tuple, list[int]] = {}
+    for i, each in enumerate(found):
+        if each.measure not in SAID:
+            continue
+        kind = each.contrast.kind
+        if kind == "main effect" or (kind == "pair" and each.part not in has_main):
+            key: tuple = ("score" if each.measure == SAID[0] else "other", each.part, each.measure, each.contrast.factor)
+        else:
+            key = (kind,)
+        families.setdefault(key, []).append(i)
+    counts = Counter(key[0] for key in families)
+    p = np.full(len(found), np.nan)
+    for family in families.values():
+        _adjust(p, found, family)
+    shared = multiplicity.holm(
+        [p[family] for family in families.values()], [WEIGHTS[key[0]] / counts[key[0]] for key in families]
+    )
+    for family, adjusted in zip(families.values(), shared, strict=True):
+        p[family] = adjusted
+    return p
+
+
+def _adjust(p: np.ndarray, found: Sequence[Differences], family: Sequence[int]) -> None:
+    testable = [i for i in family if found[i].is_testable()]
+    if testable:
+        p[testable] = multiplicity.adjusted(np.stack([found[i].sums for i in testable]))
+
+
+def _null(compared: Comparison, each: Differences) -> np.ndarray:
+    """Replica minus image, in the scale of the test: ``[units of the part, draws]``."""
+    if each.measure not in compared.twin_differences:
+        return np.zeros((0, 0))
+    own = compared.of_part(each.part)
+    moved = own.twin_differences[each.measure]
+    if each.unit:
+        values = own.by_seed[each.measure][:, :, None]
+        moved = _logarithms(values + moved) - _logarithms(values)
+        moved = np.where(np.isfinite(moved), moved, np.nan)
+    return np.moveaxis(moved, -1, 0).reshape(moved.shape[-1], -1)
+
+
+def _effect(each: Differences, null: np.ndarray, thresholds: dict[tuple, np.ndarray]) -> Effect:
+    effect = signed_rank.effect(each.values)
+    if not null.size:
+        return effect
+    replicates, terms = each.values.shape[1], len(each.contrast.settings[0])
+    key = each.part, each.measure, each.unit, replicates, terms
+    if key not in thresholds:
+        thresholds[key] = noise_floor.threshold(null, replicates, terms)
+    finite = ~np.isnan(each.values)
+    totals = np.where(finite, each.values, 0.0).sum(axis=1)
+    change = np.where(finite.any(axis=1), totals / np.maximum(finite.sum(axis=1), 1), np.nan)
+    return replace(effect, changed=noise_floor.changed(change, thresholds[key]))
 
 
 def _in_percent(effect: Effect) -> Effect:
-    return replace(
-        effect, median=_percent(effect.median), low=_percent(effect.low), high=_percent(effect.high)
-    )
+    ends = (_percent(value) for value in (effect.estimate, effect.low, effect.high))
+    return Effect(effect.n, *ends, effect.up, effect.down, effect.changed, effect.p)
 
 
 def _percent(logarithm: float) -> float:
-    return 100 * math.expm1(logarithm)
+    return 100 * math.expm1(min(logarithm, 700.0)) if logarithm < math.inf else logarithm
 
 
-def _any_level(compared: Comparison, table: np.ndarray) -> Iterator[Test]:
-    """Friedman's test of each factor with three levels or more, the others averaged."""
-    for axis, (factor, levels) in enumerate(compared.levels.items()):
-        if len(levels) > 2:
-            by_level = table.mean(axis=tuple(a for a in range(table.ndim - 1) if a != axis))
-            n = int(np.isfinite(by_level).all(axis=0).sum())
-            effect = Effect(n, p=statistics.friedman(by_level))
-            yield "any level", f"{factor}: any of {', '.join(map(str, levels))}", effect
+def is_established(test: TestedEffect) -> bool:
+    """Whether the page says it: by its p over the whole page, and by its interval."""
+    return test.said < signed_rank.LEVEL and not test.effect.low <= 0 <= test.effect.high
 
 
-def _pairs(compared: Comparison, scaled: np.ndarray, floor: np.ndarray) -> Iterator[Test]:
-    for i, j in itertools.combinations(range(len(compared.settings)), 2):
-        name = f"{compared.name(j)} against {compared.name(i)}"
-        yield "pair", name, statistics.effect(scaled[j] - scaled[i], floor)
+def of_kind(effects: Sequence[TestedEffect], kind: str, measure: str) -> Iterator[TestedEffect]:
+    return (test for test in effects if (test.kind, test.measure) == (kind, measure))

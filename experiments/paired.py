@@ -1,4 +1,6 @@
-"""Paired statistics: (differences [filters]) -> `Effect`. The tests are SciPy's.
+"""The statistics of the studies: paired differences [filters] -> `Effect`, as their tables were computed.
+
+Reports of later versions take one procedure for estimate, interval and test, `deepvis.metrics.signed_rank`.
 
 Jobs of a sweep share filters and seeds, so everything is compared filter by filter. Filters are the unit of
 repetition: the seeds of a filter are averaged beforehand, for they are no independent filters.
@@ -146,11 +148,3 @@ def friedman(values: np.ndarray) -> float:
         return np.nan
     return float(stats.friedmanchisquare(*finite).pvalue) if np.ptp(finite, axis=0).any() else 1.0
 
-
-def front(points: np.ndarray) -> np.ndarray:
-    """Which of the points ``[n, 2]`` are Pareto-optimal: no other is as high in both and higher in one.
-
-    A point that is not finite is on no front.
-    """
-    dominated = [((points >= one).all(axis=1) & (points > one).any(axis=1)).any() for one in points]
-    return ~np.array(dominated, bool) & np.isfinite(points).all(axis=1)
