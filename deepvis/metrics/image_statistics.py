@@ -33,7 +33,7 @@ def high_frequency(image: np.ndarray) -> float:
 
     Returns:
       In [0, 1]; less is smoother. White noise has :math:`1 - \pi / 16 = 0.80`, a photograph 0.02 to 0.1. It
-      depends on the size in pixels, and one outlying pixel, which holds power at every frequency, can double it.
+      depends on the size in pixels, and one outlying pixel, with power at every frequency, can double it.
       Source: the checkerboards of Odena et al. 2016 and the noise of Olah et al. 2017, as a number.
     """
     power, radius = _spectrum(image, window=False)

@@ -30,7 +30,7 @@ MEASURES = {
     "diversity": "difference between the seeds of a filter",
     "reproducibility": "how well the filter can be told from an image of another seed",
     "total_variation": "difference between neighbouring pixels; of images of one size in px",
-    "high_frequency": "share of high-frequency power; of images of one size in px; one outlying pixel can double it",
+    "high_frequency": "share of high-frequency power; of images of one size in px; one outlier can double it",
     "spectral_slope": "slope of the spectrum; of a smooth image, the slope of its faintest noise",
     "sparsity": "concentration in few pixels",
     "saturation": "share of the variance that is colour",
