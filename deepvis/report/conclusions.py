@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from deepvis.metrics import statistics
-from deepvis.report.comparison import Comparison
+from deepvis.report.comparison import Comparison, Unit
 from deepvis.report.effects import TestedEffect
 
 ALPHA = 0.05  # of an adjusted p
@@ -143,5 +143,7 @@ def problems(compared: Comparison, end: str) -> dict[str, list[str]]:
     for job in compared.jobs:
         for index, ended in zip(job.result.filters, job.result.ends, strict=True):
             if ended == end:
-                filters.setdefault(job.result.name, []).append(compared.label((job.result.layer, index)))
+                filters.setdefault(job.result.name, []).append(
+                    compared.label(Unit(job.network, job.result.layer, index))
+                )
     return filters

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from deepvis.core.files import write_csv, write_text
 from deepvis.metrics import convergence, statistics
 from deepvis.report import comparison, conclusions, effects, figures, thumbnails
-from deepvis.report.comparison import MEASURES, Comparison
+from deepvis.report.comparison import MEASURES, Comparison, Unit
 from deepvis.results import manifest, result_folder
 from deepvis.results.result_folder import Result
 
@@ -109,9 +109,9 @@ def make(folders: Sequence[Path], target: Path, results: Mapping[Path, Result] |
 
 def _question(compared: Comparison) -> str:
     """The question that the factors and their levels ask."""
-    layers = sorted({layer for layer, _ in compared.units})
-    models = sorted({str(job.result.params["model"]) for job in compared.jobs})
-    units = f"{len(compared.units)} filters of {', '.join(models)} {', '.join(layers)}"
+    networks = list(dict.fromkeys(part.network for part in compared.parts))
+    names = ", ".join(compared.part_names())
+    units = f"{len(compared.units)} filters of {names if len(networks) > 1 else f'{networks[0]} {names}'}"
     varied = [
         f"{factor} ({', '.join(map(str, levels)) if len(levels) <= 12 else f'{levels[0]} to {levels[-1]}'})"
         for factor, levels in compared.levels.items()
@@ -147,15 +147,16 @@ def _captions(compared: Comparison) -> list[Row]:
     """The caption of each picture of the contact sheet, by job and row."""
     row_of = {unit: row for row, unit in enumerate(compared.units[: thumbnails.ROWS])}
     jobs = []
-    for result in (job.result for job in compared.jobs[: thumbnails.COLUMNS]):
+    for job in compared.jobs[: thumbnails.COLUMNS]:
+        result = job.result
         final, rows = result_folder.last(result), {}
         for i, index in enumerate(result.filters):
-            if (result.layer, index) in row_of:
+            if (unit := Unit(job.network, result.layer, index)) in row_of:
                 shown = [name for name in ("score", "robustness") if name in final]
                 words = [f"{name} {_number(float(final[name][i]))}" for name in shown]
                 rank = [] if np.isnan(final["rank"][i]) else [f"rank {final['rank'][i]:.0f}"]
                 end = convergence.ENDS[result.ends[i]]
-                rows[row_of[result.layer, index]] = ", ".join([*words, *rank, end])
+                rows[row_of[unit]] = ", ".join([*words, *rank, end])
         jobs.append({"job": result.name, "rows": rows})
     return jobs
 

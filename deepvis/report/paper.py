@@ -96,8 +96,8 @@ def chosen(compared: Comparison, filters: str | None) -> list[Unit]:
     """The units that ``filters`` names, in that order; all of them without it."""
     if filters is None:
         return list(compared.units)
-    layers = ", ".join(sorted({layer for layer, _ in compared.units}))
-    known = sorted({index for _, index in compared.units})
+    layers = ", ".join(compared.part_names())
+    known = sorted({unit.index for unit in compared.units})
     labels = [""] * (known[-1] + 1)
     for job in compared.jobs:
         for index, name in zip(job.result.filters, job.result.classes, strict=False):
@@ -109,7 +109,7 @@ def chosen(compared: Comparison, filters: str | None) -> list[Unit]:
     if lacking := [str(index) for index in indices if index not in known]:
         has = ", ".join(map(str, known[:20])) + (" ..." if len(known) > 20 else "")
         raise ConfigError(f"filters={filters}: the sweep has no filter {', '.join(lacking)}; it has {has}")
-    return [unit for index in indices for unit in compared.units if unit[1] == index]
+    return [unit for index in indices for unit in compared.units if unit.index == index]
 
 
 def _contact(compared: Comparison, units: Sequence[Unit], folder: Path) -> list[str]:

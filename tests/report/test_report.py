@@ -2,75 +2,22 @@
 
 import re
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from helpers.processes import newest, runs_of
+from helpers.synthetic import SIZE, finish, grid, job, of
 from scipy import stats as scipy_stats
 
 import deepvis
 from deepvis.cli import main
 from deepvis.metrics import statistics
-from deepvis.report import comparison, conclusions, effects, page, thumbnails
-from deepvis.results import manifest, result_folder
+from deepvis.report import conclusions, effects, page, thumbnails
+from deepvis.results import manifest
 from deepvis.sweeps import finalize
 
-STEPS, SIZE = 4, 16
-DECAYS, BLURS, SEEDS = (0.8, 0.9, 1), (0, 3), (0, 1)
 TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=0-11", "size=16", "steps=4", "snapshot_every=2"]
-
-
-def job(folder: Path, name: str, values, filters, size=SIZE, floor=None, robustness=0.5, **params) -> None:
-    """A finished job whose final scores are the values given, written by deepvis itself."""
-    filters, n, rng = list(filters), len(filters), np.random.default_rng(list(name.encode()))
-    values = np.asarray(values, float)
-    score = np.linspace(0, 1, STEPS + 1)[:, None] * values
-    ones = np.ones((STEPS + 1, n))
-    history = {"score": score, "activation": score, "rank": 0 * ones, "margin": ones, "gradient_rms": ones,
-               "image_rms": ones, "alive": np.isfinite(score)}  # fmt: skip
-    metrics = {"robustness": robustness + 0 * values, "high_frequency": rng.uniform(0.1, 0.2, n)}
-    twins = (
-        {} if floor is None else {"score": (score + floor)[None], "robustness": metrics["robustness"][None]}
-    )
-    result = result_folder.Result(
-        name=name, key=name, layer=params.pop("layer", "block5_conv1"), filters=filters,
-        choices=params.pop("choices", {}),
-        ends=["converged" if np.isfinite(v) else "diverged" for v in values],
-        params={"model": "tiny", "steps": STEPS, **params}, tags={}, figures={}, history=history,
-        metrics=metrics, features={"post": rng.exponential(1, (n, 8))}, twins=twins,
-        config="objective_value: final/activation",
-    )  # fmt: skip
-    pictures = [rng.integers(0, 256, (size, size, 3), dtype=np.uint8) for _ in filters]
-    seen = {2: pictures[::-1], STEPS: pictures}
-    result_folder.write(folder / name, result, result_folder.Pictures(pictures, pictures, seen))
-
-
-def finish(folder: Path, *typed: str) -> Path:
-    """The manifest of such jobs."""
-    jobs = [{"name": p.name, "key": p.name, "folder": p.name}
-            for p in (place.parent for place in result_folder.finished(folder))]  # fmt: skip
-    manifest.write(folder, manifest.identity(folder.name, typed, jobs, {}) | {"end": "now"})
-    return folder
-
-
-def grid(folder: Path, n: int = 16, floor=None, size=SIZE) -> Path:
-    """Decay multiplies the score by 1.5 a level, blur halves it; seeds differ."""
-    base = np.random.default_rng(0).uniform(5, 50, n)
-    for number, (d, b, s) in enumerate((d, b, s) for d in DECAYS for b in BLURS for s in SEEDS):
-        noise = 1 + 0.2 * (-1) ** s
-        noise *= np.random.default_rng(number).normal(1, 1e-4, n)
-        values = base * noise * 1.5 ** DECAYS.index(d) * (0.5 if b else 1)
-        own = {"reg.decay": float(d), "reg.blur": b, "seed": s}
-        job(folder, f"{number}_decay={d}_blur={b}_seed={s}", values, range(n), size, floor, **own)
-    return finish(folder, "reg.decay=0.8,0.9,1", "reg.blur=0,3", "seed=0,1")
-
-
-def of(*folders: Path) -> comparison.Comparison:
-    return comparison.compare(
-        [(f.name, place, result_folder.read(place)) for f in folders for place in result_folder.finished(f)]
-    )
 
 
 @pytest.fixture(scope="module")
@@ -78,17 +25,6 @@ def made(tmp_path_factory):
     folder = grid(tmp_path_factory.mktemp("outputs") / "sweep")
     page.make([folder], folder)
     return folder
-
-
-def test_a_comparison_is_what_pandas_makes_of_the_table(made):
-    compared = of(made)
-    # A decay of 1 is off, hence the first.
-    assert compared.levels == {"reg.decay": [1, 0.9, 0.8], "reg.blur": [0, 3]} and compared.is_grid()
-    assert compared.settings == [(d, b) for d in DECAYS[::-1] for b in BLURS] and compared.seeds == [0, 1]
-    frame = deepvis.results(folder=made)
-    for name in ("score", "robustness", "high_frequency", "margin"):
-        table = frame.pivot_table(index=["reg.decay", "reg.blur"], columns="filter", values=name)
-        np.testing.assert_allclose(compared.values[name], table.loc[compared.settings].to_numpy())
 
 
 def test_a_main_effect_is_that_of_ratios_of_means_over_everything_else(made):
@@ -177,7 +113,7 @@ def test_of_few_filters_neither_interval_nor_test_is_told(tmp_path):
 def test_a_filter_has_moved_only_beyond_the_noise_floor(floor, moved, tmp_path):
     folder = grid(tmp_path / "s", floor=floor)
     compared = of(folder)
-    np.testing.assert_allclose(compared.floor["score"], floor / np.sqrt(len(SEEDS)))
+    np.testing.assert_allclose(compared.floor["score"], floor)  # of an image, however many seeds
     relative = compared.floor["score"] / compared.values["score"]
     wanted = np.median(np.sqrt(np.square(relative).mean(axis=0)))
     (told,) = {f.floor for f in effects.tested(compared) if f.measure == "score"}
@@ -208,67 +144,6 @@ def test_without_a_grid_the_highest_setting_is_compared_with_the_lowest(tmp_path
     assert {f.kind for f in effects.tested(compared)} == {"pair"}
 
 
-def levels_of(folder: Path, *jobs: dict) -> dict:
-    """The levels by factor of some jobs with these params; their typed choices stand under ``choices``."""
-    for number, own in enumerate(jobs):
-        job(folder, f"{number}_x", np.arange(1.0, 13), range(12), **own)
-    return dict(of(finish(folder)).levels)
-
-
-def test_what_a_choice_brings_along_is_no_factor_of_its_own(tmp_path):
-    decay = {"reg.decay": 0.7, "reg.blur": 0, "reg.norm_percentile": 20.0}
-    blur = {"reg.decay": 1.0, "reg.blur": 3, "reg.norm_percentile": 0.0}
-    recipes = [
-        {**reg, "steps": steps, "choices": {"reg": f"r{number}"}}
-        for number, (reg, steps) in enumerate([(decay, 500), (blur, 750), (decay, 500)])
-    ]
-    assert levels_of(tmp_path / "reg", *recipes) == {"reg": ["r0", "r1"]}, "equal values are one level"
-    own = [each | {"choices": {"experiment": f"e{i}"}} for i, each in enumerate(recipes[:2])]
-    assert levels_of(tmp_path / "experiment", *own) == {"experiment": ["e0", "e1"]}
-    mixed = [each | {"reg.decay": d} for each in recipes[:2] for d in (0.8, 0.9)]
-    assert levels_of(tmp_path / "mixed", *mixed) == {"reg.decay": [0.9, 0.8], "reg": ["r0", "r1"]}
-    untyped = [each | {"choices": {}} for each in recipes[:2]]
-    assert list(levels_of(tmp_path / "untyped", *untyped)) == [*decay]
-    single = [{"reg.decay": d, "choices": {"reg": name}} for d, name in ((0.8, "decay"), (1.0, "none"))]
-    assert levels_of(tmp_path / "single", *single) == {"reg.decay": [1, 0.8]}
-
-
-def test_a_component_stands_for_its_knobs(tmp_path):
-    adam = {"optimizer": "adam", "optimizer.learning_rate": 1.0, "optimizer.beta_1": 0.9}
-    sgd = {"optimizer": "sgd", "optimizer.learning_rate": 100.0}
-    assert levels_of(tmp_path / "a", adam, sgd) == {"optimizer": ["adam", "sgd"]}
-    hed = {"model": "hed", "model.weights": "hed"}
-    vgg16 = {"model": "vgg16", "model.weights": "vgg16"}
-    assert levels_of(tmp_path / "b", vgg16, hed) == {"model": ["vgg16", "hed"]}
-    shapes = [{"model.blocks": shape} for shape in ("[8],[16]", "[8],[32]")]
-    assert levels_of(tmp_path / "c", *shapes) == {"model.blocks": ["[[8],[16]]", "[[8],[32]]"]}
-
-
-def test_what_identifies_nothing_is_no_factor(tmp_path):
-    quiet = {
-        "batch_size": 8,
-        "device": "cpu",
-        "snapshot_every": 2,
-        "tracker.uri": "a",
-        "resume": "none",
-        "twins": 1,
-    }
-    other = {
-        "batch_size": 9,
-        "device": "gpu:0",
-        "snapshot_every": 5,
-        "tracker.uri": "b",
-        "resume": "x",
-        "twins": 0,
-    }
-    assert levels_of(tmp_path / "quiet", quiet, other) == {}
-    assert levels_of(tmp_path / "steps", {"steps": 10}, {"steps": 20}) == {"steps": [10, 20]}
-    switch = {"reg.clip_pixels": [False, True]}
-    assert levels_of(tmp_path / "s", *({"reg.clip_pixels": on} for on in switch["reg.clip_pixels"])) == {
-        "reg.clip_pixels": ["false", "true"]
-    }
-
-
 def test_the_same_jobs_give_the_same_report_whatever_was_typed(forker, tmp_path):
     """A preset, its knob, and a knob at its default are one and the same."""
     folders = []
@@ -290,38 +165,13 @@ def test_the_same_jobs_give_the_same_report_whatever_was_typed(forker, tmp_path)
     assert [dict(params)["reg.decay"] for params in logged[0]] == ["0.8", "1"]
 
 
-def test_filters_of_several_layers_are_units_and_no_factor(tmp_path):
-    for number, layer in enumerate(("block1_conv1", "block2_conv1")):
-        for decay in (0.8, 0.9):
-            own = {"reg.decay": decay, "layer": layer, "layer.filters": "0-5"}
-            job(tmp_path / "s", f"{number}_{layer} {decay}", np.arange(1.0, 7) * decay, range(6), **own)
-    compared = of(finish(tmp_path / "s"))
-    assert list(compared.levels) == ["reg.decay"] and len(compared.units) == 12
-    assert compared.label(compared.units[7]) == "block2_conv1 f001"
-    assert all(each.effect.n == 12 for each in effects.tested(compared) if each.measure == "score")
-
-
-def test_sweeps_that_ran_the_same_differ_by_sweep_and_others_are_one_grid(tmp_path):
-    def one(name, decay):
-        job(tmp_path / name, "0_a", np.arange(1.0, 13), range(12), **{"reg.decay": decay})
-        job(tmp_path / name, "1_b", np.arange(1.0, 13), range(12), **{"reg.decay": 1})
-        return finish(tmp_path / name)
-
-    same = of(one("a", 0.8), one("b", 0.8))
-    assert same.levels == {"sweep": ["a", "b"], "reg.decay": [1, 0.8]}
-    shutil.rmtree(tmp_path / "b" / "1_b")
-    other = one("c", 0.9)
-    shutil.rmtree(other / "1_b")
-    assert of(tmp_path / "a", other).levels == {"reg.decay": [1, 0.9, 0.8]}
-
-
 def test_only_filters_that_every_setting_has_are_compared(tmp_path):
     """Else the medians of one setting would be over other filters than those of its neighbour."""
     job(tmp_path / "s", "0_a", np.arange(1.0, 13), range(12), **{"reg.blur": 0})
     job(tmp_path / "s", "1_b", 2 * np.arange(1.0, 21), range(20), **{"reg.blur": 3})
     folder = finish(tmp_path / "s")
     compared = of(folder)
-    assert [index for _, index in compared.units] == list(range(12)) and compared.left_out == 8
+    assert [unit.index for unit in compared.units] == list(range(12)) and compared.left_out == 8
     np.testing.assert_allclose(compared.values["score"], [np.arange(1, 13), 2 * np.arange(1, 13)])
     page.make([folder], folder)
     assert "8 filters that not every setting has are left out" in (folder / "report.html").read_text()
