@@ -236,8 +236,9 @@ def _robustness(
     changed = [robustness.of(*each) for each in zip(image.numpy(), indices, strict=True)]
     scores = {}
     for name in robustness.CHANGES:
-        batch = tf.constant(np.stack([each[name] for each in changed]))
-        scores[name] = ascent.finish(state, batch, hyper)[1].score.numpy()
+        directions = zip(*(each[name] for each in changed), strict=True)
+        batches = [tf.constant(np.stack(direction)) for direction in directions]
+        scores[name] = np.stack([ascent.finish(state, batch, hyper)[1].score.numpy() for batch in batches])
     return robustness.retained(score, scores)
 
 

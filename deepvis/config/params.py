@@ -56,11 +56,13 @@ def main(config: Mapping[str, Value], varied: Collection[str] = ()) -> dict[str,
 
 
 def written(value: Value) -> int | float | str:
-    """A value as a person types it: 1.0 is 1, and True is ``true``."""
+    """A value as a person types it: 1.0 is 1, ``range()``'s 0.9800000000000001 is 0.98, True is ``true``."""
     if isinstance(value, bool):
         return str(value).lower()
-    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
-    return int(value) if whole else value
+    if not isinstance(value, float):
+        return value
+    value = float(f"{value:.12g}")
+    return int(value) if value.is_integer() and abs(value) < 1e15 else value
 
 
 def choices(overrides: Iterable[str]) -> dict[str, str]:

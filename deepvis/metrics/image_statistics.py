@@ -18,7 +18,8 @@ def total_variation(image: np.ndarray) -> float:
               \quad \sigma^2 = \overline{\operatorname{var}_{ij}(x_{ijc})}
 
     Returns:
-      0 or more; less is smoother. White noise has :math:`4 / \sqrt\pi = 2.26`, a photograph about 0.3.
+      0 or more; less is smoother. White noise has :math:`4 / \sqrt\pi = 2.26`, a photograph 0.3 to 0.5. It
+      depends on the size in pixels: the same photograph, halved, has another.
       Source: Rudin, Osher and Fatemi 1992; as a prior of images, Mahendran and Vedaldi 2015.
     """
     steps = [np.abs(np.diff(image, axis=axis)).mean() for axis in (0, 1) if image.shape[axis] > 1]
@@ -31,7 +32,8 @@ def high_frequency(image: np.ndarray) -> float:
     .. math:: \sum_{|f| > 1/4} |\hat x(f)|^2 \, / \, \sum_{f \ne 0} |\hat x(f)|^2
 
     Returns:
-      In [0, 1]; less is smoother. White noise has :math:`1 - \pi / 16 = 0.80`, a photograph below 0.05.
+      In [0, 1]; less is smoother. White noise has :math:`1 - \pi / 16 = 0.80`, a photograph 0.02 to 0.1. It
+      depends on the size in pixels, and one outlying pixel, with power at every frequency, can double it.
       Source: the checkerboards of Odena et al. 2016 and the noise of Olah et al. 2017, as a number.
     """
     power, radius = _spectrum(image, window=False)
@@ -47,8 +49,9 @@ def spectral_slope(image: np.ndarray) -> float:
     pixel. Through a Hann window: else the jump between opposite borders has a slope of its own.
 
     Returns:
-      White noise has 0, photographs lie near -1 (Field 1987; Ruderman and Bialek 1994). NaN where a side is
-      below 6 px, for a line needs two rings; below 16 px it says little.
+      White noise has 0, photographs lie near -1 (Field 1987; Ruderman and Bialek 1994). Of a smooth image it
+      is set by whatever faint noise there is. NaN where a side is below 6 px, for a line needs two rings;
+      below 16 px it says little.
     """
     power, radius = _spectrum(image, window=True)
     n = min(image.shape[:2])

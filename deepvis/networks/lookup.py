@@ -37,7 +37,7 @@ def network(model: Mapping[str, Any]) -> Network:
 
 
 def _options(model: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in model.items() if key not in ("_target_", "labels")}
+    return {key: value for key, value in model.items() if key not in ("_target_", "labels", "paired_with")}
 
 
 def resolved(model: Mapping[str, Any]) -> dict[str, Any]:

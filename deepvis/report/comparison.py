@@ -1,40 +1,59 @@
 """Comparisons: the results of one sweep or several -> `Comparison`, every measure by setting and unit.
 
 A setting is one value of each factor, and factors are the keys whose values differ between resolved configs,
-without seeds and filters: jobs that differ in these only share a setting. A unit is a filter of a layer. The
-seeds of a unit are averaged here, once, for two seeds of a filter are not two filters.
+without seeds and filters: jobs that differ in these only share a setting. A unit is a filter of a layer of a
+network. Units of one layer and network, a part, are never pooled with those of another, nor paired.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from deepvis.config import params
 from deepvis.core.errors import ConfigError
-from deepvis.metrics import across_seeds
-from deepvis.report import factors
+from deepvis.report import factors, final_values, gaps, lineages
 from deepvis.report.factors import Level
 from deepvis.results import finished_jobs, manifest, result_folder
 from deepvis.results.result_folder import Result
-
-Unit = tuple[str, int]  # layer and filter
 
 # What is compared, in the order of the report.
 MEASURES = {
     "score": "the objective at the end",
     "margin": "distance above the layer's best other channel, in standard deviations",
     "robustness": "share of the score retained under small changes",
-    "retained_translation": "share of the score retained under translation",
+    "retained_translation": "share of the score retained under translation, the mean of four directions",
     "diversity": "difference between the seeds of a filter",
     "reproducibility": "how well the filter can be told from an image of another seed",
-    "total_variation": "difference between neighbouring pixels",
-    "high_frequency": "share of high-frequency power",
-    "spectral_slope": "slope of the spectrum",
+    "total_variation": "difference between neighbouring pixels; of images of one size in px",
+    "high_frequency": "share of high-frequency power; of images of one size in px; one outlier can double it",
+    "spectral_slope": "slope of the spectrum; of a smooth image, the slope of its faintest noise",
     "sparsity": "concentration in few pixels",
     "saturation": "share of the variance that is colour",
 }
+
+
+class Part(NamedTuple):
+    """The units of one layer of one network."""
+
+    network: str  # its lineage: the units of networks that can be paired are the same
+    layer: str
+
+
+@dataclass(frozen=True, order=True)
+class Unit:
+    """A filter."""
+
+    network: str
+    layer: str
+    index: int
+
+    @property
+    def part(self) -> Part:
+        """Its layer and network."""
+        return Part(self.network, self.layer)
 
 
 @dataclass(frozen=True)
@@ -46,34 +65,57 @@ class ComparedJob:
     result: Result
     setting: int
     seed: Level
+    network: str  # its lineage
+    part: int
+    row: int | None  # place among the seeds; None: an earlier job gave the same numbers, it counts once
+
+    def shows(self, unit: Unit) -> bool:
+        """Whether a unit is one of its filters."""
+        return unit.part == (self.network, self.result.layer) and unit.index in self.result.filters
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Jobs by setting."""
+    """Jobs by setting. Arrays are NaN where there is no value."""
 
     levels: Mapping[str, Sequence[Level]]  # by factor
     settings: Sequence[tuple[Level, ...]]  # one level a factor, in the order of the grid
     jobs: Sequence[ComparedJob]
-    units: Sequence[Unit]
-    seeds: Sequence[Level]
-    left_out: int  # units that not every setting has
-    values: Mapping[str, np.ndarray]  # by measure, [settings, units]; NaN where there is none
-    floor: Mapping[str, np.ndarray]  # likewise: the numerical noise floor of each value
+    parts: Sequence[Part]
+    units: Sequence[Unit]  # part by part
+    part_of: np.ndarray  # [units], the part of each
+    seeds: Sequence[str | Level]  # one of several jobs that repeat a seed is ``0 (2nd)``
+    left_out_by_part: Sequence[int]  # units that not every setting of their part has
+    by_seed: Mapping[
+        str, np.ndarray
+    ]  # by measure, [settings, seeds, units], of those that a job has by itself
+    values: Mapping[str, np.ndarray]  # by measure, [settings, units]: means over the seeds
+    twin_differences: Mapping[str, np.ndarray]  # by measure, replica - image: [settings, seeds, twins, units]
+    floor: Mapping[str, np.ndarray]  # likewise, their mean size: the numerical noise floor of one image
+    unpaired: str  # why parts are compared as distributions only, a sentence; empty of one part
+    others: Sequence[str]  # what a reader should know of the jobs: what else differs, what is missing
+
+    @property
+    def left_out(self) -> int:
+        """Units that not every setting of their part has."""
+        return sum(self.left_out_by_part)
 
     def name(self, setting: int) -> str:
-        """``decay=0.8 blur=3``; of a comparison without factors, the layer."""
+        """``decay=0.8 blur=3``; of a comparison without factors, the parts."""
         keys = (factor.rpartition(".")[2] for factor in self.levels)
         pairs = zip(keys, self.settings[setting], strict=True)
-        return " ".join(f"{key}={level}" for key, level in pairs) or self.units[0][0]
+        return " ".join(f"{key}={level}" for key, level in pairs) or ", ".join(self.part_names())
+
+    def part_names(self) -> list[str]:
+        """``block1_conv1``, or ``vgg16 block1_conv1`` where networks differ, of each part."""
+        several = len({part.network for part in self.parts}) > 1
+        return [" ".join(part) if several else part.layer for part in self.parts]
 
     def label(self, unit: Unit) -> str:
-        """``f012``, or ``flamingo (130)`` of a class; with its layer where there are several."""
-        layer, index = unit
-        results = (job.result for job in self.jobs)
-        text = result_folder.captions_of(each for each in results if each.layer == layer)[index]
-        several = len({name for name, _ in self.units}) > 1
-        return f"{layer} {text}" if several else text
+        """``f012``, or ``flamingo (130)`` of a class; with its part where there are several."""
+        part = self.parts.index(unit.part)
+        text = result_folder.captions_of(job.result for job in self.jobs if job.part == part)[unit.index]
+        return f"{self.part_names()[part]} {text}" if len(self.parts) > 1 else text
 
     def medians(self, measure: str) -> np.ndarray:
         """Over units, by setting; NaN where no unit has a number."""
@@ -83,6 +125,40 @@ class Comparison:
     def is_grid(self) -> bool:
         """Whether every combination of levels was run, and there is more than one."""
         return len(self.settings) == int(np.prod([len(levels) for levels in self.levels.values()])) > 1
+
+    def of_part(self, part: int) -> "Comparison":
+        """One part by itself: its units and jobs, the settings that it has, what varies between them."""
+        jobs = [job for job in self.jobs if job.part == part]
+        rows = sorted({job.setting for job in jobs})
+        seeds = sorted({job.row for job in jobs if job.row is not None})
+        units = [i for i, own in enumerate(self.part_of) if own == part]
+        varied = [k for k in range(len(self.levels)) if len({self.settings[row][k] for row in rows}) > 1]
+        names = list(self.levels)
+
+        def cut(tables: Mapping[str, np.ndarray], by_seed: bool) -> dict[str, np.ndarray]:
+            own = {name: table[rows][..., units] for name, table in tables.items()}
+            own = {name: table[:, seeds] for name, table in own.items()} if by_seed else own
+            return {name: each for name, each in own.items() if name == "score" or np.isfinite(each).any()}
+
+        return replace(
+            self,
+            levels={names[k]: [level for level in self.levels[names[k]]
+                               if level in {self.settings[row][k] for row in rows}] for k in varied},
+            settings=[tuple(self.settings[row][k] for k in varied) for row in rows],
+            jobs=[replace(job, setting=rows.index(job.setting), part=0,
+                          row=None if job.row is None else seeds.index(job.row)) for job in jobs],
+            parts=[self.parts[part]],
+            units=[self.units[i] for i in units],
+            part_of=np.zeros(len(units), int),
+            seeds=[self.seeds[row] for row in seeds],
+            left_out_by_part=[self.left_out_by_part[part]],
+            by_seed=cut(self.by_seed, True),
+            values=cut(self.values, False),
+            twin_differences=cut(self.twin_differences, True),
+            floor=cut(self.floor, False),
+            unpaired="",
+            others=(),
+        )  # fmt: skip
 
 
 def of_sweeps(folders: Sequence[Path], results: Mapping[Path, Result]) -> Comparison:
@@ -95,117 +171,112 @@ def of_sweeps(folders: Sequence[Path], results: Mapping[Path, Result]) -> Compar
     Raises:
       ConfigError: no job of them is finished, or a result is broken, or of a deepvis that measured less.
     """
-    finished = []
+    finished, versions, unfinished = [], {}, []
     for folder in folders:
         entry = manifest.read(folder)
         found = finished_jobs.read(folder, entry, results)
         finished += [(entry["id"], path, result) for path, result in found.items()]
+        versions[entry["id"]] = entry["versions"]
+        unfinished += [job for job in entry["jobs"] if manifest.result_of(folder, entry, job) not in found]
     if not finished:
         raise ConfigError(f"{', '.join(map(str, folders))}: no job of it is finished")
-    return compare(finished)
+    return compare(finished, versions, [f"{job['name']} ({job['state'].lower()})" for job in unfinished])
 
 
-def compare(results: Sequence[tuple[str, Path, Result]]) -> Comparison:
-    """Lay results out by setting and unit: sweep, result folder and result of each, at least one.
+def compare(
+    results: Sequence[tuple[str, Path, Result]],
+    versions: Mapping[str, Mapping[str, str | None]] | None = None,
+    unfinished: Sequence[str] = (),
+) -> Comparison:
+    """Lay results out by setting and unit.
 
-    Of several sweeps the sweep is a factor where they share a setting, seed and unit.
+    Jobs of one setting, seed and unit, as two sweeps may have them, are replicas, and have rows of their own
+    among the seeds. If nothing else varies and their results differ, the sweep is the factor.
+
+    Args:
+      results: sweep, result folder and result of each job, at least one.
+      versions: of packages, by sweep.
+      unfinished: names of jobs that have no result.
     """
-    varied = factors.of_jobs([result for _, _, result in results])
-    sweeps = [sweep for sweep, _, _ in results]
-    if len(set(sweeps)) > 1 and _overlap(results, varied):
-        varied = {"sweep": [sweep.rpartition("-")[2] for sweep in sweeps], **varied}
+    sweeps, found = [sweep for sweep, _, _ in results], [result for _, _, result in results]
+    networks = lineages.of_jobs(found)
+    part_of_job = [Part(lineage, each.layer) for lineage, each in zip(networks.lineages, found, strict=True)]
+    parts = list(dict.fromkeys(part_of_job))
+    part = [parts.index(each) for each in part_of_job]
+    told = [(versions or {}).get(sweep, {}) for sweep in sweeps]
+    varied, others = factors.of_jobs(found, part, networks.models, told)
+    seeds = [params.written(each.params.get("seed", 0)) for each in found]
+    turns = final_values.turns([(seed,) for seed in seeds], part, found)
+    if not varied and len(set(sweeps)) > 1 and any(turns):
+        varied = {"sweep": factors.sweep_names(sweeps)}
     levels = {factor: factors.ordered(factor, by_job) for factor, by_job in varied.items()}
     by_job = [tuple(varied[factor][i] for factor in varied) for i in range(len(results))]
-    rank = {
-        setting: tuple(levels[factor].index(level) for factor, level in zip(varied, setting, strict=True))
-        for setting in by_job
-    }
-    settings = sorted(rank, key=lambda setting: rank[setting])
+    settings = sorted(set(by_job), key=lambda each: [
+        levels[factor].index(level) for factor, level in zip(varied, each, strict=True)
+    ])  # fmt: skip
+    turns = final_values.turns(
+        [(seed, *setting) for seed, setting in zip(seeds, by_job, strict=True)], part, found
+    )
+    rank = {seed: i for i, seed in enumerate(factors.ordered("seed", seeds))}
+    rows = sorted(
+        {(seed, turn) for seed, turn in zip(seeds, turns, strict=True) if turn is not None},
+        key=lambda row: (rank[row[0]], row[1]),
+    )
     jobs = [
-        ComparedJob(sweep, folder, result, settings.index(setting), _seed(result))
-        for (sweep, folder, result), setting in zip(results, by_job, strict=True)
-    ]
-    units, left_out = _common(jobs, len(settings))
-    values, floor = _averaged(jobs, len(settings), units)
-    values |= _across(jobs, len(settings), units)
-    return Comparison(
-        levels=levels,
-        settings=settings,
-        jobs=jobs,
-        units=units,
-        seeds=factors.ordered("seed", [job.seed for job in jobs]),
-        left_out=left_out,
-        values={name: values[name] for name in MEASURES if name in values},
-        floor=floor,
+        ComparedJob(
+            *results[i], settings.index(by_job[i]), seeds[i], networks.lineages[i], part[i],
+            None if (turn := turns[i]) is None else rows.index((seeds[i], turn)),
+        )
+        for i in range(len(results))
+    ]  # fmt: skip
+    return _laid_out(
+        Comparison(
+            levels=levels,
+            settings=settings,
+            jobs=jobs,
+            parts=parts,
+            units=(),
+            part_of=np.zeros(0, int),
+            seeds=[seed if turn == 0 else f"{seed} (repetition {turn})" for seed, turn in rows],
+            left_out_by_part=(),
+            by_seed={},
+            values={},
+            twin_differences={},
+            floor={},
+            unpaired=networks.unpaired,
+            others=[*others, *gaps.unfinished(unfinished, len(results))],
+        )
     )
 
 
-def _seed(result: Result) -> Level:
-    return params.written(result.params.get("seed", 0))
-
-
-def _units(result: Result) -> list[Unit]:
-    return [(result.layer, index) for index in result.filters]
-
-
-def _common(jobs: Sequence[ComparedJob], settings: int) -> tuple[list[Unit], int]:
-    """The units that every setting has, and the number of others; all of them, if none is common."""
-    by_setting: list[set[Unit]] = [set() for _ in range(settings)]
-    for job in jobs:
-        by_setting[job.setting] |= set(_units(job.result))
-    union = set.union(*by_setting)
-    common = set.intersection(*by_setting) or union
-    return sorted(common), len(union) - len(common)
-
-
-def _overlap(results: Sequence[tuple[str, Path, Result]], varied: Mapping[str, Sequence[Level]]) -> bool:
-    """Whether two sweeps have run the same setting, seed and unit."""
-    first: dict[Hashable, str] = {}
-    for i, (sweep, _, result) in enumerate(results):
-        setting = tuple(by_job[i] for by_job in varied.values())
-        for unit in _units(result):
-            if first.setdefault((unit, _seed(result), setting), sweep) != sweep:
-                return True
-    return False
-
-
-def _averaged(
-    jobs: Sequence[ComparedJob], settings: int, units: Sequence[Unit]
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Means over the seeds that have a number; and floors, which shrink with the number of seeds."""
-    position = {unit: i for i, unit in enumerate(units)}
-    sums: dict[str, np.ndarray] = {}
-    counts: dict[str, np.ndarray] = {}
-    for job in jobs:
-        common = [unit in position for unit in _units(job.result)]
-        columns = [position[unit] for unit in _units(job.result) if unit in position]
-        for name, column in (result_folder.last(job.result) | result_folder.floor(job.result)).items():
-            total = sums.setdefault(name, np.zeros((settings, len(units))))
-            count = counts.setdefault(name, np.zeros((settings, len(units))))
-            # A filter that diverged has no final value to be compared by.
-            valid = np.isfinite(column) & (np.array(job.result.ends) != "diverged")
-            total[job.setting, columns] += np.where(valid, column, 0)[common]
-            count[job.setting, columns] += valid[common]
-    with np.errstate(invalid="ignore"):
-        means = {name: sums[name] / counts[name] for name in sums}
-    floors = {
-        name.removesuffix("_floor"): means[name] / np.sqrt(np.maximum(counts[name], 1))
-        for name in means
-        if name.endswith("_floor")
-    }
-    return {name: value for name, value in means.items() if not name.endswith("_floor")}, floors
-
-
-def _across(jobs: Sequence[ComparedJob], settings: int, units: Sequence[Unit]) -> dict[str, np.ndarray]:
-    """Diversity and reproducibility over the seeds of one setting, layer and set of filters."""
-    values = {name: np.full((settings, len(units)), np.nan) for name in ("diversity", "reproducibility")}
-    groups: dict[tuple[int, str, tuple[int, ...]], list[Result]] = {}
-    for job in jobs:
-        groups.setdefault((job.setting, job.result.layer, tuple(job.result.filters)), []).append(job.result)
-    for (setting, layer, filters), results in groups.items():
-        common = [(layer, index) in units for index in filters]
-        columns = [units.index((layer, index)) for index in filters if (layer, index) in units]
-        features = np.stack([result.features["post"] for result in results])
-        values["diversity"][setting, columns] = across_seeds.diversity(features)[common]
-        values["reproducibility"][setting, columns] = across_seeds.reproducibility(features)[common]
-    return {name: table for name, table in values.items() if np.isfinite(table).any()}
+def _laid_out(empty: Comparison) -> Comparison:
+    """A comparison with its units, arrays, and what is missing."""
+    units: list[Unit] = []
+    left_out = []
+    for number, part in enumerate(empty.parts):
+        by_setting: dict[int, set[int]] = {}
+        for job in empty.jobs:
+            if job.part == number:
+                by_setting.setdefault(job.setting, set()).update(job.result.filters)
+        union = set.union(*by_setting.values())
+        common = set.intersection(*by_setting.values()) or union
+        units += [Unit(*part, index) for index in sorted(common)]
+        left_out.append(len(union) - len(common))
+    part_of = np.array([empty.parts.index(unit.part) for unit in units], int)
+    columns = {(int(part), unit.index): i for i, (part, unit) in enumerate(zip(part_of, units, strict=True))}
+    shape = (len(empty.settings), len(empty.seeds), len(units))
+    by_seed = final_values.by_seed(empty.jobs, shape, columns)
+    twins = final_values.twin_differences(empty.jobs, shape, columns)
+    values = {name: final_values.averaged(table, axis=1) for name, table in by_seed.items()}
+    values |= final_values.across(empty.jobs, shape, columns)
+    laid_out = replace(
+        empty,
+        units=units,
+        part_of=part_of,
+        left_out_by_part=left_out,
+        by_seed={name: by_seed[name] for name in MEASURES if name in by_seed},
+        values={name: values[name] for name in MEASURES if name in values},
+        twin_differences={name: twins[name] for name in MEASURES if name in twins},
+        floor={name: final_values.averaged(np.abs(table), axis=(1, 2)) for name, table in twins.items()},
+    )
+    return replace(laid_out, others=[*empty.others, *gaps.of(laid_out)])

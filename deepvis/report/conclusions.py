@@ -11,7 +11,7 @@ import numpy as np
 
 from deepvis.metrics import signed_rank
 from deepvis.report import effects, front, recommendations
-from deepvis.report.comparison import Comparison
+from deepvis.report.comparison import Comparison, Unit
 from deepvis.report.effects import SAID, TestedEffect
 
 PROBLEMS = ("stuck", "diverged")  # ends whose filters are listed
@@ -81,6 +81,8 @@ def _findings(tests: Sequence[TestedEffect]) -> Iterator[Finding]:
     kind = "main effect" if any(test.kind == "main effect" for test in tests) else "pair"
     for measure in SAID:
         own = [*effects.of_kind(tests, kind, measure)]
+        if measure != SAID[0] and not any(test.effect.n >= signed_rank.FEW for test in own):
+            continue  # that nothing is tested is said of the score
         for factor in dict.fromkeys(test.contrast.factor for test in own):
             family = [test for test in own if test.contrast.factor == factor]
             yield _of_two(family[0]) if len(family) == 1 else _of_several(family)
@@ -93,9 +95,11 @@ def _findings(tests: Sequence[TestedEffect]) -> Iterator[Finding]:
 def _of_two(test: TestedEffect) -> Finding:
     """A factor of two levels, or two settings."""
     subject = f"{_prefix(test)}With {_named(test, 0)} instead of {_named(test, 1, bare=True)}"
+    if test.effect.n == 0:
+        return Finding(f"{subject}: no filter has a {WORDS[test.measure]} in both.", None, False)
     if test.effect.n < signed_rank.FEW:
-        few = f"{test.effect.n} filters, at least {signed_rank.FEW} are needed"
-        return Finding(f"{subject}: {WORDS[test.measure]} could not be tested ({few}).", None, False)
+        text = f"{subject}, {_direction(test)} in {WORDS[test.measure]}; {_too_few(test.effect.n)}."
+        return Finding(text, None, False)
     if not effects.is_established(test):
         return Finding(
             f"{subject}: no difference in {WORDS[test.measure]} is established ({_doubt(test)}).", _drawn(test), False
@@ -110,8 +114,8 @@ def _of_several(family: Sequence[TestedEffect]) -> Finding:
     subject = f"{_prefix(first)}{first.contrast.factor}" if first.contrast.factor else f"{_prefix(first)}the settings"
     testable = [test for test in family if test.effect.n >= signed_rank.FEW]
     if not testable:
-        few = f"at most {max(test.effect.n for test in family)} filters, at least {signed_rank.FEW} are needed"
-        return Finding(f"{subject}: {measure} could not be tested ({few}).", None, False)
+        few = _too_few(max(test.effect.n for test in family))
+        return Finding(f"{subject}: differences in {measure} are not tested; {few}.", None, False)
     if not any(map(effects.is_established, testable)):
         strongest = min(testable, key=lambda test: (test.said, -abs(test.effect.estimate)))
         text = f"{subject}: no difference in {measure} is established between any two of {_count(family)}"
@@ -157,6 +161,10 @@ def _interaction(tests: Sequence[TestedEffect]) -> Iterator[Finding]:
             f"({test.contrast.name.partition(': ')[2]}: {interval(test)}): the effect of one depends on the other."
         )
         yield Finding(text, _drawn(test), True)
+
+
+def _too_few(n: int) -> str:
+    return f"{n} filters are too few for an interval or a test, which need {signed_rank.FEW}"
 
 
 def _prefix(test: TestedEffect) -> str:
@@ -236,7 +244,8 @@ def problems(compared: Comparison, end: str) -> dict[str, list[str]]:
     """The filters that ended so, ``stuck`` or ``diverged``, by the name of their job."""
     filters: dict[str, list[str]] = {}
     for job in compared.jobs:
-        for unit, ended in zip(compared.units_of(job.result), job.result.ends, strict=True):
+        for index, ended in zip(job.result.filters, job.result.ends, strict=True):
             if ended == end:
+                unit = Unit(job.network, job.result.layer, index)
                 filters.setdefault(job.result.name, []).append(compared.label(unit))
     return filters

@@ -28,10 +28,9 @@ def pictures(jobs: Sequence[ComparedJob], units: Sequence[Unit]) -> list[list[Pi
 
 
 def _picture(job: ComparedJob, unit: Unit) -> Picture | None:
-    layer, index = unit
-    if layer != job.result.layer or index not in job.result.filters:
+    if not job.shows(unit):
         return None
-    with Image.open(job.folder / "filters" / f"{result_folder.label(index)}.png") as file:
+    with Image.open(job.folder / "filters" / f"{result_folder.label(unit.index)}.png") as file:
         return np.asarray(file.convert("RGB"))
 
 

@@ -85,7 +85,7 @@ def tested(compared: Comparison) -> list[TestedEffect]:
         level = noise_floor.typical(null) if null.size else math.nan
         if each.unit:
             effect, level = _in_percent(effect), _percent(level)
-        name = compared.parts[each.part].name if len(compared.parts) > 1 else ""
+        name = compared.part_names()[each.part] if len(compared.parts) > 1 else ""
         effects.append(
             TestedEffect(name, each.contrast, each.measure, each.unit, effect, adjusted[i], page[i], level)
         )
@@ -101,6 +101,8 @@ def differences(compared: Comparison) -> list[Differences]:
         names = [own.name(setting) for setting in range(len(own.settings))]
         every = contrasts.of(own.levels, own.settings, names)
         for measure in compared.values:
+            if measure not in own.values:
+                continue
             values = own.by_seed.get(measure, own.values[measure][:, None])
             ratio = is_ratio(compared, measure)
             for contrast in every:
@@ -181,6 +183,8 @@ def _null(compared: Comparison, each: Differences) -> np.ndarray:
     if each.measure not in compared.twin_differences:
         return np.zeros((0, 0))
     own = compared.of_part(each.part)
+    if each.measure not in own.twin_differences:
+        return np.zeros((0, 0))
     moved = own.twin_differences[each.measure]
     if each.unit:
         values = own.by_seed[each.measure][:, :, None]

@@ -2,10 +2,10 @@
 
 Keys that vary in lockstep because one choice brought them are one factor: ``reg=yosinski_1`` and
 ``reg=yosinski_2`` differ in several knobs and are two levels of ``reg``. Equal values are one level, whatever
-was typed.
+was typed. Whatever else differs is said: nothing that may explain a result is left out in silence.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from deepvis.config import params
 from deepvis.results.result_folder import Result
@@ -13,18 +13,49 @@ from deepvis.results.result_folder import Result
 Level = int | float | str
 Factors = dict[str, list[Level]]  # by factor, the level of each job
 
-CONFOUNDED = ("model", "steps", "size", "precision")  # left out where other factors fix their value
+CONFOUNDED = ("model", "steps", "size", "precision")  # no factors where others fix their value, but said
 DESCENDING = ("reg.decay",)  # sorted from high to low: their highest value means off, and is the baseline
 NOT_VARIED = ("seed", "layer", "layer.filters", "twins", "robustness")  # never a factor
+SAID = ("twins", "robustness")  # of these, what is said where it differs
+# Of a model: where its weights are, which are compared by content, and what does not change them.
+NOT_OF_WEIGHTS = ("model.path", "model.weights.path", "model.weights.verify", "model.paired_with",
+                  "model.allow_code", "model.labels")  # fmt: skip
+MOST = 6  # values that are said
 
 
-def of_jobs(results: Sequence[Result]) -> Factors:
-    """What was varied between jobs, at least one."""
-    configs = [result.params for result in results]
-    varied: Factors = {
-        key: [_level(config.get(key, "none")) for config in configs]
+def of_jobs(
+    results: Sequence[Result],
+    parts: Sequence[int],
+    models: Sequence[str],
+    versions: Sequence[Mapping[str, str | None]],
+) -> tuple[Factors, list[str]]:
+    """What was varied between jobs, at least one.
+
+    Args:
+      results: of the jobs.
+      parts: of each, the units that it has; what differs between parts only is no factor.
+      models: of each, what its network is called.
+      versions: of each, those of packages.
+
+    Returns:
+      The factors; and what else differs, a sentence or none.
+    """
+    configs = [{**each.params, "model": model} for each, model in zip(results, models, strict=True)]
+    differing: Factors = {
+        key: levels
         for key in params.varied(configs)
-        if key not in NOT_VARIED
+        if len(set(levels := [_level(config.get(key, "none")) for config in configs])) > 1
+        and key not in NOT_OF_WEIGHTS
+    }
+    varied = {
+        key: levels
+        for key, levels in differing.items()
+        if key not in NOT_VARIED and not _is_determined(levels, parts)
+    }
+    others = {
+        key: levels
+        for key, levels in differing.items()
+        if key in SAID or not (key in varied or key in NOT_VARIED or key.startswith("model"))
     }
     for group in dict.fromkeys(key.partition(".")[0] for key in varied):
         keys = [key for key in varied if key.partition(".")[0] == group]
@@ -32,10 +63,34 @@ def of_jobs(results: Sequence[Result]) -> Factors:
         varied = _collapsed(varied, group, keys, [*candidates, *_choices(results, group)])
     varied = _collapsed(varied, "experiment", list(varied), _choices(results, "experiment"))
     for key in CONFOUNDED:
-        others = [by_job for factor, by_job in varied.items() if factor != key]
-        if key in varied and others and _is_determined(varied[key], list(zip(*others, strict=True))):
-            del varied[key]
-    return varied
+        by_others = [by_job for factor, by_job in varied.items() if factor != key]
+        if (
+            key in varied
+            and by_others
+            and _is_determined(varied[key], list(zip(parts, *by_others, strict=True)))
+        ):
+            others[key] = varied.pop(key)
+    others["device"] = [str(each.tags.get("device", each.params.get("device", ""))) for each in results]
+    for package in dict.fromkeys(package for each in versions for package in each):
+        others[package] = [str(each.get(package) or "none") for each in versions]
+    said = [f"{key} {_values(levels)}" for key, levels in others.items() if len(set(levels)) > 1]
+    if not said:
+        return varied, []
+    return varied, [
+        f"Besides the factors these also differ: {'; '.join(said)}. An effect may be due to them."
+    ]
+
+
+def sweep_names(sweeps: Sequence[str]) -> list[Level]:
+    """The end of each sweep's id, or the whole of it where two end alike."""
+    ends = {sweep: sweep.rpartition("-")[2] for sweep in sweeps}
+    return [ends[sweep] if len(set(ends.values())) == len(ends) else sweep for sweep in sweeps]
+
+
+def _values(levels: Sequence[Level]) -> str:
+    once = list(dict.fromkeys(levels))
+    more = [f"{len(once) - MOST} more"] if len(once) > MOST else []
+    return " / ".join([*map(str, once[:MOST]), *more])
 
 
 def ordered(factor: str, levels: Iterable[Level]) -> list[Level]:

@@ -15,9 +15,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from deepvis.core.files import write_csv, write_text
-from deepvis.metrics import convergence, statistics
-from deepvis.report import comparison, conclusions, effects, figures, thumbnails
-from deepvis.report.comparison import MEASURES, Comparison
+from deepvis.metrics import convergence, signed_rank
+from deepvis.report import comparison, conclusions, effects, figures, front, thumbnails
+from deepvis.report.comparison import MEASURES, Comparison, Unit
+from deepvis.report.conclusions import Conclusions
 from deepvis.results import manifest, result_folder
 from deepvis.results.result_folder import Result
 
@@ -25,7 +26,6 @@ FILES = ("report.html", "report.md", "results.csv")
 SEARCH = "optimization_results.yaml"  # written by Optuna in the sweep's folder
 KINDS = {
     "main effect": "Main effects: two levels of a factor, the other factors averaged",
-    "any level": "Any difference between the levels of a factor (Friedman's test)",
     "interaction": "Interactions: differences of differences",
     "pair": "Every two settings",
 }
@@ -59,16 +59,17 @@ def make(folders: Sequence[Path], target: Path, results: Mapping[Path, Result] |
     entries = [manifest.read(folder) for folder in folders]
     compared = comparison.of_sweeps(folders, results or {})
     tests = effects.tested(compared)
+    concluded = conclusions.of(compared, tests)
     medians = setting_medians(compared)
     units = compared.units[: thumbnails.ROWS]
     images = thumbnails.make(compared.jobs[: thumbnails.COLUMNS], units)
     heatmaps = figures.heatmaps(compared) if compared.is_grid() else {}
-    tradeoff = trade_off(compared, medians, folders)
+    tradeoff = trade_off(compared, medians, folders, concluded)
     ends = {convergence.ENDS[end]: conclusions.problems(compared, end) for end in conclusions.PROBLEMS}
     context = {
         "compared": compared,
         "question": _question(compared),
-        "conclusions": conclusions.sentences(compared, tests),
+        "conclusions": conclusions.sentences(concluded),
         "thumbnails": images,
         "earlier": [uris[:-1] for uris in images.images],  # the last ones are in the page
         "labels": [compared.label(unit) for unit in units],
@@ -82,7 +83,7 @@ def make(folders: Sequence[Path], target: Path, results: Mapping[Path, Result] |
         "measures": {name: text for name, text in MEASURES.items() if name in compared.values},
         "medians": medians,
         "tests": tests,
-        "few": statistics.FEW,
+        "few": signed_rank.FEW,
         "kinds": KINDS,
         "lines": min(6, max(math.ceil(len(job.result.name) / 9) for job in compared.jobs)),
         "problems": ends,
@@ -109,9 +110,9 @@ def make(folders: Sequence[Path], target: Path, results: Mapping[Path, Result] |
 
 def _question(compared: Comparison) -> str:
     """The question that the factors and their levels ask."""
-    layers = sorted({layer for layer, _ in compared.units})
-    models = sorted({str(job.result.params["model"]) for job in compared.jobs})
-    units = f"{len(compared.units)} filters of {', '.join(models)} {', '.join(layers)}"
+    networks = list(dict.fromkeys(part.network for part in compared.parts))
+    names = ", ".join(compared.part_names())
+    units = f"{len(compared.units)} filters of {names if len(networks) > 1 else f'{networks[0]} {names}'}"
     varied = [
         f"{factor} ({', '.join(map(str, levels)) if len(levels) <= 12 else f'{levels[0]} to {levels[-1]}'})"
         for factor, levels in compared.levels.items()
@@ -147,15 +148,16 @@ def _captions(compared: Comparison) -> list[Row]:
     """The caption of each picture of the contact sheet, by job and row."""
     row_of = {unit: row for row, unit in enumerate(compared.units[: thumbnails.ROWS])}
     jobs = []
-    for result in (job.result for job in compared.jobs[: thumbnails.COLUMNS]):
+    for job in compared.jobs[: thumbnails.COLUMNS]:
+        result = job.result
         final, rows = result_folder.last(result), {}
         for i, index in enumerate(result.filters):
-            if (result.layer, index) in row_of:
+            if (unit := Unit(job.network, result.layer, index)) in row_of:
                 shown = [name for name in ("score", "robustness") if name in final]
                 words = [f"{name} {_number(float(final[name][i]))}" for name in shown]
                 rank = [] if np.isnan(final["rank"][i]) else [f"rank {final['rank'][i]:.0f}"]
                 end = convergence.ENDS[result.ends[i]]
-                rows[row_of[result.layer, index]] = ", ".join([*words, *rank, end])
+                rows[row_of[unit]] = ", ".join([*words, *rank, end])
         jobs.append({"job": result.name, "rows": rows})
     return jobs
 
@@ -170,7 +172,7 @@ def _share(value: float) -> str:
 
 
 def trade_off(
-    compared: Comparison, medians: Sequence[Row], folders: Sequence[Path]
+    compared: Comparison, medians: Sequence[Row], folders: Sequence[Path], concluded: Conclusions
 ) -> tuple[Figure, str] | None:
     """Score against robustness by setting; of a search, its two values by trial, with Optuna's front.
 
@@ -191,5 +193,7 @@ def trade_off(
         return None
     points = np.array([[row["score"], row["robustness"]] for row in medians])
     names = [row["setting"] for row in medians]
-    figure = figures.tradeoff(points, names, ("score", "robustness"), statistics.front(points))
+    kinds = dict(concluded.front)
+    on_front = np.array([kinds.get(i) != front.DOMINATED for i in range(len(names))])
+    figure = figures.tradeoff(points, names, ("score", "robustness"), on_front)
     return figure, "robustness against score"

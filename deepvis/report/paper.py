@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from deepvis.core import files, names
 from deepvis.core.errors import ConfigError
 from deepvis.core.version import __version__
-from deepvis.report import comparison, contact, figures, page
+from deepvis.report import comparison, conclusions, contact, effects, figures, page
 from deepvis.report.comparison import Comparison, Unit
 from deepvis.results import manifest
 
@@ -96,8 +96,8 @@ def chosen(compared: Comparison, filters: str | None) -> list[Unit]:
     """The units that ``filters`` names, in that order; all of them without it."""
     if filters is None:
         return list(compared.units)
-    layers = ", ".join(sorted({layer for layer, _ in compared.units}))
-    known = sorted({index for _, index in compared.units})
+    layers = ", ".join(compared.part_names())
+    known = sorted({unit.index for unit in compared.units})
     labels = [""] * (known[-1] + 1)
     for job in compared.jobs:
         for index, name in zip(job.result.filters, job.result.classes, strict=False):
@@ -109,7 +109,7 @@ def chosen(compared: Comparison, filters: str | None) -> list[Unit]:
     if lacking := [str(index) for index in indices if index not in known]:
         has = ", ".join(map(str, known[:20])) + (" ..." if len(known) > 20 else "")
         raise ConfigError(f"filters={filters}: the sweep has no filter {', '.join(lacking)}; it has {has}")
-    return [unit for index in indices for unit in compared.units if unit[1] == index]
+    return [unit for index in indices for unit in compared.units if unit.index == index]
 
 
 def _contact(compared: Comparison, units: Sequence[Unit], folder: Path) -> list[str]:
@@ -133,7 +133,8 @@ def _figures(compared: Comparison, sweeps: Sequence[Path], folder: Path) -> list
     drawn: dict[str, Figure] = {"curves": figures.curves(compared)}
     for factors, figure in (figures.heatmaps(compared) if compared.is_grid() else {}).items():
         drawn["-".join(["heatmap", *(re.sub(r"[^\w-]", "_", name) for name in factors)])] = figure
-    if tradeoff := page.trade_off(compared, page.setting_medians(compared), sweeps):
+    concluded = conclusions.of(compared, effects.tested(compared))
+    if tradeoff := page.trade_off(compared, page.setting_medians(compared), sweeps, concluded):
         drawn["tradeoff"] = tradeoff[0]
     for name, figure in drawn.items():
         # Beside the panels there may be a key.

@@ -22,8 +22,8 @@ def overall(compared: Comparison, tests: Sequence[TestedEffect]) -> str:
     if not any(test.effect.n >= signed_rank.FEW for test in tests if test.measure in PAIRED):
         most = max((test.effect.n for test in tests if test.measure in PAIRED), default=0)
         return (
-            f"Too few filters to say which setting to take: {most}, at least {signed_rank.FEW} are needed. "
-            "The medians below are no more than a hint."
+            f"{most} filters can be compared, too few to say which setting to take: {signed_rank.FEW} are needed. "
+            "The medians are no more than a hint."
         )
     parts = list(dict.fromkeys(test.part for test in tests))
     said = {part: _of_part(compared, [test for test in tests if test.part == part]) for part in parts}

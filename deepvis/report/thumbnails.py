@@ -68,9 +68,9 @@ def _strip(job: ComparedJob, units: Sequence[Unit], folder: str, cell: Cell) -> 
     """Pictures below one another; white where the job has no such filter."""
     height, width = cell
     strip = np.full((len(units) * (height + GAP), width, 3), 255, np.uint8)
-    for row, (layer, index) in enumerate(units):
-        path = job.folder / folder / f"{result_folder.label(index)}.png"
-        if layer == job.result.layer and path.is_file():
+    for row, unit in enumerate(units):
+        path = job.folder / folder / f"{result_folder.label(unit.index)}.png"
+        if job.shows(unit) and path.is_file():
             with Image.open(path) as picture:
                 strip[row * (height + GAP) :][:height] = _fitted(np.asarray(picture), cell)
     return strip

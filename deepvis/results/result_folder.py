@@ -200,9 +200,17 @@ def floor(result: Result) -> dict[str, np.ndarray]:
 
     ``<name>_floor`` -> ``[filters]``, of the final values; nothing without replicas.
     """
+    return {
+        f"{name}_floor": np.abs(differences).mean(axis=0)
+        for name, differences in replica_differences(result).items()
+    }
+
+
+def replica_differences(result: Result) -> dict[str, np.ndarray]:
+    """How much the final values of a filter's perturbed replicas are above its own: ``[twins, filters]``."""
     twins = {name: values[:, -1] if name in LAST else values for name, values in result.twins.items()}
     return {
-        f"{name}_floor": np.abs(twins[name] - values).mean(axis=0)
+        name: twins[name] - values
         for name, values in last(result).items()
         if name in twins and len(twins[name])
     }

@@ -9,9 +9,9 @@ import zlib
 
 import numpy as np
 import pytest
+from helpers.synthetic import finish, grid, job
 from matplotlib.figure import Figure
 from PIL import Image
-from test_report import finish, grid, job
 
 from deepvis.core.errors import ConfigError
 from deepvis.report import contact, paper

@@ -2,75 +2,21 @@
 
 import re
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from helpers.processes import newest, runs_of
+from helpers.synthetic import SIZE, finish, grid, job, of
 from scipy import stats as scipy_stats
 
 import deepvis
 from deepvis.cli import main
-from deepvis.metrics import statistics
-from deepvis.report import comparison, conclusions, effects, page, thumbnails
-from deepvis.results import manifest, result_folder
+from deepvis.report import conclusions, effects, page, thumbnails
+from deepvis.results import manifest
 from deepvis.sweeps import finalize
 
-STEPS, SIZE = 4, 16
-DECAYS, BLURS, SEEDS = (0.8, 0.9, 1), (0, 3), (0, 1)
 TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=0-11", "size=16", "steps=4", "snapshot_every=2"]
-
-
-def job(folder: Path, name: str, values, filters, size=SIZE, floor=None, robustness=0.5, **params) -> None:
-    """A finished job whose final scores are the values given, written by deepvis itself."""
-    filters, n, rng = list(filters), len(filters), np.random.default_rng(list(name.encode()))
-    values = np.asarray(values, float)
-    score = np.linspace(0, 1, STEPS + 1)[:, None] * values
-    ones = np.ones((STEPS + 1, n))
-    history = {"score": score, "activation": score, "rank": 0 * ones, "margin": ones, "gradient_rms": ones,
-               "image_rms": ones, "alive": np.isfinite(score)}  # fmt: skip
-    metrics = {"robustness": robustness + 0 * values, "high_frequency": rng.uniform(0.1, 0.2, n)}
-    twins = (
-        {} if floor is None else {"score": (score + floor)[None], "robustness": metrics["robustness"][None]}
-    )
-    result = result_folder.Result(
-        name=name, key=name, layer=params.pop("layer", "block5_conv1"), filters=filters,
-        choices=params.pop("choices", {}),
-        ends=["converged" if np.isfinite(v) else "diverged" for v in values],
-        params={"model": "tiny", "steps": STEPS, **params}, tags={}, figures={}, history=history,
-        metrics=metrics, features={"post": rng.exponential(1, (n, 8))}, twins=twins,
-        config="objective_value: final/activation",
-    )  # fmt: skip
-    pictures = [rng.integers(0, 256, (size, size, 3), dtype=np.uint8) for _ in filters]
-    seen = {2: pictures[::-1], STEPS: pictures}
-    result_folder.write(folder / name, result, result_folder.Pictures(pictures, pictures, seen))
-
-
-def finish(folder: Path, *typed: str) -> Path:
-    """The manifest of such jobs."""
-    jobs = [{"name": p.name, "key": p.name, "folder": p.name}
-            for p in (place.parent for place in result_folder.finished(folder))]  # fmt: skip
-    manifest.write(folder, manifest.identity(folder.name, typed, jobs, {}) | {"end": "now"})
-    return folder
-
-
-def grid(folder: Path, n: int = 16, floor=None, size=SIZE) -> Path:
-    """Decay multiplies the score by 1.5 a level, blur halves it; seeds differ."""
-    base = np.random.default_rng(0).uniform(5, 50, n)
-    for number, (d, b, s) in enumerate((d, b, s) for d in DECAYS for b in BLURS for s in SEEDS):
-        noise = 1 + 0.2 * (-1) ** s
-        noise *= np.random.default_rng(number).normal(1, 1e-4, n)
-        values = base * noise * 1.5 ** DECAYS.index(d) * (0.5 if b else 1)
-        own = {"reg.decay": float(d), "reg.blur": b, "seed": s}
-        job(folder, f"{number}_decay={d}_blur={b}_seed={s}", values, range(n), size, floor, **own)
-    return finish(folder, "reg.decay=0.8,0.9,1", "reg.blur=0,3", "seed=0,1")
-
-
-def of(*folders: Path) -> comparison.Comparison:
-    return comparison.compare(
-        [(f.name, place, result_folder.read(place)) for f in folders for place in result_folder.finished(f)]
-    )
 
 
 @pytest.fixture(scope="module")
@@ -78,195 +24,6 @@ def made(tmp_path_factory):
     folder = grid(tmp_path_factory.mktemp("outputs") / "sweep")
     page.make([folder], folder)
     return folder
-
-
-def test_a_comparison_is_what_pandas_makes_of_the_table(made):
-    compared = of(made)
-    # A decay of 1 is off, hence the first.
-    assert compared.levels == {"reg.decay": [1, 0.9, 0.8], "reg.blur": [0, 3]} and compared.is_grid()
-    assert compared.settings == [(d, b) for d in DECAYS[::-1] for b in BLURS] and compared.seeds == [0, 1]
-    frame = deepvis.results(folder=made)
-    for name in ("score", "robustness", "high_frequency", "margin"):
-        table = frame.pivot_table(index=["reg.decay", "reg.blur"], columns="filter", values=name)
-        np.testing.assert_allclose(compared.values[name], table.loc[compared.settings].to_numpy())
-
-
-def test_a_main_effect_is_that_of_ratios_of_means_over_everything_else(made):
-    tested = {(f.kind, f.measure, f.comparison): f for f in effects.tested(of(made))}
-    frame = deepvis.results(folder=made)
-    for factor, one, other, ratio in (("reg.decay", 0.8, 0.9, 1 / 1.5), ("reg.blur", 3, 0, 0.5)):
-        found = tested["main effect", "score", f"{factor}: {one} against {other}"]
-        assert found.unit == "%" and found.effect.n == 16
-        assert found.effect.median == pytest.approx(100 * (ratio - 1), abs=0.02)
-        seeds_averaged = frame.groupby(["reg.decay", "reg.blur", "filter"]).high_frequency.mean()
-        levels = np.log(seeds_averaged).groupby([factor, "filter"]).mean().unstack()
-        difference = levels.loc[one] - levels.loc[other]
-        noise = tested["main effect", "high_frequency", f"{factor}: {one} against {other}"]
-        assert noise.effect.median == pytest.approx(100 * np.expm1(difference.median()))
-        assert noise.effect.up == pytest.approx((difference > 0).mean())
-        assert noise.effect.low < noise.effect.median < noise.effect.high
-    p = [scipy_stats.wilcoxon(levels.loc[3] - levels.loc[0]).pvalue]
-    assert tested["main effect", "high_frequency", "reg.blur: 3 against 0"].p >= p[0]
-
-
-def test_p_are_holms_over_the_tests_of_a_kind_and_measure(made):
-    tested = effects.tested(of(made))
-    raw = pd.read_csv(made / "results.csv")
-    for kind in ("main effect", "interaction", "pair"):
-        own = [f.p for f in tested if (f.kind, f.measure) == (kind, "score")]
-        p = raw[(raw.kind == kind) & (raw.measure == "score")].p.to_numpy()
-        assert len(own) == {"main effect": 4, "interaction": 3, "pair": 15}[kind]
-        np.testing.assert_allclose(own, statistics.holm(p), rtol=1e-4)
-
-
-def test_a_measure_that_is_not_above_zero_everywhere_is_compared_by_differences(tmp_path):
-    for name, decay, values in (("0_a", 0.8, np.arange(12.0) - 3), ("1_b", 0.9, np.arange(12.0) + 1)):
-        job(tmp_path / "s", name, values, range(12), **{"reg.decay": decay})
-    (found,) = [f for f in effects.tested(of(finish(tmp_path / "s"))) if f.measure == "score"]
-    assert (found.unit, found.effect.median, found.comparison) == ("", -4.0, "reg.decay: 0.8 against 0.9")
-
-
-def test_every_number_of_the_verdict_is_in_the_table(made):
-    text = " ".join(conclusions.sentences(of(made), effects.tested(of(made))))
-    values = [
-        float(c) for c in re.findall(r"(?<=,)-?\d[\d.e+-]*(?=,|\n)", (made / "results.csv").read_text())
-    ]
-    settings = r"\b(?:decay|blur|reg\.\w+)=[\d.]+|instead of [\d.]+|p < 0.001|95 % interval|twins=1"
-    told = re.findall(r"-?\d+\.?\d*", re.sub(r"(score, reg\.[^,]*,)", "", re.sub(settings, "", text)))
-    assert len(told) > 15
-    for word in told:
-        half = 0.5001 * 10.0 ** -len(word.partition(".")[2])
-        near = [v for v in values if abs(float(word) - v) <= max(half, 0.005 * abs(v))]
-        counts = [v for v in values if float(word) == pytest.approx(16 * v)]  # 16 of 16 filters, from a share
-        assert near or counts, word
-
-
-def test_the_verdict_says_what_was_done_to_the_data(made):
-    first, second, *_, last = conclusions.sentences(of(made), effects.tested(of(made)))
-    assert first.startswith(
-        "With reg.decay=0.8 instead of 1, all 16 filters end lower (score, median -55.6 %"
-    )
-    assert second.startswith("With reg.blur=3 instead of 0, all 16 filters end lower (score, median -50 %")
-    assert "no difference is established (robustness" in first
-    assert last == conclusions.NO_FLOOR
-
-
-@pytest.mark.parametrize(
-    ("kept", "said"), [(0.6, "are more robust"), (0.4, "are less robust"), (0.5, conclusions.NONE)]
-)
-def test_the_verdict_tells_better_from_worse(kept, said, tmp_path):
-    spread = np.linspace(0, 0.01, 16)
-    for name, blur, robustness in (("0_a", 0, 0.5 + spread), ("1_b", 3, kept + spread)):
-        job(tmp_path / "s", name, np.arange(1.0, 17), range(16), robustness=robustness, **{"reg.blur": blur})
-    compared = of(finish(tmp_path / "s"))
-    first = conclusions.sentences(compared, effects.tested(compared))[0]
-    assert f"; {'their images ' if kept != 0.5 else ''}{said}" in first.partition("(high_frequency")[0]
-    assert first.count(" robust to") == (kept != 0.5)
-
-
-def test_of_few_filters_neither_interval_nor_test_is_told(tmp_path):
-    folder = grid(tmp_path / "few", n=3)
-    page.make([folder], folder)
-    sentence = conclusions.sentences(of(folder), effects.tested(of(folder)))[0]
-    assert "all 3 filters end lower; 3 are too few" in sentence and "interval 1" not in sentence
-    assert "too few" in (folder / "report.html").read_text()
-    assert pd.read_csv(folder / "results.csv").low.isna().all()
-
-
-@pytest.mark.parametrize(("floor", "moved"), [(0.01, 1.0), (900.0, 0.0)])
-def test_a_filter_has_moved_only_beyond_the_noise_floor(floor, moved, tmp_path):
-    folder = grid(tmp_path / "s", floor=floor)
-    compared = of(folder)
-    np.testing.assert_allclose(compared.floor["score"], floor / np.sqrt(len(SEEDS)))
-    relative = compared.floor["score"] / compared.values["score"]
-    wanted = np.median(np.sqrt(np.square(relative).mean(axis=0)))
-    (told,) = {f.floor for f in effects.tested(compared) if f.measure == "score"}
-    assert told == pytest.approx(100 * wanted, rel=1e-3)  # a median of logarithms
-    assert f"score by {told:.3g} % in the median" in " ".join(
-        conclusions.sentences(compared, effects.tested(compared))
-    )
-    found = {f.comparison: f for f in effects.tested(compared) if f.measure == "score"}
-    assert found["reg.decay: 0.8 against 0.9"].effect.moved == moved
-    assert (
-        f"{round(16 * moved)} change beyond the noise floor"
-        in conclusions.sentences(compared, [*found.values()])[0]
-    )
-
-
-def test_without_a_grid_the_highest_setting_is_compared_with_the_lowest(tmp_path):
-    for name, blur, decay, height in (
-        ("0_a", 0, 1.0, 9),
-        ("1_b", 3, 1.0, 3),
-        ("2_c", 0, 0.9, 5),
-    ):
-        values = height * np.linspace(1, 2, 16)
-        job(tmp_path / "s", name, values, range(16), **{"reg.blur": blur, "reg.decay": decay})
-    compared = of(finish(tmp_path / "s"))
-    assert not compared.is_grid()
-    first = conclusions.sentences(compared, effects.tested(compared))[0]
-    assert first.startswith("With blur=3 decay=1 instead of blur=0 decay=1, all 16 filters end lower")
-    assert {f.kind for f in effects.tested(compared)} == {"pair"}
-
-
-def levels_of(folder: Path, *jobs: dict) -> dict:
-    """The levels by factor of some jobs with these params; their typed choices stand under ``choices``."""
-    for number, own in enumerate(jobs):
-        job(folder, f"{number}_x", np.arange(1.0, 13), range(12), **own)
-    return dict(of(finish(folder)).levels)
-
-
-def test_what_a_choice_brings_along_is_no_factor_of_its_own(tmp_path):
-    decay = {"reg.decay": 0.7, "reg.blur": 0, "reg.norm_percentile": 20.0}
-    blur = {"reg.decay": 1.0, "reg.blur": 3, "reg.norm_percentile": 0.0}
-    recipes = [
-        {**reg, "steps": steps, "choices": {"reg": f"r{number}"}}
-        for number, (reg, steps) in enumerate([(decay, 500), (blur, 750), (decay, 500)])
-    ]
-    assert levels_of(tmp_path / "reg", *recipes) == {"reg": ["r0", "r1"]}, "equal values are one level"
-    own = [each | {"choices": {"experiment": f"e{i}"}} for i, each in enumerate(recipes[:2])]
-    assert levels_of(tmp_path / "experiment", *own) == {"experiment": ["e0", "e1"]}
-    mixed = [each | {"reg.decay": d} for each in recipes[:2] for d in (0.8, 0.9)]
-    assert levels_of(tmp_path / "mixed", *mixed) == {"reg.decay": [0.9, 0.8], "reg": ["r0", "r1"]}
-    untyped = [each | {"choices": {}} for each in recipes[:2]]
-    assert list(levels_of(tmp_path / "untyped", *untyped)) == [*decay]
-    single = [{"reg.decay": d, "choices": {"reg": name}} for d, name in ((0.8, "decay"), (1.0, "none"))]
-    assert levels_of(tmp_path / "single", *single) == {"reg.decay": [1, 0.8]}
-
-
-def test_a_component_stands_for_its_knobs(tmp_path):
-    adam = {"optimizer": "adam", "optimizer.learning_rate": 1.0, "optimizer.beta_1": 0.9}
-    sgd = {"optimizer": "sgd", "optimizer.learning_rate": 100.0}
-    assert levels_of(tmp_path / "a", adam, sgd) == {"optimizer": ["adam", "sgd"]}
-    hed = {"model": "hed", "model.weights": "hed"}
-    vgg16 = {"model": "vgg16", "model.weights": "vgg16"}
-    assert levels_of(tmp_path / "b", vgg16, hed) == {"model": ["vgg16", "hed"]}
-    shapes = [{"model.blocks": shape} for shape in ("[8],[16]", "[8],[32]")]
-    assert levels_of(tmp_path / "c", *shapes) == {"model.blocks": ["[[8],[16]]", "[[8],[32]]"]}
-
-
-def test_what_identifies_nothing_is_no_factor(tmp_path):
-    quiet = {
-        "batch_size": 8,
-        "device": "cpu",
-        "snapshot_every": 2,
-        "tracker.uri": "a",
-        "resume": "none",
-        "twins": 1,
-    }
-    other = {
-        "batch_size": 9,
-        "device": "gpu:0",
-        "snapshot_every": 5,
-        "tracker.uri": "b",
-        "resume": "x",
-        "twins": 0,
-    }
-    assert levels_of(tmp_path / "quiet", quiet, other) == {}
-    assert levels_of(tmp_path / "steps", {"steps": 10}, {"steps": 20}) == {"steps": [10, 20]}
-    switch = {"reg.clip_pixels": [False, True]}
-    assert levels_of(tmp_path / "s", *({"reg.clip_pixels": on} for on in switch["reg.clip_pixels"])) == {
-        "reg.clip_pixels": ["false", "true"]
-    }
 
 
 def test_the_same_jobs_give_the_same_report_whatever_was_typed(forker, tmp_path):
@@ -290,52 +47,16 @@ def test_the_same_jobs_give_the_same_report_whatever_was_typed(forker, tmp_path)
     assert [dict(params)["reg.decay"] for params in logged[0]] == ["0.8", "1"]
 
 
-def test_filters_of_several_layers_are_units_and_no_factor(tmp_path):
-    for number, layer in enumerate(("block1_conv1", "block2_conv1")):
-        for decay in (0.8, 0.9):
-            own = {"reg.decay": decay, "layer": layer, "layer.filters": "0-5"}
-            job(tmp_path / "s", f"{number}_{layer} {decay}", np.arange(1.0, 7) * decay, range(6), **own)
-    compared = of(finish(tmp_path / "s"))
-    assert list(compared.levels) == ["reg.decay"] and len(compared.units) == 12
-    assert compared.label(compared.units[7]) == "block2_conv1 f001"
-    assert all(each.effect.n == 12 for each in effects.tested(compared) if each.measure == "score")
-
-
-def test_sweeps_that_ran_the_same_differ_by_sweep_and_others_are_one_grid(tmp_path):
-    def one(name, decay):
-        job(tmp_path / name, "0_a", np.arange(1.0, 13), range(12), **{"reg.decay": decay})
-        job(tmp_path / name, "1_b", np.arange(1.0, 13), range(12), **{"reg.decay": 1})
-        return finish(tmp_path / name)
-
-    same = of(one("a", 0.8), one("b", 0.8))
-    assert same.levels == {"sweep": ["a", "b"], "reg.decay": [1, 0.8]}
-    shutil.rmtree(tmp_path / "b" / "1_b")
-    other = one("c", 0.9)
-    shutil.rmtree(other / "1_b")
-    assert of(tmp_path / "a", other).levels == {"reg.decay": [1, 0.9, 0.8]}
-
-
 def test_only_filters_that_every_setting_has_are_compared(tmp_path):
     """Else the medians of one setting would be over other filters than those of its neighbour."""
     job(tmp_path / "s", "0_a", np.arange(1.0, 13), range(12), **{"reg.blur": 0})
     job(tmp_path / "s", "1_b", 2 * np.arange(1.0, 21), range(20), **{"reg.blur": 3})
     folder = finish(tmp_path / "s")
     compared = of(folder)
-    assert [index for _, index in compared.units] == list(range(12)) and compared.left_out == 8
+    assert [unit.index for unit in compared.units] == list(range(12)) and compared.left_out == 8
     np.testing.assert_allclose(compared.values["score"], [np.arange(1, 13), 2 * np.arange(1, 13)])
     page.make([folder], folder)
     assert "8 filters that not every setting has are left out" in (folder / "report.html").read_text()
-
-
-@pytest.mark.parametrize("floor", [None, 0.0])
-def test_a_floor_of_zero_is_not_an_unknown_one(floor, tmp_path):
-    compared = of(grid(tmp_path / "s", floor=floor))
-    tested = effects.tested(compared)
-    said = conclusions.sentences(compared, tested)[-1]
-    assert (said == conclusions.NO_FLOOR) == (floor is None) and ("floor is 0" in said) == (floor == 0)
-    # How many filters changed beyond the floor is known only where there is one.
-    moved = [each.effect.moved for each in tested if (each.measure, each.kind) == ("score", "pair")]
-    assert np.isnan(moved).all() if floor is None else moved == [1.0] * 15
 
 
 def test_shares_that_are_not_known_are_dashes_in_the_page(made):
@@ -343,22 +64,6 @@ def test_shares_that_are_not_known_are_dashes_in_the_page(made):
                     (made / "report.html").read_text())  # fmt: skip
     cells = re.findall(r"<td>(.*?)</td>", row[3])
     assert cells[:3] == ["– ", "0 %", "–"], "noise floor, higher, changed"
-
-
-@pytest.mark.parametrize(
-    ("factor", "words"),
-    [
-        ([2.0] * 16, "all 16 filters end higher"),
-        ([0.5] * 16, "all 16 filters end lower"),
-        ([2.0] * 12 + [0.5] * 4, "12 of 16 filters end higher"),
-        ([2.0] * 3 + [0.5] * 12 + [1.0], "12 of 16 filters end lower"),
-    ],
-)
-def test_the_direction_that_most_filters_took_is_told(factor, words, tmp_path):
-    job(tmp_path / "s", "0_a", np.arange(1.0, 17), range(16), **{"reg.blur": 0})
-    job(tmp_path / "s", "1_b", np.arange(1.0, 17) * factor, range(16), **{"reg.blur": 3})
-    compared = of(finish(tmp_path / "s"))
-    assert f"instead of 0, {words} (" in conclusions.sentences(compared, effects.tested(compared))[0]
 
 
 def test_a_sweep_is_found_by_the_path_that_was_printed(made, capsys):
@@ -403,15 +108,6 @@ def test_a_single_job_has_a_report(tmp_path):
     folder = finish(tmp_path / "s")
     page.make([folder], folder)
     assert "What do 3 filters of tiny block5_conv1 look for?" in (folder / "report.md").read_text()
-
-
-def test_a_factor_of_many_levels_is_compared_at_its_ends_in_no_time(tmp_path):
-    for number in range(40):
-        job(tmp_path / "s", f"{number}_x", (number + 1) * np.arange(1.0, 13), range(12),
-            **{"reg.decay": (number + 1) / 100})  # fmt: skip
-    found = [f for f in effects.tested(of(finish(tmp_path / "s"))) if f.measure == "score"]
-    assert [f.comparison for f in found if f.kind == "main effect"] == ["reg.decay: 0.01 against 0.4"]
-    assert found[0].effect.median == pytest.approx(-97.5)
 
 
 @pytest.mark.slow
