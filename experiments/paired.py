@@ -147,4 +147,3 @@ def friedman(values: np.ndarray) -> float:
     if finite.shape[1] < FEW:
         return np.nan
     return float(stats.friedmanchisquare(*finite).pvalue) if np.ptp(finite, axis=0).any() else 1.0
-

@@ -1,4 +1,4 @@
-"""Many tests at once: p adjusted by the permutation of the maximum, and by Holm over families of unequal weight.
+"""Many tests at once: p adjusted by the permutation of the maximum, and by Holm over weighted families.
 
 Both keep the chance of one false claim or more at its level, whichever effects there are.
 """
@@ -13,7 +13,7 @@ from deepvis.metrics import signed_rank
 def adjusted(sums: np.ndarray) -> np.ndarray:
     """p of signed-rank tests, adjusted step by step over all of them (Westfall and Young 1993, maxT).
 
-    All tests change the signs of the same filters together, so what they have in common is not paid for twice.
+    All tests change the signs of the same filters together: what they have in common is not paid for twice.
 
     Args:
       sums: :math:`R_f` of each test, ``[tests, filters]``; 0 where a test has no such filter.
@@ -24,7 +24,9 @@ def adjusted(sums: np.ndarray) -> np.ndarray:
     standardized = sums / np.where(lengths > 0, lengths, 1.0)
     totals = np.abs(standardized @ signed_rank.signs(sums.shape[1]).T)
     order = np.argsort(-totals[:, 0], kind="stable")
-    highest = np.maximum.accumulate(totals[order][::-1], axis=0)[::-1]  # of this test and those that come later
+    highest = np.maximum.accumulate(totals[order][::-1], axis=0)[
+        ::-1
+    ]  # of this test and those that come later
     p = np.mean(highest >= totals[order][:, :1] * (1 - 1e-9), axis=1)
     found = np.empty(len(p))
     found[order] = np.maximum.accumulate(p)

@@ -1,7 +1,7 @@
 """The numerical noise floor: perturbed replicas -> how far rounding alone moves a filter.
 
-A replica starts one ulp away from its image, so the two differ by rounding that gradient ascent amplified: a
-difference of two draws of that noise, as the difference between two settings is where the settings do nothing.
+A replica starts one ulp away from its image, so the two differ by rounding that ascent amplified: a
+difference of two draws of that noise, as the difference of two settings is where the settings do nothing.
 """
 
 import numpy as np
@@ -45,7 +45,9 @@ def threshold(differences: np.ndarray, replicates: int, terms: int = 2) -> np.nd
     others = np.sqrt((totals[:, None] - squares + overall) / np.maximum(counts, 1)[:, None])
     ratios = np.where(finite, differences, 0.0) / others
     pool = np.concatenate([ratios[finite], -ratios[finite]])
-    drawn = np.random.default_rng(0).choice(pool, (DRAWS, replicates)).mean(axis=1) if replicates > 1 else pool
+    drawn = (
+        np.random.default_rng(0).choice(pool, (DRAWS, replicates)).mean(axis=1) if replicates > 1 else pool
+    )
     scale = np.sqrt((totals + overall) / (counts + 1))
     return np.where(counts > 0, scale * np.quantile(np.abs(drawn), QUANTILE) * np.sqrt(terms / 2), np.nan)
 

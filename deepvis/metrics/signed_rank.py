@@ -1,12 +1,12 @@
 r"""The signed-rank procedure: (differences [filters, replicates]) -> `Effect`: estimate, interval, test.
 
 Jobs of a sweep share filters and seeds, so everything is compared filter by filter. Filters are the unit of
-repetition; the differences of one filter, by seed and by level of the other factors, are its replicates. Under
-the hypothesis of no effect the differences of a filter may change their sign together, and the test compares
+repetition; the differences of one filter, by seed and by level of the other factors, are its replicates.
+Under the hypothesis of no effect the differences of a filter may change their sign together; compared is
 
 .. math:: T = \sum_f R_f, \quad R_f = \sum_k \operatorname{sgn}(d_{fk}) \operatorname{rank} |d_{fk}|
 
-with :math:`\sum_f \pm R_f` (Wilcoxon 1945, of clusters: Datta and Satten 2008; zeros as Pratt 1959 takes them).
+with :math:`\sum_f \pm R_f` (Wilcoxon 1945, of clusters: Datta and Satten 2008; zeros as in Pratt 1959).
 Estimate and interval belong to the same test: the shifts of the differences that it rejects least
 (Hodges and Lehmann 1963), and those that it does not reject at 5 %.
 """
@@ -42,7 +42,7 @@ class Effect:
 
 @functools.cache
 def signs(filters: int) -> np.ndarray:
-    """Sign patterns ``[patterns, filters]``, the first without a change; a pattern and its opposite are one."""
+    """Sign patterns ``[patterns, filters]``, the first all 1; a pattern and its opposite count as one."""
     if 2 ** (filters - 1) <= FLIPS:
         codes = np.arange(2 ** max(filters - 1, 0))[:, None]
         return np.where(codes >> np.arange(filters) & 1, -1.0, 1.0)
@@ -57,7 +57,7 @@ def rank_sums(differences: np.ndarray) -> np.ndarray:
 
 
 def p_value(sums: np.ndarray, patterns: int = FLIPS) -> np.ndarray:
-    """Share of sign patterns that are as far from 0, of sums ``[..., filters]``; the seen one is among them."""
+    """Share of sign patterns, the seen one among them, that are as far from 0: ``[..., filters]`` sums."""
     totals = np.abs(sums @ signs(sums.shape[-1])[:patterns].T)
     return np.mean(totals >= totals[..., :1] * (1 - 1e-12), axis=-1)
 
@@ -66,8 +66,8 @@ def effect(differences: np.ndarray) -> Effect:
     """The effect in paired differences.
 
     Args:
-      differences: ``[filters]`` or ``[filters, replicates]``, in any unit. NaN is left out; infinite ones count
-        by their sign alone: a filter that went to 0 is the largest loss there is.
+      differences: ``[filters]`` or ``[filters, replicates]``, in any unit. NaN is left out; infinite ones
+        count by their sign alone: a filter that went to 0 is the largest loss there is.
     """
     d = np.asarray(differences, float)
     d = d[:, None] if d.ndim == 1 else d
@@ -125,7 +125,7 @@ def _estimate(values: np.ndarray, member: np.ndarray) -> float:
 
 
 def _snapped(values: np.ndarray, shift: float) -> float:
-    """The shift; a difference itself where many are equal and the search ended within its resolution of it."""
+    """The shift; a difference itself where the search ended within its resolution of it."""
     finite = values[np.isfinite(values)]
     nearest = float(finite[np.argmin(np.abs(finite - shift))])
     return nearest if abs(nearest - shift) <= 3e-5 * np.subtract(*_range(values)[::-1]) else shift

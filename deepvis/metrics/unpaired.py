@@ -17,7 +17,9 @@ class Shift:
     low: float = np.nan  # of its 95 % interval; NaN where there are fewer than `FEW` of one
     high: float = np.nan
     delta: float = np.nan  # Cliff's (1993): P(first above second) - P(second above first), in [-1, 1]
-    p: float = np.nan  # of Mann and Whitney's test (1947), two-sided; NaN where there are fewer than `FEW` of one
+    p: float = (
+        np.nan
+    )  # of Mann and Whitney's test (1947), two-sided; NaN where there are fewer than `FEW` of one
 
 
 def shift(first: np.ndarray, second: np.ndarray) -> Shift:
@@ -37,7 +39,9 @@ def shift(first: np.ndarray, second: np.ndarray) -> Shift:
     estimate = float(np.median(differences))
     if min(n) < FEW:
         return Shift(n, estimate, delta=delta)
-    k = int(np.floor(len(differences) / 2 - stats.norm.ppf(0.975) * np.sqrt(len(differences) * (sum(n) + 1) / 12)))
+    k = int(
+        np.floor(len(differences) / 2 - stats.norm.ppf(0.975) * np.sqrt(len(differences) * (sum(n) + 1) / 12))
+    )
     k = max(k, 0)
     p = float(stats.mannwhitneyu(one, other).pvalue)
     return Shift(n, estimate, float(differences[k]), float(differences[-1 - k]), delta, p)

@@ -55,7 +55,9 @@ class Conclusions:
 
 def of(compared: Comparison, tests: Sequence[TestedEffect]) -> Conclusions:
     """The conclusions of a comparison."""
-    findings = [finding for part in _parts(tests) for finding in _findings([t for t in tests if t.part == part])]
+    findings = [
+        finding for part in _parts(tests) for finding in _findings([t for t in tests if t.part == part])
+    ]
     better = front.better(tests, len(compared.settings))
     is_told = len(compared.parts) == 1 and len(compared.settings) > 1 and "robustness" in compared.values
     return Conclusions(
@@ -102,7 +104,9 @@ def _of_two(test: TestedEffect) -> Finding:
         return Finding(text, None, False)
     if not effects.is_established(test):
         return Finding(
-            f"{subject}: no difference in {WORDS[test.measure]} is established ({_doubt(test)}).", _drawn(test), False
+            f"{subject}: no difference in {WORDS[test.measure]} is established ({_doubt(test)}).",
+            _drawn(test),
+            False,
         )
     text = f"{subject}, {_direction(test)}: {WORDS[test.measure]} {interval(test)}."
     return Finding(text, _drawn(test), True)
@@ -111,7 +115,11 @@ def _of_two(test: TestedEffect) -> Finding:
 def _of_several(family: Sequence[TestedEffect]) -> Finding:
     """A factor of three levels or more: its best level, and the levels below it."""
     measure, first = WORDS[family[0].measure], family[0]
-    subject = f"{_prefix(first)}{first.contrast.factor}" if first.contrast.factor else f"{_prefix(first)}the settings"
+    subject = (
+        f"{_prefix(first)}{first.contrast.factor}"
+        if first.contrast.factor
+        else f"{_prefix(first)}the settings"
+    )
     testable = [test for test in family if test.effect.n >= signed_rank.FEW]
     if not testable:
         few = _too_few(max(test.effect.n for test in family))
@@ -119,12 +127,16 @@ def _of_several(family: Sequence[TestedEffect]) -> Finding:
     if not any(map(effects.is_established, testable)):
         strongest = min(testable, key=lambda test: (test.said, -abs(test.effect.estimate)))
         text = f"{subject}: no difference in {measure} is established between any two of {_count(family)}"
-        return Finding(f"{text} (largest: {_against(strongest)}, {_doubt(strongest)}).", _drawn(strongest), False)
+        return Finding(
+            f"{text} (largest: {_against(strongest)}, {_doubt(strongest)}).", _drawn(strongest), False
+        )
     best = recommendations.highest(testable)
     names = {
         level: recommendations.shown(test, level) for test in family for level in test.contrast.levels[:2]
     }
-    below = [test for test in testable if effects.is_established(test) and recommendations.winner(test) == best]
+    below = [
+        test for test in testable if effects.is_established(test) and recommendations.winner(test) == best
+    ]
     if not below:  # the highest is not established above any, others are
         below = sorted(filter(effects.is_established, testable), key=lambda test: test.said)[:1]
         best = recommendations.winner(below[0])
@@ -140,7 +152,9 @@ def _of_several(family: Sequence[TestedEffect]) -> Finding:
     ]
     rest = f"; not told apart from {', '.join(tied[:6])}" if tied else ""
     widest = recommendations.turned(max(below, key=lambda test: abs(test.effect.estimate)))
-    return Finding(f"{subject}: {measure} is highest with {names[best]}, {said}{more}{rest}.", _drawn(widest), True)
+    return Finding(
+        f"{subject}: {measure} is highest with {names[best]}, {said}{more}{rest}.", _drawn(widest), True
+    )
 
 
 def _interaction(tests: Sequence[TestedEffect]) -> Iterator[Finding]:
@@ -156,9 +170,10 @@ def _interaction(tests: Sequence[TestedEffect]) -> Iterator[Finding]:
     if found:
         strongest = min(found, key=lambda each: max(test.said for test in each))
         test, scale = strongest[0], "in per cent as well as in units" if len(strongest) > 1 else "in units"
+        pair = test.contrast.factor.replace(" x ", " and ")
         text = (
-            f"{_prefix(test)}{test.contrast.factor.replace(' x ', ' and ')} interact in {WORDS[test.measure]}, {scale} "
-            f"({test.contrast.name.partition(': ')[2]}: {interval(test)}): the effect of one depends on the other."
+            f"{_prefix(test)}{pair} interact in {WORDS[test.measure]}, {scale} "
+            f"({_against(test)}: {interval(test)}): the effect of one depends on the other."
         )
         yield Finding(text, _drawn(test), True)
 
@@ -235,8 +250,8 @@ def _floor(tests: Sequence[TestedEffect]) -> list[str]:
         return ["The numerical noise floor is 0: a start changed by one ulp gives the same scores here."]
     unit = f" {score.unit}" if score.unit else ""
     return [
-        f"The numerical noise floor: a start changed by one ulp changes the score of an image by {score.floor:.3g}{unit} "
-        "in the median; this does not shrink with seeds."
+        "The numerical noise floor: a start changed by one ulp changes the score of an image by "
+        f"{score.floor:.3g}{unit} in the median; this does not shrink with seeds."
     ]
 
 

@@ -1,7 +1,7 @@
 """Contrasts: the settings of a comparison -> which of them are subtracted from which.
 
-A main effect compares two levels of a factor in all settings that agree in everything else, an interaction two
-such differences at two levels of another factor. A grid need not be whole: what has no partner is left out.
+A main effect compares two levels of a factor in all settings that agree in everything else, an interaction
+two such differences at two levels of another factor. A grid may have holes: what has no partner is left out.
 """
 
 import itertools
@@ -30,7 +30,9 @@ class Contrast:
     settings: Sequence[Settings]
 
 
-def of(levels: Mapping[str, Sequence[Level]], settings: Sequence[tuple[Level, ...]], names: Sequence[str]) -> list[Contrast]:
+def of(
+    levels: Mapping[str, Sequence[Level]], settings: Sequence[tuple[Level, ...]], names: Sequence[str]
+) -> list[Contrast]:
     """All contrasts of these settings: main effects and interactions, then pairs."""
     number = {setting: i for i, setting in enumerate(settings)}
     compared = {factor: _spaced(values) for factor, values in levels.items()}

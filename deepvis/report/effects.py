@@ -1,8 +1,8 @@
 """Effects: a `Comparison` -> all that is tested in it, a `TestedEffect` each.
 
-A measure that is above 0 is compared as a ratio, in per cent, so that the same effect counts alike where values
-are high and where they are low; a filter that went to 0 counts as the largest loss. p are adjusted twice: over
-the rows of a table, and over all that the page says (`TestedEffect.said`).
+A measure that is above 0 is compared as a ratio, in per cent, so that the same effect counts alike where
+values are high and where they are low; a filter that went to 0 counts as the largest loss. p are adjusted
+twice: over the rows of a table, and over all that the page says (`TestedEffect.said`).
 """
 
 import math
@@ -108,7 +108,9 @@ def differences(compared: Comparison) -> list[Differences]:
             for contrast in every:
                 if contrast.kind == "pair" and measure not in PAIRED and len(every) > 1:
                     continue
-                for unit in ("%", "") if ratio and contrast.kind == "interaction" else ("%" if ratio else "",):
+                for unit in (
+                    ("%", "") if ratio and contrast.kind == "interaction" else ("%" if ratio else "",)
+                ):
                     d = contrasts.differences(contrast, _logarithms(values) if unit else values)
                     if unit and contrast.kind != "interaction":
                         d = _both_at_zero(d, contrasts.differences(contrast, values))
@@ -156,7 +158,12 @@ def page_p(found: Sequence[Differences]) -> np.ndarray:
             continue
         kind = each.contrast.kind
         if kind == "main effect" or (kind == "pair" and each.part not in has_main):
-            key: tuple = ("score" if each.measure == SAID[0] else "other", each.part, each.measure, each.contrast.factor)
+            key: tuple = (
+                "score" if each.measure == SAID[0] else "other",
+                each.part,
+                each.measure,
+                each.contrast.factor,
+            )
         else:
             key = (kind,)
         families.setdefault(key, []).append(i)
@@ -208,8 +215,9 @@ def _effect(each: Differences, null: np.ndarray, thresholds: dict[tuple, np.ndar
 
 
 def _in_percent(effect: Effect) -> Effect:
-    ends = (_percent(value) for value in (effect.estimate, effect.low, effect.high))
-    return Effect(effect.n, *ends, effect.up, effect.down, effect.changed, effect.p)
+    return replace(
+        effect, estimate=_percent(effect.estimate), low=_percent(effect.low), high=_percent(effect.high)
+    )
 
 
 def _percent(logarithm: float) -> float:

@@ -20,10 +20,10 @@ def better(tests: Sequence[TestedEffect], settings: int) -> np.ndarray:
     found = np.zeros((len(PAIRED), settings, settings), bool)
     for test in tests:
         a, b, *rest = test.contrast.settings[0]
-        if test.measure in PAIRED and not rest and len(test.contrast.settings) == 1:
-            if effects.is_established(test):
-                higher, lower = (a, b) if test.effect.estimate > 0 else (b, a)
-                found[PAIRED.index(test.measure), higher, lower] = True
+        is_pair = not rest and len(test.contrast.settings) == 1
+        if is_pair and test.measure in PAIRED and effects.is_established(test):
+            higher, lower = (a, b) if test.effect.estimate > 0 else (b, a)
+            found[PAIRED.index(test.measure), higher, lower] = True
     return found
 
 
@@ -31,13 +31,13 @@ def of(better: np.ndarray) -> list[str]:
     """`OPTIMAL`, `DOMINATED` or `TIED` for each setting."""
     settings = better.shape[1]
     beats = np.zeros((settings, settings), bool)
-    for one, other in (better, better[::-1]):
-        beats |= one & ~other.T
-    is_optimal = (better.any(axis=0) | np.eye(settings, dtype=bool)).all(axis=1)
+    for one, other in ((0, 1), (1, 0)):
+        beats |= better[one] & ~better[other].T
+    reach = better.any(axis=0) | np.eye(settings, dtype=bool)
     found = []
     for setting in range(settings):
         if beats[:, setting].any():
             found.append(DOMINATED)
         else:
-            found.append(OPTIMAL if is_optimal[setting] else TIED)
+            found.append(OPTIMAL if reach[setting].all() else TIED)
     return found

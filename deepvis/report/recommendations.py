@@ -22,8 +22,8 @@ def overall(compared: Comparison, tests: Sequence[TestedEffect]) -> str:
     if not any(test.effect.n >= signed_rank.FEW for test in tests if test.measure in PAIRED):
         most = max((test.effect.n for test in tests if test.measure in PAIRED), default=0)
         return (
-            f"{most} filters can be compared, too few to say which setting to take: {signed_rank.FEW} are needed. "
-            "The medians are no more than a hint."
+            f"{most} filters can be compared, too few to say which setting to take: {signed_rank.FEW} are "
+            "needed. The medians are no more than a hint."
         )
     parts = list(dict.fromkeys(test.part for test in tests))
     said = {part: _of_part(compared, [test for test in tests if test.part == part]) for part in parts}
@@ -88,11 +88,9 @@ def _of_settings(compared: Comparison, tests: Sequence[TestedEffect]) -> str:
 
 
 def _wins(better, setting: int) -> str:
-    words = [
-        f"established better in {measure} than {int(better[i, setting].sum())} of {better.shape[1] - 1} others"
-        for i, measure in enumerate(PAIRED)
-    ]
-    return "It is " + " and ".join(words)
+    others = better.shape[1] - 1
+    words = [f"in {measure} than {int(better[i, setting].sum())}" for i, measure in enumerate(PAIRED)]
+    return f"It is established better {' and '.join(words)} of {others} others"
 
 
 def by_measure(compared: Comparison, tests: Sequence[TestedEffect]) -> list[str]:
@@ -110,7 +108,9 @@ def by_measure(compared: Comparison, tests: Sequence[TestedEffect]) -> list[str]
             continue
         best = max(finite, key=lambda k: medians[k])
         beaten, others = int(better[i, best].sum()), len(compared.settings) - 1
-        sure = f"established above {beaten} of {others} others" if beaten else "not established above any other"
+        sure = (
+            f"established above {beaten} of {others} others" if beaten else "not established above any other"
+        )
         lines.append(f"Highest median {measure}: {compared.name(best)} ({medians[best]:.3g}), {sure}.")
     return lines
 
@@ -133,7 +133,9 @@ def highest(tests: Sequence[TestedEffect]) -> Level:
     levels = list(dict.fromkeys(level for test in tests for level in test.contrast.levels[:2]))
 
     def rank(level: Level) -> tuple[int, float]:
-        won = [abs(test.effect.estimate) for test in tests if test.effect.estimate != 0 and winner(test) == level]
+        won = [
+            abs(test.effect.estimate) for test in tests if test.effect.estimate != 0 and winner(test) == level
+        ]
         return len(won), sum(won)
 
     return max(levels, key=rank)

@@ -3,10 +3,9 @@
 import itertools
 
 import numpy as np
+import paired
 import pytest
 from scipy import stats as scipy_stats
-
-import paired
 
 RNG = np.random.default_rng
 

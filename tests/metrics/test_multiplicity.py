@@ -16,7 +16,7 @@ def pairs(levels: np.ndarray) -> np.ndarray:
 
 
 def closed_test(p: np.ndarray, i: int, weights: np.ndarray) -> float:
-    """Holm by its definition: the worst weighted Bonferroni test of any family that hypothesis i belongs to."""
+    """Holm by its definition: the worst weighted Bonferroni test of any family that holds hypothesis i."""
     others = [j for j in range(len(p)) if j != i]
     families = itertools.chain.from_iterable(itertools.combinations(others, k) for k in range(len(p)))
     worst = [min(p[j] * weights[[i, *f]].sum() / weights[j] for j in [i, *f]) for f in families]

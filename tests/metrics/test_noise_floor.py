@@ -17,7 +17,11 @@ def test_chaos_alone_changes_five_percent(law, seeds, terms):
         filters, scale = int(rng.integers(10, 33)), np.exp(rng.normal(0, 0.7, 32))
 
         def noise(*shape, rng=rng, filters=filters, scale=scale):
-            drawn = rng.normal(0, 1, (filters, *shape)) if law == "normal" else rng.standard_t(3, (filters, *shape))
+            drawn = (
+                rng.normal(0, 1, (filters, *shape))
+                if law == "normal"
+                else rng.standard_t(3, (filters, *shape))
+            )
             return drawn * scale[:filters].reshape(-1, *[1] * len(shape))
 
         images = noise(terms, seeds)

@@ -41,13 +41,19 @@ def test_of_one_replicate_it_is_wilcoxons_test_with_hodges_and_lehmanns_estimate
     )
     turned = signed_rank.effect(-d)
     assert (turned.estimate, turned.p) == (pytest.approx(-found.estimate), found.p)
-    assert (turned.low, turned.high) == (pytest.approx(-found.high, abs=1e-3), pytest.approx(-found.low, abs=1e-3))
+    assert (turned.low, turned.high) == (
+        pytest.approx(-found.high, abs=1e-3),
+        pytest.approx(-found.low, abs=1e-3),
+    )
 
 
 def test_zeros_are_ranked_as_pratt_does_and_nan_is_left_out():
     d = np.append(RNG(1).normal(0.5, 1, 9), np.zeros(4))
     expected = stats.permutation_test(
-        (d,), lambda x: np.sum(np.sign(x) * stats.rankdata(np.abs(x))), permutation_type="samples", n_resamples=1e5
+        (d,),
+        lambda x: np.sum(np.sign(x) * stats.rankdata(np.abs(x))),
+        permutation_type="samples",
+        n_resamples=1e5,
     )
     assert signed_rank.effect(d).p == pytest.approx(expected.pvalue, abs=1e-9)
     with_nan = np.insert(d.astype(float), 3, np.nan)

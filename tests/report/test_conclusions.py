@@ -32,17 +32,26 @@ def test_what_was_done_to_the_data_is_said_with_how_sure_it_is(tmp_path):
     found = conclusions.of(both, tests)
     assert found.overall == "For most readers: reg.decay=1 (score), reg.blur=0 (score)."
     first, second = found.findings[:2]
-    assert first.text.startswith("reg.decay: score is highest with 1, above 0.9 by +50 %, 95 % interval 50 to 50 %, p < 0.001")
+    assert first.text.startswith(
+        "reg.decay: score is highest with 1, above 0.9 by +50 %, 95 % interval 50 to 50 %, p < 0.001"
+    )
     assert second.text.startswith("With reg.blur=3 instead of 0, all 16 filters end lower: score -50 %")
     assert not any(each.is_established for each in found.findings[2:])
     assert found.notes == [conclusions.NO_FLOOR]
     assert [kind for _, kind in found.front] == [front.OPTIMAL] + [front.DOMINATED] * 5
     # Every number of an effect is in the tests.
     numbers = {f"{abs(v):.3g}" for t in tests for v in (t.effect.estimate, t.effect.low, t.effect.high)}
-    turned = {f"{100 * (1 / (1 + v / 100) - 1):.3g}" for t in tests if t.unit for v in (t.effect.estimate, t.effect.low, t.effect.high)}
+    turned = {
+        f"{100 * (1 / (1 + v / 100) - 1):.3g}"
+        for t in tests
+        if t.unit
+        for v in (t.effect.estimate, t.effect.low, t.effect.high)
+    }
     for finding in found.findings:
         for word in re.findall(r"by \+([\d.e+]+) %|interval (-?[\d.]+) to", finding.text):
-            assert set(filter(None, word)) <= {n.lstrip("-") for n in numbers} | turned | numbers | {"-" + n for n in numbers}
+            assert set(filter(None, word)) <= {n.lstrip("-") for n in numbers} | turned | numbers | {
+                "-" + n for n in numbers
+            }
 
 
 @pytest.mark.parametrize(
@@ -64,7 +73,9 @@ def test_the_direction_is_that_of_the_estimate(factor, words):
 
 
 def test_a_u_shaped_factor_is_said_whatever_the_order_of_typing():
-    jobs = [noisy(f"{level}", factor, **{"reg.decay": level}) for level, factor in ((0.7, 1), (0.8, 3), (0.9, 1))]
+    jobs = [
+        noisy(f"{level}", factor, **{"reg.decay": level}) for level, factor in ((0.7, 1), (0.8, 3), (0.9, 1))
+    ]
     said = [concluded(*order).findings[0].text for order in (jobs, jobs[::-1], [jobs[1], jobs[0], jobs[2]])]
     assert len(set(said)) == 1 and "score is highest with 0.8, above" in said[0]
     assert "above 0.9 by +" in said[0] and "above 0.7 by +" in said[0]
@@ -119,11 +130,14 @@ def test_of_few_filters_nothing_is_tested_and_that_is_said():
 
 def test_without_a_grid_settings_are_compared_and_the_best_is_named():
     jobs = [
-        noisy("a", 9, **{"reg.blur": 0, "reg.decay": 1.0}), noisy("b", 3, **{"reg.blur": 3, "reg.decay": 0.9}),
-        noisy("c", 5, **{"reg.blur": 5, "reg.decay": 0.8}),
-    ]  # fmt: skip
+        noisy(name, factor, **{"reg.blur": blur, "reg.decay": decay})
+        for name, factor, blur, decay in (("a", 9, 0, 1.0), ("b", 3, 3, 0.9), ("c", 5, 5, 0.8))
+    ]
     found = concluded(*jobs)
-    assert "blur=0 decay=1" in found.overall and "established better in score than 2 of 2 others" in found.overall
+    assert (
+        "blur=0 decay=1" in found.overall
+        and "established better in score than 2 and in robustness than 0 of 2 others" in found.overall
+    )
     assert "score is highest with blur=0 decay=1" in found.findings[0].text
 
 

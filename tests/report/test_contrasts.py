@@ -13,7 +13,7 @@ NAMES = [f"decay={decay} blur={blur}" for decay, blur in SETTINGS]
 
 
 def planted(interaction: float) -> np.ndarray:
-    """``[settings, 2 seeds, 5 units]``: a level of decay adds 2, blur 5, the last decay with blur what is given."""
+    """``[settings, 2 seeds, 5 units]``: a level of decay adds 2, blur 5, both at once what is given."""
     decay, blur = np.meshgrid(range(3), range(2), indexing="ij")
     cells = (2.0 * decay + 5.0 * blur + interaction * (decay == 2) * blur).ravel()
     return cells[:, None, None] + np.random.default_rng(0).normal(0, 3, 5) + np.array([0.0, 100.0])[:, None]

@@ -93,7 +93,11 @@ def test_layers_are_tested_by_themselves(tmp_path):
         for decay in (0.8, 0.9):
             values = np.arange(1.0, 13) * (factor if decay == 0.9 else 1)
             job(tmp_path / "s", f"{layer} {decay}", values, range(12), layer=layer, **{"reg.decay": decay})
-    tests = [t for t in effects.tested(of(finish(tmp_path / "s"))) if (t.measure, t.kind) == ("score", "main effect")]
+    tests = [
+        t
+        for t in effects.tested(of(finish(tmp_path / "s")))
+        if (t.measure, t.kind) == ("score", "main effect")
+    ]
     assert [t.comparison for t in tests] == [
         "block1_conv1: reg.decay: 0.8 against 0.9", "block2_conv1: reg.decay: 0.8 against 0.9"
     ]  # fmt: skip

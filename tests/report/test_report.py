@@ -4,13 +4,10 @@ import re
 import shutil
 
 import numpy as np
-import pandas as pd
 import pytest
 from helpers.processes import newest, runs_of
 from helpers.synthetic import SIZE, finish, grid, job, of
-from scipy import stats as scipy_stats
 
-import deepvis
 from deepvis.cli import main
 from deepvis.report import conclusions, effects, page, thumbnails
 from deepvis.results import manifest
