@@ -140,7 +140,7 @@ def test_every_target_is_a_function_of_this_package_that_takes_those_options(gro
     assert node["_target_"].startswith("deepvis.")
     names = set(inspect.signature(pkgutil.resolve_name(node["_target_"])).parameters)
     if group == "model":
-        assert {key for key in node if key not in ("_target_", "labels")} == names
+        assert {key for key in node if key not in ("_target_", "labels", "paired_with")} == names
         return
     assert {key for key in node if key != "_target_"} <= names
 
