@@ -128,7 +128,8 @@ def _snapped(values: np.ndarray, shift: float) -> float:
     """The shift; a difference itself where the search ended within its resolution of it."""
     finite = values[np.isfinite(values)]
     nearest = float(finite[np.argmin(np.abs(finite - shift))])
-    return nearest if abs(nearest - shift) <= 3e-5 * np.subtract(*_range(values)[::-1]) else shift
+    least, most = _range(values)
+    return nearest if abs(nearest - shift) <= 3e-5 * (most - least) else shift
 
 
 def _range(values: np.ndarray) -> tuple[float, float]:
