@@ -60,13 +60,12 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> bool:
     write_csv(files[0], result_folder.table(list(results.values())))
     images.save(files[1], contact(results))
     report = _report(folder, results) if len(results) > 1 else []
-    by_job = {manifest.folder_name(path.parent): result for path, result in results.items()}
     address = None
     if not unlogged:
         try:
             queue = logging_queue.of(tracker)
             address = queue.call(
-                lambda: tracker.close(sweep, by_job, [*files, *report], manifest.tags(entry))
+                lambda: tracker.close(sweep, results, [*files, *report], manifest.tags(entry))
             )
         except DeepvisError as err:
             unlogged = f"the sweep's own run is not logged ({err})"
