@@ -71,8 +71,8 @@ def contact_sheet(
 ) -> np.ndarray:
     """A grid with its rows and columns named, dark on white; column names are broken at spaces to fit.
 
-    A strip of many rows goes on beside itself, and one of many columns below itself, so that the whole is nearly
-    a square.
+    A strip of many rows goes on beside itself, and one of many columns below itself, so that the whole is
+    nearly a square.
     """
     height, width = (side + MARGIN for side in rows[0][0].shape[:2])
     high, wide = len(rows) * height, len(column_names) * width

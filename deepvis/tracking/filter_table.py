@@ -3,8 +3,8 @@
 It is in the form of `MlflowClient.log_table` (MLflow 3.17), which appends to what is there and asks the store
 about it; these files follow from the results, so they may be written again. The UI sorts a column by its
 texts: letter by letter where there are few rows, number by number where there are many. So all numbers of a
-column have as many digits before the point, and behind it. Where that does not help, because some are negative,
-the head of the column says so, and the column ``place`` has the order.
+column have as many digits before the point, and behind it. Where that does not help, because some are
+negative, the head of the column says so, and the column ``place`` has the order.
 """
 
 import io
@@ -78,9 +78,9 @@ def _columns(rows: Sequence[Row], scores: Sequence[float]) -> dict[str, list[str
         "rank": sortable(ranks, 0),
         "status": [convergence.ENDS[result.ends[i]] for _, _, result, i in rows],
     }
-    varied = params.varied([result.params for result in {row[0]: row[2] for row in rows}.values()])
-    for key in varied:
-        columns[key] = sortable([params.written(result.params.get(key, MISSING)) for _, _, result, _ in rows])
+    results = list({folder: result for _, folder, result, _ in rows}.values())
+    for key in params.varied([result.params for result in results]):
+        columns[key] = sortable([params.written(row[2].params.get(key, MISSING)) for row in rows])
     return columns | {"job": [result.name for _, _, result, _ in rows]}
 
 

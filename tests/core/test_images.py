@@ -137,7 +137,7 @@ def test_contact_sheet_holds_every_picture_below_its_name_in_order():
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_contact_sheet_that_is_a_strip_goes_on_beside_or_below_itself(turned):
-    """16 pictures in a row or a column: four strips of four, every picture there once, none far from a square."""
+    """16 pictures in a row or a column: four strips of four, every picture there once, in order."""
     own, names = pictures(16, 30, 30), [f"f{i:03d}" for i in range(16)]
     if turned:
         sheet = images.contact_sheet([own], ["row"], names)

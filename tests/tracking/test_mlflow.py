@@ -462,7 +462,7 @@ def test_the_sweeps_run_has_a_table_of_every_filter_the_best_first(store, swept,
     results = {manifest.folder_name(path.parent): path for path in result_folder.finished(swept)}
     scores = []
     for row in rows:
-        _, job, name = row["picture"]["filepath"].split("/")
+        _, job, _ = row["picture"]["filepath"].split("/")
         result = result_folder.read(results[job])
         i = list(map(result_folder.label, result.filters)).index(row["filter"])
         score = float(result.history["score"][-1][i])
@@ -486,7 +486,7 @@ def test_the_sweeps_run_has_a_table_of_every_filter_the_best_first(store, swept,
 @pytest.mark.parametrize("count", [3, 10, 40])
 @pytest.mark.parametrize("decimals", [None, 2])
 def test_numbers_of_the_table_are_sorted_by_the_ui_as_numbers(count, decimals):
-    """Both of its ways (@tanstack/table-core, `basic` and `alphanumeric`), written again from their source."""
+    """Both of its ways (@tanstack/table-core, `basic` and `alphanumeric`), written again."""
     numbers = [round(float(v), 3) for v in 10 ** np.random.default_rng(count).uniform(-2, 3, count)]
     texts = filter_table.sortable(numbers, decimals)
     order = sorted(range(count), key=lambda k: round(numbers[k], 3 if decimals is None else decimals))
