@@ -106,7 +106,7 @@ class Mlflow:
         view = saved_view.state(
             sweep,
             image_keys=[f"final/{key}" for _, key in keys],
-            curves=["score/mean", "activation/mean", "gradient_rms/mean"],
+            curves=["score/median", "activation/median", "gradient_rms/mean"],
             params=varied,
             others=[*convergence.curves(done[0].history), *done[0].figures, "progress/"],
             runs=len(chosen),
