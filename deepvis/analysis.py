@@ -23,10 +23,10 @@ def results(
       experiment: name of the MLflow experiment, with a uri.
 
     Returns:
-      A row a job and filter: ``job``, ``filter``, ``end`` (one of `deepvis.metrics.convergence.ENDS`),
-      ``score``, ``activation``, ``rank`` and ``margin`` of the last image, and its `deepvis.metrics`; with
-      twins the noise floor of each of these (``score_floor`` ...); and the job's main parameters, with what
-      was swept among them, as typed values.
+      A row a job and filter, in the order of the report: ``job``, ``filter``, ``end`` (one of
+      `deepvis.metrics.convergence.ENDS`), ``score``, ``activation``, ``rank`` and ``margin`` of the last
+      image, and its `deepvis.metrics`; with twins the noise floor of each of these (``score_floor`` ...);
+      and the job's main parameters, with what was swept among them, as typed values.
 
     Raises:
       ConfigError: there is no such sweep.
@@ -36,15 +36,17 @@ def results(
     """
     import pandas as pd
 
+    from deepvis.report import placement
     from deepvis.results import finished_jobs, known_sweeps, manifest, result_folder
     from deepvis.tracking import mlflow
 
     if not uri:
         found = known_sweeps.locate(sweep, Path(folder), "sweep")
         results = finished_jobs.read(found, manifest.read(found), {})
-        return pd.DataFrame(result_folder.table(list(results.values())))
+        return pd.DataFrame(result_folder.table(list(placement.in_order(results).values())))
     with mlflow.fetched(uri, experiment, sweep) as folders:
-        return pd.DataFrame(result_folder.table([result_folder.read(each) for each in folders]))
+        results = placement.in_order({each: result_folder.read(each) for each in folders})
+        return pd.DataFrame(result_folder.table(list(results.values())))
 
 
 def compare(*sweeps: str, folder: str | Path = "outputs") -> "pd.DataFrame":

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from deepvis.core import files
 
 CAPTIONED = 96  # px: a picture with a caption is at least as wide
+STRIP = 4  # how many times as high as wide a contact sheet may be, or as wide as high
 MARGIN = 5  # px between the pictures of a gallery, black, as in Gildenblat 2016
 
 
@@ -68,7 +69,40 @@ def grid(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
 def contact_sheet(
     rows: Sequence[Sequence[np.ndarray]], row_names: Sequence[str], column_names: Sequence[str]
 ) -> np.ndarray:
-    """A grid with its rows and columns named, dark on white; column names are broken at spaces to fit."""
+    """A grid with its rows and columns named, dark on white; column names are broken at spaces to fit.
+
+    A strip of many rows goes on beside itself, and one of many columns below itself, so that the whole is
+    nearly a square.
+    """
+    height, width = (side + MARGIN for side in rows[0][0].shape[:2])
+    high, wide = len(rows) * height, len(column_names) * width
+    ratio, count = max(high, wide) / min(high, wide), len(rows) if high > wide else len(column_names)
+    if ratio < STRIP:
+        return _sheet(rows, row_names, column_names)
+    by = math.ceil(count / round(math.sqrt(ratio)))
+    parts = [slice(i, i + by) for i in range(0, count, by)]
+    if high > wide:
+        return _joined([_sheet(rows[part], row_names[part], column_names) for part in parts], beside=True)
+    sheets = [_sheet([row[part] for row in rows], row_names, column_names[part]) for part in parts]
+    return _joined(sheets, beside=False)
+
+
+def _joined(sheets: Sequence[np.ndarray], beside: bool) -> np.ndarray:
+    """Sheets beside or below one another, filled up with white."""
+    axis = 0 if beside else 1
+    longest = max(sheet.shape[axis] for sheet in sheets)
+    filled = []
+    for sheet in sheets:
+        pads = [(0, 0), (0, 0), (0, 0)]
+        pads[axis] = (0, longest - sheet.shape[axis])
+        pads[1 - axis] = (0, 3 * MARGIN)
+        filled.append(np.pad(sheet, pads, constant_values=255))
+    return np.concatenate(filled, axis=1 - axis)
+
+
+def _sheet(
+    rows: Sequence[Sequence[np.ndarray]], row_names: Sequence[str], column_names: Sequence[str]
+) -> np.ndarray:
     sheet = grid(rows)
     font = ImageFont.load_default(size=13)
     cell = rows[0][0].shape[1] + MARGIN

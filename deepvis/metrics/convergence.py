@@ -16,7 +16,8 @@ ENDS = {
     "diverged": "diverged",
 }
 FIGURES = (*(f"filters/{end}" for end in ENDS), "filters/top_share",
-           "final/score", "final/best_score", "final/activation", "final/steps_to_90")  # fmt: skip
+           "final/score", "final/best_score", "final/activation", "final/steps_to_90",
+           "final/score_mean", "final/activation_mean")  # fmt: skip
 
 
 def ends(history: History) -> list[str]:
@@ -82,10 +83,19 @@ def curves(history: History) -> dict[str, np.ndarray]:
         total = over(name, lambda values, axis: values.sum(axis=axis, dtype=float), 0.0)
         return total / np.maximum(finite.sum(axis=1), 1)
 
+    def median(name):
+        values = np.where(finite & ~np.isnan(history[name]), history[name], np.nan)
+        known = ~np.isnan(values).all(axis=1)
+        found = np.full(len(values), np.nan)
+        found[known] = np.nanmedian(values[known], axis=1)
+        return found
+
     return {
+        "score/median": median("score"),
         "score/mean": mean("score"),
         "score/min": over("score", np.min, np.inf),
         "score/max": over("score", np.max, -np.inf),
+        "activation/median": median("activation"),
         "activation/mean": mean("activation"),
         "gradient_rms/mean": mean("gradient_rms"),
         "image_rms/mean": mean("image_rms"),
@@ -100,8 +110,8 @@ def figures(history: History) -> dict[str, float]:
 
     Returns:
       ``filters/<end>``: how many; ``filters/top_share``: the share whose final mean pre-activation is its
-      layer's highest; ``final/score``, ``final/activation``, ``final/best_score``: means over finite filters;
-      ``final/steps_to_90``: median over finite filters.
+      layer's highest; ``final/score``, ``final/activation``, ``final/best_score``, ``final/steps_to_90``:
+      medians over finite filters; ``final/score_mean``, ``final/activation_mean``: means.
     """
     ended = ends(history)
     values = {f"filters/{end}": float(ended.count(end)) for end in ENDS}
@@ -110,9 +120,11 @@ def figures(history: History) -> dict[str, float]:
         values["filters/top_share"] = float((finite & (history["rank"][-1] == 0)).mean())
     if finite.any():
         values |= {
-            "final/score": float(history["score"][-1, finite].mean(dtype=float)),
-            "final/best_score": float(np.fmax.reduce(history["score"], axis=0)[finite].mean(dtype=float)),
-            "final/activation": float(history["activation"][-1, finite].mean(dtype=float)),
+            "final/score": float(np.median(history["score"][-1, finite])),
+            "final/best_score": float(np.median(np.fmax.reduce(history["score"], axis=0)[finite])),
+            "final/activation": float(np.median(history["activation"][-1, finite])),
             "final/steps_to_90": float(np.median(steps_to_90(history)[finite])),
+            "final/score_mean": float(history["score"][-1, finite].mean(dtype=float)),
+            "final/activation_mean": float(history["activation"][-1, finite].mean(dtype=float)),
         }
     return values

@@ -8,14 +8,15 @@ network. Units of one layer and network, a part, are never pooled with those of 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from deepvis.config import params
 from deepvis.core.errors import ConfigError
-from deepvis.report import factors, final_values, gaps, lineages
+from deepvis.report import final_values, gaps, placement
 from deepvis.report.factors import Level
+from deepvis.report.placement import ComparedJob as ComparedJob
+from deepvis.report.placement import Part as Part
+from deepvis.report.placement import Unit as Unit
 from deepvis.results import finished_jobs, manifest, result_folder
 from deepvis.results.result_folder import Result
 
@@ -33,45 +34,6 @@ MEASURES = {
     "sparsity": "concentration in few pixels",
     "saturation": "share of the variance that is colour",
 }
-
-
-class Part(NamedTuple):
-    """The units of one layer of one network."""
-
-    network: str  # its lineage: the units of networks that can be paired are the same
-    layer: str
-
-
-@dataclass(frozen=True, order=True)
-class Unit:
-    """A filter."""
-
-    network: str
-    layer: str
-    index: int
-
-    @property
-    def part(self) -> Part:
-        """Its layer and network."""
-        return Part(self.network, self.layer)
-
-
-@dataclass(frozen=True)
-class ComparedJob:
-    """One job of a comparison."""
-
-    sweep: str
-    folder: Path  # <job folder>/result
-    result: Result
-    setting: int
-    seed: Level
-    network: str  # its lineage
-    part: int
-    row: int | None  # place among the seeds; None: an earlier job gave the same numbers, it counts once
-
-    def shows(self, unit: Unit) -> bool:
-        """Whether a unit is one of its filters."""
-        return unit.part == (self.network, self.result.layer) and unit.index in self.result.filters
 
 
 @dataclass(frozen=True)
@@ -190,93 +152,45 @@ def compare(
 ) -> Comparison:
     """Lay results out by setting and unit.
 
-    Jobs of one setting, seed and unit, as two sweeps may have them, are replicas, and have rows of their own
-    among the seeds. If nothing else varies and their results differ, the sweep is the factor.
-
     Args:
       results: sweep, result folder and result of each job, at least one.
       versions: of packages, by sweep.
       unfinished: names of jobs that have no result.
     """
-    sweeps, found = [sweep for sweep, _, _ in results], [result for _, _, result in results]
-    networks = lineages.of_jobs(found)
-    part_of_job = [Part(lineage, each.layer) for lineage, each in zip(networks.lineages, found, strict=True)]
-    parts = list(dict.fromkeys(part_of_job))
-    part = [parts.index(each) for each in part_of_job]
-    told = [(versions or {}).get(sweep, {}) for sweep in sweeps]
-    varied, others = factors.of_jobs(found, part, networks.models, told)
-    seeds = [params.written(each.params.get("seed", 0)) for each in found]
-    turns = final_values.turns([(seed,) for seed in seeds], part, found)
-    if not varied and len(set(sweeps)) > 1 and any(turns):
-        varied = {"sweep": factors.sweep_names(sweeps)}
-    levels = {factor: factors.ordered(factor, by_job) for factor, by_job in varied.items()}
-    by_job = [tuple(varied[factor][i] for factor in varied) for i in range(len(results))]
-    settings = sorted(set(by_job), key=lambda each: [
-        levels[factor].index(level) for factor, level in zip(varied, each, strict=True)
-    ])  # fmt: skip
-    turns = final_values.turns(
-        [(seed, *setting) for seed, setting in zip(seeds, by_job, strict=True)], part, found
-    )
-    rank = {seed: i for i, seed in enumerate(factors.ordered("seed", seeds))}
-    rows = sorted(
-        {(seed, turn) for seed, turn in zip(seeds, turns, strict=True) if turn is not None},
-        key=lambda row: (rank[row[0]], row[1]),
-    )
-    jobs = [
-        ComparedJob(
-            *results[i], settings.index(by_job[i]), seeds[i], networks.lineages[i], part[i],
-            None if (turn := turns[i]) is None else rows.index((seeds[i], turn)),
-        )
-        for i in range(len(results))
-    ]  # fmt: skip
-    return _laid_out(
-        Comparison(
-            levels=levels,
-            settings=settings,
-            jobs=jobs,
-            parts=parts,
-            units=(),
-            part_of=np.zeros(0, int),
-            seeds=[seed if turn == 0 else f"{seed} (repetition {turn})" for seed, turn in rows],
-            left_out_by_part=(),
-            by_seed={},
-            values={},
-            twin_differences={},
-            floor={},
-            unpaired=networks.unpaired,
-            others=[*others, *gaps.unfinished(unfinished, len(results))],
-        )
-    )
-
-
-def _laid_out(empty: Comparison) -> Comparison:
-    """A comparison with its units, arrays, and what is missing."""
+    placed = placement.of(results, versions or {})
     units: list[Unit] = []
     left_out = []
-    for number, part in enumerate(empty.parts):
+    for number, part in enumerate(placed.parts):
         by_setting: dict[int, set[int]] = {}
-        for job in empty.jobs:
+        for job in placed.jobs:
             if job.part == number:
                 by_setting.setdefault(job.setting, set()).update(job.result.filters)
         union = set.union(*by_setting.values())
         common = set.intersection(*by_setting.values()) or union
         units += [Unit(*part, index) for index in sorted(common)]
         left_out.append(len(union) - len(common))
-    part_of = np.array([empty.parts.index(unit.part) for unit in units], int)
+    part_of = np.array([placed.parts.index(unit.part) for unit in units], int)
     columns = {(int(part), unit.index): i for i, (part, unit) in enumerate(zip(part_of, units, strict=True))}
-    shape = (len(empty.settings), len(empty.seeds), len(units))
-    by_seed = final_values.by_seed(empty.jobs, shape, columns)
-    twins = final_values.twin_differences(empty.jobs, shape, columns)
+    shape = (len(placed.settings), len(placed.seeds), len(units))
+    by_seed = final_values.by_seed(placed.jobs, shape, columns)
+    twins = final_values.twin_differences(placed.jobs, shape, columns)
     values = {name: final_values.averaged(table, axis=1) for name, table in by_seed.items()}
-    values |= final_values.across(empty.jobs, shape, columns)
-    laid_out = replace(
-        empty,
+    values |= final_values.across(placed.jobs, shape, columns)
+    compared = Comparison(
+        levels=placed.levels,
+        settings=placed.settings,
+        jobs=placed.jobs,
+        parts=placed.parts,
         units=units,
         part_of=part_of,
+        seeds=placed.seeds,
         left_out_by_part=left_out,
         by_seed={name: by_seed[name] for name in MEASURES if name in by_seed},
         values={name: values[name] for name in MEASURES if name in values},
         twin_differences={name: twins[name] for name in MEASURES if name in twins},
         floor={name: final_values.averaged(np.abs(table), axis=(1, 2)) for name, table in twins.items()},
+        unpaired=placed.unpaired,
+        others=[],
     )
-    return replace(laid_out, others=[*empty.others, *gaps.of(laid_out)])
+    missing = [*gaps.unfinished(unfinished, len(results)), *gaps.of(compared)]
+    return replace(compared, others=[*placed.others, *missing])

@@ -14,7 +14,7 @@ from deepvis.results import result_folder
 from deepvis.results.result_folder import Result
 
 if TYPE_CHECKING:
-    from deepvis.report.comparison import ComparedJob
+    from deepvis.report.placement import ComparedJob
 
 Shape = tuple[int, int, int]  # settings, seeds, units
 Columns = Mapping[tuple[int, int], int]  # by part and filter, the unit

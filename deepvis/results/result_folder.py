@@ -106,7 +106,7 @@ def write(folder: Path, result: Result, pictures: Pictures) -> Path:
     """
     target = folder / "result"
     with files.replacing_folder(target) as partial:  # it may be there, of the same job run before
-        texts = captions(result) if result.classes else ()
+        texts = captions(result)
         images.save(partial / "gallery.png", images.gallery(pictures.final, texts))
         images.save(partial / "best.png", images.gallery(pictures.best, texts))
         sets = {"filters": pictures.final, "best": pictures.best}

@@ -20,6 +20,7 @@ from deepvis.core import images, terminal
 from deepvis.core.errors import DeepvisError, one_line
 from deepvis.core.files import write_csv
 from deepvis.metrics.convergence import ENDS
+from deepvis.report import placement
 from deepvis.results import checkpoint_file, manifest, result_folder
 from deepvis.results.manifest import JobState
 from deepvis.results.result_folder import Result
@@ -32,7 +33,8 @@ NARROW = 100  # characters a line, below which the counts of how optimizations e
 
 def close(sweep: str, folder: Path, tracker: Tracker) -> bool:
     """Summarize a sweep in its folder, in its tracker and on the terminal; whether the tracker has it all."""
-    states, results = _from_folders(folder)
+    states, found = _from_folders(folder)
+    results = placement.in_order(found)  # as the report has them
     entry = manifest.close(folder, states)
     for job in entry["jobs"]:
         if job["state"] == "FAILED":
@@ -60,13 +62,12 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> bool:
     write_csv(files[0], result_folder.table(list(results.values())))
     images.save(files[1], contact(results))
     report = _report(folder, results) if len(results) > 1 else []
-    by_job = {manifest.folder_name(path.parent): result for path, result in results.items()}
     address = None
     if not unlogged:
         try:
             queue = logging_queue.of(tracker)
             address = queue.call(
-                lambda: tracker.close(sweep, by_job, [*files, *report], manifest.tags(entry))
+                lambda: tracker.close(sweep, results, [*files, *report], manifest.tags(entry))
             )
         except DeepvisError as err:
             unlogged = f"the sweep's own run is not logged ({err})"

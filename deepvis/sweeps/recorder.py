@@ -13,7 +13,7 @@ from deepvis.ascent.specs import Snapshot
 from deepvis.config import params
 from deepvis.core import images
 from deepvis.metrics import advice, convergence, image_statistics
-from deepvis.results.result_folder import Pictures, Result, caption, floor
+from deepvis.results.result_folder import Pictures, Result, caption, floor, label
 from deepvis.sweeps import jobs
 from deepvis.sweeps.jobs import Job, Row
 
@@ -26,7 +26,7 @@ class JobRecorder:
         blank = np.full((*job.cfg.sides, 3), 128, np.uint8)
         self.job = job
         self.began = time.time()
-        self.captions = [caption(*each) for each in zip(job.classes, job.filters, strict=False)]
+        self.captions = list(map(caption, job.classes, job.filters)) or list(map(label, job.filters))
         self.waiting = n * (1 + job.cfg.twins)  # images not yet done
         self.display = functools.partial(
             images.displayed, display=specs.display(job.cfg), mean=job.cfg.model.mean

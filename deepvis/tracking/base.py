@@ -65,11 +65,11 @@ class Tracker(Protocol):
         ...
 
     def close(
-        self, sweep: str, results: Mapping[str, Result], files: Iterable[Path], tags: Mapping[str, str]
+        self, sweep: str, results: Mapping[Path, Result], files: Iterable[Path], tags: Mapping[str, str]
     ) -> str | None:
         """Make the sweep's own run and view; return the view's address, where there is one.
 
         Runs that a killed process left open end as KILLED, and of several runs of a job one stays.
 
-        Results are by the name of the job's folder, at least one; files and tags are the sweep's.
+        Results are by result folder, at least one; files and tags are the sweep's.
         """

@@ -18,10 +18,10 @@ from deepvis.core import credentials
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import is_plain
 from deepvis.metrics import convergence
-from deepvis.results import result_folder
+from deepvis.results import manifest, result_folder
 from deepvis.results.manifest import JobState
 from deepvis.results.result_folder import Result
-from deepvis.tracking import choice, runs, saved_view, store, ui_images
+from deepvis.tracking import choice, filter_table, runs, saved_view, store, ui_images
 from deepvis.tracking.base import JobRun
 from deepvis.tracking.runs import StoredRun
 
@@ -83,6 +83,8 @@ class Mlflow:
 
     def close(self, sweep, results, files, tags):
         self._check_there()
+        table = filter_table.files(results)
+        results = {manifest.folder_name(folder.parent): result for folder, result in results.items()}
         found = list(runs.search(self.client, self.experiment_id, f"tags.sweep = '{sweep}'"))
         jobs, own = self._sorted(found)
         self._tidy(jobs)
@@ -97,14 +99,14 @@ class Mlflow:
             self.client, self.experiment_id, f"sweep {sweep}", {"sweep": sweep, "kind": "sweep"})  # fmt: skip
         for extra in own[1:]:
             self.client.delete_run(extra.id)
-        self._log_sweep(run, len(done), files, tags)
+        self._log_sweep(run, len(done), files, table, tags)
         keys = sorted(
             {pair for each in done for pair in zip(each.filters, ui_images.keys(each), strict=True)}
         )
         view = saved_view.state(
             sweep,
             image_keys=[f"final/{key}" for _, key in keys],
-            curves=["score/mean", "activation/mean", "gradient_rms/mean"],
+            curves=["score/median", "activation/median", "gradient_rms/mean"],
             params=varied,
             others=[*convergence.curves(done[0].history), *done[0].figures, "progress/"],
             runs=len(chosen),
@@ -231,16 +233,24 @@ class Mlflow:
             if job not in chosen and SHOWN in run.tags:
                 self.client.delete_tag(run.id, SHOWN)
 
-    def _log_sweep(self, run: StoredRun, done: int, files: Iterable[Path], tags: Mapping[str, str]) -> None:
+    def _log_sweep(
+        self,
+        run: StoredRun,
+        done: int,
+        files: Iterable[Path],
+        table: ui_images.Files,
+        tags: Mapping[str, str],
+    ) -> None:
         from mlflow.entities import Metric, RunTag
 
         self.client.log_batch(
             run.id,
             metrics=[Metric("jobs/finished", done, run.start, done)],
-            tags=[RunTag(key, value[: runs.TAG]) for key, value in tags.items()],
+            tags=[RunTag(key, value[: runs.TAG]) for key, value in (*tags.items(), filter_table.TAG)],
         )
         for file in files:
             runs.add_file(self.client, run, file, is_local=self.file is not None)
+        runs.add_files(self.client, run, table, is_local=self.file is not None)
         self.client.set_terminated(run.id, "FINISHED")
 
     def _log_varied(self, jobs: Runs, results: Mapping[str, Result], varied: list[str]) -> None:

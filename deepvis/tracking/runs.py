@@ -111,12 +111,7 @@ def fill(client: Any, target: StoredRun, run: JobRun, is_local: bool) -> None:
     )  # fmt: skip
     if run.result is not None:
         found = ui_images.files(run.folder / "result", run.result, run.pictures, target.start)
-        if is_local:
-            _write(found, local_path(target.artifacts))
-        else:
-            with tempfile.TemporaryDirectory(prefix="deepvis-") as staging:
-                _write(found, Path(staging))
-                client.log_artifacts(target.id, staging)
+        add_files(client, target, found, is_local)
     client.set_terminated(target.id, "FAILED" if run.failure else "FINISHED")
 
 
@@ -128,6 +123,16 @@ def add_file(client: Any, run: StoredRun, file: Path, is_local: bool) -> None:
     folder = local_path(run.artifacts)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(file, folder / file.name)
+
+
+def add_files(client: Any, run: StoredRun, found: ui_images.Files, is_local: bool) -> None:
+    """Log files by their names in the run, all at once to a server; each replaces one that is there."""
+    if is_local:
+        _write(found, local_path(run.artifacts))
+        return
+    with tempfile.TemporaryDirectory(prefix="deepvis-") as staging:
+        _write(found, Path(staging))
+        client.log_artifacts(run.id, staging)
 
 
 def metrics_of(result: Result, start: int) -> list[Any]:
@@ -162,8 +167,11 @@ def local_path(uri: str) -> Path:
 
 
 def _write(found: ui_images.Files, folder: Path) -> None:
-    (folder / "images").mkdir(parents=True, exist_ok=True)
+    made: set[Path] = set()
     for name, content in found:
+        if (parent := (folder / name).parent) not in made:
+            parent.mkdir(parents=True, exist_ok=True)
+            made.add(parent)
         if isinstance(content, bytes):
             (folder / name).write_bytes(content)
         else:

@@ -16,7 +16,7 @@ from deepvis.results import result_folder
 from deepvis.tracking import saved_view
 
 SWEEP = "20261123-101500"
-CURVES = ["score/mean", "gradient_rms/mean"]
+CURVES = ["score/median", "gradient_rms/mean"]
 PARAMS = ["reg.decay", "reg.blur"]
 NAMES = ["decay=0.8 blur=3", "decay=0.8 blur=5", "decay=0.9 blur=3", "decay=0.9 blur=5"]
 
@@ -129,7 +129,7 @@ def test_ui_opens_on_the_latest_sweep_rows_filters_columns_jobs(tmp_path: Path) 
 
     assert len(curves) == 3
     # Smoothed curves would end lower than the last values logged.
-    last = [convergence.curves(job.history)["score/mean"][-1] for job in jobs]
+    last = [convergence.curves(job.history)["score/median"][-1] for job in jobs]
     assert sorted(set(curves[0]["ends"])) == pytest.approx(sorted(map(float, last)), rel=1e-6)
     assert all(curve["colours"] == len(NAMES) for curve in curves)
     lines = text.splitlines()

@@ -135,6 +135,22 @@ def test_contact_sheet_holds_every_picture_below_its_name_in_order():
         assert ink[top + i * 25 : top + i * 25 + 20, :left].any(), f"row {i} has no name"
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_contact_sheet_that_is_a_strip_goes_on_beside_or_below_itself(turned):
+    """16 pictures in a row or a column: four strips of four, every picture there once, in order."""
+    own, names = pictures(16, 30, 30), [f"f{i:03d}" for i in range(16)]
+    if turned:
+        sheet = images.contact_sheet([own], ["row"], names)
+    else:
+        sheet = images.contact_sheet([[picture] for picture in own], names, ["x"])
+    windows = np.lib.stride_tricks.sliding_window_view(sheet[..., 0], (30, 30))
+    places = [np.argwhere((windows == picture[..., 0]).all(axis=(2, 3))) for picture in own]
+    assert all(len(found) == 1 for found in places)
+    corners = np.array([found[0] for found in places])
+    assert len(set(corners[:, 0])) == len(set(corners[:, 1])) == 4
+    assert np.argsort(corners @ ([1000, 1] if turned else [1, 1000])).tolist() == list(range(16))
+
+
 def test_a_saved_picture_reads_back_pixel_by_pixel(tmp_path):
     (picture,) = pictures(1, 31, 17)
     images.save(tmp_path / "a.png", picture)

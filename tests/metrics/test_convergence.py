@@ -133,6 +133,8 @@ def test_curves_are_over_the_filters_that_are_finite_there():
     curves = convergence.curves(made)
     three = T < 7
     np.testing.assert_allclose(curves["score/mean"], np.where(three, (6 * T + 4) / 3, (3 * T + 4) / 2), 1e-6)
+    medians = [np.median(each, axis=0) for each in ([2 * T + 4, 3 * T, T], [2 * T + 4, T])]
+    np.testing.assert_allclose(curves["score/median"], np.where(three, *medians), 1e-6)
     np.testing.assert_allclose(curves["score/min"], T, 1e-6)
     np.testing.assert_allclose(
         curves["score/max"], np.where(three, np.maximum(2 * T + 4, 3 * T), 2 * T + 4), 1e-6
@@ -157,7 +159,7 @@ def test_curves_are_nan_where_nothing_is_finite_and_say_so_without_a_warning():
     np.testing.assert_allclose(curves["score/mean"][:5], T[:5])
 
 
-def test_figures_count_every_filter_once_and_average_the_finite_ones():
+def test_figures_count_every_filter_once_and_are_medians_and_means_of_the_finite_ones():
     scores, gradients, wanted = zip(*CURVES.values(), strict=True)
     made = history(*scores, gradient_rms=np.stack([g * np.ones(STEPS + 1) for g in gradients], axis=1))
     found = convergence.figures(made)
@@ -165,9 +167,12 @@ def test_figures_count_every_filter_once_and_average_the_finite_ones():
     assert counts == {end: wanted.count(end) for end in convergence.ENDS}
     assert sum(counts.values()) == len(scores)
     finite = [score for score, end in zip(scores, wanted, strict=True) if end != "diverged"]
-    assert found["final/score"] == pytest.approx(np.mean([s[-1] for s in finite]), rel=1e-6)
-    assert found["final/best_score"] == pytest.approx(np.mean([s.max() for s in finite]), rel=1e-6)
-    assert found["final/activation"] == pytest.approx(np.mean([max(s[-1], 0) for s in finite]), rel=1e-6)
+    ended, activations = [s[-1] for s in finite], [max(s[-1], 0) for s in finite]
+    assert found["final/score"] == pytest.approx(np.median(ended), rel=1e-6)
+    assert found["final/best_score"] == pytest.approx(np.median([s.max() for s in finite]), rel=1e-6)
+    assert found["final/activation"] == pytest.approx(np.median(activations), rel=1e-6)
+    assert found["final/score_mean"] == pytest.approx(np.mean(ended), rel=1e-6) != found["final/score"]
+    assert found["final/activation_mean"] == pytest.approx(np.mean(activations), rel=1e-6)
 
 
 def test_figures_top_share_is_of_all_filters_and_steps_to_90_a_median_of_the_finite():

@@ -140,7 +140,7 @@ def test_a_part_has_its_own_settings_and_factors():
     assert first.levels == {"reg.decay": [0.9, 0.8]} and second.levels == {"steps": [7, 9]}
     np.testing.assert_array_equal(first.values["score"], [2 * ONE, ONE])
     np.testing.assert_array_equal(second.values["score"], [-ONE, ONE])
-    assert [second.name(job.setting) for job in second.jobs] == ["steps=9", "steps=7"]
+    assert [second.name(job.setting) for job in second.jobs] == ["steps=7", "steps=9"]
 
 
 def test_networks_without_a_lineage_are_parts_and_not_paired():
@@ -306,7 +306,7 @@ def test_equal_settings_of_two_sweeps_are_replicas():
 def test_a_job_that_repeats_another_number_for_number_counts_once():
     jobs = decays(0.8, 1) + decays(0.8, 1)
     found = compared(*jobs, sweeps=["a", "a", "b", "b"])
-    assert found.seeds == [0] and [job.row for job in found.jobs] == [0, 0, None, None]
+    assert found.seeds == [0] and [job.row for job in found.jobs] == [0, None, 0, None]
     np.testing.assert_array_equal(found.values["score"], [2 * ONE, ONE])
     assert found.others == []
 

@@ -11,7 +11,7 @@ from helpers.processes import newest
 import deepvis
 from deepvis.core.errors import ConfigError
 from deepvis.metrics import convergence, image_statistics
-from deepvis.results import result_folder
+from deepvis.report import comparison
 from deepvis.tracking import store
 
 TINY = ["model=tiny", "layer=block2_conv1", "size=16", "steps=2", "precision=float32"]
@@ -33,7 +33,8 @@ def frame(place):
 
 
 def test_a_row_a_job_and_filter(place, frame):
-    done = [result_folder.read(path) for path in result_folder.finished(newest(place))]
+    done = [job.result for job in comparison.of_sweeps([newest(place)], {}).jobs]
+    assert [result.params["reg.decay"] for result in done] == [0.9] * 8 + [0.8] * 8, "as the report has them"
     assert len(done) == 16 and len(frame) == sum(len(each.filters) for each in done) == 24
     assert not frame.duplicated(["job", "filter"]).any()
     at = iter(frame.itertuples(index=False))

@@ -66,19 +66,22 @@ def test_the_view_finds_the_choice_and_says_of_how_many_and_a_later_choice_repla
     for job in jobs:
         store.log(JobRun("s", job, "key", job, {}, {}, None, Path("nowhere")))
 
+    def placed(chosen: dict[str, Result]) -> dict[Path, Result]:
+        return {Path("nowhere", job, "result"): result for job, result in chosen.items()}
+
     def shown() -> tuple[str, list[str]]:
         saved = json.loads(store.client.get_experiment(store.experiment_id).tags["mlflow.sharedViewState.s"])
         state = json.loads(zlib.decompress(base64.b64decode(saved["state"].partition(";")[2])))
         found = runs.search(store.client, store.experiment_id, state["searchFilter"])
         return saved["name"], sorted(run.at[0] for run in found)
 
-    store.close("s", jobs, [], {})
+    store.close("s", placed(jobs), [], {})
     assert shown() == ("sweep s, 10 of 14 jobs", sorted(choice.of_jobs(jobs)))
     better = jobs | {
         job: replace(jobs[job], figures={"final/score": 2}) for job in jobs if job not in shown()[1]
     }
-    store.close("s", better, [], {})
+    store.close("s", placed(better), [], {})
     assert shown() == ("sweep s, 10 of 14 jobs", sorted(choice.of_jobs(better)))
     few = dict(list(jobs.items())[:9])
-    store.close("s", few, [], {})  # the others are no longer there
+    store.close("s", placed(few), [], {})  # the others are no longer there
     assert shown()[0] == "sweep s"

@@ -6,12 +6,15 @@ A real SQLite store, real jobs on `tiny`, read back with MLflow's own client.
 import base64
 import errno
 import json
+import math
 import os
+import re
 import shlex
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 import warnings
@@ -28,9 +31,10 @@ from PIL import Image
 from deepvis import __version__
 from deepvis.config import params, schema
 from deepvis.core.errors import TrackingError
+from deepvis.metrics import convergence
 from deepvis.results import manifest, result_folder
 from deepvis.sweeps import events, finalize, jobs, logging_queue, runner
-from deepvis.tracking import mlflow, none, ui_images
+from deepvis.tracking import filter_table, mlflow, none, ui_images
 from deepvis.tracking import runs as runs_of_mlflow
 
 SWEEP = "20260102-030405-abcd"
@@ -444,6 +448,57 @@ def raises(error):
         raise error
 
     return fails
+
+
+def test_the_sweeps_run_has_a_table_of_every_filter_the_best_first(store, swept, tmp_path):
+    """And what it has is the same when the sweep is closed again."""
+    (run,) = store.client.search_runs(
+        [store.experiment_id], f"tags.sweep = '{SWEEP}' and tags.kind = 'sweep'"
+    )
+    assert json.loads(run.data.tags["mlflow.loggedArtifacts"]) == [{"path": "filters.json", "type": "table"}]
+    path = Path(store.client.download_artifacts(run.info.run_id, "filters.json", str(tmp_path)))
+    table, written = json.loads(path.read_text()), path.read_bytes()
+    rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+    results = {manifest.folder_name(path.parent): path for path in result_folder.finished(swept)}
+    scores = []
+    for row in rows:
+        _, job, _ = row["picture"]["filepath"].split("/")
+        result = result_folder.read(results[job])
+        i = list(map(result_folder.label, result.filters)).index(row["filter"])
+        score = float(result.history["score"][-1][i])
+        scores.append(score if np.isfinite(score) else -np.inf)
+        shown = next(value for key, value in row.items() if key.startswith("score"))
+        assert shown == "–" if not np.isfinite(score) else float(shown) == pytest.approx(score, rel=1e-2)
+        assert (row["job"], row["status"]) == (result.name, convergence.ENDS[result.ends[i]])
+        small = pixels(
+            store.client.download_artifacts(run.info.run_id, row["picture"]["filepath"], str(tmp_path))
+        )
+        whole = pixels(results[job] / "filters" / f"{row['filter']}.png")
+        grey = [each.mean(axis=-1).ravel() for each in (small, whole)]  # webp halves the colours' resolution
+        assert np.corrcoef(*grey)[0, 1] > 0.8
+    assert scores == sorted(scores, reverse=True) and len(rows) == 8
+    assert [int(row["place"]) for row in rows] == list(range(1, 9))
+    finalize.close(SWEEP, swept, store)
+    again = store.client.download_artifacts(run.info.run_id, "filters.json", tempfile.mkdtemp(dir=tmp_path))
+    assert Path(again).read_bytes() == written
+
+
+@pytest.mark.parametrize("count", [3, 10, 40])
+@pytest.mark.parametrize("decimals", [None, 2])
+def test_numbers_of_the_table_are_sorted_by_the_ui_as_numbers(count, decimals):
+    """Both of its ways (@tanstack/table-core, `basic` and `alphanumeric`), written again."""
+    numbers = [round(float(v), 3) for v in 10 ** np.random.default_rng(count).uniform(-2, 3, count)]
+    texts = filter_table.sortable(numbers, decimals)
+    order = sorted(range(count), key=lambda k: round(numbers[k], 3 if decimals is None else decimals))
+    assert sorted(range(count), key=lambda k: texts[k]) == order
+
+    def chunks(k: int) -> list[tuple[int, float | str]]:
+        parts = filter(None, re.split("([0-9]+)", texts[k]))
+        return [(1, int(part)) if part.isdigit() else (0, part) for part in parts]
+
+    assert sorted(range(count), key=chunks) == order
+    assert filter_table.sortable([1e-5, 0.25], None) == ["0.00001", "0.25000"]
+    assert filter_table.sortable([math.nan, 7.0, 30.0], 0) == ["–", "07", "30"]
 
 
 def test_memory_keeps_what_it_is_told(tmp_path):

@@ -84,8 +84,7 @@ def whole(proxy: Proxy, sweep: str, folder: Path) -> None:
 def log_all(store, sweep: str, folder: Path) -> None:
     results = results_of(folder)
     assert events.log_missing(sweep, results, store) == {}
-    by_job = {path.parent.name: result for path, result in results.items()}
-    logging_queue.of(store).call(lambda: store.close(sweep, by_job, [], {}))
+    logging_queue.of(store).call(lambda: store.close(sweep, results, [], {}))
 
 
 @pytest.fixture
