@@ -15,12 +15,12 @@ import numpy as np
 
 from deepvis.metrics import signed_rank
 from deepvis.metrics.signed_rank import Effect
-from deepvis.report import conclusions, contrasts, effects, front
+from deepvis.report import conclusions, contrasts, effects, front, scales
 from deepvis.report.comparison import ComparedJob, Comparison, Part, Unit
 from deepvis.report.conclusions import Conclusions
 
 TABLE = Path(__file__).parents[1] / "docs" / "reference" / "sentences.md"
-MEASURES = effects.SAID
+MEASURES = scales.SAID
 Row = tuple[str, str, str]  # what, measured, goal
 
 
@@ -65,9 +65,9 @@ def drawing(rng: np.random.Generator, law: str) -> Callable[[tuple[int, ...]], n
 
 def concluded(both: Comparison) -> Conclusions:
     """What the page says; each effect has only its direction, which saves most of the time."""
-    found = effects.differences(both)
+    found = scales.differences(both)
     tests = []
-    for each, p in zip(found, effects.page_p(found), strict=True):
+    for each, p in zip(found, effects.page_p(found)[0], strict=True):
         way = float(np.sign(each.sums.sum()))
         count = int((~np.isnan(each.values)).any(axis=1).sum())
         effect = Effect(count, way, way, way, 0.5, 0.5)
@@ -168,10 +168,10 @@ def power(count: int) -> Iterator[Row]:
     yield "a middle level three times the ends is said", percent(share(count, middle, 6)), "said"
 
     def all_pairs(rng):
-        found = effects.differences(
+        found = scales.differences(
             sweep(rng, (8,), {"score": np.log(2) * np.arange(8)}, 0.1, filters=10, seeds=1)
         )
-        p = effects.page_p(found)
+        p, _ = effects.page_p(found)
         return all(p[i] < signed_rank.LEVEL for i, each in enumerate(found) if each.measure == "score")
 
     yield (

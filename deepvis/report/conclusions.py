@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepvis.metrics import signed_rank
-from deepvis.report import effects, front, recommendations
+from deepvis.report import between_parts, effects, front, recommendations
 from deepvis.report.comparison import Comparison, Unit
-from deepvis.report.effects import SAID, TestedEffect
+from deepvis.report.effects import TestedEffect
+from deepvis.report.scales import SAID
 
 PROBLEMS = ("stuck", "diverged")  # ends whose filters are listed
 WORDS = {"score": "score", "robustness": "robustness", "high_frequency": "share of high-frequency power"}
@@ -63,7 +64,7 @@ def of(compared: Comparison, tests: Sequence[TestedEffect]) -> Conclusions:
     return Conclusions(
         overall=recommendations.overall(compared, tests),
         by_measure=recommendations.by_measure(compared, tests),
-        findings=sorted(findings, key=lambda finding: not finding.is_established),
+        findings=sorted([*findings, *_between(tests)], key=lambda finding: not finding.is_established),
         notes=[*compared.others, *_floor(tests)],
         front=list(enumerate(front.of(better))) if is_told else [],
     )
@@ -75,7 +76,7 @@ def sentences(found: Conclusions) -> list[str]:
 
 
 def _parts(tests: Sequence[TestedEffect]) -> list[str]:
-    return list(dict.fromkeys(test.part for test in tests))
+    return list(dict.fromkeys(test.part for test in tests if test.kind != between_parts.KIND))
 
 
 def _findings(tests: Sequence[TestedEffect]) -> Iterator[Finding]:
@@ -176,6 +177,18 @@ def _interaction(tests: Sequence[TestedEffect]) -> Iterator[Finding]:
             f"({_against(test)}: {interval(test)}): the effect of one depends on the other."
         )
         yield Finding(text, _drawn(test), True)
+
+
+def _between(tests: Sequence[TestedEffect]) -> Iterator[Finding]:
+    """What a factor does to one layer, against what it does to another; the strongest of each measure."""
+    for measure in SAID:
+        own = effects.of_kind(tests, between_parts.KIND, measure)
+        found = [test for test in own if test.contrast.factor and effects.is_established(test)]
+        for test in sorted(found, key=lambda test: test.said)[:1]:
+            pair, _, comparison = test.contrast.name.partition(": ")
+            layers = pair.replace(" against ", " than in ")
+            text = f"The effect of {comparison} on the {WORDS[measure]} is another in {layers} ({interval(test)})."
+            yield Finding(text, _drawn(test), True)
 
 
 def _too_few(n: int) -> str:

@@ -15,16 +15,13 @@ import numpy as np
 
 from deepvis.metrics import multiplicity, noise_floor, signed_rank
 from deepvis.metrics.signed_rank import Effect
-from deepvis.report import contrasts
+from deepvis.report import between_parts, scales
 from deepvis.report.comparison import Comparison
 from deepvis.report.contrasts import Contrast
+from deepvis.report.scales import SAID, Differences
 
-SAID = ("score", "robustness", "high_frequency")  # measures of which the page has sentences, the first first
-PAIRED = ("score", "robustness")  # measures by which every two settings are compared
-DIFFERENCES = ("margin", "diversity", "reproducibility", "spectral_slope")  # are compared in their own unit
 # Of the level of a page, by kind of family.
-WEIGHTS = {"score": 0.9, "other": 0.06, "interaction": 0.02, "pair": 0.02}
-MOSTLY = 0.9  # of a measure's values are above 0 where it is compared as a ratio
+WEIGHTS = {"score": 0.9, "other": 0.06, "interaction": 0.02, "pair": 0.02, between_parts.KIND: 0.02}
 
 
 @dataclass(frozen=True)
@@ -57,26 +54,13 @@ class TestedEffect:
         return own | asdict(self.effect) | {"p_adjusted": self.p, "p_page": self.said, "floor": self.floor}
 
 
-@dataclass(frozen=True)
-class Differences:
-    """What one test compares."""
-
-    part: int
-    contrast: Contrast
-    measure: str
-    unit: str
-    values: np.ndarray  # [units of the part, replicates]
-    sums: np.ndarray  # signed-rank sums of all units of the comparison; 0 of other parts
-
-    def is_testable(self) -> bool:
-        return int((~np.isnan(self.values)).any(axis=1).sum()) >= signed_rank.FEW
-
-
 def tested(compared: Comparison) -> list[TestedEffect]:
-    """All that is tested: main effects, interactions, and every two settings."""
-    found = differences(compared)
+    """All that is tested: main effects, interactions, every two settings; then layers against one another."""
+    found = scales.differences(compared)
+    between = between_parts.tests(compared, found)
     adjusted = table_p(found)
-    page = page_p(found)
+    said = [i for i, (contrast, *_) in enumerate(between) if contrast.factor]
+    page, between_page = page_p(found, [between[i][3].p for i in said])
     thresholds: dict[tuple, np.ndarray] = {}
     effects = []
     for i, each in enumerate(found):
@@ -89,52 +73,19 @@ def tested(compared: Comparison) -> list[TestedEffect]:
         effects.append(
             TestedEffect(name, each.contrast, each.measure, each.unit, effect, adjusted[i], page[i], level)
         )
+    p_of = dict(zip(said, between_page, strict=True))
+    keys = [(contrast.factor, measure, unit) for contrast, measure, unit, _ in between]
+    for i, (contrast, measure, unit, effect) in enumerate(between):
+        family = [k for k, key in enumerate(keys) if key == keys[i]]
+        p = _holm([between[k][3].p for k in family])[family.index(i)]
+        shown = _in_percent(effect) if unit else effect
+        effects.append(TestedEffect("", contrast, measure, unit, shown, p, p_of.get(i, math.nan), math.nan))
     return effects
 
 
-def differences(compared: Comparison) -> list[Differences]:
-    """What is compared, test by test; parts, measures and contrasts in their order."""
-    found = []
-    for part in range(len(compared.parts)):
-        own = compared.of_part(part)
-        columns = np.flatnonzero(compared.part_of == part)
-        names = [own.name(setting) for setting in range(len(own.settings))]
-        every = contrasts.of(own.levels, own.settings, names)
-        for measure in compared.values:
-            if measure not in own.values:
-                continue
-            values = own.by_seed.get(measure, own.values[measure][:, None])
-            ratio = is_ratio(compared, measure)
-            for contrast in every:
-                if contrast.kind == "pair" and measure not in PAIRED and len(every) > 1:
-                    continue
-                for unit in (
-                    ("%", "") if ratio and contrast.kind == "interaction" else ("%" if ratio else "",)
-                ):
-                    d = contrasts.differences(contrast, _logarithms(values) if unit else values)
-                    if unit and contrast.kind != "interaction":
-                        d = _both_at_zero(d, contrasts.differences(contrast, values))
-                    sums = np.zeros(len(compared.units))
-                    sums[columns] = signed_rank.rank_sums(d)
-                    found.append(Differences(part, contrast, measure, unit, d, sums))
-    return found
-
-
-def is_ratio(compared: Comparison, measure: str) -> bool:
-    """Whether a measure is compared in per cent; one filter more or less does not decide it."""
-    values = compared.values[measure]
-    finite = values[np.isfinite(values)]
-    return measure not in DIFFERENCES and len(finite) > 0 and float(np.mean(finite > 0)) >= MOSTLY
-
-
-def _logarithms(values: np.ndarray) -> np.ndarray:
-    """-inf at 0 and below."""
-    return np.log(np.maximum(values, 0.0), out=np.where(np.isnan(values), np.nan, -np.inf), where=values > 0)
-
-
-def _both_at_zero(logarithms: np.ndarray, plain: np.ndarray) -> np.ndarray:
-    """Where both values are at 0 or below, what is higher is still higher."""
-    return np.where((logarithms == 0) & (plain != 0), np.copysign(np.inf, plain), logarithms)
+def _holm(p: Sequence[float]) -> list[float]:
+    """Holm's adjustment of p that nothing is known of together."""
+    return [float(own[0]) for own in multiplicity.holm([np.array([each]) for each in p], [1.0] * len(p))]
 
 
 def table_p(found: Sequence[Differences]) -> np.ndarray:
@@ -145,11 +96,11 @@ def table_p(found: Sequence[Differences]) -> np.ndarray:
     return p
 
 
-def page_p(found: Sequence[Differences]) -> np.ndarray:
-    """p of each test that the page speaks of, adjusted over all of them.
+def page_p(found: Sequence[Differences], between: Sequence[float] = ()) -> tuple[np.ndarray, np.ndarray]:
+    """p of each test that the page speaks of, and of those between parts, adjusted over all of them.
 
-    A factor of a part is a family for each measure, interactions are one, pairs of settings are one. The
-    families of the score share nine tenths of the level, for it is what is optimized.
+    A factor of a part is a family for each measure, interactions are one, pairs of settings are one, tests
+    between parts are one. The families of the score share nine tenths of the level: it is what is optimized.
     """
     has_main = {each.part for each in found if each.contrast.kind == "main effect"}
     families: dict[tuple, list[int]] = {}
@@ -171,12 +122,12 @@ def page_p(found: Sequence[Differences]) -> np.ndarray:
     p = np.full(len(found), np.nan)
     for family in families.values():
         _adjust(p, found, family)
-    shared = multiplicity.holm(
-        [p[family] for family in families.values()], [WEIGHTS[key[0]] / counts[key[0]] for key in families]
-    )
+    weights = [WEIGHTS[key[0]] / counts[key[0]] for key in families]
+    every = [*(p[family] for family in families.values()), np.array(_holm(between))]
+    *shared, last = multiplicity.holm(every, [*weights, WEIGHTS[between_parts.KIND]])
     for family, adjusted in zip(families.values(), shared, strict=True):
         p[family] = adjusted
-    return p
+    return p, last
 
 
 def _adjust(p: np.ndarray, found: Sequence[Differences], family: Sequence[int]) -> None:
@@ -195,7 +146,7 @@ def _null(compared: Comparison, each: Differences) -> np.ndarray:
     moved = own.twin_differences[each.measure]
     if each.unit:
         values = own.by_seed[each.measure][:, :, None]
-        moved = _logarithms(values + moved) - _logarithms(values)
+        moved = scales.logarithms(values + moved) - scales.logarithms(values)
         moved = np.where(np.isfinite(moved), moved, np.nan)
     return np.moveaxis(moved, -1, 0).reshape(moved.shape[-1], -1)
 

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from deepvis.report import effects
-from deepvis.report.effects import PAIRED, TestedEffect
+from deepvis.report import between_parts, effects
+from deepvis.report.effects import TestedEffect
+from deepvis.report.scales import PAIRED
 
 OPTIMAL, DOMINATED, TIED = "Pareto-optimal", "dominated", "not told apart"
 
@@ -19,6 +20,8 @@ def better(tests: Sequence[TestedEffect], settings: int) -> np.ndarray:
     """Whether a setting is established to be better than another: ``[measures, settings, settings]``."""
     found = np.zeros((len(PAIRED), settings, settings), bool)
     for test in tests:
+        if test.kind == between_parts.KIND:
+            continue
         a, b, *rest = test.contrast.settings[0]
         is_pair = not rest and len(test.contrast.settings) == 1
         if is_pair and test.measure in PAIRED and effects.is_established(test):

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from deepvis.metrics import signed_rank
 from deepvis.metrics.signed_rank import Effect
-from deepvis.report import effects, front
+from deepvis.report import between_parts, effects, front
 from deepvis.report.comparison import Comparison
-from deepvis.report.effects import PAIRED, TestedEffect
+from deepvis.report.effects import TestedEffect
 from deepvis.report.factors import Level
+from deepvis.report.scales import PAIRED
 
 UP = {"score": "a high score", "robustness": "robust images"}
 NOTHING = "Nothing here says which setting to take: no difference in score or robustness is established."
@@ -25,7 +26,7 @@ def overall(compared: Comparison, tests: Sequence[TestedEffect]) -> str:
             f"{most} filters can be compared, too few to say which setting to take: {signed_rank.FEW} are "
             "needed. The medians are no more than a hint."
         )
-    parts = list(dict.fromkeys(test.part for test in tests))
+    parts = list(dict.fromkeys(test.part for test in tests if test.kind != between_parts.KIND))
     said = {part: _of_part(compared, [test for test in tests if test.part == part]) for part in parts}
     if len(set(said.values())) == 1:
         return said[parts[0]]

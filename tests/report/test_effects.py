@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.synthetic import compared, finish, grid, job, of, result
+from scipy import stats
 
 from deepvis.metrics import signed_rank
-from deepvis.report import effects, page
+from deepvis.report import conclusions, effects, page, scales
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_the_table_has_every_test_and_p_grow_by_adjustment(tested):
         own = [t for t in tests if (t.kind, t.measure) == (kind, "score")]
         assert len(own) == count and all(t.p >= t.effect.p - 1e-3 for t in own)
     said = {t.measure for t in tests if np.isfinite(t.said)}
-    assert said == set(effects.SAID)
+    assert said == set(scales.SAID)
     assert all(t.said >= t.effect.p - 1e-3 for t in tests if np.isfinite(t.said))
 
 
@@ -114,3 +115,25 @@ def test_a_crashed_job_leaves_its_partners_where_they_were():
     tests = effects.tested(compared(*jobs))
     for comparison, estimate in (("reg.decay: 0.9 against 1", -50), ("reg.blur: 3 against 0", -50)):
         assert found(tests, "main effect", "score", comparison).effect.estimate == pytest.approx(estimate)
+
+
+def test_what_a_factor_does_to_two_layers_is_compared_as_distributions():
+    rng, jobs = np.random.default_rng(0), []
+    for layer, n, factor in (("block1_conv1", 12, 1.1), ("block2_conv1", 15, 2.0)):
+        base = rng.uniform(5, 50, n)
+        for decay in (0.8, 0.9):
+            values = base * (factor if decay == 0.9 else 1) * rng.normal(1, 0.02, n)
+            jobs.append(result(f"{layer} {decay}", values, layer=layer, **{"reg.decay": decay}))
+    both = compared(*jobs)
+    tests = [t for t in effects.tested(both) if t.kind == "between layers"]
+    (test,) = [t for t in tests if t.measure == "score"]
+    assert test.comparison == "block2_conv1 against block1_conv1: reg.decay: 0.8 against 0.9"
+    assert (test.effect.n, test.unit) == (12, "%")
+    scores = np.log(both.values["score"][1] / both.values["score"][0])  # 0.9 is the first: decay descends
+    second, first = scores[both.part_of == 1], scores[both.part_of == 0]
+    expected = np.median(np.subtract.outer(second, first))
+    assert test.effect.estimate == pytest.approx(100 * np.expm1(expected))
+    assert test.effect.p == stats.mannwhitneyu(second, first).pvalue
+    assert {t.measure for t in tests if not t.contrast.factor} >= {"margin", "robustness", "high_frequency"}
+    said = conclusions.sentences(conclusions.of(both, effects.tested(both)))
+    assert any("on the score is another in block2_conv1 than in block1_conv1" in line for line in said)
