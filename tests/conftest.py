@@ -8,7 +8,22 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
 
-from helpers.processes import Forker
+from helpers.processes import Forker, end_running
+
+# The longest files, longest first. Each file is run by one process: one that begins last is waited for alone.
+LONG = (
+    "sweeps/test_resume.py", "sweeps/test_runner.py", "sweeps/test_kills.py", "integration/test_faults.py",
+    "networks/test_applications.py", "integration/test_cli.py", "integration/test_search.py",
+    "docs/test_docs.py", "integration/test_launchers.py", "tracking/test_outages.py",
+    "networks/test_published.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, the others in their order."""
+    places = {f"tests/{name}": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+
 
 # A shell that starts the suite in the background makes it, and what it starts, deaf to Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -23,9 +38,10 @@ def forker(tmp_path_factory) -> Iterator[Forker]:
 
 @pytest.fixture(autouse=True)
 def same_environment() -> Iterator[None]:
-    """Caches stay where the person who runs the tests has them."""
+    """Caches stay where the person who runs the tests has them, and no process stays."""
     kept = os.environ.get("XDG_CACHE_HOME")
     yield
+    end_running()
     if kept is None:
         os.environ.pop("XDG_CACHE_HOME", None)
     else:

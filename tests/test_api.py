@@ -42,7 +42,7 @@ def test_neither_mlflow_nor_what_draws_a_report_is_imported():
         "found = {'mlflow', 'matplotlib', 'pandas', 'jinja2'} & sys.modules.keys()\n"
         "sys.exit(f'loaded {sorted(found)}' if found else 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
 
 

@@ -147,10 +147,13 @@ def _captioned(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> list[
 
 
 def _broken(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
+    """A text on lines of so many px: at spaces, and in a long word under a narrow picture; nothing is cut."""
     lines: list[str] = []
     for word in text.split():
-        while len(word) > 2 and font.getlength(word) > width:  # a narrow picture, a long word
-            word = f"{word[:-2]}…"
+        while len(word) > 1 and font.getlength(word) > width:
+            fits = max((n for n in range(1, len(word)) if font.getlength(word[:n]) <= width), default=1)
+            lines.append(word[:fits])
+            word = word[fits:]
         if lines and font.getlength(f"{lines[-1]} {word}") <= width:
             lines[-1] += f" {word}"
         else:

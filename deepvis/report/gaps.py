@@ -24,7 +24,9 @@ def of(compared: "Comparison") -> Iterator[str]:
         of = f"{part}: " if len(compared.parts) > 1 else ""
         own = [job for job in compared.jobs if job.part == number]
         present = sorted({job.setting for job in own})
-        lacking = [k for k in range(len(compared.settings)) if k not in present]
+        models = {_model(compared, k) for k in present}  # those of other networks are no part of it
+        lacking = [k for k in range(len(compared.settings))
+                   if k not in present and _model(compared, k) in models]  # fmt: skip
         if lacking:
             names = _listed([compared.name(k) for k in lacking])
             yield f"{of}settings that are not there, {len(lacking)} of {len(compared.settings)}: {names}."
@@ -56,6 +58,11 @@ def _combinations(compared: "Comparison", present: Sequence[int]) -> Iterator[st
     else:
         names = _listed(varied)
         yield f"{names} are not crossed, {len(rows)} of {count} combinations were run: {untested}."
+
+
+def _model(compared: "Comparison", setting: int) -> object:
+    """Which of several paired networks a setting has."""
+    return dict(zip(compared.levels, compared.settings[setting], strict=True)).get("model")
 
 
 def _missing(

@@ -101,7 +101,9 @@ def test_the_processor_is_asked_without_tensorflow():
         "import sys; from deepvis.ascent import devices; print(sorted(devices.flags())); "
         "assert 'tensorflow' not in sys.modules"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    ).stdout
     if Path("/proc/cpuinfo").exists():
         assert ("'fma'" in said) == (" fma " in Path("/proc/cpuinfo").read_text())
 

@@ -14,12 +14,12 @@ from deepvis.cli import server_guard
 # A server with a worker of its own; both say who they are.
 SERVER = """
 import os, subprocess, sys, time
-sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
+sleep = [sys.executable, "-c", "import time; time.sleep(120)"]
 worker = subprocess.Popen(sleep)
 with open(sys.argv[1] + ".new", "w") as file:
     file.write(f"{os.getpid()} {worker.pid}")
 os.rename(sys.argv[1] + ".new", sys.argv[1])
-time.sleep(600)
+time.sleep(120)
 """
 PARENT = """
 import contextlib, sys
@@ -27,7 +27,7 @@ from deepvis.cli import signals, ui
 signals.catch(lambda _: None)
 command = [sys.executable, "-c", *sys.argv[1:]]
 with contextlib.suppress(KeyboardInterrupt), ui._serving(command) as server:
-    server.wait()
+    server.wait(120)
 """
 
 
@@ -62,7 +62,7 @@ def test_any_signal_ends_the_server_and_its_worker(sent, tmp_path):
         assert until(lambda: not runs(server) and not runs(worker))
     finally:
         parent.kill()
-        parent.wait()
+        parent.wait(30)
 
 
 def test_the_guard_ends_with_its_server_and_has_its_code():

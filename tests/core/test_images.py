@@ -151,6 +151,13 @@ def test_a_contact_sheet_that_is_a_strip_goes_on_beside_or_below_itself(turned):
     assert np.argsort(corners @ ([1000, 1] if turned else [1, 1000])).tolist() == list(range(16))
 
 
+def test_long_names_that_end_otherwise_are_not_cut_alike():
+    sheet = images.contact_sheet([pictures(2, 20, 30)], [""], ["regularizer=0.8", "regularizer=0.9"])
+    top, left = sheet.shape[0] - 20, sheet.shape[1] - 2 * 30 - images.MARGIN
+    one, other = (sheet[:top, left + j * (30 + images.MARGIN) :][:, :30] for j in (0, 1))
+    assert (one < 128).any() and not np.array_equal(one, other)
+
+
 def test_a_saved_picture_reads_back_pixel_by_pixel(tmp_path):
     (picture,) = pictures(1, 31, 17)
     images.save(tmp_path / "a.png", picture)

@@ -1,18 +1,17 @@
 """A sweep of `tiny` on disk, and `deepvis ui` over it, for the tests that open a browser."""
 
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from deepvis.results import result_folder
+from helpers.processes import kill_group, line_of
 
 SIZE = 32
 
@@ -51,12 +50,10 @@ def ui(folder: Path) -> Iterator[str]:
         cwd=folder, stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     try:
-        yield re.search(r"http://127\.0\.0\.1:\d+\S*", process.stdout.readline())[0]
+        yield re.search(r"http://127\.0\.0\.1:\d+\S*", line_of(process, 120))[0]
     finally:
         process.terminate()
         try:
             process.wait(20)
         finally:
-            # The server's workers are in its group and may outlive it.
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            kill_group(process)  # the server's workers may outlive it

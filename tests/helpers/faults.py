@@ -21,14 +21,9 @@ from typing import Any
 import numpy as np
 
 from helpers.fault_points import FILLER, Fault, normalised
-from helpers.processes import Forker, Said, Started, environment
+from helpers.processes import LONGEST, WARM, Forker, Said, Started, environment
 
-IMPORTS = (
-    "mlflow.tracking, mlflow.store.tracking.sqlalchemy_store, mlflow.store.model_registry.sqlalchemy_store, "
-    "mlflow.store.artifact.local_artifact_repo, deepvis.sweeps.runner, deepvis.sweeps.finalize, "
-    "deepvis.report.page, deepvis.report.figures, matplotlib.backends.backend_svg, helpers.fault_points, "
-    "helpers.prepared"
-)
+SETUP = f"{WARM}import helpers.fault_points, helpers.prepared\n"
 TYPED = (
     "-m", "model=tiny", "layer=block2_conv1", "layer.filters=0-1", "size=16", "steps=4", "snapshot_every=2",
     "precision=float32", "reg.decay=0.8,0.9", "reg.blur=0,3",
@@ -36,7 +31,6 @@ TYPED = (
 CHANGING = re.compile(
     r"^resume$|time/|start|end|seconds|speed|pid|host|process|mlflow\.(user|source)|machine|git"
 )
-LONGEST = 150  # seconds for one process
 
 
 @dataclass(frozen=True)
@@ -78,7 +72,7 @@ class Bench:
         late = threading.Timer(LONGEST, os.kill, (process.pid, signal.SIGABRT))
         late.start()
         try:
-            return process.wait()
+            return process.wait(LONGEST + 30)
         finally:
             late.cancel()
 
@@ -134,7 +128,7 @@ def bench(place: Path) -> Bench:
     path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), tests)))
     logs = place / "logs"
     logs.mkdir(exist_ok=True)
-    forker = Forker(logs, IMPORTS, environment() | {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"})
+    forker = Forker(logs, SETUP, environment() | {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"})
     made = forker.run(
         place, change=f"from helpers import prepared\nprepared.tables({str(place / 'template.db')!r})"
     )

@@ -58,7 +58,7 @@ class Cluster:
         assert done.returncode == 0, (self.folder / "log").read_text()
 
     def start(self) -> None:
-        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1"
+        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off"
         self.run("pg_ctl", "start", "-w", "-D", "data", "-l", "server.log", "-o", options)
 
     def stop(self) -> None:

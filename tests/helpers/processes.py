@@ -2,15 +2,20 @@
 
 The processes are forked from one that has imported TensorFlow and MLflow and done nothing with them, so a
 sweep costs two seconds and not ten; a case may change the product in its own process before it begins, to
-break what cannot be broken from outside.
+break what cannot be broken from outside. No wait is without an end, and nothing that was started outlives
+its test: a process is killed with its group.
 """
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +27,15 @@ from deepvis.tracking import mlflow
 TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=0-1", "size=16", "steps=2", "precision=float32"]
 QUIET = [*TINY, "tracker=none"]
 
+LONGEST = 150  # seconds for one process of deepvis
+# TensorFlow is imported when it is first used: each process would do it for itself, in seconds.
+WARM = """
+import mlflow.tracking, mlflow.store.tracking.sqlalchemy_store, mlflow.store.model_registry.sqlalchemy_store
+import mlflow.store.artifact.local_artifact_repo, matplotlib.backends.backend_svg
+import deepvis.sweeps.runner, deepvis.sweeps.finalize, deepvis.report.page, deepvis.report.figures
+from deepvis.ascent import backend
+backend.load()
+"""
 FORKER = """
 import json, os, sys
 from deepvis import run
@@ -70,23 +84,21 @@ def environment() -> dict[str, str]:
 class Forker:
     """Starts processes of deepvis that need not import again what one of them has imported."""
 
-    def __init__(
-        self, logs: Path, imports: str = "mlflow.tracking, deepvis.sweeps.runner",
-        env: dict[str, str] | None = None,
-    ) -> None:  # fmt: skip
+    def __init__(self, logs: Path, setup: str = WARM, env: dict[str, str] | None = None) -> None:
         self.logs, self.count = logs, 0
         self.process = subprocess.Popen(
-            [sys.executable, "-c", f"import {imports}\n{FORKER}"], text=True, env=env or environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=(logs / "forker").open("w"),
+            [sys.executable, "-c", f"{setup}\n{FORKER}"], text=True, env=env or environment(),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=(logs / "forker").open("w"),
         )  # fmt: skip
-        self._heard = self.process.stdout.readline().strip()
+        self._heard = line_of(self.process, LONGEST).strip()
         assert self._heard == "ready", (logs / "forker").read_text()
 
     def _ask(self, **what) -> int:
         self.process.stdin.write(json.dumps(what) + "\n")
         self.process.stdin.flush()
-        return int(self.process.stdout.readline())
+        answer = line_of(self.process)
+        assert answer, f"{what}: no answer; {(self.logs / 'forker').read_text()[-2000:]}"
+        return int(answer)
 
     def start(self, cwd: Path, *typed: str, change: str = "") -> "Started":
         self.count += 1
@@ -94,17 +106,26 @@ class Forker:
         out.write_text("")
         cwd.mkdir(parents=True, exist_ok=True)
         pid = self._ask(cwd=str(cwd), argv=typed, out=str(out), err=str(err), change=change)
-        return Started(self, pid, out, err)
+        _running[pid] = Started(self, pid, out, err)
+        return _running[pid]
 
     def run(self, cwd: Path, *typed: str, change: str = "") -> Said:
         return self.start(cwd, *typed, change=change).wait()
 
     def wait(self, pid: int) -> int:
+        """How a process ended that has ended; what it started and left is killed."""
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+        _running.pop(pid, None)
         return self._ask(wait=pid)
 
     def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait()
+        with suppress(OSError):
+            self.process.stdin.close()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
 
 
 @dataclass(frozen=True)
@@ -116,9 +137,20 @@ class Started:
     out: Path
     err: Path
 
-    def wait(self) -> Said:
+    def wait(self, seconds: float = LONGEST) -> Said:
+        """To its end; a process that does not end is killed, and what it said is told."""
+        opened = os.pidfd_open(self.pid)
+        try:
+            ended = bool(select.select([opened], [], [], seconds)[0])
+        finally:
+            os.close(opened)
+        if not ended:
+            os.kill(self.pid, signal.SIGKILL)
         code = self.forker.wait(self.pid)
-        return Said(code, self.out.read_text(), self.err.read_text())
+        said = Said(code, self.out.read_text(), self.err.read_text())
+        if not ended:
+            pytest.fail(f"it did not end in {seconds:g} s: {said}")
+        return said
 
     def until(self, ready, seconds: float = 60) -> None:
         """Returns once `ready()` is true; kills a process that does not come so far."""
@@ -127,8 +159,49 @@ class Started:
             over = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
             if over or time.monotonic() > deadline:
                 os.kill(self.pid, signal.SIGKILL)
-                pytest.fail(f"it did not come so far: {self.wait()}")
+                pytest.fail(f"it did not come so far in {seconds:g} s: {self.wait()}")
             time.sleep(0.005)
+
+
+_running: dict[int, Started] = {}  # of all forkers
+
+
+def end_running() -> None:
+    """Kill what a test has started and, because it failed, not waited for."""
+    for pid, started in list(_running.items()):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        started.forker.wait(pid)
+
+
+def line_of(process: subprocess.Popen, seconds: float = 60) -> str:
+    """The next line that a process says; of one that says none it is killed, and the line is empty."""
+    late = threading.Timer(seconds, process.kill)
+    late.start()
+    try:
+        return process.stdout.readline()
+    finally:
+        late.cancel()
+
+
+@contextmanager
+def group(command: list[str], **more) -> Iterator[subprocess.Popen]:
+    """A process that is killed at the end with all that it started, also after a failure."""
+    process = subprocess.Popen(command, start_new_session=True, **more)
+    try:
+        yield process
+    finally:
+        kill_group(process)
+
+
+def kill_group(process: subprocess.Popen) -> None:
+    """Kill a process that leads a group, and the group."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(30)
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
 
 
 def newest(cwd: Path) -> Path:
@@ -191,7 +264,7 @@ def statuses(cwd: Path, sweep: str) -> list[tuple[str, str]]:
 def words_of(command: str) -> list[str]:
     """What a shell makes of a command that was copied into it."""
     done = subprocess.run(
-        ["bash", "-c", f'printf "%s\\0" {command}'], capture_output=True, text=True, check=True
+        ["bash", "-c", f'printf "%s\\0" {command}'], capture_output=True, text=True, check=True, timeout=60
     )
     return done.stdout.split("\0")[:-1]
 

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.processes import Forker, Said, environment
+from helpers.processes import Forker, Said, environment, kill_group
 from PIL import Image
 
 from deepvis.core import names
@@ -298,7 +298,7 @@ def answers(bad, blocked, tmp_path_factory):
     def answer(half):
         logs = root / f"forker {half}"
         logs.mkdir()
-        forker = Forker(logs, "deepvis.cli.runs", blocked)
+        forker = Forker(logs, "import deepvis.cli.runs", blocked)
         for number, param in [*enumerate(ALONE)][half::2]:
             cwd, trace = root / str(number), root / f"{number}.trace"
             typed = [each.replace("BAD", str(bad)) for each in param.values[0][0]]
@@ -562,12 +562,13 @@ def started(place, command, env, ready, log):
     """A process in a folder, once `ready()` holds."""
     with log.open("w") as out, log.with_suffix(".err").open("w") as err:
         process = subprocess.Popen(
-            command, cwd=place, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err
-        )
+            command, cwd=place, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+            start_new_session=True,
+        )  # fmt: skip
     deadline = time.monotonic() + 120
     while not ready():
         if process.poll() is not None or time.monotonic() > deadline:
-            process.kill()
+            kill_group(process)
             pytest.fail("it did not start: " + log.with_suffix(".err").read_text())
         time.sleep(0.02)
     return process
@@ -602,8 +603,7 @@ def test_live_png_shows_the_job_as_it_forms_and_a_signal_ends_the_sweep_cleanly(
         process.send_signal(sent)
         code = process.wait(30)
     finally:
-        process.kill()
-        process.wait()
+        kill_group(process)
     assert code == {signal.SIGINT: 130, signal.SIGTERM: 143}[sent], (tmp_path / "log.err").read_text()
     # The first job is kept, the second leaves nothing that looks finished and nothing half written.
     (kept,) = result_folder.finished(folder())
@@ -625,12 +625,12 @@ def small_disk(tmp_path):
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(folder)], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(folder)], capture_output=True, timeout=60
     )
     if not mounted or mounted.returncode:
         pytest.skip("may not mount a small file system here")
     yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    subprocess.run(["umount", "-l", str(folder)], check=True, timeout=60)
 
 
 def test_a_disk_that_fills_up_is_one_line_and_leaves_no_half_result(small_disk, place, client, tmp_path):
@@ -684,8 +684,11 @@ def test_ui_in_an_empty_folder_says_its_link_and_nothing_of_mlflows(tmp_path):
     cwd = tmp_path / "cwd"
     cwd.mkdir()
     process = started(cwd, [*MODULE, "ui"], environment(), lambda: "http" in log.read_text(), log)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) != 0
+    try:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) != 0
+    finally:
+        kill_group(process)
     deepvis_alone(log.read_text().replace("#/experiments", ""))
     assert log.with_suffix(".err").read_text() == ""
 
@@ -718,8 +721,7 @@ def test_ui_serves_this_store_on_the_loopback_only_and_prints_the_newest_sweep(p
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
     finally:
-        process.terminate()
-        process.wait()
+        kill_group(process)
     assert log.with_suffix(".err").read_text() == ""
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", int(port))) != 0

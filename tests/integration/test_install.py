@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[2]
 def test_a_wheel_runs_in_an_empty_folder_with_its_own_conf(tmp_path: Path) -> None:
     def python(*args: str, cwd: Path) -> str:
         env = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
-        done = subprocess.run([sys.executable, *args], cwd=cwd, env=env, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, *args], cwd=cwd, env=env, capture_output=True, text=True, timeout=150
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 

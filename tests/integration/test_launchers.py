@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from helpers.processes import TINY, entry_of, newest, pixels, runs_of, same, states, statuses
+from helpers.processes import TINY, entry_of, kill_group, newest, pixels, runs_of, same, states, statuses
 
 from deepvis.results import result_folder
 from deepvis.sweeps import process_locks
@@ -47,16 +47,15 @@ def start_in(folder: Path, *typed: str) -> subprocess.Popen:
     folder.mkdir(exist_ok=True)
     return subprocess.Popen(
         [SCRIPT, "-m", *typed], cwd=folder, env=kept, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 
 
 def ended(process: subprocess.Popen) -> subprocess.CompletedProcess:
     try:
-        out, err = process.communicate(timeout=400)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
+        out, err = process.communicate(timeout=240)
+    finally:
+        kill_group(process)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
@@ -129,11 +128,16 @@ def worker_at_work(cwd: Path, main: int) -> int | None:
 def test_the_jobs_of_a_worker_that_is_killed_are_run_again(engine, long, tmp_path):
     needs(engine)
     process = start_in(tmp_path, *LONG, f"hydra/launcher={engine}", *ENGINES[engine])
-    while (worker := worker_at_work(tmp_path, process.pid)) is None:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
-    os.kill(worker, signal.SIGKILL)
-    said = ended(process)
+    try:
+        deadline = time.monotonic() + 120
+        while (worker := worker_at_work(tmp_path, process.pid)) is None:
+            assert process.poll() is None, process.communicate(timeout=30)
+            assert time.monotonic() < deadline, "no worker is at work after 120 s"
+            time.sleep(0.05)
+        os.kill(worker, signal.SIGKILL)
+        said = ended(process)
+    finally:
+        kill_group(process)
     assert said.returncode == 0, said
     assert engine == "ray" or "a worker was lost" in said.stderr  # Ray starts the task again by itself
     folder = newest(tmp_path)

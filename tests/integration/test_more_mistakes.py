@@ -154,7 +154,7 @@ def bad(tmp_path_factory):
 @pytest.fixture(scope="module")
 def without_tensorflow(tmp_path_factory):
     """A process to fork from."""
-    forker = Forker(tmp_path_factory.mktemp("logs"), "deepvis.cli.runs", environment())
+    forker = Forker(tmp_path_factory.mktemp("logs"), "import deepvis.cli.runs", environment())
     yield forker
     forker.close()
 

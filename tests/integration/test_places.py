@@ -44,7 +44,7 @@ result_folder.write = write
 
 def can_be_another_host() -> bool:
     code = "import ctypes, sys; sys.exit(ctypes.CDLL(None).unshare(0x04000000) != 0)"
-    return subprocess.run([sys.executable, "-c", code]).returncode == 0
+    return subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
 
 elsewhere = pytest.mark.skipif(not can_be_another_host(), reason="no name space of its own is permitted here")

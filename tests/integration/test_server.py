@@ -6,7 +6,6 @@ Several sweeps write to it while server and database are gone for a while.
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from helpers.postgres import Cluster, free_port, programs
-from helpers.processes import TINY, newest, states
+from helpers.processes import TINY, kill_group, newest, states
 
 from deepvis.results import result_folder
 from deepvis.tracking import mlflow
@@ -85,9 +84,7 @@ class Server:
 
     def kill(self) -> None:
         if self.process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(20)
+            kill_group(self.process)
             self.process = None
 
 

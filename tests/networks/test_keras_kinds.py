@@ -511,5 +511,6 @@ def test_threads_share_a_model():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(120)
+    assert not any(thread.is_alive() for thread in threads), "a thread hangs"
     assert not failed and model.to_json() == config

@@ -177,7 +177,7 @@ def test_mistakes_with_an_application_are_named_in_one_line():
 
 def listed(*typed):
     command = [sys.executable, "-m", "deepvis.run", "layers", *typed]
-    return subprocess.run(command, capture_output=True, text=True)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 def test_the_listing_says_what_the_table_says():
@@ -214,5 +214,5 @@ def test_mistakes_with_a_vgg_import_neither_keras_nor_tensorflow():
         "    try: wrong()\n    except ConfigError: continue\n    sys.exit('not refused')\n"
         "assert not {'keras', 'tensorflow'} & sys.modules.keys()"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -17,7 +17,7 @@ from deepvis.results import result_folder
 RECORD = published.RECORD
 
 
-def run(folder, *typed, seconds=900):
+def run(folder, *typed, seconds=240):
     """The pictures that a command saved, by number, and its result."""
     said = subprocess.run([sys.executable, "-m", "deepvis.run", *typed], cwd=folder, capture_output=True,
                           text=True, timeout=seconds)  # fmt: skip

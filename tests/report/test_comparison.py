@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.processes import newest
 from helpers.synthetic import BLURS, DECAYS, compared, finish, grid, job, of, result
 
 import deepvis
@@ -369,3 +370,68 @@ def test_nothing_is_called_nan():
     found = compared(*jobs, unfinished=["x (killed)"])
     said = [*found.others, *map(found.name, range(2)), *map(found.label, found.units)]
     assert len(said) == 7 and "nan" not in " ".join(said).lower()
+
+
+# What a person types
+
+
+TINY = ["layer.filters=0-5", "size=16", "steps=3", "snapshot_every=3", "robustness=false", "tracker=none"]
+
+
+@pytest.fixture(scope="module")
+def typed(forker, tmp_path_factory):
+    """Sweeps of `tiny` over layers, over networks, and over fewer settings with more steps; their folders."""
+    place, folders = tmp_path_factory.mktemp("typed"), []
+    for own in (
+        ["layer=block1_conv1,block2_conv1", "reg.decay=0.8,1"],
+        ["layer=block2_conv1", "model.weights.seed=0,1"],
+        ["layer=block2_conv1", "reg.decay=range(0.94,0.99,0.02)", "++steps=4"],
+    ):
+        said = forker.run(place, "-m", "model=tiny", *TINY, *own)
+        assert (said.code, said.err) == (0, "")
+        folders.append(newest(place))
+    return folders
+
+
+def test_a_sweep_over_layers_has_a_part_a_layer(typed):
+    found = comparison.of_sweeps(typed[:1], {})
+    assert found.part_names() == ["block1_conv1", "block2_conv1"] and found.settings == [(1,), (0.8,)]
+    for part in (0, 1):
+        own = found.of_part(part)
+        for row, (decay,) in enumerate(own.settings):
+            (job,) = [job for job in own.jobs if job.result.params["reg.decay"] == decay]
+            assert job.result.layer == found.parts[part].layer
+            np.testing.assert_array_equal(own.by_seed["score"][row, 0], job.result.history["score"][-1])
+    frame = deepvis.results(typed[0].name, folder=typed[0].parent)
+    assert frame.job.drop_duplicates().tolist() == [job.result.name for job in found.jobs]
+
+
+def test_a_sweep_over_networks_pairs_none_of_them(typed):
+    found = comparison.of_sweeps(typed[1:2], {})
+    assert found.settings == [()] and found.part_names() == [
+        f"tiny weights.seed={seed} block2_conv1" for seed in (0, 1)
+    ]
+    assert "tiny weights.seed=0 and tiny weights.seed=1 share no lineage" in found.unpaired
+
+
+def test_two_sweeps_of_unequal_steps_say_so(typed):
+    found = comparison.of_sweeps([typed[0], typed[2]], {})
+    assert found.levels == {"reg.decay": [1, 0.98, 0.96, 0.94, 0.8]}
+    assert (
+        found.others[0] == "Besides the factors these also differ: steps 3 / 4. An effect may be due to them."
+    )
+    assert (
+        found.others[1]
+        == "block1_conv1: settings that are not there, 3 of 5: decay=0.98, decay=0.96 and decay=0.94."
+    )
+
+
+@pytest.mark.slow
+def test_tiny_and_vgg16_are_parts(forker, tmp_path):
+    said = forker.run(tmp_path, "-m", "model=tiny,vgg16,hed", "layer=block1_conv1", "twins=1", *TINY)
+    assert said.code == 0
+    found = comparison.of_sweeps([newest(tmp_path)], {})
+    assert found.part_names() == ["tiny block1_conv1", "vgg16 block1_conv1"]
+    assert found.levels == {"model": ["tiny", "vgg16", "hed"]}
+    assert found.of_part(1).levels == {"model": ["vgg16", "hed"]} and found.of_part(0).levels == {}
+    assert found.of_part(1).twin_differences["score"].shape == (2, 1, 1, 6) and found.others == []

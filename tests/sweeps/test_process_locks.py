@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers.processes import kill_group, line_of
 
 from deepvis.core.errors import ConfigError
 from deepvis.sweeps import process_locks
@@ -19,7 +20,7 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 process_locks.INTERVAL = 0.05
 {change}
 print(process_locks.sign(pathlib.Path(sys.argv[1])), flush=True)
-while True:
+for _ in range(2400):
     time.sleep(0.05)
 """
 ENTERS = """
@@ -57,20 +58,19 @@ def start():
         argv = [*command, sys.executable, "-c", code, str(folder)]
         started.append(
             subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                             text=True)
+                             text=True, start_new_session=True)
         )  # fmt: skip
         return started[-1]
 
     yield start
     for process in started:
-        process.kill()
-        process.communicate()
+        kill_group(process)
 
 
 def signed(start, folder, change=HERE, *command):
     process = start(SIGNS.format(change=change), folder, *command)
-    token = process.stdout.readline().strip()
-    assert token, process.stderr.read()
+    token = line_of(process).strip()
+    assert token, process.communicate(timeout=30)
     return process, token
 
 
@@ -89,7 +89,7 @@ def test_a_process_keeps_its_sweep_while_it_lives_and_no_longer(tmp_path, start,
         assert token in str(refused.value) and "\n" not in str(refused.value)
     assert process.poll() is None
     process.kill()
-    process.wait()
+    process.wait(30)
     process_locks.enter(tmp_path, "x")
     assert not process_locks.holds(tmp_path, token)
     process_locks.tidy(tmp_path)
@@ -98,14 +98,14 @@ def test_a_process_keeps_its_sweep_while_it_lives_and_no_longer(tmp_path, start,
 
 def test_another_name_of_the_host_changes_nothing(tmp_path, start):
     command = ["unshare", "--uts", "--", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"]
-    if subprocess.run([*command, "true"], capture_output=True).returncode:
+    if subprocess.run([*command, "true"], capture_output=True, timeout=60).returncode:
         pytest.skip("unshare --uts is not allowed here")
     process, token = signed(start, tmp_path, HERE, *command)
     assert token.startswith("elsewhere-")
     assert process_locks.holds(tmp_path, token)
     began = time.monotonic()
     process.kill()
-    process.wait()
+    process.wait(30)
     assert not process_locks.holds(tmp_path, token)
     assert time.monotonic() - began < process_locks.PATIENCE, "one kernel: the lock says it at once"
 
@@ -133,11 +133,11 @@ def test_a_process_whose_sweep_was_taken_ends(tmp_path, start):
 def test_of_many_who_enter_at_once_one_does(tmp_path, start):
     processes = [start(ENTERS, tmp_path) for _ in range(4)]
     for each in processes:
-        assert each.stdout.readline() == "ready\n"
+        assert line_of(each) == "ready\n"
     for each in processes:
         each.stdin.write("\n")
         each.stdin.flush()
-    said = [each.stdout.readline() for each in processes]
+    said = [line_of(each) for each in processes]
     assert sorted(said) == ["", "", "", "in\n"]
 
 

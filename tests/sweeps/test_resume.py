@@ -18,6 +18,7 @@ import pytest
 from helpers.processes import (
     TINY,
     entry_of,
+    kill_group,
     list_runs,
     newest,
     pixels,
@@ -478,8 +479,7 @@ class Server:
                 time.sleep(0.1)
 
     def kill(self) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        kill_group(self.process)
 
 
 @pytest.mark.slow

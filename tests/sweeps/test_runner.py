@@ -363,9 +363,9 @@ def test_sweep_json_says_what_the_sweep_is_and_so_does_its_run(forker, tmp_path)
         ["init", "-q"],
         ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "first"],
     ):
-        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+        subprocess.run(["git", *command], cwd=tmp_path, check=True, timeout=60)
     head = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=tmp_path, capture_output=True, text=True, check=True
+        ["git", "rev-parse", "HEAD"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
     ).stdout.strip()
     typed = [*TINY, "reg.decay=0.8,0.9", "hydra/launcher=basic"]
     began = time.strftime("%Y-%m-%dT%H:%M:%S%z")
@@ -399,7 +399,7 @@ def test_a_tracked_file_that_was_changed_makes_the_sweep_dirty(tmp_path, monkeyp
         ["add", "file"],
         ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first"],
     ):
-        subprocess.run(["git", *command], check=True)
+        subprocess.run(["git", *command], check=True, timeout=60)
     assert manifest.identity("s", [], [], {})["git"]["dirty"] is False
     (tmp_path / "file").write_text("b")
     assert manifest.identity("s", [], [], {})["git"]["dirty"] is True

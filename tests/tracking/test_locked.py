@@ -69,8 +69,9 @@ def test_a_locked_database_is_told_and_waited_for_and_the_sweep_goes_on(file, ca
         for number in range(3):
             queue.add(job(number))
         assert time.monotonic() - begun < 60  # SQLite would wait 20 s for each
-        said = ""
+        said, deadline = "", time.monotonic() + 60
         while "does not answer" not in said:
+            assert time.monotonic() < deadline, said
             said += capfd.readouterr().err
             time.sleep(0.05)
     assert queue.drain() == {}

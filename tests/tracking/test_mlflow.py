@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.configs import plain_of
+from helpers.processes import kill_group
 from PIL import Image
 
 from deepvis import __version__
@@ -526,10 +527,14 @@ def test_four_processes_may_make_one_store_at_once_and_only_one_migrates(tmp_pat
     env = os.environ | {"MLFLOW_LOGGING_LEVEL": "INFO"}
     processes = [
         subprocess.Popen([sys.executable, "-c", OPEN, str(i)], cwd=tmp_path, env=env, text=True,
-                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         for i in range(4)
     ]  # fmt: skip
-    said = [process.communicate(timeout=200) for process in processes]
+    try:
+        said = [process.communicate(timeout=200) for process in processes]
+    finally:
+        for process in processes:
+            kill_group(process)
     assert [process.returncode for process in processes] == [0] * 4, said
     assert len({out for out, _ in said}) == 1
     migrated = [err for _, err in said if "database tables" in err or "alembic" in err.lower()]
