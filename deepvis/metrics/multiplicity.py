@@ -23,14 +23,13 @@ def adjusted(sums: np.ndarray) -> np.ndarray:
     lengths = np.sqrt(np.sum(sums**2, axis=1, keepdims=True))
     standardized = sums / np.where(lengths > 0, lengths, 1.0)
     totals = np.abs(standardized @ signed_rank.signs(sums.shape[1]).T)
-    order = np.argsort(-totals[:, 0], kind="stable")
-    highest = np.maximum.accumulate(totals[order][::-1], axis=0)[
-        ::-1
-    ]  # of this test and those that come later
-    p = np.mean(highest >= totals[order][:, :1] * (1 - 1e-9), axis=1)
-    found = np.empty(len(p))
-    found[order] = np.maximum.accumulate(p)
-    return found
+    order, p = np.argsort(-totals[:, 0], kind="stable"), np.empty(len(sums))
+    highest = np.zeros(totals.shape[1])
+    for test in order[::-1]:  # against the highest of this test and of those that are decided later
+        np.maximum(highest, totals[test], out=highest)
+        p[test] = np.mean(highest >= totals[test, 0] * (1 - 1e-9))
+    p[order] = np.maximum.accumulate(p[order])
+    return p
 
 
 def holm(families: Sequence[np.ndarray], weights: Sequence[float]) -> list[np.ndarray]:
