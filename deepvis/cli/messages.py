@@ -18,8 +18,17 @@ from deepvis.core.errors import DeepvisError, first_line, one_line
 FULL = os.environ.get("HYDRA_FULL_ERROR") == "1" and "DEEPVIS_SWEEP" not in os.environ
 
 
+_reported: list[BaseException] = []  # in this process
+
+
+def last() -> BaseException | None:
+    """The last error that was reported in this process."""
+    return _reported[-1] if _reported else None
+
+
 def report(err: BaseException, typed: Sequence[str] = (), multirun: bool = True) -> None:
     """Tell the person at the terminal: one line, or the traceback under HYDRA_FULL_ERROR=1."""
+    _reported.append(err)
     full = "".join(traceback.format_exception(err)).rstrip() if FULL else ""
     terminal.error(full or _shown(line(err, typed, multirun)))
 

@@ -61,7 +61,7 @@ class Mlflow:
         return 1 if self.file else WRITERS
 
     def obstacle(self):
-        return store.obstacle(self.file) if self.file else "it does not answer"
+        return store.obstacle(self.file) if self.file else store.silence(self.uri)
 
     def log(self, run):
         self._check_there()
