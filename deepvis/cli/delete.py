@@ -55,7 +55,9 @@ def main(typed: Sequence[str]) -> int:
         if runs:
             command = ["mlflow", "gc", "--backend-store-uri", settings["uri"], "--run-ids", ",".join(runs)]
             removal = shlex.join(command)
-            terminal.say(f"{len(runs)} runs are marked as deleted; this removes them for good: {removal}")
+            terminal.say(
+                f"{len(runs)} runs are marked as deleted; this removes them for good: {removal}", True
+            )
     return 0
 
 

@@ -44,7 +44,7 @@ def main(typed: Sequence[str]) -> int:
     faults: list[str] = []
     found = sorted((_listed(folder, faults) for folder in _folders(given.outputs)), key=_order)
     for line in _lines(found, terminal.console().width):
-        terminal.say(line)
+        terminal.say(line, is_command=True)
     if not found:
         terminal.say(f"no sweeps in {given.outputs}; folder=... names another folder")
     for fault in faults:

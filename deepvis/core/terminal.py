@@ -13,6 +13,7 @@ import pdb
 import select
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,8 @@ from rich.console import Console
 from rich.live import Live
 
 from deepvis.core import credentials
+
+INDENT = 10  # characters of the word that begins what is said
 
 _copies: dict[int, "Stream"] = {}  # file descriptor -> our copy of the terminal's
 _early: list[int] = []  # file of what is printed before there is a log
@@ -147,9 +150,19 @@ def console() -> Console:
     return Console(file=file, highlight=False, width=None if file.isatty() else 200)
 
 
-def say(line: str) -> None:
-    """One line on standard output, however long."""
-    console().print(credentials.masked(line), soft_wrap=True, markup=False)
+def say(line: str, is_command: bool = False) -> None:
+    """One line on standard output; at a terminal broken at spaces, but for a command, which may be copied."""
+    out, text = console(), credentials.masked(line)
+    out.print(text if is_command else _broken(text, out, INDENT), soft_wrap=True, markup=False)
+
+
+def _broken(text: str, out: Console, indent: int) -> str:
+    """A line in several where it is longer than a terminal's; a word that is longer, an address, stays whole."""
+    if not out.is_terminal or len(text) <= out.width:
+        return text
+    lines = textwrap.wrap(text, out.width, subsequent_indent=" " * indent, break_long_words=False,
+                          break_on_hyphens=False, replace_whitespace=False, drop_whitespace=True)  # fmt: skip
+    return "\n".join(lines)
 
 
 def note(line: str) -> None:
@@ -176,7 +189,8 @@ class _OnStandardError(logging.Handler):
         line = f"deepvis: {credentials.masked(record.getMessage())}"
         file = cast(TextIO, _copies.get(2, sys.stderr))
         if _lives and file.isatty():  # above what is drawn on the same terminal
-            _lives[-1].console.print(line, soft_wrap=True, markup=False)
+            out = _lives[-1].console
+            out.print(_broken(line, out, 0), soft_wrap=True, markup=False)
         else:
             print(line, file=file, flush=True)
 

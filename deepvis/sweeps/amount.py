@@ -25,6 +25,7 @@ HISTORY = 32  # bytes for each step of each image: eight numbers of four bytes
 COPIES = 4  # of an image, float32, while it is optimized: itself, the best, its gradient, the next
 SMALL = 8  # px, below which a note is printed
 STARTUP = 5.0  # s until the first step: TensorFlow is imported, and a graph is traced
+LONG = 5.0  # s that a job took whose speed is taken: of a shorter one most was tracing
 RECENT = 10  # sweeps that are looked at for this machine's speed
 
 
@@ -89,7 +90,11 @@ def _speed(job: Job, outputs: Path) -> tuple[float, str] | None:
                     path = manifest.result_of(sweep.folder, sweep.entry, each) / "result.json"
                     found = json.loads(path.read_bytes())
                     params, speed = found["params"], found["figures"]["time/images_steps_per_second"]
-                    if (params["model"], found["layer"]) == (job.cfg.model.name, job.cfg.layer.name):
+                    is_known = found["figures"]["time/seconds"] >= LONG
+                    if is_known and (params["model"], found["layer"]) == (
+                        job.cfg.model.name,
+                        job.cfg.layer.name,
+                    ):
                         # Jobs of few images share batches, and each takes as long as its batch.
                         images = len(found["filters"]) * (1 + int(params["twins"]))
                         batch = min(int(params["batch_size"]), images * len(sweep.entry["jobs"]))

@@ -147,7 +147,7 @@ def _report(folder: Path, results: Mapping[Path, Result]) -> list[Path]:
 
 def go_on(entry: Mapping[str, Any], folder: Path) -> None:
     """Print the command that resumes a sweep."""
-    terminal.say(f"go on with  {manifest.command(entry, _shown(folder))}")
+    terminal.say(f"go on with  {manifest.command(entry, _shown(folder))}", is_command=True)
 
 
 def _shown(folder: Path) -> Path:

@@ -222,7 +222,7 @@ def obstacle(file: Path) -> str:
             probe.rollback()
     except sqlite3.Error as err:
         return "it is locked by another process" if "locked" in str(err) else str(err)
-    return "it is free, but its disk is slow"
+    return "no other process holds it: its disk is slow, or this machine is busy"
 
 
 def silence(uri: str) -> str:
