@@ -15,9 +15,9 @@ from deepvis.config import params
 from deepvis.core import files, images
 from deepvis.core.errors import ConfigError
 from deepvis.core.version import __version__
-from deepvis.metrics import statistics
+from deepvis.metrics import signed_rank
 from deepvis.metrics.convergence import ENDS
-from deepvis.metrics.statistics import Effect
+from deepvis.metrics.signed_rank import Effect
 from deepvis.results import result_folder
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class Paired:
     @property
     def effect(self) -> Effect:
         """How the scores of the second differ from the first's, as a report has it of two settings."""
-        return statistics.effect(self.second - self.first)
+        return signed_rank.effect(self.second - self.first)
 
     def table(self) -> "pd.DataFrame":
         """A row a filter: both scores, and their difference."""
@@ -200,11 +200,11 @@ class Paired:
             f"score, second minus first: {higher} of {effect.n} filters higher, {lower} lower",
         ]
         if effect.n:
-            lines[1] += f"; median {effect.median:+.4g}"
-        if effect.n >= statistics.FEW:
+            lines[1] += f"; {effect.estimate:+.4g}"
+        if effect.n >= signed_rank.FEW:
             lines[1] += f", 95 % interval {effect.low:.4g} to {effect.high:.4g}, p = {effect.p:.2g}"
         else:
-            lines[1] += f"; fewer than {statistics.FEW} filters: neither interval nor p"
+            lines[1] += f"; fewer than {signed_rank.FEW} filters: neither interval nor p"
         if self.left_out:
             lines.append(f"left out: {self.left_out} filters that only one of them has")
         return "\n".join(lines)

@@ -43,9 +43,7 @@ def test_neither_mlflow_nor_what_draws_a_report_is_imported_and_nothing_of_tenso
         "sys.exit(f'loaded {sorted(found)}' if found else 0)"
     )
     env = {key: value for key, value in os.environ.items() if not key.startswith("TF_")}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=120
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=120)
     assert done.returncode == 0, done.stderr
     said = done.stderr.splitlines()
     assert done.stdout == "" and [line.partition(":")[0:2] for line in said] == [("deepvis", ":")]

@@ -12,7 +12,7 @@ from scipy import stats
 import deepvis
 from deepvis.core import images
 from deepvis.core.errors import ConfigError
-from deepvis.metrics import statistics
+from deepvis.metrics import signed_rank
 
 
 def seen(filters="0-11", **changed):
@@ -75,7 +75,7 @@ def test_two_are_compared_filter_by_filter(found, other):
     np.testing.assert_array_equal(paired.first, first)
     np.testing.assert_array_equal(paired.second, second)
     np.testing.assert_array_equal(paired.table()["difference"], second.astype(float) - first)
-    assert paired.effect == statistics.effect(second.astype(float) - first)
+    assert paired.effect == signed_rank.effect(second.astype(float) - first)
     assert paired.effect.p == pytest.approx(stats.wilcoxon(second, first).pvalue)
     assert paired.differs == {"reg.decay": (1.0, 0.8)}
     assert "differs: reg.decay 1.0 / 0.8\n" in repr(paired) and "left out: 6 filters" in repr(paired)

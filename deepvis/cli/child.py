@@ -56,11 +56,7 @@ def main() -> None:
     if not os.isatty(1):
         progress.tell(pipe.show)
     code = command.sweep(typed)
-    error = (
-        {"error": type(err).__name__, "message": messages.line(err, typed)}
-        if (err := messages.last())
-        else {}
-    )
+    error = dict(zip(("error", "message"), messages.last() or (), strict=False))
     sweep, folder = os.environ.get("DEEPVIS_SWEEP"), os.environ.get("DEEPVIS_FOLDER")
     if code == 0 and folder is None and (sought := resume.sought(typed)):  # nothing was left to do
         sweep, folder = sought.id, str(sought.folder.absolute())

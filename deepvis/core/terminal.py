@@ -157,7 +157,7 @@ def say(line: str, is_command: bool = False) -> None:
 
 
 def _broken(text: str, out: Console, indent: int) -> str:
-    """A line in several where it is longer than a terminal's; a word that is longer, an address, stays whole."""
+    """A line in several where it is longer than a terminal's; a longer word, an address, stays whole."""
     if not out.is_terminal or len(text) <= out.width:
         return text
     lines = textwrap.wrap(text, out.width, subsequent_indent=" " * indent, break_long_words=False,

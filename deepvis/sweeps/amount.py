@@ -90,11 +90,9 @@ def _speed(job: Job, outputs: Path) -> tuple[float, str] | None:
                     path = manifest.result_of(sweep.folder, sweep.entry, each) / "result.json"
                     found = json.loads(path.read_bytes())
                     params, speed = found["params"], found["figures"]["time/images_steps_per_second"]
-                    is_known = found["figures"]["time/seconds"] >= LONG
-                    if is_known and (params["model"], found["layer"]) == (
-                        job.cfg.model.name,
-                        job.cfg.layer.name,
-                    ):
+                    same = params["model"], found["layer"]
+                    is_long = found["figures"]["time/seconds"] >= LONG
+                    if is_long and same == (job.cfg.model.name, job.cfg.layer.name):
                         # Jobs of few images share batches, and each takes as long as its batch.
                         images = len(found["filters"]) * (1 + int(params["twins"]))
                         batch = min(int(params["batch_size"]), images * len(sweep.entry["jobs"]))
