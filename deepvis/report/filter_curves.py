@@ -31,8 +31,8 @@ def curves(score: np.ndarray, captions: Sequence[str], title: str) -> Figure:
     steps = np.arange(len(score))
     lines = [panel.plot(steps, column, linewidth=1)[0] for column in score.T]
     order = np.argsort(np.nan_to_num(score[-1], nan=-np.inf, posinf=-np.inf))[::-1]
-    named = order.tolist()
-    chosen = named if len(named) <= NAMED else named[: NAMED // 2] + named[-(NAMED // 2) :]
+    named: list[int] = order.tolist()
+    chosen: list[int] = named if len(named) <= NAMED else named[: NAMED // 2] + named[-(NAMED // 2) :]
     panel.legend(
         [lines[i] for i in chosen], [captions[i] for i in chosen], loc="center left", frameon=False,
         bbox_to_anchor=(1, 0.5), fontsize=8, title="filter, by last score", title_fontsize=8,
