@@ -85,7 +85,7 @@ def _columns(rows: Sequence[Row], scores: Sequence[float]) -> dict[str, list[str
 
 
 def sortable(values: Sequence[Any], decimals: int | None = None) -> list[str]:
-    """Values as texts that the UI sorts in their order; numbers all with the same digits before the point and behind it."""
+    """Values as texts that the UI sorts in their order: numbers all with as many digits."""
     numbers = [value for value in values if isinstance(value, int | float) and math.isfinite(value)]
     if any(isinstance(value, str) and value != MISSING for value in values) or not numbers:
         return [MISSING if isinstance(value, float) else str(value) for value in values]
