@@ -29,7 +29,7 @@ _JOB = (
 )
 _SWEEP = (
     rf"{_any(OF_SWEEP)}|sweep\.json|\.sweep\.json\.lock|deepvis\.log|optimization_results\.yaml"
-    r"|\.checkpoint-\w+\.npz|\.alive/.*|\.submitit/.*"
+    r"|\.votes\.json\.lock|\.checkpoint-\w+\.npz|\.alive/.*|\.submitit/.*"
 )
 _LEFT = rf"(.*/)?\.[^/]*{re.escape(PARTIAL)}(/.*)?"  # by a process that was killed while it wrote
 
