@@ -64,7 +64,9 @@ class Ballots:
 
     def draw(self) -> tuple[str, Pair]:
         """A ballot: of the pairs that were voted on least often one by chance, the sides by chance too."""
-        done = [(vote.layer, vote.filter, frozenset((vote.left, vote.right))) for vote in votes.read(self.folder)]
+        done = [
+            (vote.layer, vote.filter, frozenset((vote.left, vote.right))) for vote in votes.read(self.folder)
+        ]
         exact, pairs = Counter(done), Counter(pair for *_, pair in done)
         filters = Counter(each[:2] for each in done)
 

@@ -20,15 +20,15 @@ HELP = """deepvis vote latest      opens a page for votes on the latest sweep of
 deepvis vote <sweep>     on another one; its id is the name of its folder
   folder=outputs         where sweeps are, or one's own folder
 
-The page shows what two settings made of one filter, not which is which. Choose with the arrow keys (down: a tie);
-u takes the last vote back. Votes are in votes.json in the sweep's folder; deepvis report <sweep> ranks the
-settings by them."""
+The page shows what two settings made of one filter, not which is which. Choose with the arrow keys (down: a
+tie); u takes the last vote back. Votes are in votes.json in the sweep's folder; deepvis report <sweep> ranks
+the settings by them."""
 PAGE = Path(__file__).with_name("vote.html")
 HOST = "127.0.0.1"
 MOST = 4096  # bytes of what the page may post
 HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; img-src 'self'; connect-src 'self'; "
+    "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; connect-src 'self'; "
     "style-src 'unsafe-inline'; script-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -82,7 +82,7 @@ class Handler(BaseHTTPRequestHandler):
 
     server: Server
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         """The page, or a picture of a ballot."""
         path = self._path()
         if path == "":
@@ -96,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
             else:
                 self._answer("image/png", pair.picture(side).read_bytes())
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         """``next``, ``undo``, or ``vote`` with ``{"ballot": ..., "choice": ...}``; the answer is a ballot."""
         path, length = self._path(), self.headers.get("Content-Length", "")
         if path is None:
@@ -144,9 +144,9 @@ class Handler(BaseHTTPRequestHandler):
         hosts = {f"{host}:{self.server.server_port}" for host in (HOST, "localhost")}
         token, *rest = self.path.removeprefix("/").split("/", 1)
         origin = self.headers.get("Origin")
-        if self.headers.get("Host") not in hosts:  # a name of another site that leads here
-            self.send_error(403)
-        elif origin is not None and origin.removeprefix("http://") not in hosts:
+        if self.headers.get("Host") not in hosts or (
+            origin is not None and origin.removeprefix("http://") not in hosts
+        ):  # a name of another site that leads here
             self.send_error(403)
         elif not rest or not secrets.compare_digest(token.encode(), self.server.token.encode()):
             self.send_error(404)

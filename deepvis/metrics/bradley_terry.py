@@ -26,7 +26,7 @@ class Votes:
 
 @dataclass(frozen=True)
 class Strengths:
-    """Log strengths of settings, ``[settings]``, of mean 0; NaN of one that no votes connect with the others."""
+    """Log strengths, ``[settings]``, of mean 0; NaN of a setting that no votes connect with the others."""
 
     estimate: np.ndarray
     low: np.ndarray  # NaN where there are fewer than `FEW` filters
@@ -51,9 +51,9 @@ def strengths(votes: Votes, settings: int) -> Strengths:
     .. math:: \sum_v y_v \log \sigma(d_v) + (1 - y_v) \log \sigma(-d_v) + \tfrac12 \log \det I(\theta),
               \quad d_v = \theta_{i_v} - \theta_{j_v}
 
-    Jeffreys' penalty keeps a setting that won every vote finite (Firth 1993). The intervals are of the sandwich
-    estimator with filters as clusters (Liang and Zeger 1986), by Student's t, and no narrower than those of the
-    observed information, for which votes were independent.
+    Jeffreys' penalty keeps a setting that won every vote finite (Firth 1993). The intervals are of the
+    sandwich estimator with filters as clusters (Liang and Zeger 1986), by Student's t, and no narrower than
+    those of the observed information, for which votes were independent.
 
     Args:
       votes: at least one.
@@ -82,7 +82,7 @@ def strengths(votes: Votes, settings: int) -> Strengths:
     def loss(beta: np.ndarray) -> float:
         d = design @ beta
         likelihood = outcome @ special.log_expit(d) + (1 - outcome) @ special.log_expit(-d)
-        return -likelihood - 0.5 * float(np.linalg.slogdet(information(beta))[1])
+        return -float(likelihood) - 0.5 * float(np.linalg.slogdet(information(beta))[1])
 
     beta = optimize.minimize(loss, np.zeros(basis.shape[1]), method="BFGS").x
     inverse = np.linalg.inv(information(beta))

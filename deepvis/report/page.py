@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from deepvis.core.files import write_csv, write_text
 from deepvis.metrics import convergence, signed_rank
-from deepvis.report import comparison, conclusions, effects, figures, front, thumbnails
+from deepvis.report import comparison, conclusions, effects, figures, front, thumbnails, votes
 from deepvis.report.comparison import MEASURES, Comparison, Unit
 from deepvis.report.conclusions import Conclusions
 from deepvis.results import manifest, result_folder
@@ -81,6 +81,7 @@ def make(folders: Sequence[Path], target: Path, results: Mapping[Path, Result] |
         ],
         "tradeoff": figures.svg(*tradeoff) if tradeoff else None,
         "measures": {name: text for name, text in MEASURES.items() if name in compared.values},
+        "votes": votes.judged(compared, folders),
         "medians": medians,
         "tests": tests,
         "few": signed_rank.FEW,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy import special
 
 from deepvis.metrics import bradley_terry
 from deepvis.metrics.bradley_terry import Share, Votes
@@ -44,14 +45,14 @@ def judged(compared: Comparison, folders: Sequence[Path]) -> Judged | None:
     Raises:
       ConfigError: a file of votes is broken.
     """
-    at = {(job.folder.parent.parent.absolute() if not _is_own(job.folder, folders) else job.folder.parent.absolute(),
-           manifest.folder_name(job.folder.parent), job.result.key): job for job in compared.jobs}
+    at = {(job.sweep, manifest.folder_name(job.folder.parent), job.result.key): job for job in compared.jobs}
     place = {unit: i for i, unit in enumerate(compared.units)}
     first, second, outcome, filters, stale = [], [], [], [], 0
     for folder in folders:
+        sweep = manifest.read(folder)["id"]
         for vote in votes.read(folder):
-            left = at.get((folder.absolute(), vote.left, vote.left_key))
-            right = at.get((folder.absolute(), vote.right, vote.right_key))
+            left = at.get((sweep, vote.left, vote.left_key))
+            right = at.get((sweep, vote.right, vote.right_key))
             unit = None if left is None else place.get(Unit(left.network, vote.layer, vote.filter))
             if left is None or right is None or unit is None or left.setting == right.setting:
                 stale += 1
@@ -64,7 +65,8 @@ def judged(compared: Comparison, folders: Sequence[Path]) -> Judged | None:
         return None if not stale else Judged(0, 0, 0, stale, [], [])
     cast = Votes(np.array(first), np.array(second), np.array(outcome), np.array(filters))
     found = bradley_terry.strengths(cast, len(compared.settings))
-    chances = [_chance(each) for each in (found.estimate, found.low, found.high)]
+    # Against a setting of mean strength, which is 0.
+    chances = [special.expit(each) for each in (found.estimate, found.low, found.high)]
     ranking = [
         Ranked(compared.name(i), int(found.votes[i]), float(found.wins[i]), *(float(c[i]) for c in chances))
         for i in np.argsort(-found.estimate)

@@ -1,7 +1,7 @@
 """Votes: what people chose between the pictures of two jobs, in ``votes.json`` in the sweep's folder.
 
-The file is written whole or not at all after each vote, and a vote names both jobs by folder and key: of a job
-that was computed again since, with another config or version, a vote does not count.
+The file is written whole or not at all after each vote, and a vote names both jobs by folder and key: of a
+job that was computed again since, with another config or version, a vote does not count.
 """
 
 import json
@@ -33,6 +33,9 @@ class Vote:
     time: str  # ISO 8601, UTC
 
 
+NAMES = tuple(each.name for each in fields(Vote))
+
+
 def read(folder: Path) -> list[Vote]:
     """The votes on a sweep, oldest first; none where there is no file.
 
@@ -42,7 +45,7 @@ def read(folder: Path) -> list[Vote]:
     path = folder / FILE
     try:
         listed = json.loads(path.read_bytes())["votes"]
-        votes = [Vote(**{each.name: each.type(vote[each.name]) for each in fields(Vote)}) for vote in listed]
+        votes = [Vote(**{name: vote[name] for name in NAMES}) for vote in listed]
         wrong = [vote.choice for vote in votes if vote.choice not in CHOICES]
     except FileNotFoundError:
         return []

@@ -1,4 +1,4 @@
-"""Laws of Bradley and Terry's model, against the likelihood maximized on its own and against simulated voters."""
+"""Laws of Bradley and Terry's model, against the likelihood maximized alone and simulated voters."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def simulated(rng: np.random.Generator, filters: int, ties: float = 0.1, apart: 
 
 
 def test_of_many_votes_the_strengths_are_those_of_the_likelihood_alone():
-    """The penalty is worth about a vote; the reference knows neither it nor a constraint but the last one's."""
+    """The penalty is worth about a vote; the reference knows neither it nor that the mean is 0."""
     votes = simulated(np.random.default_rng(0), 500)
 
     def loss(free: np.ndarray) -> float:
@@ -39,7 +39,7 @@ def test_of_many_votes_the_strengths_are_those_of_the_likelihood_alone():
 
 @pytest.mark.parametrize("apart", [0.0, 0.7])
 def test_intervals_of_200_simulated_sweeps_cover_what_is_true(apart):
-    """Without ties, which draw all strengths together; where filters differ, too, whose mean is then estimated."""
+    """Without ties, which draw all strengths together; where filters have orders of their own, too."""
     rng, truth = np.random.default_rng(1), TRUE
     if apart:  # what votes over all filters tell: strengths are drawn together a little
         truth = bradley_terry.strengths(simulated(rng, 1500, 0.0, apart), 4).estimate
@@ -77,8 +77,8 @@ def test_agreement_is_the_share_of_votes_for_the_higher_value_and_votes_of_one_f
     assert (whole.n, whole.estimate, whole.high) == (120, 1.0, pytest.approx(1.0)) and 0.9 < whole.low < 1
     against = bradley_terry.agreement(agreeing, -values)
     assert (against.estimate, 1 - against.high) == (0.0, pytest.approx(whole.low))
-    split = Votes(votes.first, votes.second, np.where(votes.filters < 10, agreeing.outcome, 1 - agreeing.outcome),
-                  votes.filters)  # fmt: skip
+    turned = np.where(votes.filters < 10, agreeing.outcome, 1 - agreeing.outcome)
+    split = Votes(votes.first, votes.second, turned, votes.filters)
     half = bradley_terry.agreement(split, values)  # all votes of a filter agree, or none
     assert half.estimate == 0.5 and half.high - half.low > 0.35  # as of 20 votes, not of 120
     assert bradley_terry.agreement(votes, np.full((4, 20), np.nan)).n == 0
