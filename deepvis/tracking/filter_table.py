@@ -26,7 +26,7 @@ FILE = "filters.json"
 TAG = ("mlflow.loggedArtifacts", json.dumps([{"path": FILE, "type": "table"}]))  # of the run that has it
 FOLDER = "filters"
 SMALL = 144  # px; the UI shows a picture of a table no larger
-PICTURES = 2000  # rows that have one, those of the highest scores
+PICTURES = 500  # rows that have one, those of the highest scores: a second's work
 DIGITS = 4  # of the highest score
 MISSING = "–"
 

@@ -1,7 +1,6 @@
 """Votes: what the server answers and refuses, what is stored, and what the report makes of it."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -151,4 +150,4 @@ def test_the_command_prints_its_address_and_leaves_whole_votes_however_it_ends(f
         process.kill()
         process.stdout.close()
     assert [each.choice for each in votes.read(folder)] == ["tie"]
-    assert not [p for p in os.listdir(folder) if p.endswith(".deepvis-partial")]
+    assert not list(folder.glob("*.deepvis-partial"))
