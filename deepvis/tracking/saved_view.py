@@ -34,8 +34,8 @@ def state(
     `others` are names of further metrics and images, whose generated charts are to stay closed.
 
     The UI shows the images of ten runs at most: the last ten in its order. Of a larger sweep the view holds
-    the runs that have the tag `shown` alone. `runs` only sets the height of the page. `order` is what the runs
-    are sorted by.
+    the runs that have the tag `shown` alone. `runs` only sets the height of the page; `order` is what sorts
+    the runs.
     """
     row = max(SMALLEST, WIDTH // max(runs, 1))
     lines = [
