@@ -99,7 +99,7 @@ class Comparison:
         """One part by itself: its units and jobs, the settings that it has, what varies between them."""
         jobs = [job for job in self.jobs if job.part == part]
         rows = sorted({job.setting for job in jobs})
-        seeds = sorted({job.row for job in jobs if job.row is not None})
+        seeds = sorted({job.row for job in jobs})
         units = [i for i, own in enumerate(self.part_of) if own == part]
         varied = [k for k in range(len(self.levels)) if len({self.settings[row][k] for row in rows}) > 1]
         names = list(self.levels)
@@ -115,7 +115,7 @@ class Comparison:
                                if level in {self.settings[row][k] for row in rows}] for k in varied},
             settings=[tuple(self.settings[row][k] for k in varied) for row in rows],
             jobs=[replace(job, setting=rows.index(job.setting), part=0,
-                          row=None if job.row is None else seeds.index(job.row)) for job in jobs],
+                          row=seeds.index(job.row)) for job in jobs],
             parts=[self.parts[part]],
             units=[self.units[i] for i in units],
             part_of=np.zeros(len(units), int),
