@@ -5,7 +5,9 @@ seen = deepvis.visualize(model, "conv5_block3_out", [3, 7], reg={"decay": 0.95, 
 seen.gallery()
 """
 
+import functools
 import logging
+import math
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -17,7 +19,7 @@ import numpy as np
 
 from deepvis import networks
 from deepvis.ascent import backend, devices, specs, validation
-from deepvis.ascent.specs import ImageSpec
+from deepvis.ascent.specs import ImageSpec, Snapshot
 from deepvis.config import groups, schema
 from deepvis.config.groups import Choice
 from deepvis.config.schema import Config
@@ -30,6 +32,8 @@ from deepvis.networks import Layer
 from deepvis.visualization import Visualization
 
 LOG = logging.getLogger(__name__)
+FRAMES = 20  # of an animation
+FRAMES_MEMORY = 256 * 2**20  # bytes of all its pictures; of many large ones there are fewer
 _begun: list[bool] = []  # not empty: images were optimized in this process
 
 
@@ -126,10 +130,18 @@ def visualize(
         cfg = replace(devices.resolved(cfg), model=schema.free("model", resolved))
         known = networks.network(resolved).layer(layer)
         indices = validation.indices(cfg, known)
-        cfg = replace(cfg, layer=replace(cfg.layer, filters=spelled(cfg.layer.filters, indices)))
+        chosen_layer = replace(cfg.layer, filters=spelled(cfg.layer.filters, indices))
+        cfg = replace(cfg, layer=chosen_layer, snapshot_every=_frame_every(cfg, len(indices)))
     if recipe is not None:
         LOG.warning("recipe: experiment=%s, since none of %s is given", recipe, ", ".join(groups_given))
     return _visualization(cfg, indices, known.channels, validation.class_names(cfg, known, indices))
+
+
+def _frame_every(cfg: Config, count: int) -> int:
+    """Steps from one picture of an animation to the next, of so many filters."""
+    height, width = cfg.sides
+    most = max(1, min(FRAMES, FRAMES_MEMORY // (3 * count * height * width)))
+    return math.ceil(cfg.steps / most)
 
 
 def _network(
@@ -173,6 +185,7 @@ def _visualization(
     from deepvis.ascent.optimize import optimize
 
     n, steps = len(filters), cfg.steps
+    displayed = functools.partial(images.displayed, display=specs.display(cfg), mean=cfg.model.mean)
     width = n if specs.is_joint(cfg) else min(cfg.batch_size, n)
     with progress.progress(cfg.layer.name, n, n * steps, of_command=False) as shown:
         shown.doing("loading TensorFlow")
@@ -191,18 +204,24 @@ def _visualization(
             done = (done + 1) % steps
             shown.finish(shown.batch * (done == 0))
 
+        frames: dict[int, list[np.ndarray]] = {}  # by steps done; batches come in order
+
+        def on_snapshot(batch: Sequence[ImageSpec], snapshot: Snapshot) -> None:
+            after = min(snapshot.first + len(snapshot.record["score"]), steps)
+            frames.setdefault(after, []).extend(map(displayed, snapshot.image[: len(batch)]))
+
         shown.trace()
         images_of = [ImageSpec(cfg, index) for index in filters]
         with nullcontext() if _begun else quiet():  # what it says of devices and compilers it says once
-            found = optimize(images_of, on_step=on_step)
+            found = optimize(images_of, on_step=on_step, on_snapshot=on_snapshot)
         _begun.append(True)
-    pictures = [images.displayed(image, specs.display(cfg), cfg.model.mean) for image in found.final]
+    pictures = list(map(displayed, found.final))
     told = advice.advice(found.history, found.final, cfg.model.mean, channels)
     if told:
         LOG.warning("advice: %s", told)
     return Visualization(
         filters, np.stack(pictures), found.final, found.best, found.history, convergence.ends(found.history),
-        told, schema.plain(cfg), classes, weights,
+        told, schema.plain(cfg), classes, weights, {step: np.stack(each) for step, each in frames.items()},
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from deepvis.config import params
-from deepvis.core import files, images
+from deepvis.core import animations, files, images
 from deepvis.core.errors import ConfigError
 from deepvis.core.version import __version__
 from deepvis.metrics import signed_rank
@@ -43,6 +43,7 @@ class Visualization:
     config: Mapping[str, Any]  # all that was chosen, defaults too
     classes: Sequence[str] = ()  # what each filter is called, where they are classes of the network
     weights: str = ""  # digest of the network's weights
+    progress: Mapping[int, np.ndarray] = field(default_factory=dict)  # pictures on the way, by steps done
 
     def __repr__(self) -> str:
         score, counts = self.history["score"][-1], dict.fromkeys(ENDS.values(), 0)
@@ -68,6 +69,32 @@ class Visualization:
     def gallery(self) -> Image.Image:
         """All pictures, stitched into a square, each with its filter's number or its class."""
         return Image.fromarray(images.gallery(list(self.images), self.captions))
+
+    def animate(self, path: str | Path | None = None, milliseconds: int = animations.FRAME) -> bytes:
+        """The gallery on its way, as an animated WebP: up to 20 frames, fewer of very many pictures.
+
+        Args:
+          path: of a file to write, which is replaced if it is there; None: none is written.
+          milliseconds: of each frame but the last, which stays longer.
+
+        Returns:
+          The file's content.
+
+        Raises:
+          ConfigError: another ending than ``.webp``, or no time that a frame can have.
+        """
+        if not 1 <= milliseconds < 2**24:
+            raise ConfigError(f"animate: got {milliseconds} milliseconds, expected 1 to {2**24 - 1}")
+        if path is not None and Path(path).suffix.lower() != ".webp":
+            raise ConfigError(f"animate: got {path}, expected a name that ends in .webp")
+        frames = [
+            images.gallery(list(self.progress[step]), self.captions) for step in sorted(self.progress)
+        ] or [np.asarray(self.gallery())]
+        content = animations.encoded(frames, milliseconds)
+        if path is not None:
+            with files.replacing(Path(path).expanduser()) as temporary:
+                temporary.write_bytes(content)
+        return content
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()

@@ -64,7 +64,8 @@ def test_neither_mlflow_nor_what_draws_a_report_is_imported_and_nothing_of_tenso
 )  # fmt: skip
 def test_it_is_what_the_same_job_leaves_bitwise(said, typed, tmp_path):
     rate = [] if "optimizer=adam" in typed else ["optimizer.learning_rate=3"]
-    job = job_of(tmp_path, "size=16", "steps=3", "layer.filters=0-4", "robustness=false", *rate, *typed)
+    job = job_of(tmp_path, "size=16", "steps=3", "layer.filters=0-4", "robustness=false", "animation=true",
+                 "snapshot_every=1", *rate, *typed)  # fmt: skip
     assert runner.run([job], NoTracker(), "sweep") == {}
     left = result_folder.read(tmp_path / "result")
     found = seen("0-4", batch_size=2, **said)  # whose last batch is short
@@ -77,6 +78,14 @@ def test_it_is_what_the_same_job_leaves_bitwise(said, typed, tmp_path):
         for folder, own in (("filters", image), ("best", shown)):
             with Image.open(tmp_path / "result" / folder / f"{result_folder.label(index)}.png") as file:
                 np.testing.assert_array_equal(own, np.asarray(file))
+    for step, pictures in found.progress.items():
+        for index, own in zip(job.filters, pictures, strict=True):
+            name = f"step_{step:05d}/{result_folder.label(index)}.png"
+            with Image.open(tmp_path / "result/progress" / name) as file:
+                np.testing.assert_array_equal(own, np.asarray(file))
+    assert list(found.progress) == [1, 2, 3]
+    with Image.open(tmp_path / "result/animation.webp") as file:
+        assert file.n_frames == 3
     mine = {
         key: found.config[key] for key in ("reg", "objective", "param", "transform", "optimizer", "start")
     }

@@ -10,7 +10,7 @@ from PIL import Image
 from scipy import stats
 
 import deepvis
-from deepvis.core import images
+from deepvis.core import animations, images
 from deepvis.core.errors import ConfigError
 from deepvis.metrics import signed_rank
 
@@ -39,6 +39,28 @@ def test_a_notebook_shows_the_pictures_with_their_numbers_and_one_line_says_what
     middle = np.median(found.history["score"][-1])
     assert repr(found).startswith("<Visualization: 12 filters of block2_conv2 of tiny, 16 x 16 px, 3 steps; ")
     assert f"median score {middle:.4g}; 12 still improving>" in repr(found)
+
+
+def test_an_animation_has_the_galleries_on_the_way_and_is_written_where_it_is_asked_for(tmp_path):
+    made = seen("0-4", steps=45)
+    assert list(made.progress) == [*range(3, 46, 3)]  # at most 20, the last one the finished images
+    np.testing.assert_array_equal(made.progress[45], made.images)
+    content = made.animate(tmp_path / "way.webp", milliseconds=50)
+    assert (tmp_path / "way.webp").read_bytes() == content
+    with Image.open(io.BytesIO(content)) as file:
+        assert file.n_frames == 15 and file.info["loop"] == 0
+        for number, pictures in enumerate(made.progress.values()):
+            file.seek(number)
+            expected = images.gallery(list(pictures), made.captions).astype(float)
+            shown = np.asarray(file.convert("RGB"), float)
+            assert np.corrcoef(shown.mean(axis=-1).ravel(), expected.mean(axis=-1).ravel())[0, 1] > 0.97
+            assert file.info["duration"] == (2000 if number == 14 else 50)
+    for wrong in ({"path": tmp_path / "way.gif"}, {"milliseconds": 0}):
+        with pytest.raises(ConfigError, match="animate: got"):
+            made.animate(**wrong)
+    large = np.zeros((4100, 50, 3), np.uint8)
+    with Image.open(io.BytesIO(animations.encoded([large, large + 9]))) as file:
+        assert file.size == (25, 2048)
 
 
 def test_what_is_saved_is_all_of_it_and_nothing_of_the_users_is_overwritten(found, other, tmp_path):
