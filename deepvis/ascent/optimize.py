@@ -72,7 +72,9 @@ def optimize(
         going_on = resumed[first:until]
         for snapshot in program.snapshots(using, batch, starts[first:until], width, going_on, on_step):
             if snapshots:  # images of all snapshots would not fit into memory
-                snapshots[-1] = replace(snapshots[-1], image=NO_IMAGES, best=NO_IMAGES, states=tuple)
+                snapshots[-1] = replace(
+                    snapshots[-1], image=NO_IMAGES, best=NO_IMAGES, states=tuple, start=None
+                )
             snapshots.append(snapshot)
             if on_snapshot is not None:
                 on_snapshot(batch, snapshot)

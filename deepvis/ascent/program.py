@@ -172,6 +172,7 @@ def snapshots(
     numbers = specs.numbers(images)
     sizes = octaves.sizes(*static.octaves, static.size)
     image, done, total = first, states.step_of(resumed), int(numbers["steps"].max())
+    started: np.ndarray | None = None
     if resumed:
         image = states.shown(resumed)
     for octave, size in enumerate(sizes, start=1):
@@ -198,6 +199,8 @@ def snapshots(
             state = states.restored(within, missing)
         else:
             state = ascent.begin(begin, hyper)._replace(step=tf.constant(done))
+            if octave == 1:  # as its parametrization has it, which may not be as it was drawn
+                started = _resized(ascent.show(state.theta, hyper).numpy(), sizes[-1])
         rule = static.optimizer(**_under(hyper, "optimizer"))
         search = None
         if isinstance(rule, lbfgs.LineSearch):
@@ -225,8 +228,9 @@ def snapshots(
             image = shown.numpy()
             yield Snapshot(
                 done, _arrays(record), final_values, _resized(image, sizes[-1]), _resized(best, sizes[-1]),
-                functools.partial(states.of, images, state, search, image),
+                functools.partial(states.of, images, state, search, image), started,
             )  # fmt: skip
+            started = None
             done += n
 
 

@@ -4,7 +4,7 @@
   gallery.png  best.png              the last images, the best by score, stitched
   animation.webp                     with animation=true: the images on the way, stitched, a frame a snapshot
   filters/f012.png  best/f012.png    one picture a filter
-  progress/step_00005/f012.png       the same, on the way
+  progress/step_00005/f012.png       the same, on the way, from the start (step_00000)
   history.npz                        recorded at each step, [steps + 1, filters]: score, activation,
                                      gradient_rms, image_rms, rank, margin, alive
   metrics.npz                        of the last images, [filters]: the names of deepvis.metrics, and

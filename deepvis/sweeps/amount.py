@@ -115,7 +115,7 @@ def check_memory(cfg: Config, filters: int) -> None:
     """
     images, pixels = filters * (1 + cfg.twins), math.prod(cfg.sides)
     batch = min(images, cfg.batch_size)
-    shown = math.ceil(cfg.steps / cfg.snapshot_every)
+    shown = 1 + math.ceil(cfg.steps / cfg.snapshot_every)  # and the start
     needs = {
         f"steps={cfg.steps}, {images} images: their histories": images * (cfg.steps + 1) * HISTORY,
         f"snapshot_every={cfg.snapshot_every}: {shown} pictures a filter": shown * filters * pixels * 3,

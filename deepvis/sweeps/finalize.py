@@ -66,7 +66,7 @@ def close(sweep: str, folder: Path, tracker: Tracker, is_drawn: bool = False) ->
     write_csv(files[0], result_folder.table(list(results.values())))
     images.save(files[1], contact(results))
     with progress.doing("report"):
-        report = _report(folder, results) if len(results) > 1 else []
+        report = _report(folder, results)
     address = None
     if not unlogged:
         try:
@@ -91,7 +91,7 @@ def close(sweep: str, folder: Path, tracker: Tracker, is_drawn: bool = False) ->
         terminal.error(f"{unlogged}; results are in {_shown(folder)}, and resume=latest logs them")
         if is_finished:
             go_on(entry, folder)
-    elif is_finished and not entry.get("search") and bool(report) == (len(results) > 1):
+    elif is_finished and not entry.get("search") and report:
         manifest.write(folder, entry | {nothing_left.CLOSED: True})
     return not unlogged
 
