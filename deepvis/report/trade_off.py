@@ -99,7 +99,7 @@ def figure(of: TradeOff, width: float = 8.4) -> Figure:
     """The trade-off as a figure of so many inches."""
     drawn = Figure((width, 4.4), layout="constrained")
     panel = drawn.subplots()
-    is_known: list[bool] = np.isfinite(of.points).all(axis=1).tolist()
+    is_known = [bool(np.isfinite(point).all()) for point in of.points]
     for words, (marker, face, edge) in MARKERS.items():
         which = [k for k, known in enumerate(is_known) if known and of.status[k] == words]
         if not which:
