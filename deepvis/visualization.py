@@ -222,16 +222,13 @@ class Paired:
         effect = self.effect
         differs = ", ".join(f"{key} {one} / {other}" for key, (one, other) in self.differs.items())
         higher, lower = (round(share * effect.n) if effect.n else 0 for share in (effect.up, effect.down))
-        lines = [
-            f"differs: {differs or 'nothing'}",
-            f"score, second minus first: {higher} of {effect.n} filters higher, {lower} lower",
-        ]
-        if effect.n:
-            lines[1] += f"; {effect.estimate:+.4g}"
+        counts = f"{higher} of {effect.n} filters higher, {lower} lower"
         if effect.n >= signed_rank.FEW:
-            lines[1] += f", 95 % interval {effect.low:.4g} to {effect.high:.4g}, p = {effect.p:.2g}"
+            known = f"95 % interval {effect.low:.4g} to {effect.high:.4g}, p = {effect.p:.2g}"
         else:
-            lines[1] += f"; fewer than {signed_rank.FEW} filters: neither interval nor p"
+            known = f"fewer than {signed_rank.FEW} filters: neither interval nor p"
+        size = f"{effect.estimate:+.4g} ({known}); " if effect.n else ""
+        lines = [f"differs: {differs or 'nothing'}", f"score, second minus first: {size}{counts}"]
         if self.left_out:
             lines.append(f"left out: {self.left_out} filters that only one of them has")
         return "\n".join(lines)
