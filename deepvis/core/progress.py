@@ -188,7 +188,7 @@ def progress(
             with in_notebook() as shown.show:
                 yield shown
         elif _is_drawn(out := terminal.console() if of_command else _of_script()):
-            with _drawn(Live(get_renderable=shown.status, console=out, refresh_per_second=5, transient=True)):
+            with _drawn(out, get_renderable=shown.status):
                 yield shown
         else:
             shown.is_listed = of_command
@@ -211,7 +211,7 @@ def doing(what: str) -> Iterator[None]:
         _listeners[-1](Status(what))
         yield
     elif terminal.is_taken() and _is_drawn(out := terminal.console()):
-        with _drawn(Live(Status(what), console=out, refresh_per_second=1, transient=True)):
+        with _drawn(out, Status(what)):
             yield
     else:
         yield
@@ -259,7 +259,10 @@ def _is_drawn(out: Console) -> bool:
 
 
 @contextmanager
-def _drawn(live: Live) -> Iterator[None]:
-    """Draw something at the end of the terminal; what is printed meanwhile comes above it."""
+def _drawn(out: Console, *drawn: Status, **options: Any) -> Iterator[None]:
+    """Draw something at the end of a terminal; what deepvis prints meanwhile comes above it."""
+    # What others print goes where they print it: to the log.
+    live = Live(*drawn, console=out, refresh_per_second=5, transient=True, redirect_stdout=False,
+                redirect_stderr=False, **options)  # fmt: skip
     with live, terminal.above(live):
         yield
