@@ -639,14 +639,14 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(folder)], check=True, timeout=60)
 
 
-def test_a_disk_that_fills_up_is_one_line_and_leaves_no_half_result(small_disk, place, client, tmp_path):
+def test_a_disk_that_fills_up_is_one_line_and_leaves_no_half_result(small_disk, place, client, forker):
     big = ["layer.filters=0-11", "size=128", "steps=60", "snapshot_every=1", "seed=77"]
     big += [f"hydra.run.dir={small_disk}/out"]
-    done = run_in(place, [*SCRIPT, *TINY, *big], environment())
-    assert done.returncode != 0
-    said = done.stderr.splitlines()  # of a checkpoint, if one was due; and of the job
-    assert len(said) == 1 + ("no checkpoint" in said[0]), done.stderr
-    assert all("No space left on device" in line and "hydra.run.dir" in line for line in said), done.stderr
+    done = forker.run(place, *TINY, *big)
+    assert done.code != 0
+    said = done.err.splitlines()  # of a checkpoint, if one was due; and of the job
+    assert len(said) == 1 + ("no checkpoint" in said[0]), done.err
+    assert all("No space left on device" in line and "hydra.run.dir" in line for line in said), done.err
     (run,) = client.client.search_runs([client.experiment_id], "params.seed = '77'")
     assert run.info.status == "FAILED" and "No space left" in run.data.tags["reason"]
     left = {str(p.relative_to(small_disk)) for p in small_disk.rglob("*") if p.is_file()}
@@ -673,15 +673,15 @@ def test_a_disk_that_is_full_from_the_start_is_one_line(small_disk, blocked, tmp
     assert not trace.exists()
 
 
-def test_results_outside_outputs_are_summed_up_as_well(place, client, tmp_path):
+def test_results_outside_outputs_are_summed_up_as_well(place, client, forker, tmp_path):
     """hydra.run.dir is Hydra's way to choose a folder; the summary and the sweep's run follow the results."""
-    done = run_in(place, [*SCRIPT, *TINY, f"hydra.run.dir={tmp_path}/mine", "seed=78"], environment())
-    assert (done.returncode, done.stderr) == (0, "")
+    done = forker.run(place, *TINY, f"hydra.run.dir={tmp_path}/mine", "seed=78")
+    assert (done.code, done.err) == (0, "")
     assert (tmp_path / "mine/result/gallery.png").is_file()
     (run,) = client.client.search_runs([client.experiment_id], "params.seed = '78'")
     kinds = {each.data.tags["kind"] for each in runs_of(client, run.data.tags["sweep"])}
     assert kinds == {"job", "sweep"}
-    assert "pictures" in done.stdout and "viewStateShareKey" in done.stdout
+    assert "pictures" in done.out and "viewStateShareKey" in done.out
 
 
 @pytest.mark.slow
