@@ -1,6 +1,8 @@
 """All networks of keras.applications beside Keras itself -> docs/reference/applications.md.
 
 python benchmarks/applications.py [NAME ...]     one process for each, one after the other; rows are replaced
+
+The suite checks five of them in this way (tests/networks/test_applications.py); this measures all 40.
 """
 
 import json

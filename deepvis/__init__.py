@@ -13,24 +13,25 @@ for _package in ("report", "results"):  # their functions have these names: no l
     del globals()[_package]
 
 _HOMES = {
-    "Visualization": "api", "layers": "api", "visualize": "api",
+    "Visualization": "visualization", "layers": "api", "visualize": "api",
+    "Sweep": "sweep_process", "sweep": "sweep_process",
     "compare": "analysis", "report": "analysis", "results": "analysis",
     "Knob": "config.knobs",
     "objective": "ascent.objectives", "optimizer": "ascent.optimizers",
     "parametrization": "ascent.parametrizations", "regularizer": "ascent.regularizers",
     "start": "ascent.starts", "transform": "ascent.transforms",
-    "ConfigError": "core.errors", "DeepvisError": "core.errors", "TrackingError": "core.errors",
-    "WeightsError": "core.errors",
+    "ConfigError": "core.errors", "DeepvisError": "core.errors", "SweepError": "core.errors",
+    "TrackingError": "core.errors", "WeightsError": "core.errors",
 }  # fmt: skip
 __all__ = [
-    "ConfigError", "DeepvisError", "Knob", "TrackingError", "Visualization", "WeightsError", "compare",
-    "layers", "objective", "optimizer", "parametrization", "regularizer", "report", "results", "start",
-    "transform", "visualize",
+    "ConfigError", "DeepvisError", "Knob", "Sweep", "SweepError", "TrackingError", "Visualization",
+    "WeightsError", "compare", "layers", "objective", "optimizer", "parametrization", "regularizer", "report",
+    "results", "start", "sweep", "transform", "visualize",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from deepvis.analysis import compare, report, results
-    from deepvis.api import Visualization, layers, visualize
+    from deepvis.api import layers, visualize
     from deepvis.ascent.objectives import objective
     from deepvis.ascent.optimizers import optimizer
     from deepvis.ascent.parametrizations import parametrization
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
     from deepvis.ascent.starts import start
     from deepvis.ascent.transforms import transform
     from deepvis.config.knobs import Knob
-    from deepvis.core.errors import ConfigError, DeepvisError, TrackingError, WeightsError
+    from deepvis.core.errors import ConfigError, DeepvisError, SweepError, TrackingError, WeightsError
+    from deepvis.sweep_process import Sweep, sweep
+    from deepvis.visualization import Visualization
 
 
 def __getattr__(name: str) -> Any:

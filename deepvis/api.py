@@ -5,55 +5,36 @@ seen = deepvis.visualize(model, "conv5_block3_out", [3, 7], reg={"decay": 0.95, 
 seen.gallery()
 """
 
-import io
+import functools
 import logging
+import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from deepvis import networks
-from deepvis.ascent import devices, specs, validation
-from deepvis.ascent.specs import ImageSpec
+from deepvis.ascent import backend, devices, specs, validation
+from deepvis.ascent.specs import ImageSpec, Snapshot
 from deepvis.config import groups, schema
 from deepvis.config.groups import Choice
 from deepvis.config.schema import Config
-from deepvis.core import images
+from deepvis.core import images, progress
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF, nearest, spelled
+from deepvis.core.quiet import quiet
 from deepvis.metrics import advice, convergence
 from deepvis.networks import Layer
+from deepvis.visualization import Visualization
 
 LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Visualization:
-    """Pictures of filters, and how they came about. A notebook shows the gallery."""
-
-    filters: Sequence[int]
-    images: np.ndarray  # uint8 [n, H, W, 3], contrast stretched as in every gallery
-    centred: np.ndarray  # float32 [n, H, W, C], grey levels around the mean of the network's training set
-    best: np.ndarray  # the same of each filter's highest score
-    history: Mapping[str, np.ndarray]  # score, activation, rank ...: [steps + 1, n]
-    ends: Sequence[str]  # converged, rising, stuck or diverged
-    advice: str  # what should be known before the pictures are believed, in one line; empty: nothing
-    config: Mapping[str, Any]  # all that was chosen, defaults too
-    classes: Sequence[str] = ()  # what each filter is called, where they are classes of the network
-
-    def gallery(self) -> Image.Image:
-        """All pictures, stitched into a square; of classes with their names."""
-        captions = [f"{name} ({index})" for name, index in zip(self.classes, self.filters, strict=False)]
-        return Image.fromarray(images.gallery(list(self.images), captions))
-
-    def _repr_png_(self) -> bytes:
-        file = io.BytesIO()
-        self.gallery().save(file, "png")
-        return file.getvalue()
+FRAMES = 20  # of an animation
+FRAMES_MEMORY = 256 * 2**20  # bytes of all its pictures; of many large ones there are fewer
+_begun: list[bool] = []  # not empty: images were optimized in this process
 
 
 def visualize(
@@ -129,29 +110,38 @@ def visualize(
     groups_given = {"reg": reg, "param": param, "transform": transform, "optimizer": optimizer,
                     "start": start}  # fmt: skip
     chosen = {group: choice for group, choice in groups_given.items() if choice is not None}
-    held, choice = _network(model, preprocess, inputs, optimize, labels, size)
-    group = held or groups.composed(choice)["model"]
-    if not isinstance(layer, str):
-        layer = networks.network(group).name_of(layer)
-    recipe = None if chosen else networks.recipe(group)
+    with quiet():  # Keras, and with it TensorFlow, may be imported here
+        held, choice = _network(model, preprocess, inputs, optimize, labels, size)
+        group = held or groups.composed(choice)["model"]
+        if not isinstance(layer, str):
+            layer = networks.network(group).name_of(layer)
+        recipe = None if chosen else networks.recipe(group)
+        composed = groups.composed({"objective": objective} | chosen | choice, recipe)
+        steps = composed["steps"] if steps is None else steps
+        values: dict[str, Any] = {
+            "steps": steps, "snapshot_every": steps, "size": size, "seed": seed, "batch_size": batch_size,
+            "layer": {"name": layer, "filters": spec}, "precision": precision, "device": device, "twins": 0,
+            "robustness": False,
+        }  # fmt: skip
+        values |= {} if held is None else {"model": held}
+        cfg = schema.resolve(composed | {key: groups.plain_value(value) for key, value in values.items()})
+        validation.check(cfg)
+        resolved = networks.resolved(schema.plain(cfg.model))
+        cfg = replace(devices.resolved(cfg), model=schema.free("model", resolved))
+        known = networks.network(resolved).layer(layer)
+        indices = validation.indices(cfg, known)
+        chosen_layer = replace(cfg.layer, filters=spelled(cfg.layer.filters, indices))
+        cfg = replace(cfg, layer=chosen_layer, snapshot_every=_frame_every(cfg, len(indices)))
     if recipe is not None:
         LOG.warning("recipe: experiment=%s, since none of %s is given", recipe, ", ".join(groups_given))
-    composed = groups.composed({"objective": objective} | chosen | choice, recipe)
-    steps = composed["steps"] if steps is None else steps
-    values: dict[str, Any] = {
-        "steps": steps, "snapshot_every": steps, "size": size, "seed": seed, "batch_size": batch_size,
-        "layer": {"name": layer, "filters": spec}, "precision": precision, "device": device, "twins": 0,
-        "robustness": False,
-    }  # fmt: skip
-    values |= {} if held is None else {"model": held}
-    cfg = schema.resolve(composed | {key: groups.plain_value(value) for key, value in values.items()})
-    validation.check(cfg)
-    resolved = networks.resolved(schema.plain(cfg.model))
-    cfg = replace(devices.resolved(cfg), model=schema.free("model", resolved))
-    known = networks.network(resolved).layer(layer)
-    indices = validation.indices(cfg, known)
-    cfg = replace(cfg, layer=replace(cfg.layer, filters=spelled(cfg.layer.filters, indices)))
     return _visualization(cfg, indices, known.channels, validation.class_names(cfg, known, indices))
+
+
+def _frame_every(cfg: Config, count: int) -> int:
+    """Steps from one picture of an animation to the next, of so many filters."""
+    height, width = cfg.sides
+    most = max(1, min(FRAMES, FRAMES_MEMORY // (3 * count * height * width)))
+    return math.ceil(cfg.steps / most)
 
 
 def _network(
@@ -194,14 +184,44 @@ def _visualization(
 ) -> Visualization:
     from deepvis.ascent.optimize import optimize
 
-    found = optimize([ImageSpec(cfg, index) for index in filters])
-    pictures = [images.displayed(image, specs.display(cfg), cfg.model.mean) for image in found.final]
+    n, steps = len(filters), cfg.steps
+    displayed = functools.partial(images.displayed, display=specs.display(cfg), mean=cfg.model.mean)
+    width = n if specs.is_joint(cfg) else min(cfg.batch_size, n)
+    with progress.progress(cfg.layer.name, n, n * steps, of_command=False) as shown:
+        shown.doing("loading TensorFlow")
+        with quiet():
+            backend.load()
+            shown.doing("loading the weights")
+            weights = networks.network(schema.plain(cfg.model)).digest(cfg.layer.name)
+        batches = iter([min(width, n - first) for first in range(0, n, width)])
+        done = 0
+
+        def on_step() -> None:
+            nonlocal done
+            if done == 0:
+                shown.begin(next(batches), 0, steps)
+            shown.advance()
+            done = (done + 1) % steps
+            shown.finish(shown.batch * (done == 0))
+
+        frames: dict[int, list[np.ndarray]] = {}  # by steps done; batches come in order
+
+        def on_snapshot(batch: Sequence[ImageSpec], snapshot: Snapshot) -> None:
+            after = min(snapshot.first + len(snapshot.record["score"]), steps)
+            frames.setdefault(after, []).extend(map(displayed, snapshot.image[: len(batch)]))
+
+        shown.trace()
+        images_of = [ImageSpec(cfg, index) for index in filters]
+        with nullcontext() if _begun else quiet():  # what it says of devices and compilers it says once
+            found = optimize(images_of, on_step=on_step, on_snapshot=on_snapshot)
+        _begun.append(True)
+    pictures = list(map(displayed, found.final))
     told = advice.advice(found.history, found.final, cfg.model.mean, channels)
     if told:
         LOG.warning("advice: %s", told)
     return Visualization(
         filters, np.stack(pictures), found.final, found.best, found.history, convergence.ends(found.history),
-        told, schema.plain(cfg), classes,
+        told, schema.plain(cfg), classes, weights, {step: np.stack(each) for step, each in frames.items()},
     )  # fmt: skip
 
 
@@ -223,5 +243,6 @@ def layers(
       >>> [each.name for each in layers("tiny")]
       ['block1_conv1', 'block2_conv1', 'block2_conv2']
     """
-    held, choice = _network(model, preprocess, inputs, optimize)
-    return list(networks.network(held or groups.composed(choice)["model"]).layers().values())
+    with quiet():
+        held, choice = _network(model, preprocess, inputs, optimize)
+        return list(networks.network(held or groups.composed(choice)["model"]).layers().values())

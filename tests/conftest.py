@@ -12,10 +12,10 @@ from helpers.processes import Forker, end_running
 
 # The longest files, longest first. Each file is run by one process: one that begins last is waited for alone.
 LONG = (
-    "sweeps/test_resume.py", "sweeps/test_runner.py", "sweeps/test_kills.py", "integration/test_faults.py",
-    "networks/test_applications.py", "integration/test_cli.py", "integration/test_search.py",
-    "docs/test_docs.py", "integration/test_launchers.py", "tracking/test_outages.py",
-    "networks/test_published.py",
+    "integration/test_launchers.py", "integration/test_cli.py", "sweeps/test_resume.py",
+    "sweeps/test_runner.py", "sweeps/test_kills.py", "integration/test_search.py",
+    "networks/test_applications.py", "integration/test_faults.py", "docs/test_docs.py",
+    "tracking/test_outages.py", "networks/test_published.py", "networks/test_token_places.py",
 )  # fmt: skip
 
 

@@ -187,6 +187,8 @@ def arrays(result: Path) -> Iterator[tuple[str, np.ndarray]]:
                 yield from ((f"{name}/{key}", packed[key]) for key in packed.files)
     for name in PICTURES:
         for path in sorted((result / name).rglob("*.png")):
+            if path.parent.name == "step_00000":  # the start, which 0.4 did not write
+                continue
             with Image.open(path) as picture:
                 yield str(path.relative_to(result)), np.asarray(picture)
 

@@ -1,7 +1,7 @@
 """Laws of `deepvis.visualize`: what a job would be, from Python; a mistake is one line."""
 
 import gc
-import io
+import os
 import subprocess
 import sys
 
@@ -35,15 +35,19 @@ def network(activation="relu"):
     return keras.Sequential(layers, name="own")
 
 
-def test_neither_mlflow_nor_what_draws_a_report_is_imported():
+def test_neither_mlflow_nor_what_draws_a_report_is_imported_and_nothing_of_tensorflows_is_printed():
     code = (
         "import sys, deepvis\n"
         f"deepvis.visualize('tiny', {LAYER!r}, 0, size=8, reg='combined', transform={{'jitter': 1}})\n"
         "found = {'mlflow', 'matplotlib', 'pandas', 'jinja2'} & sys.modules.keys()\n"
         "sys.exit(f'loaded {sorted(found)}' if found else 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    env = {key: value for key, value in os.environ.items() if not key.startswith("TF_")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=120)
     assert done.returncode == 0, done.stderr
+    said = done.stderr.splitlines()
+    assert done.stdout == "" and [line.partition(":")[0:2] for line in said] == [("deepvis", ":")]
+    assert said[0].startswith("deepvis: advice: "), "which is deepvis' own"
 
 
 @pytest.mark.parametrize(
@@ -60,7 +64,8 @@ def test_neither_mlflow_nor_what_draws_a_report_is_imported():
 )  # fmt: skip
 def test_it_is_what_the_same_job_leaves_bitwise(said, typed, tmp_path):
     rate = [] if "optimizer=adam" in typed else ["optimizer.learning_rate=3"]
-    job = job_of(tmp_path, "size=16", "steps=3", "layer.filters=0-4", "robustness=false", *rate, *typed)
+    job = job_of(tmp_path, "size=16", "steps=3", "layer.filters=0-4", "robustness=false", "animation=true",
+                 "snapshot_every=1", *rate, *typed)  # fmt: skip
     assert runner.run([job], NoTracker(), "sweep") == {}
     left = result_folder.read(tmp_path / "result")
     found = seen("0-4", batch_size=2, **said)  # whose last batch is short
@@ -73,6 +78,14 @@ def test_it_is_what_the_same_job_leaves_bitwise(said, typed, tmp_path):
         for folder, own in (("filters", image), ("best", shown)):
             with Image.open(tmp_path / "result" / folder / f"{result_folder.label(index)}.png") as file:
                 np.testing.assert_array_equal(own, np.asarray(file))
+    for step, pictures in found.progress.items():
+        for index, own in zip(job.filters, pictures, strict=True):
+            name = f"step_{step:05d}/{result_folder.label(index)}.png"
+            with Image.open(tmp_path / "result/progress" / name) as file:
+                np.testing.assert_array_equal(own, np.asarray(file))
+    assert list(found.progress) == [1, 2, 3]
+    with Image.open(tmp_path / "result/animation.webp") as file:
+        assert file.n_frames == 3
     mine = {
         key: found.config[key] for key in ("reg", "objective", "param", "transform", "optimizer", "start")
     }
@@ -123,14 +136,6 @@ def test_a_picture_of_16_bits_is_a_start_and_a_target_like_one_of_8_and_a_wrong_
     np.testing.assert_allclose(other.history["score"], one.history["score"], atol=1e-4)
     with pytest.raises(ConfigError, match=r"^start\.path=.*floats\.tif: got floats from 0 to 255; expected"):
         seen(0, start={"preset": "picture", "path": str(tmp_path / "floats.tif")})
-
-
-def test_a_notebook_shows_the_gallery():
-    found = seen([0, 3, 7])
-    with Image.open(io.BytesIO(found._repr_png_())) as shown:
-        assert shown.format == "PNG"
-        np.testing.assert_array_equal(np.asarray(shown), images.gallery(list(found.images)))
-    np.testing.assert_array_equal(np.asarray(found.gallery()), images.gallery(list(found.images)))
 
 
 def test_a_model_trained_further_gives_other_pictures():

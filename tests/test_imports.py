@@ -29,6 +29,7 @@ LOADING = {
     "deepvis.networks.receptive_fields", "deepvis.networks.shared_names",
     "deepvis.networks.token_places", "deepvis.networks.torch_modules",
     "deepvis.networks.untrusted_files", "deepvis.report.contact", "deepvis.report.figures",
+    "deepvis.report.filter_curves",
     "deepvis.report.page", "deepvis.report.paper",
 }  # fmt: skip
 

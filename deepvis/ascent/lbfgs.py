@@ -145,7 +145,7 @@ class Searches:
         record = {f"record.{name}": values.numpy() for name, values in search.record._asdict().items()}
         return {name: values.copy() for name, values in search.memory.items()} | record
 
-    def advance(self, state: State, n: int) -> tuple[State, Record]:
+    def advance(self, state: State, n: int, on_step: Callable[[], None]) -> tuple[State, Record]:
         """Several steps of every image, as `deepvis.ascent.gradient_ascent.advance` has them."""
         records, best, scores = [], state.best_theta.numpy().copy(), state.best_score.numpy().copy()
         alive = state.alive.numpy().copy()
@@ -161,6 +161,7 @@ class Searches:
                         best[b], scores[b] = search.theta, record.score[0]
                     search.advance()  # at the top it stays
             records.append(Record(*(tf.concat(values, axis=0) for values in zip(*row, strict=True))))
+            on_step()
         theta = np.stack([search.theta for search in self.searches])
         changed = {"theta": theta, "best_theta": best, "best_score": scores, "alive": alive}
         state = state._replace(step=state.step + n, **tf.nest.map_structure(tf.constant, changed))

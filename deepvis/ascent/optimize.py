@@ -39,6 +39,7 @@ def optimize(
     width: int | None = None,
     on_snapshot: OnSnapshot | None = None,
     resumed: Sequence[ImageState] = (),
+    on_step: Callable[[], None] = lambda: None,
 ) -> Trajectory:
     """Raise the score of every image by gradient ascent.
 
@@ -51,6 +52,7 @@ def optimize(
         snapshot.
       resumed: where the images go on, one state an image, of a snapshot before their last step; by default
         they start.
+      on_step: is called after each step of a batch.
 
     Returns:
       The trajectory. An image with fewer steps than others repeats its final values in the remaining rows.
@@ -67,9 +69,12 @@ def optimize(
         batch = images[first : first + width]
         snapshots: list[Snapshot] = []
         until = first + width
-        for snapshot in program.snapshots(using, batch, starts[first:until], width, resumed[first:until]):
+        going_on = resumed[first:until]
+        for snapshot in program.snapshots(using, batch, starts[first:until], width, going_on, on_step):
             if snapshots:  # images of all snapshots would not fit into memory
-                snapshots[-1] = replace(snapshots[-1], image=NO_IMAGES, best=NO_IMAGES, states=tuple)
+                snapshots[-1] = replace(
+                    snapshots[-1], image=NO_IMAGES, best=NO_IMAGES, states=tuple, start=None
+                )
             snapshots.append(snapshot)
             if on_snapshot is not None:
                 on_snapshot(batch, snapshot)

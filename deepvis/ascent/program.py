@@ -6,7 +6,7 @@ The one place where configs become tensors.
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -147,7 +147,7 @@ def start(image: ImageSpec, mean: Sequence[float]) -> np.ndarray:
 
 def snapshots(
     program: Program, images: Sequence[ImageSpec], first: np.ndarray, width: int,
-    resumed: Sequence[ImageState] = (),
+    resumed: Sequence[ImageState] = (), on_step: Callable[[], None] = lambda: None,
 ) -> Iterator[Snapshot]:  # fmt: skip
     """Optimize a batch in chunks.
 
@@ -157,6 +157,7 @@ def snapshots(
       first: where they start, ``[images, H, W, C]``.
       width: images in a batch; a short one repeats its last image, so that one program traces once.
       resumed: where the images go on, of an earlier snapshot; by default they start.
+      on_step: is called after each step.
 
     Yields:
       A snapshot after each chunk, with final values where one of the images has taken its last step.
@@ -171,6 +172,7 @@ def snapshots(
     numbers = specs.numbers(images)
     sizes = octaves.sizes(*static.octaves, static.size)
     image, done, total = first, states.step_of(resumed), int(numbers["steps"].max())
+    started: np.ndarray | None = None
     if resumed:
         image = states.shown(resumed)
     for octave, size in enumerate(sizes, start=1):
@@ -197,6 +199,8 @@ def snapshots(
             state = states.restored(within, missing)
         else:
             state = ascent.begin(begin, hyper)._replace(step=tf.constant(done))
+            if octave == 1:  # as its parametrization has it, which may not be as it was drawn
+                started = _resized(ascent.show(state.theta, hyper).numpy(), sizes[-1])
         rule = static.optimizer(**_under(hyper, "optimizer"))
         search = None
         if isinstance(rule, lbfgs.LineSearch):
@@ -205,14 +209,15 @@ def snapshots(
         while done < end:
             n = min(static.snapshot_every, end - done)
             if search is not None:
-                state, record = search.advance(state, n)
+                state, record = search.advance(state, n, on_step)
             elif program.is_sampled:
-                state, record = gradient_ascent.advance(ascent, state, [
+                hypers = [
                     hyper | padded(inputs.sampled_transforms(images, size, step))
                     for step in range(done, done + n)
-                ])  # fmt: skip
+                ]
+                state, record = gradient_ascent.advance(ascent, state, _told(hypers, on_step))
             else:
-                state, record = gradient_ascent.advance(ascent, state, [hyper] * n)
+                state, record = gradient_ascent.advance(ascent, state, _told([hyper] * n, on_step))
             shown, final_values = ascent.show(state.theta, hyper), {}
             if octave == len(sizes) and any(done < steps <= done + n for steps in numbers["steps"]):
                 state, last, features = ascent.finish(state, shown, hyper)
@@ -223,9 +228,17 @@ def snapshots(
             image = shown.numpy()
             yield Snapshot(
                 done, _arrays(record), final_values, _resized(image, sizes[-1]), _resized(best, sizes[-1]),
-                functools.partial(states.of, images, state, search, image),
+                functools.partial(states.of, images, state, search, image), started,
             )  # fmt: skip
+            started = None
             done += n
+
+
+def _told(hypers: Iterable[Hyper], on_step: Callable[[], None]) -> Iterator[Hyper]:
+    """What the steps take, and a call after each."""
+    for hyper in hypers:
+        yield hyper
+        on_step()
 
 
 def _robustness(

@@ -47,6 +47,7 @@ class Snapshot:
     image: np.ndarray  # [B, H, W, C] centred, after the chunk
     best: np.ndarray
     states: Callable[[], Sequence[ImageState]] = tuple  # of the images, after the chunk; none once lost
+    start: np.ndarray | None = None  # [B, H, W, C] centred, before the first step; of the first chunk alone
 
 
 @dataclass(frozen=True)

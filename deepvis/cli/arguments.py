@@ -15,7 +15,7 @@ from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF, nearest
 from deepvis.core.version import __version__, installed
 
-COMMANDS = ("delete", "export", "layers", "report", "sweeps", "ui")
+COMMANDS = ("delete", "export", "layers", "report", "sweeps", "ui", "vote")
 HOW = {"reg", "param", "transform", "optimizer", "start", "experiment", "resume"}  # to optimize, and what
 PACKAGES = {"TensorFlow": "tensorflow", "Keras": "keras", "MLflow": "mlflow"}
 INFORMATION = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
@@ -32,6 +32,7 @@ HELP = """deepvis: what do the filters of this network look for, and which regul
   deepvis export latest figures                  figures and tables for a paper
   deepvis delete latest                          remove a sweep's folder and its runs, after asking
   deepvis ui                                     the MLflow UI, with a link to the latest sweep
+  deepvis vote latest                            choose between two settings' pictures, blind
   deepvis <command> --help                       more of one of these
 """
 

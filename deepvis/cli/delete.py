@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-
 from deepvis.cli import sweep_words, sweeps
 from deepvis.config import compose
 from deepvis.core import credentials, terminal
@@ -53,11 +51,13 @@ def main(typed: Sequence[str]) -> int:
             )
         written_files.remove(folder, written)
         left = f", {len(others)} files of yours are still there" if others else ""
-        terminal.say(escape(f"deleted   {folder}{left}"))
+        terminal.say(f"deleted   {folder}{left}")
         if runs:
             command = ["mlflow", "gc", "--backend-store-uri", settings["uri"], "--run-ids", ",".join(runs)]
-            terminal.say(escape(f"{len(runs)} runs are marked as deleted; this removes them for good: "
-                                f"{shlex.join(command)}"))  # fmt: skip
+            removal = shlex.join(command)
+            terminal.say(
+                f"{len(runs)} runs are marked as deleted; this removes them for good: {removal}", True
+            )
     return 0
 
 
@@ -81,12 +81,12 @@ def _jobs(folder: Path, entry: Mapping[str, Any]) -> list[str]:
 def _describe(folder: Path, entry: Mapping[str, Any], others: Sequence[Path]) -> None:
     done = sum(sweeps.is_done(folder, entry, job) for job in entry["jobs"])
     size = sweeps.shown_size(sweeps.size(folder))
-    terminal.say(escape(f"{folder}: deepvis {manifest.typed(entry)}"))
+    terminal.say(f"{folder}: deepvis {manifest.typed(entry)}")
     terminal.say(f"{done} of {len(entry['jobs'])} jobs done, {size}")
     if others:
         names = ", ".join(str(path.relative_to(folder)) for path in others[:SHOWN])
         more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
-        terminal.say(escape(f"not written by deepvis, stays: {names}{more}"))
+        terminal.say(f"not written by deepvis, stays: {names}{more}")
 
 
 def _agreed() -> bool:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.markup import escape
-
 from deepvis.cli import sweep_words
 from deepvis.core import terminal
 from deepvis.core.errors import ConfigError
@@ -33,6 +31,6 @@ def main(typed: Sequence[str]) -> int:
     from deepvis.report import paper  # matplotlib
 
     for note in paper.export(folders, Path(target).expanduser(), given.settings.get("filters")):
-        terminal.say(escape(note))
-    terminal.say(escape(f"exported  {target}"))
+        terminal.say(note)
+    terminal.say(f"exported  {target}")
     return 0

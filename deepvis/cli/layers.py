@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 
 from omegaconf import OmegaConf
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -38,7 +37,7 @@ def main(typed: Sequence[str]) -> int:
     if hidden:
         terminal.say(f"only with objective.pre_activation=false: {', '.join(hidden)}")
     for name, why in network.refusals().items():
-        terminal.say(escape(f"refused: {name}: {why}"))
+        terminal.say(f"refused: {name}: {why}")
     return 0
 
 

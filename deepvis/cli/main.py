@@ -18,7 +18,7 @@ import hydra
 from omegaconf import DictConfig
 
 import deepvis.ascent  # noqa: F401  declares the knobs, which are the schema of the config
-from deepvis.cli import arguments, messages, resume, signals, tracking_variables
+from deepvis.cli import arguments, messages, overrides, resume, signals, tracking_variables
 from deepvis.config import schema
 from deepvis.core import credentials, names, terminal
 from deepvis.core.errors import ConfigError, ReportedError
@@ -70,13 +70,14 @@ def sweep(argv: Sequence[str]) -> int:
         typed, multirun = arguments.with_recipe(command_line.overrides), command_line.multirun
         if command_line.runs and len(typed) > len(command_line.overrides):
             groups = ", ".join(sorted(arguments.HOW - {"resume"}))
-            terminal.say(f"recipe    {typed[0]}, since none of {groups} is given")
+            terminal.note(f"recipe    {typed[0]}, since none of {groups} is given")
         if command_line.runs:
             typed = tracking_variables.added(typed)
         sys.argv[1:] = [*command_line.flags, *typed]
         if command_line.runs and any("._target_=" in each for each in typed):
             terminal.take()  # what a user's module prints on import goes to the log
         schema.store(typed)
+        overrides.check_of_hydra(typed)
         if command_line.version:
             print(arguments.versions())
         elif command_line.help:

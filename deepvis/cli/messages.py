@@ -12,16 +12,27 @@ from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseExce
 from deepvis.cli import overrides
 from deepvis.config import compose
 from deepvis.core import terminal
-from deepvis.core.errors import DeepvisError, first_line, one_line
+from deepvis.core.errors import ConfigError, DeepvisError, first_line, one_line
 
 # Whether the person wants tracebacks; main() sets the variable for Hydra itself later.
 FULL = os.environ.get("HYDRA_FULL_ERROR") == "1" and "DEEPVIS_SWEEP" not in os.environ
 
 
+_reported: list[tuple[str, str]] = []  # in this process
+
+
+def last() -> tuple[str, str] | None:
+    """Class and line of the last error that was reported here; what Hydra refuses is a `ConfigError`."""
+    return _reported[-1] if _reported else None
+
+
 def report(err: BaseException, typed: Sequence[str] = (), multirun: bool = True) -> None:
     """Tell the person at the terminal: one line, or the traceback under HYDRA_FULL_ERROR=1."""
+    text = _shown(line(err, typed, multirun))
+    is_of_hydra = isinstance(err, HydraException | OmegaConfBaseException)
+    _reported.append((ConfigError.__name__ if is_of_hydra else type(err).__name__, text))
     full = "".join(traceback.format_exception(err)).rstrip() if FULL else ""
-    terminal.error(full or _shown(line(err, typed, multirun)))
+    terminal.error(full or text)
 
 
 def _shown(text: str) -> str:

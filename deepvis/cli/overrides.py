@@ -1,8 +1,12 @@
 """Overrides as typed: which are options, and what is wrong with one that Hydra refuses."""
 
+import dataclasses
+import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import yaml
+from hydra.conf import HydraConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -26,6 +30,31 @@ def checked(typed: Sequence[str]) -> list[str]:
         if each.is_add() and not isinstance(each.value(), dict | list):
             raise ConfigError(f"{key}: {plain} exists already; type {plain}=... without the +")
     return list(typed)
+
+
+def check_of_hydra(typed: Sequence[str]) -> None:
+    """Refuse an option of Hydra's that it does not have, but would take and not read.
+
+    Raises:
+      ConfigError: names the nearest.
+    """
+    for each in typed:
+        key = each.partition("=")[0]
+        if re.match(r"\+\+?hydra\.[\w.]+$", key):
+            _check_of_hydra(key, key.lstrip("+"))
+
+
+def _check_of_hydra(key: str, plain: str) -> None:
+    node: Any = HydraConf
+    under = "hydra"
+    for word in plain.split(".")[1:]:
+        if not dataclasses.is_dataclass(node):  # names of the user's: callbacks, variables of a job ...
+            return
+        types = {each.name: each.type for each in dataclasses.fields(node)}
+        if word not in types:
+            valid = [f"{under}.{name}" for name in types]
+            raise ConfigError(f"{key}: no such option, Hydra would not read it; {nearest(plain, valid)}")
+        node, under = types[word], f"{under}.{word}"
 
 
 def fault(typed: Sequence[str], multirun: bool) -> str | None:

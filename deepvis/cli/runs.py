@@ -34,7 +34,7 @@ def job(cfg: DictConfig) -> float | list[float]:
 
 def start(typed: Sequence[str]) -> None:
     """Run the jobs of the command line, which Hydra reads by itself."""
-    for name in ("DEEPVIS_SWEPT", "DEEPVIS_FOLDER"):  # of a sweep that started this process
+    for name in ("DEEPVIS_SWEPT", "DEEPVIS_FOLDER", "DEEPVIS_DRAWN"):  # of a sweep that started this process
         os.environ.pop(name, None)
     sweep = resume.sought(typed)
     if sweep and resume.adds_nothing(sweep, typed) and nothing_left.is_finished(sweep.folder, sweep.entry):
@@ -44,6 +44,7 @@ def start(typed: Sequence[str]) -> None:
     os.environ["DEEPVIS_SWEEP"] = sweep.id if sweep else _new_id()
     hydra_plugins.register()
     hydra.main(version_base="1.3", config_path=str(names.CONF), config_name="config")(job)()
+    os.environ["DEEPVIS_DRAWN"] = "1"  # a search has drawn all that it will
 
 
 def close() -> int:
@@ -52,7 +53,8 @@ def close() -> int:
         return 0
     folder = Path(os.environ["DEEPVIS_FOLDER"])
     try:
-        return 0 if finalize.close(preflight.sweep_id(), folder, preflight.opened()) else 1
+        is_drawn = "DEEPVIS_DRAWN" in os.environ
+        return 0 if finalize.close(preflight.sweep_id(), folder, preflight.opened(), is_drawn) else 1
     except Exception as err:  # the store is gone, or the disk is full
         terminal.error(f"the sweep could not be summed up: {messages.line(err)}")
         finalize.go_on(manifest.read(folder), folder)

@@ -7,8 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-
 from deepvis.cli import sweep_words
 from deepvis.core import terminal
 from deepvis.core.errors import ConfigError
@@ -20,7 +18,7 @@ HELP = """deepvis sweeps [folder=outputs]    the sweeps of a folder, the latest 
   sweep     its id, which report, export, delete and resume= take; its folder has that name
   start     in your time zone
   state     running, finished, failed (some job), unfinished (resume=<sweep> goes on), damaged
-  jobs      with a result, of all
+  jobs      with a result, of all; of a search, of all trials
   size      of its folder; what MLflow keeps of it is not in there"""
 NARROW = 110  # characters a line, below which the command has a line of its own
 
@@ -46,9 +44,9 @@ def main(typed: Sequence[str]) -> int:
     faults: list[str] = []
     found = sorted((_listed(folder, faults) for folder in _folders(given.outputs)), key=_order)
     for line in _lines(found, terminal.console().width):
-        terminal.say(escape(line))
+        terminal.say(line, is_command=True)
     if not found:
-        terminal.say(escape(f"no sweeps in {given.outputs}; folder=... names another folder"))
+        terminal.say(f"no sweeps in {given.outputs}; folder=... names another folder")
     for fault in faults:
         terminal.error(fault)
     return 0
@@ -89,14 +87,15 @@ def _listed(folder: Path, faults: list[str]) -> Listed:
         done = len(result_folder.finished(folder))
         return Listed(folder.name, None, "damaged", done, 0, size(folder), "")
     jobs = entry["jobs"]
+    total = max(len(jobs), entry.get("trials") or 0)  # a search draws its jobs one after the other
     done = sum(is_done(folder, entry, job) for job in jobs)
     has_failed = any(job["state"] == "FAILED" for job in jobs)
-    state = "finished" if jobs and done == len(jobs) else "failed" if has_failed else "unfinished"
+    state = "finished" if jobs and done == total else "failed" if has_failed else "unfinished"
     if process_locks.alive(folder):
         state = "running"
     start = manifest.when(entry["start"]).astimezone()
     command = f"deepvis {manifest.typed(entry)}".rstrip()
-    return Listed(str(entry["id"]), start, state, done, len(jobs), size(folder), command)
+    return Listed(str(entry["id"]), start, state, done, total, size(folder), command)
 
 
 def is_done(folder: Path, entry: Mapping[str, Any], job: Mapping[str, str]) -> bool:

@@ -83,6 +83,7 @@ class Config:
     batch_size: int = _key(int, "images in one program; 0 chooses", low=0)
     snapshot_every: int = _key(int, "steps between two snapshots", low=1)
     robustness: bool = _key(bool, "whether finished images are measured under small changes")
+    animation: bool = _key(bool, "whether a job leaves an animated WebP of its snapshots")
     precision: str = _key(str, "of the convolutions", choices=("auto", "float32", "bfloat16"))
     device: str = _key(str, "auto, cpu, gpu, or gpu:1 for the second one")
     resume: str | None = _key(str, "latest, or the id of a sweep", default=None)

@@ -3,6 +3,8 @@
 A message says what came, what was expected, where, and what to do.
 """
 
+from typing import Any
+
 
 class DeepvisError(Exception):
     """Whatever deepvis refuses or cannot do; the message is one line."""
@@ -18,6 +20,18 @@ class WeightsError(DeepvisError):
 
 class TrackingError(DeepvisError):
     """A tracking store that cannot be used."""
+
+
+class SweepError(DeepvisError):
+    """A sweep that ended without all of its jobs, or not all of it is in its tracking store.
+
+    Attributes:
+      sweep: what there is of it, a `deepvis.Sweep`; None where it had not begun.
+    """
+
+    def __init__(self, message: str, sweep: Any = None) -> None:
+        super().__init__(message)
+        self.sweep = sweep
 
 
 class ReportedError(DeepvisError):

@@ -13,24 +13,25 @@ import pdb
 import select
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO, cast
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.live import Live
 
 from deepvis.core import credentials
 
+INDENT = 10  # characters of the word that begins what is said
+
 _copies: dict[int, "Stream"] = {}  # file descriptor -> our copy of the terminal's
 _early: list[int] = []  # file of what is printed before there is a log
-_bars: list[Progress] = []  # that are drawn now
+_lives: list[Live] = []  # that are drawn now
+_notes: dict[str, None] = {}  # that are not said yet
+_others: list[bool] = []  # not empty: other processes write on this terminal, too
 _log = logging.getLogger("deepvis")
-
-# (steps just done, images in the batch, mean score, images with zero gradient) -> None
-Update = Callable[[int, int, float, int], None]
 
 
 class Stream(io.TextIOBase):
@@ -119,16 +120,61 @@ def take(log: Path | None = None) -> None:
             _early.append(os.dup(target.fileno()))
 
 
+def share() -> None:
+    """Note that other processes write on this terminal, too: nothing is drawn there."""
+    _others.append(True)
+
+
+def is_alone() -> bool:
+    """Whether this process may draw on the terminal."""
+    return not _others
+
+
+@contextmanager
+def above(live: Live) -> Iterator[None]:
+    """Print above what is drawn, as long as the block runs."""
+    _lives.append(live)
+    try:
+        yield
+    finally:
+        if live in _lives:
+            _lives.remove(live)
+
+
 def console() -> Console:
     """What deepvis writes on."""
+    if _lives and not _lives[-1].console.stderr:
+        return _lives[-1].console
     file = cast(TextIO, _copies.get(1, sys.stdout))
     # In a file or a pipe a line may be as long as it is.
     return Console(file=file, highlight=False, width=None if file.isatty() else 200)
 
 
-def say(line: str) -> None:
-    """One line on standard output, however long."""
-    console().print(credentials.masked(line), soft_wrap=True)
+def say(line: str, is_command: bool = False) -> None:
+    """One line on standard output; at a terminal broken at spaces, but for a command, which may be copied."""
+    out, text = console(), credentials.masked(line)
+    out.print(text if is_command else _broken(text, out, INDENT), soft_wrap=True, markup=False)
+
+
+def _broken(text: str, out: Console, indent: int) -> str:
+    """A line in several where it is longer than a terminal's; a longer word, an address, stays whole."""
+    if not out.is_terminal or len(text) <= out.width:
+        return text
+    lines = textwrap.wrap(text, out.width, subsequent_indent=" " * indent, break_long_words=False,
+                          break_on_hyphens=False, replace_whitespace=False, drop_whitespace=True)  # fmt: skip
+    return "\n".join(lines)
+
+
+def note(line: str) -> None:
+    """One line that is said once it is known that nothing is wrong: what is refused is an error alone."""
+    _notes[line] = None
+
+
+def say_notes() -> None:
+    """Say what was noted."""
+    for line in list(_notes):
+        say(line)
+    _notes.clear()
 
 
 def error(message: str) -> None:
@@ -140,11 +186,13 @@ class _OnStandardError(logging.Handler):
     """Writes what deepvis has to say on the terminal's standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(
-            f"deepvis: {credentials.masked(record.getMessage())}",
-            file=cast(TextIO, _copies.get(2, sys.stderr)),
-            flush=True,
-        )
+        line = f"deepvis: {credentials.masked(record.getMessage())}"
+        file = cast(TextIO, _copies.get(2, sys.stderr))
+        if _lives and file.isatty():  # above what is drawn on the same terminal
+            out = _lives[-1].console
+            out.print(_broken(line, out, 0), soft_wrap=True, markup=False)
+        else:
+            print(line, file=file, flush=True)
 
 
 if not _log.handlers:
@@ -155,8 +203,8 @@ def _breakpoint(*args: Any, **kwargs: Any) -> None:
     """``breakpoint()``: give the process its terminal back, then start the debugger where it was called."""
     sys.stdout.flush()
     sys.stderr.flush()
-    while _bars:
-        _bars.pop().stop()
+    while _lives:
+        _lives.pop().stop()
     for fd, copy in _copies.items():
         os.dup2(copy.fd, fd)
     if os.environ.get("PYTHONBREAKPOINT"):  # another debugger
@@ -177,55 +225,3 @@ def duration(seconds: float) -> str:
     if seconds < 6000:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
-
-
-@contextmanager
-def progress(name: str, total: int, work: int) -> Iterator[Update]:
-    """A bar, or plain lines where there is no terminal; what it yields is to be called after each chunk.
-
-    The first chunk takes longer, since graphs are compiled in it: it gives an upper bound for the whole, and
-    later ones are not averaged with it.
-
-    Args:
-      name: of what is computed.
-      total: its steps.
-      work: its images x steps.
-    """
-    out, began = console(), time.perf_counter()
-    steps_done = images_done = 0
-    first: list[float] = []  # when the first chunk was done, and its images x steps
-    columns = (
-        TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
-        TextColumn("[cyan]{task.fields[speed]}"), TextColumn("{task.fields[left]}"),
-        TextColumn("{task.fields[state]}"),
-    )  # fmt: skip
-    bar = Progress(*columns, console=out)
-    short = name if len(name) <= 40 else f"{name[:39]}…"
-    task = bar.add_task(short, total=total, speed="", left="", state="")
-
-    def update(steps: int, images: int, score: float, stuck: int) -> None:
-        nonlocal steps_done, images_done
-        steps_done, images_done = steps_done + steps, images_done + steps * images
-        now = time.perf_counter()
-        if first:
-            rate = (images_done - first[1]) / max(now - first[0], 1e-9)
-        else:
-            rate = images_done / max(now - began, 1e-9)
-        speed, left = f"{rate:.1f} images x steps/s", f"{duration((work - images_done) / rate)} left"
-        state = f"mean score {score:.4g}  zero gradient: {stuck} of {images} images"
-        if not first:
-            first.extend((now, images_done))
-            if images_done < work:
-                out.print(
-                    f"estimate  at most {duration(work / rate)} for {name}: {work} images x steps at {speed}"
-                )
-        if out.is_terminal:
-            bar.update(task, advance=steps, speed=speed, left=left, state=state)
-        else:
-            out.print(f"{name}  step {steps_done}/{total}  {speed}  {left}  {state}")
-
-    if out.is_terminal:
-        _bars.append(bar)
-    with bar if out.is_terminal else nullcontext():
-        yield update
-    _bars.clear()

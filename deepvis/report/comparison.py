@@ -5,6 +5,7 @@ without seeds and filters: jobs that differ in these only share a setting. A uni
 network. Units of one layer and network, a part, are never pooled with those of another, nor paired.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,8 +77,14 @@ class Comparison:
     def label(self, unit: Unit) -> str:
         """``f012``, or ``flamingo (130)`` of a class; with its part where there are several."""
         part = self.parts.index(unit.part)
-        text = result_folder.captions_of(job.result for job in self.jobs if job.part == part)[unit.index]
+        text = self._captions[part][unit.index]
         return f"{self.part_names()[part]} {text}" if len(self.parts) > 1 else text
+
+    @functools.cached_property
+    def _captions(self) -> list[dict[int, str]]:
+        """By part, what its filters are called."""
+        by_part = ((job.result for job in self.jobs if job.part == k) for k in range(len(self.parts)))
+        return [result_folder.captions_of(results) for results in by_part]
 
     def medians(self, measure: str) -> np.ndarray:
         """Over units, by setting; NaN where no unit has a number."""
@@ -92,7 +99,7 @@ class Comparison:
         """One part by itself: its units and jobs, the settings that it has, what varies between them."""
         jobs = [job for job in self.jobs if job.part == part]
         rows = sorted({job.setting for job in jobs})
-        seeds = sorted({job.row for job in jobs if job.row is not None})
+        seeds = sorted({job.row for job in jobs})
         units = [i for i, own in enumerate(self.part_of) if own == part]
         varied = [k for k in range(len(self.levels)) if len({self.settings[row][k] for row in rows}) > 1]
         names = list(self.levels)
@@ -108,7 +115,7 @@ class Comparison:
                                if level in {self.settings[row][k] for row in rows}] for k in varied},
             settings=[tuple(self.settings[row][k] for k in varied) for row in rows],
             jobs=[replace(job, setting=rows.index(job.setting), part=0,
-                          row=None if job.row is None else seeds.index(job.row)) for job in jobs],
+                          row=seeds.index(job.row)) for job in jobs],
             parts=[self.parts[part]],
             units=[self.units[i] for i in units],
             part_of=np.zeros(len(units), int),

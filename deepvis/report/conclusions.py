@@ -65,7 +65,7 @@ def of(compared: Comparison, tests: Sequence[TestedEffect]) -> Conclusions:
         overall=recommendations.overall(compared, tests),
         by_measure=recommendations.by_measure(compared, tests),
         findings=sorted([*findings, *_between(tests)], key=lambda finding: not finding.is_established),
-        notes=[*compared.others, *_floor(tests)],
+        notes=[*filter(None, [compared.unpaired]), *compared.others, *_floor(tests)],
         front=list(enumerate(front.of(better))) if is_told else [],
     )
 

@@ -15,7 +15,7 @@ Factors = dict[str, list[Level]]  # by factor, the level of each job
 
 CONFOUNDED = ("model", "steps", "size", "precision")  # no factors where others fix their value, but said
 DESCENDING = ("reg.decay",)  # sorted from high to low: their highest value means off, and is the baseline
-NOT_VARIED = ("seed", "layer", "layer.filters", "twins", "robustness")  # never a factor
+NOT_VARIED = ("seed", "layer", "layer.filters", "twins", "robustness", "animation")  # never a factor
 SAID = ("twins", "robustness")  # of these, what is said where it differs
 # Of a model: where its weights are, which are compared by content, and what does not change them.
 NOT_OF_WEIGHTS = ("model.path", "model.weights.path", "model.weights.verify", "model.paired_with",

@@ -4,6 +4,7 @@ The seeds of a unit are averaged here, once, for two seeds of a filter are not t
 diverged has no final value to be compared by.
 """
 
+import itertools
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,6 @@ def by_seed(jobs: Sequence["ComparedJob"], shape: Shape, columns: Columns) -> Ta
     """Of each measure that a job has by itself, its final values, ``[settings, seeds, units]``."""
     tables: Tables = {}
     for job in jobs:
-        if job.row is None:
-            continue
         units, kept = _columns(job, columns)
         for name, values in result_folder.last(job.result).items():
             table = tables.setdefault(name, np.full(shape, np.nan))
@@ -40,8 +39,6 @@ def twin_differences(jobs: Sequence["ComparedJob"], shape: Shape, columns: Colum
     twins = max((len(each) for job in jobs for each in job.result.twins.values()), default=0)
     tables: Tables = {}
     for job in jobs:
-        if job.row is None:
-            continue
         at, kept = _columns(job, columns)
         for name, values in result_folder.replica_differences(job.result).items():
             table = tables.setdefault(name, np.full((settings, seeds, twins, units), np.nan))
@@ -55,15 +52,19 @@ def across(jobs: Sequence["ComparedJob"], shape: Shape, columns: Columns) -> Tab
     values = {name: np.full((shape[0], shape[2]), np.nan) for name in ("diversity", "reproducibility")}
     groups: dict[tuple[int, int, tuple[int, ...]], dict[object, ComparedJob]] = {}
     for job in jobs:
-        if job.row is not None:  # a repetition of a seed is no other seed
+        if not job.repeats:  # a repetition of a seed is no other seed
             groups.setdefault((job.setting, job.part, tuple(job.result.filters)), {}).setdefault(
                 job.seed, job
             )
-    for (setting, _, _), by_number in groups.items():
+    # A filter that several sets of filters have counts in the one with most seeds.
+    for (setting, _, _), by_number in sorted(groups.items(), key=lambda group: -len(group[1])):
         units, kept = _columns(next(iter(by_number.values())), columns)
         features = np.stack([job.result.features["post"] for job in by_number.values()])
-        values["diversity"][setting, units] = across_seeds.diversity(features)[kept]
-        values["reproducibility"][setting, units] = across_seeds.reproducibility(features)[kept]
+        found = {"diversity": across_seeds.diversity(features),
+                 "reproducibility": across_seeds.reproducibility(features)}  # fmt: skip
+        for name, of_filters in found.items():
+            row = values[name][setting]
+            row[units] = np.where(np.isnan(row[units]), of_filters[kept], row[units])
     return {name: table for name, table in values.items() if np.isfinite(table).any()}
 
 
@@ -76,23 +77,24 @@ def averaged(table: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
 
 def turns(
     keys: Sequence[tuple[Hashable, ...]], parts: Sequence[int], results: Sequence[Result]
-) -> list[int | None]:
+) -> list[tuple[int, bool]]:
     """How many times each job's key and units were there before, by jobs that ended otherwise.
 
-    None: a job before it ended alike, number for number.
+    With whether an earlier job has all of its filters and ended alike, number for number.
     """
-    found: list[int | None] = []
+    found: list[tuple[int, bool]] = []
     before: dict[tuple[Hashable, ...], list[list[int]]] = {}  # by key and turn, jobs of different units
     for i, key in enumerate(keys):
-        taken = before.setdefault((parts[i], *key), [])
-        alike = [[j for j in row if set(results[j].filters) & set(results[i].filters)] for row in taken]
-        if any(_is_repeated(results[i], results[j]) for row in alike for j in row):
-            found.append(None)
-            continue
-        turn = next((turn for turn, row in enumerate(alike) if not row), len(taken))
-        taken[turn:turn] = [[]] if turn == len(taken) else []
+        filters, taken = set(results[i].filters), before.setdefault((parts[i], *key), [])
+        shared = [[j for j in row if filters & set(results[j].filters)] for row in taken]
+        alike = (turn for turn, row in enumerate(shared)
+                 if row and all(_is_repeated(results[i], results[j]) for j in row))  # fmt: skip
+        free = (turn for turn, row in enumerate(shared) if not row)
+        turn = next(itertools.chain(alike, free), len(taken))
+        if turn == len(taken):
+            taken.append([])
+        found.append((turn, filters <= {index for j in taken[turn] for index in results[j].filters}))
         taken[turn].append(i)
-        found.append(turn)
     return found
 
 

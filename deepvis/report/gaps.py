@@ -31,7 +31,7 @@ def of(compared: "Comparison") -> Iterator[str]:
             names = _listed([compared.name(k) for k in lacking])
             yield f"{of}settings that are not there, {len(lacking)} of {len(compared.settings)}: {names}."
         yield from (f"{of}{text}" for text in _combinations(compared, present))
-        seeds = {k: {job.row for job in own if job.setting == k and job.row is not None} for k in present}
+        seeds = {k: {job.row for job in own if job.setting == k} for k in present}
         every = set.union(*seeds.values())
         some = [
             f"{compared.name(k)} has no {_listed([str(compared.seeds[row]) for row in sorted(every - rows)])}"

@@ -5,21 +5,37 @@
 
 import math
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib.figure import Figure
+from markupsafe import Markup, escape
 
 from deepvis.core.files import write_csv, write_text
 from deepvis.metrics import convergence, signed_rank
-from deepvis.report import comparison, conclusions, effects, figures, front, thumbnails
-from deepvis.report.comparison import MEASURES, Comparison, Unit
-from deepvis.report.conclusions import Conclusions
-from deepvis.results import manifest, result_folder
+from deepvis.report import (
+    comparison,
+    conclusions,
+    contact_data,
+    curves,
+    effects,
+    figures,
+    forest,
+    front,
+    heat_maps,
+    medians,
+    selection,
+    thumbnails,
+    trade_off,
+    votes,
+)
+from deepvis.report.comparison import MEASURES, Comparison
+from deepvis.report.effects import TestedEffect
+from deepvis.report.trade_off import TradeOff
+from deepvis.results import manifest
 from deepvis.results.result_folder import Result
 
 FILES = ("report.html", "report.md", "results.csv")
@@ -28,7 +44,10 @@ KINDS = {
     "main effect": "Main effects: two levels of a factor, the other factors averaged",
     "interaction": "Interactions: differences of differences",
     "pair": "Every two settings",
+    "between layers": "Layers and networks against one another, as distributions (Mann-Whitney)",
 }
+
+FINDINGS = 3  # that are seen at once
 
 Row = dict[str, Any]
 
@@ -59,53 +78,78 @@ def make(folders: Sequence[Path], target: Path, results: Mapping[Path, Result] |
     entries = [manifest.read(folder) for folder in folders]
     compared = comparison.of_sweeps(folders, results or {})
     tests = effects.tested(compared)
-    concluded = conclusions.of(compared, tests)
-    medians = setting_medians(compared)
-    units = compared.units[: thumbnails.ROWS]
-    images = thumbnails.make(compared.jobs[: thumbnails.COLUMNS], units)
-    heatmaps = figures.heatmaps(compared) if compared.is_grid() else {}
-    tradeoff = trade_off(compared, medians, folders, concluded)
-    ends = {convergence.ENDS[end]: conclusions.problems(compared, end) for end in conclusions.PROBLEMS}
+    rows = medians.of(compared)
+    told = conclusions.of(compared, tests)
+    parts = medians.each_part(compared)
+    traded = trade_offs(compared, folders, tests)
+    selected = selection.of(compared, [k for k, status in told.front if status == front.OPTIMAL])
+    images = thumbnails.make(selected)
     context = {
         "compared": compared,
         "question": _question(compared),
-        "conclusions": conclusions.sentences(concluded),
+        "counts": _counts(compared),
+        "conclusions": told,
+        "forest": [*forest.rows(told.findings[:FINDINGS]), *forest.rows(told.findings[FINDINGS:])],
+        "findings": FINDINGS,
+        "selection": selected,
+        "settings": [compared.name(setting) for setting in selected.settings],
         "thumbnails": images,
-        "earlier": [uris[:-1] for uris in images.images],  # the last ones are in the page
-        "labels": [compared.label(unit) for unit in units],
-        "captions": _captions(compared),
-        "gap": thumbnails.GAP,
-        "curves": figures.svg(figures.curves(compared), "score by step, a panel a setting"),
-        "heatmaps": [
-            figures.svg(each, f"medians by {' and '.join(names)}") for names, each in heatmaps.items()
-        ],
-        "tradeoff": figures.svg(*tradeoff) if tradeoff else None,
+        "data": contact_data.of(compared, selected, images, target),
+        "curves": [_curves(title, part) for title, part in parts],
+        "heatmaps": [drawn for title, part in parts for drawn in _heat_maps(title, part)],
+        "tradeoffs": [(title, *_traded(each), _traded_words(each)) for title, each in traded],
+        "votes": votes.judged(compared, folders),
         "measures": {name: text for name, text in MEASURES.items() if name in compared.values},
-        "medians": medians,
+        "medians": rows,
         "tests": tests,
         "few": signed_rank.FEW,
         "kinds": KINDS,
-        "lines": min(6, max(math.ceil(len(job.result.name) / 9) for job in compared.jobs)),
-        "problems": ends,
+        "ends": list(convergence.ENDS.values()),
+        "problems": {
+            convergence.ENDS[end]: conclusions.problems(compared, end) for end in conclusions.PROBLEMS
+        },
         "failed": [job for entry in entries for job in entry["jobs"] if job["state"] == "FAILED"],
         "entries": entries,
         "tags": [manifest.tags(entry) for entry in entries],
         "commands": [f"deepvis {manifest.typed(entry)}" for entry in entries],
         "command": shlex.join(["deepvis", "report", *(entry["id"] for entry in entries)]),
     }
+    loader = PackageLoader("deepvis.report", ".")
     pages = Environment(
-        loader=PackageLoader("deepvis.report", "."),
+        loader=loader,
         autoescape=lambda name: str(name).endswith("html"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters |= {"number": _number, "share": _share}
+    pages.filters |= {"number": _number, "share": _share, "breakable": _breakable}
+    # Inlined, for the page is one file; no templates, for braces are theirs.
+    context |= {
+        "style": loader.get_source(pages, "report.css")[0],
+        "script": loader.get_source(pages, "report.js")[0],
+    }
     files = [target / name for name in FILES]
     for file in files[:2]:
         write_text(file, pages.get_template(file.name).render(context))
-    write_csv(files[2], [*_settings(compared, medians), *(test.row() for test in tests)])
+    write_csv(files[2], [*medians.as_table(compared, rows), *(test.row() for test in tests)])
     return files
+
+
+def _counts(compared: Comparison) -> str:
+    """What was run, in a line."""
+
+    def some(count: int, noun: str) -> str:
+        return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+    said = [
+        some(len(compared.jobs), "job"),
+        some(len(compared.units), "filter"),
+        some(len(compared.seeds), "seed"),
+    ]
+    text = f"{', '.join(said)}; filters are the unit of repetition, the seeds of a filter are averaged"
+    if compared.left_out:
+        text += f"; {compared.left_out} filters that not every setting has are left out"
+    return f"{text}."
 
 
 def _question(compared: Comparison) -> str:
@@ -125,43 +169,6 @@ def _question(compared: Comparison) -> str:
     return f"What {'do' if len(varied) > 1 else 'does'} {' and '.join(varied)} do to {units}?"
 
 
-def setting_medians(compared: Comparison) -> list[Row]:
-    """A row a setting: medians over its filters, and how many have a zero gradient or diverged."""
-    rows, by_measure = [], {name: compared.medians(name) for name in compared.values}
-    for setting in range(len(compared.settings)):
-        ends = [end for job in compared.jobs if job.setting == setting for end in job.result.ends]
-        row = {"setting": compared.name(setting), "images": len(ends)}
-        row |= {name: float(medians[setting]) for name, medians in by_measure.items()}
-        rows.append(row | {end: ends.count(end) for end in conclusions.PROBLEMS})
-    return rows
-
-
-def _settings(compared: Comparison, medians: Sequence[Row]) -> Iterator[Row]:
-    """Medians as rows of results.csv."""
-    for row in medians:
-        for name in (*compared.values, *conclusions.PROBLEMS):
-            yield {"kind": "setting", "measure": name, "comparison": row["setting"], "n": row["images"],
-                   "median": row[name], "unit": ""}  # fmt: skip
-
-
-def _captions(compared: Comparison) -> list[Row]:
-    """The caption of each picture of the contact sheet, by job and row."""
-    row_of = {unit: row for row, unit in enumerate(compared.units[: thumbnails.ROWS])}
-    jobs = []
-    for job in compared.jobs[: thumbnails.COLUMNS]:
-        result = job.result
-        final, rows = result_folder.last(result), {}
-        for i, index in enumerate(result.filters):
-            if (unit := Unit(job.network, result.layer, index)) in row_of:
-                shown = [name for name in ("score", "robustness") if name in final]
-                words = [f"{name} {_number(float(final[name][i]))}" for name in shown]
-                rank = [] if np.isnan(final["rank"][i]) else [f"rank {final['rank'][i]:.0f}"]
-                end = convergence.ENDS[result.ends[i]]
-                rows[row_of[unit]] = ", ".join([*words, *rank, end])
-        jobs.append({"job": result.name, "rows": rows})
-    return jobs
-
-
 def _number(value: float) -> str:
     """Three digits; a dash for a missing one."""
     return f"{value:.3g}" if math.isfinite(value) else "–"
@@ -171,13 +178,55 @@ def _share(value: float) -> str:
     return f"{_number(100 * value)} %" if math.isfinite(value) else "–"
 
 
-def trade_off(
-    compared: Comparison, medians: Sequence[Row], folders: Sequence[Path], concluded: Conclusions
-) -> tuple[Figure, str] | None:
-    """Score against robustness by setting; of a search, its two values by trial, with Optuna's front.
+def _breakable(name: str) -> Markup:
+    """A name that a line may end in, behind an underscore."""
+    return Markup("_<wbr>").join(map(escape, name.split("_")))
 
-    With what it shows, in words.
-    """
+
+def _curves(title: str, part: Comparison) -> tuple[str, list[tuple[str, str]]]:
+    """The panels of a part, each with its name."""
+    drawn = curves.panels(part, selection.settings(part))
+    return title, [(name, figures.svg(figure, f"score by step, {title} {name}")) for name, figure in drawn]
+
+
+def _heat_maps(title: str, part: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The maps of a part, those of the same factors under one heading."""
+    if not part.is_grid():
+        return []
+    found = []
+    for factors, maps in heat_maps.drawn(part).items():
+        heading = ", ".join(filter(None, [title, " and ".join(factors) if len(part.levels) > 2 else ""]))
+        shown = [(name, f"median {name} by {' and '.join(factors)}", figure) for name, figure in maps.items()]
+        found.append(
+            (heading, [(name, figures.svg(figure, f"{text} {title}")) for name, text, figure in shown])
+        )
+    return found
+
+
+def _traded(traded: TradeOff) -> tuple[str, str]:
+    """The trade-off for a wide page, and for a narrow one."""
+    title = f"{traded.axes[1]} against {traded.axes[0]}"
+    wide, narrow = (trade_off.figure(traded, inches) for inches in (9.0, 4.2))
+    return figures.svg(wide, title), figures.svg(narrow, f"{title}, narrow")
+
+
+def _traded_words(traded: TradeOff) -> str:
+    """What the trade-off shows."""
+    said = f"{traded.axes[1]} against {traded.axes[0]}, medians over filters."
+    if np.isfinite(traded.intervals).any():
+        said += (
+            " Whiskers: 95 % intervals, with each filter's own level, its mean over the settings, taken out, "
+            "for settings are compared filter by filter."
+        )
+    if len(traded.named) < len(traded.names):
+        said += f" {len(traded.named)} of {len(traded.names)} points have names."
+    return said
+
+
+def trade_offs(
+    compared: Comparison, folders: Sequence[Path], tests: Sequence[TestedEffect]
+) -> list[tuple[str, TradeOff]]:
+    """Score against robustness by setting, of each part; of a search, its two values by trial."""
     searched = folders[0] / SEARCH
     if len(folders) == 1 and searched.is_file():
         best = yaml.safe_load(searched.read_text()).get("solutions", [])
@@ -186,14 +235,21 @@ def trade_off(
             points = np.array(
                 [[job.result.figures.get(name, math.nan) for name in names] for job in compared.jobs]
             )
-            on_front = np.array([any(np.allclose(values, b["values"]) for b in best) for values in points])
-            trials = [job.result.name for job in compared.jobs]
-            return figures.tradeoff(points, trials, tuple(names), on_front), f"{names[1]} against {names[0]}"
-    if len(compared.settings) < 2 or "robustness" not in compared.values:
-        return None
-    points = np.array([[row["score"], row["robustness"]] for row in medians])
-    names = [row["setting"] for row in medians]
-    kinds = dict(concluded.front)
-    on_front = np.array([kinds.get(i) != front.DOMINATED for i in range(len(names))])
-    figure = figures.tradeoff(points, names, ("score", "robustness"), on_front)
-    return figure, "robustness against score"
+            on_front = [any(np.allclose(values, b["values"]) for b in best) for values in points]
+            searched_for = TradeOff(
+                axes=(str(names[0]), str(names[1])),
+                names=[job.result.name for job in compared.jobs],
+                points=points,
+                intervals=np.full((*points.shape, 2), np.nan),
+                status=[front.OPTIMAL if on else front.DOMINATED for on in on_front],
+                named=sorted(range(len(points)), key=lambda k: not on_front[k])[: selection.SETTINGS],
+            )
+            return [("", searched_for)]
+    found = []
+    for title, part in medians.each_part(compared):
+        own = [test for test in tests if test.part == title]
+        status = trade_off.statuses(own, len(part.settings))
+        named = selection.settings(part, [k for k, words in enumerate(status) if words == front.OPTIMAL])
+        if traded := trade_off.of(part, status, named):
+            found.append((title, traded))
+    return found

@@ -20,7 +20,18 @@ from matplotlib.figure import Figure
 from deepvis.core import files, names
 from deepvis.core.errors import ConfigError
 from deepvis.core.version import __version__
-from deepvis.report import comparison, conclusions, contact, effects, figures, page
+from deepvis.report import (
+    comparison,
+    contact,
+    curves,
+    effects,
+    figures,
+    heat_maps,
+    medians,
+    page,
+    selection,
+    trade_off,
+)
 from deepvis.report.comparison import Comparison, Unit
 from deepvis.results import manifest
 
@@ -130,26 +141,33 @@ def _contact(compared: Comparison, units: Sequence[Unit], folder: Path) -> list[
 
 
 def _figures(compared: Comparison, sweeps: Sequence[Path], folder: Path) -> list[str]:
-    drawn: dict[str, Figure] = {"curves": figures.curves(compared)}
-    for factors, figure in (figures.heatmaps(compared) if compared.is_grid() else {}).items():
-        drawn["-".join(["heatmap", *(re.sub(r"[^\w-]", "_", name) for name in factors)])] = figure
-    concluded = conclusions.of(compared, effects.tested(compared))
-    if tradeoff := page.trade_off(compared, page.setting_medians(compared), sweeps, concluded):
-        drawn["tradeoff"] = tradeoff[0]
+    drawn: dict[str, Figure] = {}
+    for title, part in medians.each_part(compared):
+        drawn[_file("curves", title)] = curves.sheet(part, selection.settings(part))
+        for factors, maps in (heat_maps.drawn(part) if part.is_grid() else {}).items():
+            drawn |= {_file("heatmap", title, *factors, name): figure for name, figure in maps.items()}
+    for title, traded in page.trade_offs(compared, sweeps, effects.tested(compared)):
+        drawn[_file("tradeoff", title)] = trade_off.figure(traded)
     for name, figure in drawn.items():
         # Beside the panels there may be a key.
         figure.savefig(folder / f"{name}.pdf", bbox_inches="tight", metadata={"CreationDate": None})
         figure.savefig(folder / f"{name}.svg", bbox_inches="tight", metadata={"Date": None})
-    if len(compared.settings) > figures.MOST:
+    if len(compared.settings) > selection.SETTINGS:
         return [
-            f"curves: {figures.MOST} of {len(compared.settings)} settings, and as many names in the trade-off"
+            f"curves: {selection.SETTINGS} of {len(compared.settings)} settings, "
+            "and as many names in the trade-off"
         ]
     return []
 
 
+def _file(*words: str) -> str:
+    """The name of a figure's file, of the words that are not empty."""
+    return "-".join(re.sub(r"[^\w-]", "_", word) for word in words if word)
+
+
 def _tables(compared: Comparison, sweeps: Sequence[Path], folder: Path) -> None:
     """A row a setting, medians over its filters, in LaTeX and in Markdown."""
-    rows = page.setting_medians(compared)
+    rows = medians.of(compared)
     measures = list(compared.values)
     head = ["setting", *(name.replace("_", " ") for name in measures), *COUNTS]
     body = [[str(row["setting"]), *(_number(row[name]) for name in measures),

@@ -47,7 +47,8 @@ class ComparedJob:
     seed: Level
     network: str  # its lineage
     part: int
-    row: int | None  # place among the seeds; None: an earlier job gave the same numbers, it counts once
+    row: int  # place among the seeds
+    repeats: bool  # whether an earlier job gave the same numbers: it counts once
 
     def shows(self, unit: Unit) -> bool:
         """Whether a unit is one of its filters."""
@@ -87,7 +88,11 @@ def of(
     told = [versions.get(sweep, {}) for sweep in sweeps]
     varied, others = factors.of_jobs(found, part, networks.models, told)
     seeds = [params.written(each.params.get("seed", 0)) for each in found]
-    if not varied and len(set(sweeps)) > 1 and any(final_values.turns([(s,) for s in seeds], part, found)):
+    if (
+        not varied
+        and len(set(sweeps)) > 1
+        and max(final_values.turns([(s,) for s in seeds], part, found))[0] > 0
+    ):
         varied = {"sweep": factors.sweep_names(sweeps)}
     levels = {factor: factors.ordered(factor, by_job) for factor, by_job in varied.items()}
     by_job = [tuple(varied[factor][i] for factor in varied) for i in range(len(results))]
@@ -97,13 +102,13 @@ def of(
     turns = final_values.turns([(s, *own) for s, own in zip(seeds, by_job, strict=True)], part, found)
     rank = {seed: i for i, seed in enumerate(factors.ordered("seed", seeds))}
     rows = sorted(
-        {(seed, turn) for seed, turn in zip(seeds, turns, strict=True) if turn is not None},
+        {(seed, turn) for seed, (turn, _) in zip(seeds, turns, strict=True)},
         key=lambda row: (rank[row[0]], row[1]),
     )
     jobs = [
         ComparedJob(
             *results[i], settings.index(by_job[i]), seeds[i], networks.lineages[i], part[i],
-            None if (turn := turns[i]) is None else rows.index((seeds[i], turn)),
+            rows.index((seeds[i], turns[i][0])), turns[i][1],
         )
         for i in range(len(results))
     ]  # fmt: skip

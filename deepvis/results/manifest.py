@@ -19,11 +19,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from deepvis.core.credentials import masked
 from deepvis.core.errors import ConfigError, first_line
-from deepvis.core.files import write_text
+from deepvis.core.files import locked, write_text
 from deepvis.core.names import is_plain
 from deepvis.core.version import __version__, installed
 
@@ -146,18 +144,26 @@ def add_jobs(folder: Path, jobs: Sequence[Mapping[str, str]]) -> None:
         return _pending(job for job in jobs if job["folder"] not in known)
 
     if missing(read(folder)):
-        with FileLock(folder / f".{FILE}.lock"):  # its jobs may be in several processes
+        with locked(folder):  # its jobs may be in several processes
             entry = read(folder)
             entry["jobs"] += missing(entry)
             write(folder, entry)
 
 
-def close(folder: Path, states: Mapping[str, JobState]) -> dict[str, Any]:
-    """Write down how a sweep's jobs ended, by job folder; a job that has no state there keeps its own."""
+def close(folder: Path, states: Mapping[str, JobState], is_drawn: bool = False) -> dict[str, Any]:
+    """Write down how a sweep's jobs ended, by job folder; a job that has no state there keeps its own.
+
+    Args:
+      folder: of the sweep.
+      states: of its jobs.
+      is_drawn: whether a search has drawn all that it will, which may be less than its trials.
+    """
     entry = read(folder)
     for job in entry["jobs"]:
         if state := states.get(job["folder"]):
             job["state"], job["reason"] = state.status, state.reason
+    if is_drawn and entry.get("search"):
+        entry["trials"] = len(entry["jobs"])
     entry["end"] = _now()
     write(folder, entry)
     return entry

@@ -2,8 +2,9 @@
 
 <job folder>/result/
   gallery.png  best.png              the last images, the best by score, stitched
+  animation.webp                     with animation=true: the images on the way, stitched, a frame a snapshot
   filters/f012.png  best/f012.png    one picture a filter
-  progress/step_00005/f012.png       the same, on the way
+  progress/step_00005/f012.png       the same, on the way, from the start (step_00000)
   history.npz                        recorded at each step, [steps + 1, filters]: score, activation,
                                      gradient_rms, image_rms, rank, margin, alive
   metrics.npz                        of the last images, [filters]: the names of deepvis.metrics, and
@@ -29,11 +30,12 @@ from typing import Any
 import numpy as np
 
 from deepvis.config import params
-from deepvis.core import files, images
+from deepvis.core import animations, files, images
 from deepvis.core.errors import first_line
 
 ARRAYS = ("history", "metrics", "features", "twins")  # of a result, each in a file of its own
 TEXTS = (*(f"{name}.npz" for name in ARRAYS), "config.yaml", "result.json")  # all but the pictures
+ANIMATION = "animation.webp"
 LAST = ("score", "activation", "rank", "margin")  # of a history, whose last row is the job's end
 FAILED = "failed.txt"  # in a job's folder: why it failed, where it has no result
 
@@ -109,6 +111,9 @@ def write(folder: Path, result: Result, pictures: Pictures) -> Path:
         texts = captions(result)
         images.save(partial / "gallery.png", images.gallery(pictures.final, texts))
         images.save(partial / "best.png", images.gallery(pictures.best, texts))
+        if result.params.get("animation"):
+            frames = [images.gallery(pictures.progress[step], texts) for step in sorted(pictures.progress)]
+            (partial / ANIMATION).write_bytes(animations.encoded(frames))
         sets = {"filters": pictures.final, "best": pictures.best}
         sets |= {f"progress/step_{step:05d}": shown for step, shown in pictures.progress.items()}
         sets |= {f"twins/{number}": shown for number, shown in enumerate(pictures.twins, start=1)}

@@ -22,14 +22,14 @@ def _any(names: Iterable[str]) -> str:
 
 
 _PICTURES = r"(filters|best|progress/step_\d+|twins/\d+)/f\d+\.png"
-_RESULT = rf"{_PICTURES}|(gallery|best)\.png|{_any(result_folder.TEXTS)}"
+_RESULT = rf"{_PICTURES}|(gallery|best)\.png|animation\.webp|{_any(result_folder.TEXTS)}"
 _JOB = (
     rf"live\.png|{re.escape(result_folder.FAILED)}|deepvis\.log|\.hydra/(config|hydra|overrides)\.yaml"
     rf"|result/({_RESULT})"
 )
 _SWEEP = (
     rf"{_any(OF_SWEEP)}|sweep\.json|\.sweep\.json\.lock|deepvis\.log|optimization_results\.yaml"
-    r"|\.checkpoint-\w+\.npz|\.alive/.*|\.submitit/.*"
+    r"|\.votes\.json\.lock|\.checkpoint-\w+\.npz|\.alive/.*|\.submitit/.*"
 )
 _LEFT = rf"(.*/)?\.[^/]*{re.escape(PARTIAL)}(/.*)?"  # by a process that was killed while it wrote
 

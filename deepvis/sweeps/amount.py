@@ -8,6 +8,8 @@ import json
 import math
 import os
 import socket
+import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +24,8 @@ from deepvis.sweeps.jobs import Job
 HISTORY = 32  # bytes for each step of each image: eight numbers of four bytes
 COPIES = 4  # of an image, float32, while it is optimized: itself, the best, its gradient, the next
 SMALL = 8  # px, below which a note is printed
+STARTUP = 5.0  # s until the first step: TensorFlow is imported, and a graph is traced
+LONG = 5.0  # s that a job took whose speed is taken: of a shorter one most was tracing
 RECENT = 10  # sweeps that are looked at for this machine's speed
 
 
@@ -48,21 +52,55 @@ def check_jobs(count: int, most: int, first: Job, outputs: Path) -> None:
 
 def duration(images: int, job: Job, outputs: Path) -> str:
     """How long so many images like a job's take, by the last sweep of that layer on this machine; roughly."""
+    found = _speed(job, outputs)
+    if found is None:
+        return "how long is not known, for no sweep of that layer has run here"
+    speed, sweep = found
+    return (
+        f"roughly {_spoken(images * job.cfg.steps / speed)} at the speed of the sweep {sweep} on this machine"
+    )
+
+
+def expected(queue: Sequence[Job], outputs: Path) -> tuple[float | None, str]:
+    """Seconds that jobs will take, by earlier sweeps on this machine, and the words for it.
+
+    Args:
+      queue: the jobs.
+      outputs: where sweeps are that were run before.
+    """
+    seconds, sweeps = 0.0 if "tensorflow" in sys.modules else STARTUP, dict[str, None]()
+    speeds: dict[tuple[object, ...], tuple[float, str] | None] = {}
+    for job in queue:
+        like = job.cfg.model, job.cfg.layer.name, job.cfg.sides
+        if like not in speeds:
+            speeds[like] = _speed(job, outputs)
+        if (found := speeds[like]) is None:
+            return None, "after the first steps, for no sweep of that layer has run here"
+        seconds += len(job.filters) * (1 + job.cfg.twins) * job.cfg.steps / found[0]
+        sweeps[found[1]] = None
+    return seconds, f"about {terminal.duration(seconds)}, at the speed of the sweep {', '.join(sweeps)}"
+
+
+def _speed(job: Job, outputs: Path) -> tuple[float, str] | None:
+    """Images x steps a second of a job's size, in the last sweep of its layer here, and that sweep's id."""
     for sweep in known_sweeps.known(outputs.glob("*"))[: -RECENT - 1 : -1]:
         if sweep.entry and sweep.entry["machine"].get("host") == socket.gethostname():
             for each in sweep.entry["jobs"][:3]:
                 with suppress(OSError, ValueError, KeyError, TypeError):
                     path = manifest.result_of(sweep.folder, sweep.entry, each) / "result.json"
                     found = json.loads(path.read_bytes())
-                    speed = found["figures"]["time/images_steps_per_second"]
-                    if (found["params"]["model"], found["layer"]) == (job.cfg.model.name, job.cfg.layer.name):
-                        side = max(32.0, float(str(found["params"]["size"]).partition(",")[0]))
+                    params, speed = found["params"], found["figures"]["time/images_steps_per_second"]
+                    same = params["model"], found["layer"]
+                    is_long = found["figures"]["time/seconds"] >= LONG
+                    if is_long and same == (job.cfg.model.name, job.cfg.layer.name):
+                        # Jobs of few images share batches, and each takes as long as its batch.
+                        images = len(found["filters"]) * (1 + int(params["twins"]))
+                        batch = min(int(params["batch_size"]), images * len(sweep.entry["jobs"]))
+                        speed *= max(1.0, batch / images)
+                        side = max(32.0, float(str(params["size"]).partition(",")[0]))
                         scale = math.prod(max(32, each) for each in job.cfg.sides) / side**2
-                        seconds = images * job.cfg.steps * scale / speed
-                        return (
-                            f"roughly {_spoken(seconds)} at the speed of the sweep {sweep.id} on this machine"
-                        )
-    return "how long is not known, for no sweep of that layer has run here"
+                        return speed / scale, sweep.id
+    return None
 
 
 def check_memory(cfg: Config, filters: int) -> None:
@@ -77,7 +115,7 @@ def check_memory(cfg: Config, filters: int) -> None:
     """
     images, pixels = filters * (1 + cfg.twins), math.prod(cfg.sides)
     batch = min(images, cfg.batch_size)
-    shown = math.ceil(cfg.steps / cfg.snapshot_every)
+    shown = 1 + math.ceil(cfg.steps / cfg.snapshot_every)  # and the start
     needs = {
         f"steps={cfg.steps}, {images} images: their histories": images * (cfg.steps + 1) * HISTORY,
         f"snapshot_every={cfg.snapshot_every}: {shown} pictures a filter": shown * filters * pixels * 3,
@@ -94,7 +132,7 @@ def check_memory(cfg: Config, filters: int) -> None:
             f"{memory / 2**30:,.1f}; expected less of one of them"
         )
     if min(cfg.sides) < SMALL:
-        terminal.say(
+        terminal.note(
             f"note      size={schema.plain(cfg.size)}: an image of fewer than {SMALL} px shows little"
         )
 

@@ -5,7 +5,6 @@ jobs; both give the same.
 """
 
 import itertools
-import math
 import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,28 +13,32 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
-from rich.table import Table
 
-from deepvis.core import images, terminal
+from deepvis.core import images, progress, terminal
 from deepvis.core.errors import DeepvisError, one_line
 from deepvis.core.files import write_csv
-from deepvis.metrics.convergence import ENDS
 from deepvis.report import placement
 from deepvis.results import checkpoint_file, manifest, result_folder
 from deepvis.results.manifest import JobState
 from deepvis.results.result_folder import Result
-from deepvis.sweeps import events, logging_queue, nothing_left
+from deepvis.sweeps import events, logging_queue, nothing_left, summary_table
 from deepvis.tracking.base import JobRun, Tracker
 
 ROWS, COLUMNS = 64, 32  # of a contact sheet that a person can still look at
-NARROW = 100  # characters a line, below which the counts of how optimizations ended are one column
 
 
-def close(sweep: str, folder: Path, tracker: Tracker) -> bool:
-    """Summarize a sweep in its folder, in its tracker and on the terminal; whether the tracker has it all."""
+def close(sweep: str, folder: Path, tracker: Tracker, is_drawn: bool = False) -> bool:
+    """Summarize a sweep in its folder, in its tracker and on the terminal; whether the tracker has it all.
+
+    Args:
+      sweep: its id.
+      folder: of it.
+      tracker: that it is logged in.
+      is_drawn: whether a search has drawn all that it will.
+    """
     states, found = _from_folders(folder)
     results = placement.in_order(found)  # as the report has them
-    entry = manifest.close(folder, states)
+    entry = manifest.close(folder, states, is_drawn)
     for job in entry["jobs"]:
         if job["state"] == "FAILED":
             terminal.say(f"FAILED    {job['name']}  {job['reason']}")
@@ -53,7 +56,8 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> bool:
         for job in entry["jobs"]
         if job["state"] == "FAILED" and (path := manifest.result_of(folder, entry, job)) not in results
     ]
-    unlogged = _log_missing(sweep, results, tracker, failed) if results or failed else ""
+    with progress.doing("logging"):
+        unlogged = _log_missing(sweep, results, tracker, failed) if results or failed else ""
     if not results:
         if unlogged:
             terminal.error(f"{unlogged}; resume=latest tries again")
@@ -61,17 +65,19 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> bool:
     files = [folder / "summary.csv", folder / "contact.png", folder / manifest.FILE]
     write_csv(files[0], result_folder.table(list(results.values())))
     images.save(files[1], contact(results))
-    report = _report(folder, results) if len(results) > 1 else []
+    with progress.doing("report"):
+        report = _report(folder, results)
     address = None
     if not unlogged:
         try:
             queue = logging_queue.of(tracker)
-            address = queue.call(
-                lambda: tracker.close(sweep, results, [*files, *report], manifest.tags(entry))
-            )
+            with progress.doing("logging the sweep"):
+                address = queue.call(
+                    lambda: tracker.close(sweep, results, [*files, *report], manifest.tags(entry))
+                )
         except DeepvisError as err:
             unlogged = f"the sweep's own run is not logged ({err})"
-    show(list(results.values()))
+    summary_table.show(list(results.values()))
     for told, count in Counter(result.tags["advice"] for result in results.values()
                                if "advice" in result.tags).most_common(1):  # fmt: skip
         of = f"in {count} of {len(results)} jobs " if len(results) > 1 else ""
@@ -85,7 +91,7 @@ def close(sweep: str, folder: Path, tracker: Tracker) -> bool:
         terminal.error(f"{unlogged}; results are in {_shown(folder)}, and resume=latest logs them")
         if is_finished:
             go_on(entry, folder)
-    elif is_finished and not entry.get("search") and bool(report) == (len(results) > 1):
+    elif is_finished and not entry.get("search") and report:
         manifest.write(folder, entry | {nothing_left.CLOSED: True})
     return not unlogged
 
@@ -127,33 +133,6 @@ def _from_folders(folder: Path) -> tuple[dict[str, JobState], dict[Path, Result]
     return states, results
 
 
-def show(results: Sequence[Result]) -> None:
-    """Print a table of jobs."""
-    out = terminal.console()
-    narrow = out.width < NARROW
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    # A name that is too long is folded, never cut: its end is what tells it from the others.
-    table.add_column("job", overflow="fold", min_width=min(24, max(len(each.name) for each in results)))
-    for heading in ("score", "activation", "top-1 share", "steps to 90 %"):
-        table.add_column(heading, justify="right")
-    for heading in ("ends",) if narrow else ENDS.values():
-        table.add_column(heading, justify="left" if narrow else "right")
-    for result in results:
-        figure = result.figures.get
-        top = figure("filters/top_share")
-        counts = {words: f"{figure(f'filters/{end}', 0):.0f}" for end, words in ENDS.items()}
-        ends = ", ".join(f"{count} {words}" for words, count in counts.items() if count != "0")
-        table.add_row(
-            result.name,
-            f"{figure('final/score', math.nan):.4g}",
-            f"{figure('final/activation', math.nan):.4g}",
-            "" if top is None else f"{100 * top:.0f} %",
-            f"{figure('final/steps_to_90', math.nan):.0f}",
-            *([ends] if narrow else counts.values()),
-        )
-    out.print(table)
-
-
 def _report(folder: Path, results: Mapping[Path, Result]) -> list[Path]:
     """The sweep's report; if it fails, the error is shown and the rest of the summary goes on."""
     from deepvis.report import page
@@ -168,7 +147,7 @@ def _report(folder: Path, results: Mapping[Path, Result]) -> list[Path]:
 
 def go_on(entry: Mapping[str, Any], folder: Path) -> None:
     """Print the command that resumes a sweep."""
-    terminal.say(f"go on with  {manifest.command(entry, _shown(folder))}")
+    terminal.say(f"go on with  {manifest.command(entry, _shown(folder))}", is_command=True)
 
 
 def _shown(folder: Path) -> Path:

@@ -4,6 +4,7 @@ A job is a config with a name and a key. Jobs that differ only in numbers that a
 static config, and with it batches and a compiled graph.
 """
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 from deepvis import networks
 from deepvis.ascent import devices, specs, validation
 from deepvis.ascent.specs import ImageSpec, StaticConfig
-from deepvis.config import job_names, schema
+from deepvis.config import compose, job_names, schema
 from deepvis.config.knobs import Component
 from deepvis.config.params import NOT_IDENTITY, Value, flatten
 from deepvis.config.schema import Config
@@ -71,6 +72,7 @@ def make(cfg: Config, overrides: Sequence[str], folder: Path, weights: str = "")
       folder: where its results go.
       weights: digest of the network's weights, which are part of the job's identity.
     """
+    changed = overrides if job_names.swept() else _changed(cfg, overrides)
     model = networks.resolved(schema.plain(cfg.model))
     cfg = replace(devices.resolved(cfg), model=schema.free("model", model))
     layer = networks.network(model).layer(cfg.layer.name)
@@ -83,10 +85,28 @@ def make(cfg: Config, overrides: Sequence[str], folder: Path, weights: str = "")
     identity = contents.without_paths(identity, files) | {"deepvis": __version__, "weights": weights}
     identity["layer"] |= {"filters": filters} | ({"classes": classes} if classes else {})
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-    name = job_names.name(overrides) or cfg.layer.name
+    name = job_names.name(changed) or cfg.layer.name
     read = {f"{key}={file.path}": file.digest for key, file in files.items()}
     typed = tuple(each for each in overrides if not each.startswith(("resume=", "resume_force=")))
     return Job(name, cfg, key, filters, classes, typed, folder, read)
+
+
+def _changed(cfg: Config, overrides: Sequence[str]) -> list[str]:
+    """The overrides whose values are not the defaults."""
+    values, defaults = flatten(schema.plain(cfg)), _defaults()
+    found = []
+    for each in overrides:
+        key = each.lstrip("+").partition("=")[0]
+        under = [name for name in values if name == key or name.startswith(f"{key}.")]
+        if not under or any(values[name] != defaults.get(name) for name in under):
+            found.append(each)
+    return found
+
+
+@functools.cache
+def _defaults() -> dict[str, Value]:
+    """The config where nothing is typed, flat."""
+    return flatten(schema.plain(schema.resolve(compose.plain_mapping(compose.config([])))))
 
 
 def resolved(job: Job) -> dict[str, Any]:

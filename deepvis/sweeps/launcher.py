@@ -1,17 +1,17 @@
 """Packed: all jobs of a sweep -> one call of the runner, and what Hydra expects to get of each."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from deepvis.ascent import backend
 from deepvis.config.compose import Plan
 from deepvis.config.schema import plain
 from deepvis.core import terminal
 from deepvis.core.errors import ReportedError
 from deepvis.results import manifest, result_folder
-from deepvis.sweeps import jobs, search
+from deepvis.sweeps import amount, jobs, runner, search
 from deepvis.sweeps.jobs import Job
 from deepvis.sweeps.preflight import job_of, sweep_id, tracker_of
 
@@ -56,8 +56,6 @@ def run(queue: Sequence[Job], folder: Path, again: bool = False) -> dict[Path, s
     manifest.add_jobs(folder, [jobs.manifest_entry(job) for job in queue])
     for job in queue:
         job.folder.mkdir(parents=True, exist_ok=True)
-    backend.load()  # TensorFlow, now that nothing else can be wrong
-    from deepvis.sweeps import runner
-
     tracker = tracker_of(plain(queue[0].cfg.tracker))
-    return runner.run(queue, tracker, sweep_id(), again)
+    expected = functools.partial(amount.expected, outputs=folder.parent)
+    return runner.run(queue, tracker, sweep_id(), again, expected)

@@ -31,7 +31,7 @@ def is_finished(folder: Path, entry: Mapping[str, Any] | None) -> bool:
         return False
     if any(contents.of(name.partition("=")[2]) != digest for name, digest in entry["files"].items()):
         return False
-    made = ["summary.csv", "contact.png", *(["report.html"] if len(jobs) > 1 else [])]
+    made = ["summary.csv", "contact.png", "report.html"]
     if not all((folder / name).is_file() for name in made):
         return False
     folders = {manifest.result_of(folder, entry, job): job["key"] for job in jobs}

@@ -18,7 +18,7 @@ from deepvis.ascent import validation
 from deepvis.config import schema
 from deepvis.config.compose import Plan, plain_mapping
 from deepvis.config.schema import Config
-from deepvis.core import files, terminal
+from deepvis.core import files, progress, terminal
 from deepvis.core.errors import ConfigError
 from deepvis.results import manifest, resumption
 from deepvis.sweeps import amount, jobs, process_locks, search, sweep_folders
@@ -85,7 +85,8 @@ def begin(folder: Path, plans: Sequence[Plan], typed: Sequence[str], sweep_confi
     for plan in plans:
         if plan.cfg.tracker != plans[0].cfg.tracker:
             raise ConfigError("tracker: one sweep has one tracker; it cannot be swept")
-    queue = [job_of(plan) for plan in plans]
+    with progress.doing(f"checking {len(plans)} jobs" if len(plans) > 1 else "checking the job"):
+        queue = [job_of(plan) for plan in plans]
     sweep_folders.check_different(queue)
     settings = plain_mapping((plans[0].cfg if plans else sweep_config).tracker)
     entry = manifest.identity(
@@ -107,11 +108,15 @@ def begin(folder: Path, plans: Sequence[Plan], typed: Sequence[str], sweep_confi
         resumption.check(old, entry, typed, bool(sweep_config.resume_force))
         entry |= {key: old[key] for key in ("start", "overrides", "multirun") if key in old}
     entry["search"] = not plans  # whose jobs are known only once they are drawn
-    tracker_of(settings)
+    if not plans:
+        entry["trials"] = plain_mapping(sweep_config.hydra.sweeper).get("n_trials")
+    with progress.doing("opening the tracking store"):
+        tracker_of(settings)
     process_locks.enter(folder, sweep_id())
     try:
         if resume is None:
             sweep_folders.check_no_sweep(folder)  # that began in the meantime
+        terminal.say_notes()
         files.remove_partials(folder, manifest.FILE if resume is None else "")
         manifest.write(folder, entry)
         sweep_folders.remove_unbegun(folder.parent)
@@ -131,5 +136,6 @@ def _digest(cfg: Config) -> str:
     network = networks.network(schema.plain(cfg.model))
     key = cfg.model, cfg.layer.name, network.fingerprint()
     if key not in _digests:
-        _digests[key] = network.digest(cfg.layer.name)
+        with progress.doing(f"loading the weights of {cfg.model.name}"):
+            _digests[key] = network.digest(cfg.layer.name)
     return _digests[key]

@@ -59,6 +59,8 @@ class JobRecorder:
         self.image[row.twin, row.column] = snapshot.image[index]
         if row.twin:
             return
+        if snapshot.start is not None:
+            self.progress.setdefault(0, list(self.final))[row.column] = self.display(snapshot.start[index])
         self.final[row.column] = self.display(snapshot.image[index])
         self.best[row.column] = self.display(snapshot.best[index])
         self.progress.setdefault(done, list(self.final))[row.column] = self.final[row.column]

@@ -6,7 +6,7 @@ computes. A job that fails does not affect the others.
 """
 
 import traceback
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from deepvis.ascent import program
+from deepvis.ascent import backend, program
 from deepvis.ascent.optimize import optimize
 from deepvis.ascent.program import Program
 from deepvis.ascent.specs import ImageSpec, ImageState, Snapshot
-from deepvis.core import images, terminal
+from deepvis.core import images, progress, terminal
 from deepvis.core.errors import one_line
+from deepvis.core.progress import Progress
 from deepvis.sweeps import events, jobs, logging_queue
 from deepvis.sweeps.checkpoints import Checkpoints, Saved
 from deepvis.sweeps.jobs import Job, JobGroup, Row
@@ -27,10 +28,19 @@ from deepvis.sweeps.logging_queue import LoggingQueue
 from deepvis.sweeps.recorder import JobRecorder
 from deepvis.tracking.base import Tracker
 
+# Jobs -> seconds, where they are known, and how they are, for a person.
+Expected = Callable[[Sequence[Job]], tuple[float | None, str]]
 MOST_PENDING = 4  # jobs that may wait to be written while others compute; their pictures are in memory
 
 
-def run(queue: Sequence[Job], tracker: Tracker, sweep: str, again: bool = False) -> dict[Path, str]:
+def unknown(queue: Sequence[Job]) -> tuple[float | None, str]:
+    """That it is not known how long jobs will take."""
+    return None, "known after the first steps"
+
+
+def run(
+    queue: Sequence[Job], tracker: Tracker, sweep: str, again: bool = False, expected: Expected = unknown
+) -> dict[Path, str]:
     """Run jobs and have each logged to its own run. A job that fails does not affect the others.
 
     Args:
@@ -38,6 +48,7 @@ def run(queue: Sequence[Job], tracker: Tracker, sweep: str, again: bool = False)
       tracker: where they are logged.
       sweep: id that all of them carry.
       again: whether another process, which is gone, may have run some of them.
+      expected: says how long jobs will take, and how that is known.
 
     Returns:
       The folders of the jobs that failed, and why; each was reported on the terminal and is logged.
@@ -47,13 +58,37 @@ def run(queue: Sequence[Job], tracker: Tracker, sweep: str, again: bool = False)
     """
     failed: dict[Path, str] = {}
     log = logging_queue.of(tracker)
-    try:
-        for group in jobs.job_groups(events.remaining(queue, failed, again)):
-            with ThreadPoolExecutor(max_workers=1) as writer:
-                GroupRun(group, writer, failed, log, sweep, Checkpoints(group)).run()
-    finally:
-        log.drain()  # a process that a launcher started may end now
+    remaining = events.remaining(queue, failed, again)
+    groups = list(jobs.job_groups(remaining))
+    name = remaining[0].name if len(remaining) == 1 else f"{len(remaining)} jobs"
+    images_left, work = map(sum, zip(*map(work_of, groups), strict=True)) if groups else (0, 0)
+    seconds, known_by = expected(remaining)
+    if groups:
+        batches = sum(len(group.batches) for group in groups)
+        terminal.say(
+            f"computes  {name}: {images_left} images in {batches} batch{'es' if batches > 1 else ''}, "
+            f"{work} images x steps"
+        )
+        terminal.say(f"estimate  {known_by}")
+    with progress.progress(name, images_left, work, seconds) as shown:
+        try:
+            if groups:  # TensorFlow, now that nothing else can be wrong
+                shown.doing("loading TensorFlow")
+                backend.load()
+            for group in groups:
+                with ThreadPoolExecutor(max_workers=1) as writer:
+                    GroupRun(group, writer, failed, log, sweep, Checkpoints(group), shown).run()
+        finally:
+            shown.doing("logging")
+            log.drain()  # a process that a launcher started may end now
     return failed
+
+
+def work_of(group: JobGroup) -> tuple[int, int]:
+    """Images of a group, and their images x steps."""
+    steps = [max(group.jobs[row.job].cfg.steps for row in batch) for batch in group.batches]
+    work = sum(len(batch) * n for batch, n in zip(group.batches, steps, strict=True))
+    return sum(map(len, group.batches)), work
 
 
 @dataclass(frozen=True)
@@ -66,17 +101,22 @@ class GroupRun:
     log: LoggingQueue
     sweep: str
     checkpoints: Checkpoints
+    progress: Progress
     recorders: dict[int, JobRecorder] = field(default_factory=dict)  # by job, from its start to its report
     pending: dict[int, Future] = field(default_factory=dict)  # by job, what the writer has, oldest first
     scores: dict[Row, float] = field(default_factory=dict)  # the last of each image, for the progress line
 
     def run(self) -> None:
         graph = None
+        self.progress.doing("building the network")
         with self.isolate_failures(range(len(self.group.jobs))):
             graph = program.compiled(self.group.static_config, self.group.enabled)
         try:
             if graph is not None:
                 self.run_batches(graph)
+            else:
+                self.progress.skip(*work_of(self.group))
+            self.progress.doing("writing")
             self.wait_for_writer(0)
         except BaseException:
             self.wait_for_writer(0)  # what was computed is kept
@@ -88,29 +128,29 @@ class GroupRun:
         saved = self.checkpoints.load(graph.tags)
         done = {row: image.state.step for row, image in saved.items()}
         batches = jobs.remaining_batches(group, done)
-        title = group.jobs[0].name if len(group.jobs) == 1 else f"{len(group.jobs)} jobs"
         lengths = [
             max(group.jobs[row.job].cfg.steps for row in batch) - done.get(batch[0], 0) for batch in batches
         ]
-        work = sum(len(batch) * length for batch, length in zip(batches, lengths, strict=True))
-        images_left = sum(map(len, batches))
-        terminal.say(
-            f"computes  {title}: {images_left} images in {len(batches)} batches, {work} images x steps"
+        images_left, work = work_of(group)
+        self.progress.skip(
+            images_left - sum(map(len, batches)),
+            work - sum(len(batch) * length for batch, length in zip(batches, lengths, strict=True)),
         )
-        with terminal.progress(title, sum(lengths), work) as advance:
-            self.begin(sorted({row.job for row in saved}))
-            begun |= self.recorders.keys()
-            self.restore(saved, graph)
-            for batch in batches:
-                self.begin(sorted({row.job for row in batch} - begun))
-                begun |= {row.job for row in batch}
-                starts = {}
-                for row in batch:
-                    with self.isolate_failures([row.job]):
-                        starts[row] = program.start(jobs.image_spec(group, row), graph.network.mean)
-                if starts := {row: start for row, start in starts.items() if row.job in self.recorders}:
-                    resumed = [saved[row].state for row in starts] if batch[0] in saved else []
-                    self.run_batch(graph, starts, resumed, max(map(len, batches)), advance)
+        self.begin(sorted({row.job for row in saved}))
+        begun |= self.recorders.keys()
+        self.restore(saved, graph)
+        self.progress.trace()
+        for batch, length in zip(batches, lengths, strict=True):
+            self.begin(sorted({row.job for row in batch} - begun))
+            begun |= {row.job for row in batch}
+            starts = {}
+            for row in batch:
+                with self.isolate_failures([row.job]):
+                    starts[row] = program.start(jobs.image_spec(group, row), graph.network.mean)
+            self.progress.begin(len(batch), done.get(batch[0], 0), done.get(batch[0], 0) + length)
+            if starts := {row: start for row, start in starts.items() if row.job in self.recorders}:
+                resumed = [saved[row].state for row in starts] if batch[0] in saved else []
+                self.run_batch(graph, starts, resumed, max(map(len, batches)))
 
     def begin(self, indices: Iterable[int]) -> None:
         """Begin jobs of the group: a recorder for each."""
@@ -133,13 +173,16 @@ class GroupRun:
         self.pending[index] = self.writer.submit(events.finish, recorder, graph.tags, self.log, self.sweep)
 
     def run_batch(self, graph: Program, starts: dict[Row, np.ndarray], resumed: Sequence[ImageState],
-                  width: int, advance: terminal.Update) -> None:  # fmt: skip
+                  width: int) -> None:  # fmt: skip
         rows = list(starts)
         unfinished = {row.job for row in rows}
 
         def on_snapshot(_: Sequence[ImageSpec], snapshot: Snapshot) -> None:
             self.record(rows, snapshot, unfinished)
-            advance(len(snapshot.record["score"]), *self.figures(rows, snapshot))
+            until = snapshot.first + len(snapshot.record["score"])
+            steps = [self.group.jobs[row.job].cfg.steps for row in rows]
+            self.progress.finish(sum(snapshot.first < each <= until for each in steps))
+            self.progress.snapshot(*self.figures(rows, snapshot))
             for index in sorted(i for i in unfinished if self.recorders[i].is_done(snapshot)):
                 unfinished.remove(index)
                 with self.isolate_failures([index]):
@@ -154,6 +197,7 @@ class GroupRun:
             optimize(
                 [jobs.image_spec(self.group, row) for row in rows], using=graph,
                 starts=np.stack(list(starts.values())), width=width, on_snapshot=on_snapshot, resumed=resumed,
+                on_step=self.progress.advance,
             )  # fmt: skip
 
     @contextmanager
@@ -180,10 +224,10 @@ class GroupRun:
             recorder = self.recorders[index]
             images.save(recorder.job.folder / "live.png", images.gallery(recorder.final, recorder.captions))
 
-    def figures(self, rows: Sequence[Row], snapshot: Snapshot) -> tuple[int, float, int]:
-        """What the progress line shows: images in the batch, mean score, and how many have no gradient.
+    def figures(self, rows: Sequence[Row], snapshot: Snapshot) -> tuple[float, int]:
+        """What the progress line shows: the median score, and how many images of the batch have no gradient.
 
-        The mean is that of the summary's table, over every image of the group so far that is finite.
+        The median is that of the summary's table, over every image of the group so far that is finite.
         """
         count, record = len(rows), snapshot.record
         last = snapshot.final_values.get("score", record["score"][-1])
@@ -193,7 +237,7 @@ class GroupRun:
                 self.scores[row] = float(last[i]) if alive[i] else np.nan
         finite = [score for score in self.scores.values() if np.isfinite(score)]
         zero_gradient = (record["gradient_rms"][:, :count] == 0).all(axis=0)
-        return count, float(np.mean(finite)) if finite else float("nan"), int(zero_gradient.sum())
+        return float(np.median(finite)) if finite else float("nan"), int(zero_gradient.sum())
 
     def wait_for_writer(self, most: int) -> None:
         """Close the jobs that are reported; wait until no more than so many are pending."""

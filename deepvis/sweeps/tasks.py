@@ -52,6 +52,7 @@ class Task:
         os.environ.update(self.environment)
         hydra = HydraConfig.get()
         terminal.take(Path(hydra.runtime.output_dir) / "deepvis.log")
+        terminal.share()
         process_locks.sign(
             self.folder
         )  # before the round is looked at: whoever ends it waits for this process

@@ -26,7 +26,7 @@ FILE = "filters.json"
 TAG = ("mlflow.loggedArtifacts", json.dumps([{"path": FILE, "type": "table"}]))  # of the run that has it
 FOLDER = "filters"
 SMALL = 144  # px; the UI shows a picture of a table no larger
-PICTURES = 2000  # rows that have one, those of the highest scores
+PICTURES = 500  # rows that have one, those of the highest scores: a second's work
 DIGITS = 4  # of the highest score
 MISSING = "–"
 
@@ -85,7 +85,7 @@ def _columns(rows: Sequence[Row], scores: Sequence[float]) -> dict[str, list[str
 
 
 def sortable(values: Sequence[Any], decimals: int | None = None) -> list[str]:
-    """Values as texts that the UI sorts in their order; numbers all with the same digits before the point and behind it."""
+    """Values as texts that the UI sorts in their order: numbers all with as many digits."""
     numbers = [value for value in values if isinstance(value, int | float) and math.isfinite(value)]
     if any(isinstance(value, str) and value != MISSING for value in values) or not numbers:
         return [MISSING if isinstance(value, float) else str(value) for value in values]

@@ -61,7 +61,7 @@ class Mlflow:
         return 1 if self.file else WRITERS
 
     def obstacle(self):
-        return store.obstacle(self.file) if self.file else "it does not answer"
+        return store.obstacle(self.file) if self.file else store.silence(self.uri)
 
     def log(self, run):
         self._check_there()
@@ -103,6 +103,7 @@ class Mlflow:
         keys = sorted(
             {pair for each in done for pair in zip(each.filters, ui_images.keys(each), strict=True)}
         )
+        last = {job: runs.furthest(several) for (job, _), several in jobs.items()}
         view = saved_view.state(
             sweep,
             image_keys=[f"final/{key}" for _, key in keys],
@@ -111,6 +112,7 @@ class Mlflow:
             others=[*convergence.curves(done[0].history), *done[0].figures, "progress/"],
             runs=len(chosen),
             shown=shown,
+            order=runs.order(self.client, [last[job] for job in chosen if job in last]),
         )
         count = f", {len(chosen)} of {len(done):,} jobs" if shown else ""
         key, value = saved_view.tag(sweep, f"sweep {sweep}{count}", view)

@@ -10,7 +10,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from deepvis.tracking import ui_images
 from deepvis.tracking.base import JobRun
 
 PAGE = 1000  # runs in one answer
+PLACE = "place"  # tag by which a view sorts runs that started in another order
 PARAM, TAG = 6000, 5000  # characters; MLflow cuts longer params and tags silently
 # Of a sweep's jobs in its charts, distinct for colour-blind readers too (Okabe and Ito 2008); the UI draws
 # its own at random, and they may be three blues.
@@ -150,6 +151,16 @@ def metrics_of(result: Result, start: int) -> list[Any]:
     for name, curve in convergence.curves(result.history).items():
         logged += [Metric(name, float(v), start, t) for t, v in enumerate(curve) if np.isfinite(v)]
     return logged
+
+
+def order(client: Any, ordered: Sequence[StoredRun]) -> str:
+    """What sorts runs as they are given: their start, or a tag of theirs where they started otherwise."""
+    if list(ordered) == sorted(ordered, key=lambda run: run.start):
+        return "attributes.start_time"
+    for place, run in enumerate(ordered):
+        if run.tags.get(PLACE) != f"{place:06d}":
+            client.set_tag(run.id, PLACE, f"{place:06d}")
+    return f"tags.`{PLACE}`"
 
 
 def params_of(values: Mapping[str, params.Value], known: Mapping[str, str]) -> list[Any]:

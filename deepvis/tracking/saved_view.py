@@ -27,14 +27,15 @@ SMALLEST = 150
 
 def state(
     sweep: str, image_keys: Sequence[str], curves: Sequence[str], params: Sequence[str], *,
-    others: Sequence[str] = (), runs: int = 4, shown: str = "",
+    others: Sequence[str] = (), runs: int = 4, shown: str = "", order: str = "attributes.start_time",
 ) -> dict:  # fmt: skip
     """The view of one sweep: curves above, below them the images, a row a key and a column a run.
 
     `others` are names of further metrics and images, whose generated charts are to stay closed.
 
-    The UI shows the images of ten runs at most: the last ten that started. Of a larger sweep the view holds
-    the runs that have the tag `shown` alone. `runs` only sets the height of the page.
+    The UI shows the images of ten runs at most: the last ten in its order. Of a larger sweep the view holds
+    the runs that have the tag `shown` alone. `runs` only sets the height of the page; `order` is what sorts
+    the runs.
     """
     row = max(SMALLEST, WIDTH // max(runs, 1))
     lines = [
@@ -47,8 +48,8 @@ def state(
     prefixes = {key.rpartition("/")[0] for key in [*image_keys, *curves, *others]} - {""}
     return {
         "searchFilter": search_filter(sweep, shown),
-        # The grid's columns run against the list, so the newest run comes first in the list.
-        "orderByKey": "attributes.start_time",
+        # The grid's columns run against the list, so the last run comes first in the list.
+        "orderByKey": order,
         "orderByAsc": False,
         "selectedColumns": [f"params.`{name}`" for name in params] + [f"metrics.`{name}`" for name in curves],
         "runsHiddenMode": "SHOW_ALL",

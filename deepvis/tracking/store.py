@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import sqlite3
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from filelock import FileLock
 
@@ -97,7 +99,7 @@ def _told(uri: str) -> Iterator[None]:
         waited = 0.0
         while not ended.wait(pause):
             waited += pause
-            reason = "no answer" if local is None else obstacle(local)
+            reason = silence(uri) if local is None else obstacle(local)
             if local is None or "locked" in reason:  # else it is being made, or MLflow is slow
                 place = uri if local is None else local.name
                 terminal.error(f"{place} does not answer for {waited:g} s: {reason}; it is waited for")
@@ -220,7 +222,22 @@ def obstacle(file: Path) -> str:
             probe.rollback()
     except sqlite3.Error as err:
         return "it is locked by another process" if "locked" in str(err) else str(err)
-    return "it does not answer"
+    return "no other process holds it: its disk is slow, or this machine is busy"
+
+
+def silence(uri: str) -> str:
+    """What keeps a server from answering, as far as a connection tells."""
+    address = urlsplit(uri)
+    port = address.port or (443 if address.scheme == "https" else 80)
+    try:
+        with socket.create_connection((address.hostname or "", port), timeout=1):
+            return "it takes connections and sends no reply"
+    except socket.gaierror:
+        return f"no address is known for {address.hostname}"
+    except TimeoutError:
+        return f"{address.hostname} takes no connection"
+    except OSError as err:
+        return f"{address.hostname}, port {port}: {(err.strerror or str(err)).lower()}"
 
 
 def _refuse_foreign(file: Path) -> None:

@@ -61,6 +61,8 @@ def files(folder: Path, result: Result, pictures: Pictures | None, time: int) ->
             yield from both(path, f"progress~{key}", step, snapshot)
     for name in FILES:
         yield name, folder / name
+    if (folder / result_folder.ANIMATION).is_file():
+        yield result_folder.ANIMATION, folder / result_folder.ANIMATION
 
 
 def keys(result: Result) -> list[str]:

@@ -3,6 +3,8 @@
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 from helpers.processes import newest, runs_of
@@ -43,6 +45,29 @@ def test_a_sweep_is_listed_by_its_results(here, capsys):
     (here / "1_seed=1/result/filters/f000.png").write_bytes(b"torn")
     sweeps.main([])
     assert capsys.readouterr().out.splitlines()[1].split()[3:5] == ["unfinished", "1/2"]
+
+
+def test_a_search_is_finished_with_all_of_its_trials_or_when_it_has_drawn_all_that_it_will(here, capsys):
+    manifest.write(here, manifest.read(here) | {"search": True, "trials": 4})
+    sweeps.main([])
+    assert capsys.readouterr().out.splitlines()[1].split()[3:5] == ["unfinished", "2/4"]
+    manifest.close(here, {}, is_drawn=True)
+    sweeps.main([])
+    assert capsys.readouterr().out.splitlines()[1].split()[3:5] == ["finished", "2/2"]
+
+
+def test_jobs_are_added_by_one_process_at_a_time_and_no_lock_stays(tmp_path):
+    manifest.write(tmp_path, {"id": "s", "start": "2026-01-01T00:00:00+00:00", "overrides": [], "weights": {},
+                              "versions": {"deepvis": "1"}, "jobs": []})  # fmt: skip
+    script = (
+        "import sys; from pathlib import Path; from deepvis.results import manifest\nfor i in range(20):\n"
+    )
+    script += "    name = f'{sys.argv[2]}_{i}'\n"
+    script += "    manifest.add_jobs(Path(sys.argv[1]), [{'name': name, 'key': name, 'folder': name}])"
+    started = [subprocess.Popen([sys.executable, "-c", script, tmp_path, each]) for each in "ab"]
+    assert [each.wait(60) for each in started] == [0, 0]
+    assert len({job["folder"] for job in manifest.read(tmp_path)["jobs"]}) == 40
+    assert [path.name for path in tmp_path.iterdir()] == [manifest.FILE]
 
 
 def test_the_latest_is_last_by_utc_and_a_broken_manifest_hides_no_other(here, capsys, caplog):

@@ -16,7 +16,7 @@ from deepvis.report import figures
 backend.load()
 utils._get_latest_schema_revision = functools.cache(utils._get_latest_schema_revision)
 utils._get_latest_schema_revision()
-figures._svg = lambda figure, title: f'<svg aria-label="{title}"></svg>'
+figures.svg = lambda figure, title: f'<svg aria-label="{title}"></svg>'
 
 
 def tables(file: str) -> None:

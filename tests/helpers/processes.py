@@ -33,7 +33,9 @@ WARM = """
 import mlflow.tracking, mlflow.store.tracking.sqlalchemy_store, mlflow.store.model_registry.sqlalchemy_store
 import mlflow.store.artifact.local_artifact_repo, matplotlib.backends.backend_svg
 import deepvis.sweeps.runner, deepvis.sweeps.finalize, deepvis.report.page, deepvis.report.figures
+from hydra.core.plugins import Plugins
 from deepvis.ascent import backend
+Plugins.instance()
 backend.load()
 """
 FORKER = """

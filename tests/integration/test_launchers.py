@@ -30,7 +30,8 @@ ENGINES = {
 
 
 # Long enough to be killed in the middle: a snapshot of every job after each step.
-LONG = [*TINY, "steps=150", "snapshot_every=1", *SWEPT, "seed=0,1"]
+LONG = [*TINY, "steps=60", "snapshot_every=1", *SWEPT, "seed=0,1"]
+TWO_WORKERS = ENGINES | {"joblib": ["hydra.launcher.n_jobs=2"]}
 
 
 def needs(engine: str) -> None:
@@ -127,7 +128,7 @@ def worker_at_work(cwd: Path, main: int) -> int | None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_jobs_of_a_worker_that_is_killed_are_run_again(engine, long, tmp_path):
     needs(engine)
-    process = start_in(tmp_path, *LONG, f"hydra/launcher={engine}", *ENGINES[engine])
+    process = start_in(tmp_path, *LONG, f"hydra/launcher={engine}", *TWO_WORKERS[engine])
     try:
         deadline = time.monotonic() + 120
         while (worker := worker_at_work(tmp_path, process.pid)) is None:

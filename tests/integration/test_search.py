@@ -14,7 +14,7 @@ import deepvis
 from deepvis.ascent import validation
 from deepvis.config import job_names
 from deepvis.core.errors import ConfigError
-from deepvis.report import figures, page
+from deepvis.report import page, trade_off
 from deepvis.results import result_folder
 
 SEARCH = ["-m", "hydra/sweeper=optuna", "hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=0",
@@ -65,13 +65,14 @@ def test_of_two_values_the_front_is_told(forker, monkeypatch, tmp_path):
     assert 0 < sum(on_front) < len(found)
     assert "image/high_frequency against final/activation" in (folder / "report.html").read_text()
     drawn = []
-    monkeypatch.setattr(figures, "tradeoff", lambda *given: drawn.append(given) or Figure())
+    monkeypatch.setattr(trade_off, "figure", lambda of, *given: drawn.append(of) or Figure())
     page.make([folder], tmp_path)
-    points, names, axes, diamonds = drawn[0]
-    places = [names.index(result_folder.read(place).name) for place in result_folder.finished(folder)]
-    np.testing.assert_array_equal(points[places], found)
-    assert diamonds[places].tolist() == on_front and axes == ("final/activation", "image/high_frequency")
-    assert sorted(places) == list(range(len(found))) == list(range(len(names)))
+    shown = drawn[0]
+    places = [shown.names.index(result_folder.read(place).name) for place in result_folder.finished(folder)]
+    np.testing.assert_array_equal(shown.points[places], found)
+    assert [shown.status[place] == "Pareto-optimal" for place in places] == on_front
+    assert shown.axes == ("final/activation", "image/high_frequency")
+    assert sorted(places) == list(range(len(found))) == list(range(len(shown.names)))
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0])

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import deepvis
-from deepvis.report import comparison, thumbnails
+from deepvis.report import comparison, selection, thumbnails
 from deepvis.results import result_folder
 
 HEIGHT, WIDTH = 20, 36
@@ -173,12 +173,12 @@ def test_mlflow_gets_them_as_they_lie(swept, photo):
 def test_the_report_and_the_contact_sheet_keep_proportions(swept, photo):
     compared = comparison.of_sweeps([swept], {})
     assert compared.levels == {"size": [24, "[20,36]", "[36,20]"]}
-    cells = thumbnails.make(compared.jobs, compared.units)
+    cells = thumbnails.make(selection.of(compared))
     assert (cells.height, cells.width) == (WIDTH, WIDTH)  # the smallest that holds all three
     sheet = np.asarray(Image.open(swept / "contact.png"), float)
     for job, size in enumerate(SIZES.values()):
-        uri = cells.images[job][-1].partition(",")[2]
-        cell = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri))), float)[: cells.height]
+        strip = np.asarray(Image.open(io.BytesIO(base64.b64decode(cells.strips[0][0][-1]))), float)
+        cell = strip[:, job * cells.width :][:, : cells.width]
         assert shown_in(cell, fitted(photo, size))
         assert is_in(sheet, contained(fitted(photo, size), 24))
     text = (swept / "report.md").read_text()

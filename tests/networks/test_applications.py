@@ -1,24 +1,25 @@
-"""Law: of networks of keras.applications deepvis computes, and says, what Keras does."""
+"""Law: of networks of keras.applications deepvis computes, and says, what Keras does.
+
+Some of different kinds, here; benchmarks/applications.py measures all 40 and writes the page of them.
+"""
 
 import pytest
 from helpers import applications
 
 from deepvis.networks import keras_models
 
-SIZES = {  # one of each family, at sizes that are cheap
-    "DenseNet121": 32, "ConvNeXtTiny": 32, "EfficientNetB0": 32, "EfficientNetV2B0": 32, "InceptionV3": 75,
-    "MobileNetV2": 32, "MobileNetV3Small": 32, "NASNetMobile": 32, "ResNet50": 32, "ResNet50V2": 32,
-    "VGG16": 32, "Xception": 71,
-}  # fmt: skip
+NAMES = (  # layer normalization; normalization inside; hard swish; normalization before; none
+    "ConvNeXtTiny", "EfficientNetB0", "MobileNetV3Small", "ResNet50V2", "VGG16",
+)  # fmt: skip
 PUBLISHED = {  # px, of the last map: Araujo, Norris and Sim 2019, Distill, table of architectures
     "VGG16": 212, "MobileNet": 315, "ResNet50": 483, "ResNet101": 1027, "ResNet152": 1507,
     "InceptionV3": 1311, "InceptionResNetV2": 3039,
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("name", NAMES)
 def test_activations_are_keras_own(name):
-    differences = applications.check_activations(name, SIZES[name])
+    differences = applications.check_activations(name, 32)
     assert len(differences) == 7
     assert max(differences.values()) <= 1e-4, differences
 

@@ -265,7 +265,7 @@ def test_from_the_command_line_names_are_in_files_tables_report_and_tracker(save
     np.testing.assert_array_equal(gallery, images.gallery(pictures, ["tench (3)", "dog (0)"]))
     for name in ("report.html", "results.csv", "summary.csv"):
         assert (sweep / name).is_file()
-    assert "<div>tench (3)</div>" in (sweep / "report.html").read_text()
+    assert '"label": "tench (3)"' in (sweep / "report.html").read_text()
     assert "tench" in (sweep / "summary.csv").read_text()
     assert ui_images.keys(found[0]) == ["tench (3)", "dog (0)"]
     names = [name for name, _ in ui_images.files(folders[0], found[0], None, 0) if name.startswith("images/")]

@@ -1,5 +1,7 @@
 """What is compared with what: units, parts, factors, seeds; and what is said of all that is not there."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers.processes import newest
@@ -54,6 +56,28 @@ def test_seeds_that_diverged_or_are_missing_are_no_number_and_said():
     assert found.others == [
         "Not every setting has every seed, so means are over different ones: blur=3 has no 0."
     ]
+
+
+def test_a_filter_that_diverged_has_no_value_though_its_score_is_finite():
+    jobs = [replace(result("a", [1, 2, 3], seed=0, floor=1.0), ends=["diverged", "rising", "stuck"])]
+    found = compared(*jobs, result("b", [4, 5, 6], seed=1))
+    np.testing.assert_array_equal(found.by_seed["score"][0], [[np.nan, 2, 3], [4, 5, 6]])
+    np.testing.assert_array_equal(found.values["score"], [[4, 3.5, 4.5]])
+    np.testing.assert_array_equal(found.twin_differences["score"][0, 0], [[np.nan, 1, 1]])
+
+
+def test_diversity_is_over_all_seeds_of_a_set_of_filters():
+    jobs = [result(str(seed), ONE, seed=seed) for seed in range(3)]
+    few = result("0", ONE[:4], seed=0)
+    few = replace(few, features={"post": jobs[0].features["post"][:4]}, metrics={
+        name: values[:4] for name, values in jobs[0].metrics.items()
+    })  # fmt: skip
+    alone, with_few = compared(*jobs), compared(few, *jobs, sweeps=["b", "a", "a", "a"])
+    assert with_few.seeds == [0, 1, 2] and len(with_few.jobs) == 4
+    for name in ("diversity", "reproducibility"):
+        np.testing.assert_array_equal(with_few.values[name], alone.values[name])
+        assert np.isfinite(alone.values[name]).all()
+    np.testing.assert_array_equal(with_few.by_seed["score"], alone.by_seed["score"])
 
 
 @pytest.mark.parametrize("values", [[-3.0], [0.0], [1e-30], [np.nan]])
@@ -137,6 +161,10 @@ def test_a_part_has_its_own_settings_and_factors():
     ]
     found = compared(*jobs)
     assert found.levels == {"reg.decay": [0.9, 0.8], "steps": [4, 7, 9]} and len(found.settings) == 4
+    lone = compared(*decays(0.8, seed=1), *(result(f"b{s}", ONE + s, layer="b", seed=s) for s in (1, 2)))
+    assert [lone.of_part(i).seeds for i in (0, 1)] == [[1], [1, 2]]
+    np.testing.assert_array_equal(lone.of_part(1).by_seed["score"], [[ONE + 1, ONE + 2]])
+    assert lone.of_part(0).by_seed["score"].shape == (1, 1, 12)
     first, second = found.of_part(0), found.of_part(1)
     assert first.levels == {"reg.decay": [0.9, 0.8]} and second.levels == {"steps": [7, 9]}
     np.testing.assert_array_equal(first.values["score"], [2 * ONE, ONE])
@@ -307,9 +335,11 @@ def test_equal_settings_of_two_sweeps_are_replicas():
 def test_a_job_that_repeats_another_number_for_number_counts_once():
     jobs = decays(0.8, 1) + decays(0.8, 1)
     found = compared(*jobs, sweeps=["a", "a", "b", "b"])
-    assert found.seeds == [0] and [job.row for job in found.jobs] == [0, None, 0, None]
+    assert found.seeds == [0] and [job.repeats for job in found.jobs] == [False, True] * 2
     np.testing.assert_array_equal(found.values["score"], [2 * ONE, ONE])
     assert found.others == []
+    with_replicas = compared(result("a", ONE), result("a", ONE, floor=0.5, twins=1), sweeps=["a", "b"])
+    np.testing.assert_array_equal(with_replicas.twin_differences["score"], [[[[0.5] * 12]]])
 
 
 def test_sweeps_are_a_factor_only_where_nothing_else_explains_a_difference():

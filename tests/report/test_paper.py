@@ -101,7 +101,8 @@ def test_the_pdf_has_the_same_pixels_and_its_letters_are_truetype(exported, swee
 
 
 def test_there_is_a_figure_of_each_kind(exported):
-    kinds = ("curves", "tradeoff", "heatmap-reg_decay-reg_blur")
+    maps = (f"heatmap-reg_decay-reg_blur-{name}" for name in ("score", "robustness", "high_frequency"))
+    kinds = ("curves", "tradeoff", *maps)
     figures = {f"{kind}.{suffix}" for kind in kinds for suffix in ("pdf", "svg")}
     assert set(digests(exported)) == figures | {
         "contact.pdf", "contact.png", "table.tex", "table.md", "export.json",
@@ -213,6 +214,6 @@ def test_jobs_of_other_filters_sizes_and_long_names_have_their_place(tmp_path):
 def test_letters_that_the_font_lacks_are_named(sweep, tmp_path, monkeypatch):
     figure = Figure()
     figure.text(0, 0, "猫")
-    monkeypatch.setattr(paper.figures, "curves", lambda compared: figure)
+    monkeypatch.setattr(paper.curves, "sheet", lambda *given: figure)
     (note,) = paper.export([sweep], tmp_path / "new", None)
     assert note.startswith("no letter in the font")

@@ -8,21 +8,41 @@ from helpers.browser import chromium, sweep, ui
 from helpers.processes import list_runs
 from PIL import Image
 
+from deepvis.metrics import convergence
+from deepvis.results import result_folder
 from deepvis.tracking import mlflow
 
-FILTERS, LAST = 16, 20
-NAMES = ["blur=0 seed=0", "blur=0 seed=1", "blur=5 seed=0", "blur=5 seed=1"]
-# The middle of one cell of a column's picture, or of the enlarged one.
-READ_CELL = """([job, row, rows]) => {
-    const image = document.querySelectorAll(".pictures img")[job], size = image.naturalWidth;
-    const pen = new OffscreenCanvas(size, size).getContext("2d");
-    pen.drawImage(image, 0, Math.round(row * image.naturalHeight / rows), size, size, 0, 0, size, size);
-    return [...pen.getImageData(0, 0, size, size).data];
+FILTERS, SIZE, LAST = 16, 32, 20
+STEPS = (0, 5, 10, 15, LAST)
+NAMES = ["blur=0", "blur=5"]
+# The pixels of a picture of the sheet: of a filter and a column.
+READ_CELL = """([unit, column]) => {
+    const row = [...document.querySelectorAll(".row")].find((each) => each.unit === unit);
+    const canvas = row.querySelectorAll("canvas")[column];
+    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
+    copy.drawImage(canvas, 0, 0);
+    return [...copy.getImageData(0, 0, canvas.width, canvas.height).data];
 }"""
 READ_LARGE = """() => {
-    const pen = new OffscreenCanvas(32, 32).getContext("2d");
-    pen.drawImage(document.getElementById("canvas"), 0, 0, 32, 32);
-    return [...pen.getImageData(0, 0, 32, 32).data];
+    const canvas = document.getElementById("canvas");
+    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
+    copy.drawImage(canvas, 0, 0);
+    return [...copy.getImageData(0, 0, canvas.width, canvas.height).data];
+}"""
+READ_PNG = """() => document.getElementById("png").naturalWidth"""
+LABELS = """() => [...document.querySelectorAll(".row")].map((row) => row.unit)"""
+# What a reader would have to guess: words or pictures that end outside of what is shown of them.
+CUT = """() => {
+    const width = document.documentElement.clientWidth, cut = [];
+    for (const each of document.querySelectorAll("body *")) {
+        const box = each.getBoundingClientRect(), style = getComputedStyle(each);
+        if (!box.width || !box.height || each.closest(".scroll > *")) continue;
+        const isOutside = box.right > width + 1 || box.left < -1;
+        const isClipped = style.overflowX !== "visible" && each.scrollWidth > each.clientWidth + 1;
+        const isFound = isOutside || (isClipped && !each.matches("select, .scroll"));
+        if (isFound) cut.push(each.outerHTML.slice(0, 80));
+    }
+    return cut;
 }"""
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
@@ -46,6 +66,7 @@ def page(browser, folder):
     """The page from disk; whatever it complains of or asks the network for is a failure."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True)
     opened, wrong = context.new_page(), []
+    opened.set_default_timeout(10_000)
     opened.on("console", lambda message: wrong.append(message.text))
     opened.on("pageerror", lambda error: wrong.append(str(error)))
     opened.on("request", lambda r: r.url.startswith(("file:", "data:")) or wrong.append(r.url))
@@ -55,58 +76,171 @@ def page(browser, folder):
     assert wrong == []
 
 
-def places(folder: Path) -> list[Path]:
-    return sorted(path.parent for path in folder.glob("*/result/result.json"))
+def file(folder: Path, setting: int, seed: int, step: int, index: int) -> np.ndarray:
+    """The picture file of a job; jobs are blur by seed."""
+    place = sorted(path.parent for path in folder.glob("*/result/result.json"))[2 * setting + seed]
+    return np.asarray(Image.open(place / f"progress/step_{step:05d}/f{index:03d}.png"), float)
 
 
-def whose(pixels, folder: Path, step: int) -> tuple[int, int]:
-    """The job and filter whose picture after a step is nearest to what is seen."""
-    seen = np.array(pixels, float).reshape(32, 32, 4)[..., :3]
-    files = [
-        [place / f"progress/step_{step:05d}/f{i:03d}.png" for i in range(FILTERS)] for place in places(folder)
-    ]
-    known = np.stack([[np.asarray(Image.open(file), float) for file in row] for row in files])
-    distance = np.sqrt(np.square(known - seen).mean(axis=(2, 3, 4)))
-    assert distance.min() < 32  # lossy: half of the colour, and smoothed
+def picture(pixels) -> np.ndarray:
+    return np.array(pixels, float).reshape(SIZE, SIZE, 4)[..., :3]
+
+
+def whose(pixels, folder: Path, seed: int, step: int) -> tuple[int, int]:
+    """The setting and filter whose picture after a step is what is seen; small ones are not lossy."""
+    known = np.stack([[file(folder, b, seed, step, i) for i in range(FILTERS)] for b in range(len(NAMES))])
+    distance = np.sqrt(np.square(known - picture(pixels)).mean(axis=(2, 3, 4)))
+    assert distance.min() == 0
     return np.unravel_index(distance.argmin(), distance.shape)
 
 
-def test_the_slider_shows_every_picture_after_that_many_steps(page, folder):
-    assert page.locator("figcaption").all_inner_texts()[: len(NAMES)] == NAMES
-    for position, step in ((3, LAST), (0, 5), (2, 15)):
-        page.locator("#step").fill(str(position))
-        assert page.locator("#after").inner_text() == str(step)
-        page.wait_for_timeout(200)
-        for job, row in ((0, 0), (1, 7), (3, 15)):
-            assert whose(page.evaluate(READ_CELL, [job, row, FILTERS]), folder, step) == (job, row)
+def scores(folder: Path, seed: int) -> np.ndarray:
+    """By setting and filter."""
+    jobs = map(result_folder.read, result_folder.finished(folder))
+    return np.stack([job.history["score"][-1] for job in jobs if job.params["seed"] == seed])
 
 
-def test_a_click_enlarges_that_picture_and_arrows_go_on_to_the_next(page, folder):
-    image = page.locator(".pictures img").nth(2)
-    box = image.bounding_box()
-    image.click(position={"x": box["width"] / 2, "y": box["height"] * (9 + 0.4) / FILTERS})
-    assert whose(page.evaluate(READ_LARGE), folder, LAST) == (2, 9)
-    assert page.locator("#caption").inner_text().startswith(f"f009, {NAMES[2]}: score ")
-    page.keyboard.press("ArrowRight")
+def test_the_sheet_shows_each_filter_and_setting_after_each_step_and_of_each_seed(page, folder):
+    assert page.locator(".row").first.locator(".name").all_inner_texts() == NAMES
+    assert page.locator("#after").inner_text() == str(LAST)
+    for seed in (0, 1):
+        page.locator("#seed").select_option(str(seed))
+        for position in (4, 0, 2):
+            page.locator("#step").fill(str(position))
+            page.wait_for_timeout(250)
+            assert page.locator("#after").inner_text() == str(STEPS[position])
+            for unit, column in ((0, 0), (0, 1), (1, 1)):
+                seen = page.evaluate(READ_CELL, [unit, column])
+                if position == 0:  # both settings start from the same
+                    np.testing.assert_array_equal(picture(seen), file(folder, column, seed, 0, unit))
+                else:
+                    assert whose(seen, folder, seed, STEPS[position]) == (column, unit)
+    words = page.locator(".row").first.locator("figcaption").first.inner_text()
+    final = result_folder.read(next(iter(result_folder.finished(folder))))
+    assert f"{scores(folder, 1)[0, 0]:.3g}" in words and "rank " in words
+    assert final.name.startswith("blur=0")
+
+
+def test_it_plays_from_the_start_to_the_end(page):
+    page.locator("#speed").select_option("4")
+    page.locator("#play").click()
+    assert page.locator("#play").inner_text() == "pause"
+    seen = []
+    while page.locator("#play").inner_text() == "pause" and len(seen) < 200:
+        seen.append(int(page.locator("#after").inner_text()))
+        page.wait_for_timeout(20)
+    assert list(dict.fromkeys([*seen, LAST])) == list(STEPS)
+
+
+def test_two_settings_flicker_and_their_difference_is_signed(page, folder):
+    page.locator("#a").select_option(label=NAMES[1])
+    page.locator("#b").select_option(label=NAMES[0])
+    page.locator("#hold").click()
+    shown = []
+    for _ in range(2):
+        page.wait_for_timeout(150)
+        shown.append(whose(page.evaluate(READ_CELL, [3, 0]), folder, 0, LAST))
+        name = page.locator(".row").nth(3).locator(".name").inner_text()
+        assert name.split() == ["f003", "AB"[not shown[-1][0]], NAMES[shown[-1][0]]]
+        page.keyboard.press("f")
+    assert {setting for setting, _ in shown} == {0, 1} and {index for _, index in shown} == {3}
+    page.locator("#difference").click()
+    page.wait_for_timeout(150)
+    seen = picture(page.evaluate(READ_CELL, [3, 0]))
+    exact = np.clip(128 + 2 * (file(folder, 0, 0, LAST, 3) - file(folder, 1, 0, LAST, 3)), 0, 255)
+    np.testing.assert_array_equal(seen, exact)
+    page.locator("#b").select_option(label=NAMES[1])
+    page.wait_for_timeout(150)
+    assert (picture(page.evaluate(READ_CELL, [3, 0])) == 128).all()
+    assert "doubled" in page.locator("#scale").inner_text()
+
+
+def test_rows_are_sorted_by_score_and_filtered_by_end_and_by_difference(page, folder):
+    known = scores(folder, 0)
+    for setting in (0, 1):
+        page.locator("#sort").select_option(str(setting))
+        assert page.evaluate(LABELS) == np.argsort(-known[setting], kind="stable").tolist()
+    page.locator("#sort").select_option("filter")
+    both = (scores(folder, 0) + scores(folder, 1)) / 2  # the comparison's: seeds are averaged
+    spread = np.ptp(both, axis=0) / np.abs(both).mean(axis=0)
+    page.locator("#only").select_option(">0.5")
+    assert page.evaluate(LABELS) == np.flatnonzero(spread >= 0.5).tolist()
+    ends = [
+        job.ends for job in map(result_folder.read, result_folder.finished(folder)) if job.params["seed"] == 0
+    ]
+    for end, words in convergence.ENDS.items():
+        page.locator("#only").select_option(words)
+        expected = [i for i in range(FILTERS) if any(each[i] == end for each in ends)]
+        assert page.evaluate(LABELS) == expected
+        count = page.locator("#count").inner_text()
+        assert count == (f"{len(expected)} of 16 filters" if len(expected) < FILTERS else "16 filters")
+
+
+def test_a_click_enlarges_a_picture_and_arrows_go_on_to_the_next(page, folder):
+    page.locator(".row").nth(2).scroll_into_view_if_needed()
+    page.locator(".row").nth(2).locator("canvas").nth(1).click()
+    page.wait_for_timeout(150)
+    assert whose(page.evaluate(READ_LARGE), folder, 0, LAST) == (1, 2)
+    assert page.locator("#caption").inner_text().startswith(f"f002, {NAMES[1]}: ")
+    page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowUp")
-    assert whose(page.evaluate(READ_LARGE), folder, LAST) == (3, 8)
-    page.locator("#step-large").fill("0")
-    page.wait_for_timeout(200)
-    assert whose(page.evaluate(READ_LARGE), folder, 5) == (3, 8)
+    page.wait_for_timeout(150)
+    assert whose(page.evaluate(READ_LARGE), folder, 0, LAST) == (0, 1)
+    assert page.evaluate("document.getElementById('canvas').clientWidth") % SIZE == 0
+    page.locator("#step-large").fill("1")
+    page.wait_for_timeout(150)
+    assert whose(page.evaluate(READ_LARGE), folder, 0, 5) == (0, 1)
+    page.locator("#whole").check()
+    page.wait_for_timeout(150)
+    assert page.evaluate(READ_PNG) == SIZE and page.locator("#png").is_visible()
+    assert page.locator("#png").get_attribute("src").endswith("result/progress/step_00005/f001.png")
     page.keyboard.press("Escape")
     assert not page.locator("#large").is_visible()
     assert page.locator("#after").inner_text() == "5"
 
 
+def test_every_control_does_something_and_complains_of_nothing(page):
+    """Each choice of each list, each button, each fold; the fixture asserts that nothing is complained of."""
+    for summary in page.locator("summary").all():
+        summary.click()
+    for control in page.locator(".control:visible select").all():
+        for option in control.locator("option").all():
+            control.select_option(value=option.get_attribute("value"))
+            page.wait_for_timeout(20)
+        control.select_option(index=0)
+    for name in ("play", "all", "flicker", "hold", "difference"):
+        button = page.locator(f"#{name}")
+        before = button.get_attribute("aria-pressed")
+        button.click()
+        page.wait_for_timeout(50)
+        assert before == "true" or button.get_attribute("aria-pressed") == "true", name
+    for key in "pfdp":
+        page.keyboard.press(key)
+    page.locator("#all").click()
+    page.locator(".row canvas").first.press("Enter")
+    assert page.locator("#large").is_visible()
+    for key in ("ArrowDown", "ArrowRight", "f", "d", "p"):
+        page.keyboard.press(key)
+        page.wait_for_timeout(50)
+    page.locator("#close").click()
+    assert not page.locator("#large").is_visible()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [400, 1280])
-def test_the_page_fits_and_its_words_stand_out_in_any_light(width, scheme, page):
+@pytest.mark.parametrize("width", [400, 800, 1280])
+def test_nothing_is_cut_and_words_stand_out_in_any_light(width, scheme, page):
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 900})
+    for summary in page.locator("summary").all():
+        summary.click()
     assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.evaluate(CUT) == []
+    for view in ("flicker", "difference"):
+        page.locator(f"#{view}").click()
+        assert page.evaluate(CUT) == []
 
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    inks = ("body", "querySelector('.conclusions li')", "querySelector('svg text')", "querySelector('th')")
+    inks = ("body", "querySelector('.quiet')", "querySelector('svg text')", "querySelector('td')")
     for ink in inks:
         kind = "fill" if "svg" in ink else "color"
         words = page.evaluate(f"getComputedStyle(document.{ink}).{kind}")
@@ -136,8 +270,9 @@ def test_it_opens_and_slides_inside_mlflows_artifact_view(browser, folder):
             f"{base}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/report.html"
         )
         inside = page.frame_locator("iframe")
-        inside.locator("#step").fill("0", timeout=60_000)
+        inside.locator("#step").fill("1", timeout=60_000)
         assert inside.locator("#after").inner_text() == "5"
+        assert not inside.locator("#beside").is_visible()  # no picture files are beside it there
         assert "What does reg.blur (0, 5) do to 16 filters" in inside.locator("h1").inner_text()
         page.screenshot(path=folder / "artifact.png")
         page.close()

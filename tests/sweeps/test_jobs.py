@@ -116,7 +116,7 @@ def test_the_key_is_of_the_config_not_of_how_or_where_it_was_asked_for():
 )
 def test_a_job_is_named_after_what_was_typed(typed, name, monkeypatch):
     monkeypatch.delenv("DEEPVIS_SWEPT", raising=False)
-    assert jobs.make(BASE, typed, Path("a")).name == name
+    assert (job_names.name(typed) or BASE.layer.name) == name
 
 
 @pytest.mark.parametrize(
@@ -280,3 +280,13 @@ def test_each_image_gets_the_numbers_of_its_own_job(batch_size):
 )
 def test_a_regularizer_is_active_when_its_number_is_not_neutral(overrides, on):
     assert set(specs.regularizers(composed(*overrides))) == on
+
+
+@pytest.mark.parametrize(("typed", "name"), [
+    ((), "block5_conv1"),
+    (("steps=20", "reg.decay=1", "reg=none", "layer=block5_conv1", "robustness=true"), "block5_conv1"),
+    (("steps=20", "reg.decay=0.9", "seed=0"), "decay=0.9"),
+    (("layer=block5_conv1", "layer.filters=0-3", "steps=4"), "layer=block5_conv1 filters=0-3 steps=4"),
+])  # fmt: skip
+def test_a_single_job_is_named_by_what_differs_from_the_defaults(typed, name, tmp_path):
+    assert jobs.make(typed_of(*typed), typed, tmp_path).name == name

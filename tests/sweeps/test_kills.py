@@ -75,7 +75,7 @@ SWEPT = [
     *TINY,
     "tracker=none",
     "seed=0,1",
-    "steps=40,60",
+    "steps=20,30",
     "snapshot_every=2",
     "batch_size=4",
     "twins=1",

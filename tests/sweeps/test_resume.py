@@ -408,7 +408,9 @@ def test_a_sweep_killed_at_twenty_random_moments_loses_nothing_and_repeats_nothi
         early = attempt and rng.random() < 0.2
         if early:
             time.sleep(rng.uniform(0, 1))
+        deadline = time.monotonic() + 120
         while kills < 20 and not early and not begun() and is_running(process):
+            assert time.monotonic() < deadline, "a process is not at its jobs after 120 s"
             time.sleep(0.002)
         if kills < 20:
             until = time.monotonic() + rng.uniform(0, 0.35)

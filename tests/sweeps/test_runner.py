@@ -20,6 +20,8 @@ from helpers.processes import (
     Said,
     advised,
     entry_of,
+    group,
+    line_of,
     newest,
     pixels,
     runs_of,
@@ -425,20 +427,20 @@ def test_a_ledger_that_cannot_be_written_leaves_the_old_one_whole_and_nothing_be
 
 
 def test_whoever_reads_a_ledger_while_it_is_written_reads_a_whole_one(tmp_path):
-    """A reader in a process of its own against 300 writes."""
+    """A reader in a process of its own against 30 writes, each of which is synced to the disk."""
     manifest.write(tmp_path, {"n": 0, "much": "x" * 200000})
-    reader = subprocess.Popen(
-        [sys.executable, "-c", """
+    code = """
 import json, sys, pathlib
 file, seen = pathlib.Path(sys.argv[1]), set()
 print("ready", flush=True)
-while 299 not in seen:
+while 29 not in seen:
     entry = json.loads(file.read_text())
     assert len(entry["much"]) == 200000
     seen.add(entry["n"])
-""", str(tmp_path / manifest.FILE)], stdout=subprocess.PIPE,
-    )  # fmt: skip
-    reader.stdout.readline()
-    for n in range(300):
-        manifest.write(tmp_path, {"n": n, "much": "x" * 200000})
-    assert reader.wait(60) == 0
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / manifest.FILE)]
+    with group(command, stdout=subprocess.PIPE, text=True) as reader:
+        assert line_of(reader) == "ready\n"
+        for n in range(30):
+            manifest.write(tmp_path, {"n": n, "much": "x" * 200000})
+        assert reader.wait(60) == 0

@@ -6,6 +6,7 @@ import json
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -85,3 +86,13 @@ def test_the_view_finds_the_choice_and_says_of_how_many_and_a_later_choice_repla
     few = dict(list(jobs.items())[:9])
     store.close("s", placed(few), [], {})  # the others are no longer there
     assert shown()[0] == "sweep s"
+
+
+def test_runs_that_started_in_another_order_are_sorted_by_a_tag():
+    client = mock.Mock()
+    stored = [runs.StoredRun(name, "FINISHED", start, "", {}, {}) for name, start in (("a", 1), ("b", 2))]
+    assert runs.order(client, stored) == "attributes.start_time" and not client.mock_calls
+    assert runs.order(client, stored[::-1]) == "tags.`place`"
+    assert client.mock_calls == [
+        mock.call.set_tag("b", "place", "000000"), mock.call.set_tag("a", "place", "000001")
+    ]  # fmt: skip

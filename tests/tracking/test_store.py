@@ -144,6 +144,8 @@ def test_passwords_are_taken_out_of_addresses_and_masked_in_others(monkeypatch):
     same = "objective=a@b http://host:5000/x@y start.path=a:b@c.png"
     assert credentials.taken(same) == same == credentials.masked(same)
     assert credentials.masked("postgresql://me:secret@host/db: no") == "postgresql://me:***@host/db: no"
+    long = "x" * 10**6  # of which no letter but the first may begin an address: that would never end
+    assert credentials.masked(f"{long} {long}://me:secret@host") == f"{long} {long}://me:***@host"
     with pytest.raises(TrackingError) as error:
         mlflow.mlflow("postgresql://me:secret@host/db", None, "deepvis")
     assert "secret" not in str(error.value)
