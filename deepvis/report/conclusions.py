@@ -187,7 +187,8 @@ def _between(tests: Sequence[TestedEffect]) -> Iterator[Finding]:
         for test in sorted(found, key=lambda test: test.said)[:1]:
             pair, _, comparison = test.contrast.name.partition(": ")
             layers = pair.replace(" against ", " than in ")
-            text = f"The effect of {comparison} on the {WORDS[measure]} is another in {layers} ({interval(test)})."
+            effect = f"The effect of {comparison} on the {WORDS[measure]}"
+            text = f"{effect} is another in {layers} ({interval(test)})."
             yield Finding(text, _drawn(test), True)
 
 
