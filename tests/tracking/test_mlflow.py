@@ -461,6 +461,8 @@ def test_the_sweeps_run_has_a_table_of_every_filter_the_best_first(store, swept,
     table, written = json.loads(path.read_text()), path.read_bytes()
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
     results = {manifest.folder_name(path.parent): path for path in result_folder.finished(swept)}
+    assert not any("." in column for column in table["columns"])  # the UI would show empty cells
+    assert {row["reg/decay"] for row in rows if "sgd" not in row["job"]} == {"0.8000000", "0.8000001"}
     scores = []
     for row in rows:
         _, job, _ = row["picture"]["filepath"].split("/")
