@@ -12,6 +12,7 @@ import re
 import shlex
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -180,6 +181,8 @@ def curves_by_hand(history):
         for name in ("score", "activation", "gradient_rms", "image_rms", "rank", "margin"):
             values = [float(history[name][step, f]) for f in alive]
             found[f"{name}/mean", step] = sum(values) / len(values)
+            if name in ("score", "activation"):
+                found[f"{name}/median", step] = statistics.median(values)
             if name == "score":
                 found["score/min", step], found["score/max", step] = min(values), max(values)
         tops = [f for f in alive if history["rank"][step, f] == 0]
