@@ -15,7 +15,8 @@ LONG = (
     "integration/test_launchers.py", "integration/test_cli.py", "sweeps/test_resume.py",
     "sweeps/test_runner.py", "sweeps/test_kills.py", "integration/test_search.py",
     "networks/test_applications.py", "integration/test_faults.py", "docs/test_docs.py",
-    "tracking/test_outages.py", "networks/test_published.py", "networks/test_token_places.py",
+    "integration/test_server.py", "tracking/test_outages.py", "networks/test_published.py",
+    "networks/test_token_places.py",
 )  # fmt: skip
 
 

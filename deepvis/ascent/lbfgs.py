@@ -145,7 +145,9 @@ class Searches:
         record = {f"record.{name}": values.numpy() for name, values in search.record._asdict().items()}
         return {name: values.copy() for name, values in search.memory.items()} | record
 
-    def advance(self, state: State, n: int, on_step: Callable[[], None]) -> tuple[State, Record]:
+    def advance(
+        self, state: State, n: int, on_step: Callable[[], None] = lambda: None
+    ) -> tuple[State, Record]:
         """Several steps of every image, as `deepvis.ascent.gradient_ascent.advance` has them."""
         records, best, scores = [], state.best_theta.numpy().copy(), state.best_score.numpy().copy()
         alive = state.alive.numpy().copy()

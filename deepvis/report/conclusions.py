@@ -188,7 +188,8 @@ def _between(tests: Sequence[TestedEffect]) -> Iterator[Finding]:
             pair, _, comparison = test.contrast.name.partition(": ")
             layers = pair.replace(" against ", " than in ")
             effect = f"The effect of {comparison} on the {WORDS[measure]}"
-            yield Finding(f"{effect} is another in {layers} ({interval(test)}).", _drawn(test), True)
+            text = f"{effect} is another in {layers} ({interval(test)})."
+            yield Finding(text, _drawn(test), True)
 
 
 def _too_few(n: int) -> str:

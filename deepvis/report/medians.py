@@ -24,11 +24,9 @@ def of(compared: Comparison) -> list[Row]:
         by_measure = {name: part.medians(name) for name in part.values}
         for setting in range(len(part.settings)):
             ends = [end for job in part.jobs if job.setting == setting for end in job.result.ends]
-            name = part.name(setting)
-            row: Row = {
-                "setting": name if name == title or not title else f"{title} {name}",
-                "images": len(ends),
-            }
+            # Without factors the name of a setting is that of the part.
+            names = filter(None, [title, part.name(setting) if part.levels or not title else ""])
+            row: Row = {"setting": " ".join(names), "images": len(ends)}
             row |= dict.fromkeys(compared.values, math.nan)
             row |= {measure: float(medians[setting]) for measure, medians in by_measure.items()}
             rows.append(row | {end: ends.count(end) for end in PROBLEMS})

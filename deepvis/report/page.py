@@ -144,7 +144,7 @@ def _counts(compared: Comparison) -> str:
     said = [
         some(len(compared.jobs), "job"),
         some(len(compared.units), "filter"),
-        some(len(compared.seeds), "seed"),
+        some(len({job.seed for job in compared.jobs}), "seed"),
     ]
     text = f"{', '.join(said)}; filters are the unit of repetition, the seeds of a filter are averaged"
     if compared.left_out:

@@ -3,7 +3,7 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const sheet = byId("sheet"), rowsOf = byId("rows"), large = byId("large");
-const LEAST = 84, GOOD = 150, KEPT = 600, PERIOD = 600, GAIN = 2;  // px of a cell at least, and better; strips in memory; ms between two pictures; of a difference
+const LEAST = 66, GOOD = 150, KEPT = 600, PERIOD = 600, GAIN = 2;  // px of a cell at least, and better; strips in memory; ms between two pictures; of a difference
 const count = data.settings.length;
 const state = { view: "all", seed: 0, step: data.steps.length - 1, a: 0, b: data.best || count - 1, isB: false, held: false,
                 sort: "filter", only: "", timer: 0, open: null };

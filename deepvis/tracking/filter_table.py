@@ -80,7 +80,10 @@ def _columns(rows: Sequence[Row], scores: Sequence[float]) -> dict[str, list[str
     }
     results = list({folder: result for _, folder, result, _ in rows}.values())
     for key in params.varied([result.params for result in results]):
-        columns[key] = sortable([params.written(row[2].params.get(key, MISSING)) for row in rows])
+        # The UI takes a point in a column's name for a path into an object, and shows nothing.
+        columns[key.replace(".", "/")] = sortable(
+            [params.written(row[2].params.get(key, MISSING)) for row in rows]
+        )
     return columns | {"job": [result.name for _, _, result, _ in rows]}
 
 

@@ -10,7 +10,8 @@ NOTEBOOK = Path(__file__).parents[2] / "docs" / "example.ipynb"
 def kinds(cell) -> list[tuple[str, ...]]:
     """What a cell shows: the type of each of its outputs."""
     return [
-        (each.output_type, each.get("name", ""), *each.get("data", {})) for each in cell.get("outputs", [])
+        (each.output_type, each.get("name", ""), *sorted(each.get("data", {})))
+        for each in cell.get("outputs", [])
     ]
 
 

@@ -106,8 +106,8 @@ def test_nothing_is_lost_where_the_server_and_its_database_are_gone_for_a_while(
     typed = ["-m", *TINY, "steps=40", "snapshot_every=1", "reg.decay=0.7,0.8,0.9,1.0",
              f"tracker.uri={server.uri}"]  # fmt: skip
     writers = [forker.start(tmp_path / f"writer{n}", *typed, f"seed={n}") for n in range(WRITERS)]
-    for writer in writers:
-        writer.until(lambda: len(list(tmp_path.glob("writer*/outputs/*/*/live.png"))) >= WRITERS, 120)
+    for n, writer in enumerate(writers):  # each has its store open
+        writer.until(lambda n=n: list(tmp_path.glob(f"writer{n}/outputs/*/*/live.png")), 120)
     server.kill()
     server.cluster.stop()
     time.sleep(2)

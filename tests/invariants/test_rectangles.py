@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import deepvis
+from deepvis.core import images
 from deepvis.report import comparison, selection, thumbnails
 from deepvis.results import result_folder
 
@@ -107,7 +108,7 @@ def test_a_picture_comes_out_as_it_lay(param, photo, tmp_path):
     )  # fmt: skip
     wanted = np.asarray(Image.open(photo), float)
     np.testing.assert_allclose(seen.images[0], wanted, atol=1)
-    np.testing.assert_array_equal(np.asarray(seen.gallery()), seen.images[0])
+    np.testing.assert_array_equal(np.asarray(seen.gallery()), images.gallery(list(seen.images), ["0"]))
 
 
 SIZES = {"0_size=": 24, "1_size=": (HEIGHT, WIDTH), "2_size=": (WIDTH, HEIGHT)}

@@ -1,5 +1,6 @@
 """What is compared with what: units, parts, factors, seeds; and what is said of all that is not there."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -432,6 +433,9 @@ def test_a_sweep_over_layers_has_a_part_a_layer(typed):
             (job,) = [job for job in own.jobs if job.result.params["reg.decay"] == decay]
             assert job.result.layer == found.parts[part].layer
             np.testing.assert_array_equal(own.by_seed["score"][row, 0], job.result.history["score"][-1])
+        median = np.median(own.values["score"][1])
+        row = rf"^\| {found.part_names()[part]} decay=0\.8 \| 6 \| {re.escape(f'{median:.3g}')} \|"
+        assert re.search(row, (typed[0] / "report.md").read_text(), re.M)
     frame = deepvis.results(typed[0].name, folder=typed[0].parent)
     assert frame.job.drop_duplicates().tolist() == [job.result.name for job in found.jobs]
 
@@ -442,6 +446,11 @@ def test_a_sweep_over_networks_pairs_none_of_them(typed):
         f"tiny weights.seed={seed} block2_conv1" for seed in (0, 1)
     ]
     assert "tiny weights.seed=0 and tiny weights.seed=1 share no lineage" in found.unpaired
+    page = (typed[1] / "report.md").read_text()
+    assert found.unpaired in page and "nan" not in page.partition("Reproduce:")[0]
+    for part, name in enumerate(found.part_names()):
+        median = np.median(found.of_part(part).values["score"])
+        assert re.search(rf"^\| {re.escape(name)} \| 6 \| {re.escape(f'{median:.3g}')} \|", page, re.M)
 
 
 def test_two_sweeps_of_unequal_steps_say_so(typed):

@@ -83,7 +83,12 @@ def test_a_sweep_goes_on_without_its_output_and_the_log_has_the_words(name, fork
     sweep = newest(tmp_path)
     assert list(states(sweep).values()) == ["FINISHED"] * 2
     log = (sweep / "deepvis.log").read_text()
-    for words in ("2 jobs  step 4/4", "mean score", "seed=1 ", f"report    outputs/{sweep.name}/report.html"):
+    for words in (
+        "2 jobs  step 4/4",
+        "median score",
+        "seed  score",
+        f"report    outputs/{sweep.name}/report.html",
+    ):
         assert words in log, words
 
 

@@ -12,6 +12,7 @@ import re
 import shlex
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -180,6 +181,8 @@ def curves_by_hand(history):
         for name in ("score", "activation", "gradient_rms", "image_rms", "rank", "margin"):
             values = [float(history[name][step, f]) for f in alive]
             found[f"{name}/mean", step] = sum(values) / len(values)
+            if name in ("score", "activation"):
+                found[f"{name}/median", step] = statistics.median(values)
             if name == "score":
                 found["score/min", step], found["score/max", step] = min(values), max(values)
         tops = [f for f in alive if history["rank"][step, f] == 0]
@@ -461,6 +464,8 @@ def test_the_sweeps_run_has_a_table_of_every_filter_the_best_first(store, swept,
     table, written = json.loads(path.read_text()), path.read_bytes()
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
     results = {manifest.folder_name(path.parent): path for path in result_folder.finished(swept)}
+    assert not any("." in column for column in table["columns"])  # the UI would show empty cells
+    assert {row["reg/decay"] for row in rows if "sgd" not in row["job"]} == {"0.8000000", "0.8000001"}
     scores = []
     for row in rows:
         _, job, _ = row["picture"]["filepath"].split("/")
