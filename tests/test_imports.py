@@ -30,7 +30,8 @@ LOADING = {
     "deepvis.networks.token_places", "deepvis.networks.torch_modules",
     "deepvis.networks.untrusted_files", "deepvis.report.contact", "deepvis.report.figures",
     "deepvis.report.filter_curves",
-    "deepvis.report.page", "deepvis.report.paper",
+    "deepvis.report.page", "deepvis.report.paper", "deepvis.report.curves", "deepvis.report.heat_maps",
+    "deepvis.report.trade_off",
 }  # fmt: skip
 
 
