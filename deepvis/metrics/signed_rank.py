@@ -21,6 +21,7 @@ from scipy import stats
 FEW = 10  # filters; of fewer neither interval nor p is given
 FLIPS = 16_384  # sign patterns that are compared; all of them where there are no more
 FEWER = 4_096  # of them for an interval
+MANY = 64  # filters; of more no sign patterns are made
 LEVEL = 0.05
 GRID, ROUNDS = 17, 4  # shifts that are tried at once, and how often: an end to 1 in 65,536 of the range
 WALSH = 256  # differences of which all averages of two are made
@@ -57,7 +58,13 @@ def rank_sums(differences: np.ndarray) -> np.ndarray:
 
 
 def p_value(sums: np.ndarray, patterns: int = FLIPS) -> np.ndarray:
-    """Share of sign patterns, the seen one among them, that are as far from 0: ``[..., filters]`` sums."""
+    """Share of sign patterns, the seen one among them, that are as far from 0: ``[..., filters]`` sums.
+
+    Of many filters it is that of the normal law, which their sum follows.
+    """
+    if sums.shape[-1] > MANY:
+        length = np.sqrt(np.sum(sums**2, axis=-1))
+        return 2 * stats.norm.sf(np.abs(sums.sum(axis=-1)) / np.where(length > 0, length, 1.0))
     totals = np.abs(sums @ signs(sums.shape[-1])[:patterns].T)
     return np.mean(totals >= totals[..., :1] * (1 - 1e-12), axis=-1)
 

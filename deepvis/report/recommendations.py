@@ -13,6 +13,7 @@ from deepvis.report.factors import Level
 from deepvis.report.scales import PAIRED
 
 UP = {"score": "a high score", "robustness": "robust images"}
+NOT_TAKEN = ("model", "sweep")  # factors of which no reader takes a level
 NOTHING = "Nothing here says which setting to take: no difference in score or robustness is established."
 
 
@@ -34,7 +35,9 @@ def overall(compared: Comparison, tests: Sequence[TestedEffect]) -> str:
 
 
 def _of_part(compared: Comparison, tests: Sequence[TestedEffect]) -> str:
-    mains = [test for test in tests if test.kind == "main effect"]
+    mains = [test for test in tests if test.kind == "main effect" and test.contrast.factor not in NOT_TAKEN]
+    if not mains and any(test.kind == "main effect" for test in tests):
+        return "Networks and sweeps are compared below; none is recommended."
     if not mains:
         return _of_settings(compared, tests)
     taken, tradeoffs, open_factors = [], [], []

@@ -97,3 +97,11 @@ def test_estimate_interval_and_p_belong_to_one_procedure():
     found = signed_rank.effect(d)
     assert found.estimate == pytest.approx(np.median(walsh(d)), abs=1e-2)
     assert (found.low > 0) == (found.p <= 0.05) and found.low <= found.estimate <= found.high
+
+
+def test_of_many_filters_the_normal_law_gives_what_the_patterns_give():
+    d = RNG(8).normal(0.15, 1, (signed_rank.MANY + 36, 1))
+    sums = signed_rank.rank_sums(d)
+    patterns = np.abs(signed_rank.signs(len(sums)) @ sums)
+    assert signed_rank.effect(d).p == pytest.approx(np.mean(patterns >= patterns[0]), abs=0.01)
+    assert signed_rank.effect(d).p == pytest.approx(stats.wilcoxon(d[:, 0]).pvalue, rel=0.05)

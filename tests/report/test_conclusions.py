@@ -151,3 +151,9 @@ def test_no_nan_in_a_sentence(values):
 def test_one_job_has_nothing_to_choose():
     found = concluded(result("a", BASE))
     assert found.findings == [] and found.front == [] and "nothing to choose" in found.overall
+
+
+def test_no_network_is_recommended():
+    hed = {"model": "hed", "model.paired_with": "vgg16", "model.weights": "hed"}
+    jobs = [noisy("a", 1, model="vgg16"), noisy("b", 2, **hed)]
+    assert "none is recommended" in concluded(*jobs).overall
