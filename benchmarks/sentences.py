@@ -29,7 +29,7 @@ def compared(by_seed: Mapping[str, np.ndarray], *shape: int, twins: np.ndarray |
     settings = [*itertools.product(*map(range, shape))]
     _, seeds, filters = next(iter(by_seed.values())).shape
     jobs = [
-        ComparedJob("s", Path(), None, setting, seed, "tiny", 0, seed)  # type: ignore[arg-type]  # no pictures
+        ComparedJob("s", Path(), None, setting, seed, "tiny", 0, seed, False)  # type: ignore[arg-type]  # no pictures
         for setting in range(len(settings))
         for seed in range(seeds)
     ]

@@ -59,8 +59,8 @@ def of(compared: Comparison, tests: Sequence[TestedEffect]) -> Conclusions:
     findings = [
         finding for part in _parts(tests) for finding in _findings([t for t in tests if t.part == part])
     ]
-    better = front.better(tests, len(compared.settings))
-    is_told = len(compared.parts) == 1 and len(compared.settings) > 1 and "robustness" in compared.values
+    better, tested = front.pairs(tests, len(compared.settings))
+    is_told = len(compared.parts) == 1 and tested.any(axis=(1, 2)).all()
     return Conclusions(
         overall=recommendations.overall(compared, tests),
         by_measure=recommendations.by_measure(compared, tests),

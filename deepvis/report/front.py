@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from deepvis.metrics import signed_rank
 from deepvis.report import between_parts, effects
 from deepvis.report.effects import TestedEffect
 from deepvis.report.scales import PAIRED
@@ -16,18 +17,24 @@ from deepvis.report.scales import PAIRED
 OPTIMAL, DOMINATED, TIED = "Pareto-optimal", "dominated", "not told apart"
 
 
-def better(tests: Sequence[TestedEffect], settings: int) -> np.ndarray:
-    """Whether a setting is established to be better than another: ``[measures, settings, settings]``."""
-    found = np.zeros((len(PAIRED), settings, settings), bool)
+def pairs(tests: Sequence[TestedEffect], settings: int) -> tuple[np.ndarray, np.ndarray]:
+    """Whether a setting is established to be better than another, and whether they were tested.
+
+    Both are ``[measures, settings, settings]``.
+    """
+    found, tested = np.zeros((2, len(PAIRED), settings, settings), bool)
     for test in tests:
         if test.kind == between_parts.KIND:
             continue
         a, b, *rest = test.contrast.settings[0]
-        is_pair = not rest and len(test.contrast.settings) == 1
-        if is_pair and test.measure in PAIRED and effects.is_established(test):
+        if rest or len(test.contrast.settings) > 1 or test.measure not in PAIRED:
+            continue
+        measure = PAIRED.index(test.measure)
+        tested[measure, [a, b], [b, a]] |= test.effect.n >= signed_rank.FEW
+        if effects.is_established(test):
             higher, lower = (a, b) if test.effect.estimate > 0 else (b, a)
-            found[PAIRED.index(test.measure), higher, lower] = True
-    return found
+            found[measure, higher, lower] = True
+    return found, tested
 
 
 def of(better: np.ndarray) -> list[str]:

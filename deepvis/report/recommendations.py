@@ -81,7 +81,7 @@ def _interact(tests: Sequence[TestedEffect]) -> bool:
 
 def _of_settings(compared: Comparison, tests: Sequence[TestedEffect]) -> str:
     """Of settings that are no grid."""
-    better = front.better(tests, len(compared.settings))
+    better, _ = front.pairs(tests, len(compared.settings))
     if not better.any():
         return NOTHING
     kinds = front.of(better)
@@ -101,7 +101,7 @@ def by_measure(compared: Comparison, tests: Sequence[TestedEffect]) -> list[str]
     """The setting with the highest median of score and of robustness, and how sure that is."""
     if len(compared.settings) < 2 or len(compared.parts) > 1:
         return []
-    better = front.better(tests, len(compared.settings))
+    better, tested = front.pairs(tests, len(compared.settings))
     lines = []
     for i, measure in enumerate(PAIRED):
         if measure not in compared.values:
@@ -111,9 +111,11 @@ def by_measure(compared: Comparison, tests: Sequence[TestedEffect]) -> list[str]
         if not finite:
             continue
         best = max(finite, key=lambda k: medians[k])
-        beaten, others = int(better[i, best].sum()), len(compared.settings) - 1
+        beaten, others = int(better[i, best].sum()), int(tested[i, best].sum())
         sure = (
-            f"established above {beaten} of {others} others" if beaten else "not established above any other"
+            f"established above {beaten or 'none'} of {others} others"
+            if others
+            else "not tested against others"
         )
         lines.append(f"Highest median {measure}: {compared.name(best)} ({medians[best]:.3g}), {sure}.")
     return lines

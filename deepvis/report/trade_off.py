@@ -16,12 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 from scipy import stats
 
-from deepvis.metrics import signed_rank
 from deepvis.report import front, short_names
 from deepvis.report.comparison import Comparison
 from deepvis.report.effects import TestedEffect
 from deepvis.report.figures import INK, LINE, STYLE, is_wide
-from deepvis.report.scales import PAIRED
 
 MOST = 24  # characters of a name beside its point
 NOT_TESTED = "not tested"  # against another setting: there are too many settings, or too few filters
@@ -70,15 +68,9 @@ def intervals(values: np.ndarray) -> np.ndarray:
 
 def statuses(tests: Sequence[TestedEffect], settings: int) -> list[str]:
     """What the tests of a part make of each of its settings."""
-    pairs = [test for test in tests if test.measure in PAIRED and test.effect.n >= signed_rank.FEW]
-    tested = {
-        setting
-        for test in pairs
-        if len(test.contrast.settings) == 1 and len(test.contrast.settings[0]) == 2
-        for setting in test.contrast.settings[0]
-    }
-    kinds = front.of(front.better(tests, settings))
-    return [kind if setting in tested else NOT_TESTED for setting, kind in enumerate(kinds)]
+    better, tested = front.pairs(tests, settings)
+    kinds = zip(front.of(better), tested.any(axis=(0, 2)), strict=True)
+    return [kind if is_tested else NOT_TESTED for kind, is_tested in kinds]
 
 
 def of(compared: Comparison, status: Sequence[str], named: Sequence[int]) -> TradeOff | None:

@@ -157,3 +157,12 @@ def test_no_network_is_recommended():
     hed = {"model": "hed", "model.paired_with": "vgg16", "model.weights": "hed"}
     jobs = [noisy("a", 1, model="vgg16"), noisy("b", 2, **hed)]
     assert "none is recommended" in concluded(*jobs).overall
+
+
+def test_what_was_not_tested_is_not_called_not_established():
+    """Of more than 24 settings no two are tested."""
+    jobs = [noisy(f"{a} {b}", 1 + a + b, **{"reg.blur": a, "steps": b}) for a in range(5) for b in range(5)]
+    found = concluded(*jobs)
+    assert found.front == [] and all("not tested against others" in line for line in found.by_measure)
+    few = concluded(*(noisy(f"{k}", 2.0**k, 3, **{"reg.blur": k}) for k in range(3)))
+    assert few.front == [] and all("not tested against others" in line for line in few.by_measure)
