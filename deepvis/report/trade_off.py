@@ -69,8 +69,7 @@ def intervals(values: np.ndarray) -> np.ndarray:
 def statuses(tests: Sequence[TestedEffect], settings: int) -> list[str]:
     """What the tests of a part make of each of its settings."""
     better, tested = front.pairs(tests, settings)
-    kinds = zip(front.of(better), tested.any(axis=(0, 2)), strict=True)
-    return [kind if is_tested else NOT_TESTED for kind, is_tested in kinds]
+    return [kind if tested[:, k].any() else NOT_TESTED for k, kind in enumerate(front.of(better))]
 
 
 def of(compared: Comparison, status: Sequence[str], named: Sequence[int]) -> TradeOff | None:
