@@ -85,7 +85,7 @@ def test_it_is_what_the_same_job_leaves_bitwise(said, typed, tmp_path):
                 np.testing.assert_array_equal(own, np.asarray(file))
     assert list(found.progress) == [1, 2, 3]
     with Image.open(tmp_path / "result/animation.webp") as file:
-        assert file.n_frames == 3
+        assert file.n_frames == 4  # the start, too
     mine = {
         key: found.config[key] for key in ("reg", "objective", "param", "transform", "optimizer", "start")
     }

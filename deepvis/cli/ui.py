@@ -6,10 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from deepvis.cli import server_guard, tracking_variables
 from deepvis.config import compose
@@ -37,9 +41,7 @@ def main(typed: Sequence[str]) -> int:
     """
     given, overrides = _flags(typed)
     host = given["--host"]
-    port = (
-        _chosen(host, given["--port"]) if given["--port"] else _free(host, int(mlflow.UI.rpartition(":")[2]))
-    )
+    chosen = _chosen(host, given["--port"]) if given["--port"] else None
     terminal.take()
     cfg = compose.config(tracking_variables.added(overrides)).tracker
     if "uri" not in cfg:
@@ -48,7 +50,14 @@ def main(typed: Sequence[str]) -> int:
     if cfg.uri.startswith("http"):
         terminal.say(store.address(cfg.uri.rstrip("/")))
         return 0
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", cfg.uri, "--host", host,
+    first = int(mlflow.UI.rpartition(":")[2])
+    with contextlib.nullcontext(chosen) if chosen else _free(host, first) as port:
+        return _serve(store, cfg.uri, host, port)
+
+
+def _serve(store: mlflow.Mlflow, uri: str, host: str, port: int) -> int:
+    """Serve a store until interrupted; returns the exit code."""
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", host,
                "--port", str(port), "--workers", "1"]  # fmt: skip
     shown = f"[{host}]" if ":" in host else host
     base = f"http://{HOST if host == '0.0.0.0' else '[::1]' if host == '::' else shown}:{port}"
@@ -56,7 +65,7 @@ def main(typed: Sequence[str]) -> int:
         while not _answers(base):
             if server.poll() is not None:
                 terminal.error(f"mlflow ui ended with code {server.returncode}; see: mlflow ui "
-                               f"--backend-store-uri {cfg.uri} --port {port}")  # fmt: skip
+                               f"--backend-store-uri {uri} --port {port}")  # fmt: skip
                 return 1
             time.sleep(0.2)
         terminal.say(f"the latest sweep  {store.address(base)}")
@@ -125,13 +134,20 @@ def _chosen(host: str, text: str) -> int:
     return int(text)
 
 
-def _free(host: str, first: int) -> int:
-    """The first port from here on that nobody listens on."""
-    fault = None
+@contextlib.contextmanager
+def _free(host: str, first: int) -> Iterator[int]:
+    """The first port from here on that nobody listens on.
+
+    It is locked: of two that start at once the second would show the store of the first.
+    """
+    fault: str | None = "taken"
     for port in range(first, first + 100):
-        fault = _fault(host, port)
-        if fault is None:
-            return port
+        lock = FileLock(Path(tempfile.gettempdir()) / f"deepvis-ui-{os.getuid()}-{port}.lock", timeout=0)
+        with contextlib.suppress(Timeout), lock:
+            fault = _fault(host, port)
+            if fault is None:
+                yield port
+                return
     raise ConfigError(f"--host {host}: no free port in {first} to {first + 99} ({fault})")
 
 

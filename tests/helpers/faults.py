@@ -29,7 +29,7 @@ TYPED = (
     "precision=float32", "reg.decay=0.8,0.9", "reg.blur=0,3",
 )  # fmt: skip
 CHANGING = re.compile(
-    r"^resume$|time/|start|end|seconds|speed|pid|host|process|mlflow\.(user|source)|machine|git"
+    r"^resume$|^place$|time/|start|end|seconds|speed|pid|host|process|mlflow\.(user|source)|machine|git"
 )
 
 

@@ -201,8 +201,7 @@ ALONE = [
     case("reg.combine=mixed", says=["reg.combine=mixed", "did you mean mix?", "chain"]),
     case("reg.weights.decay=-1", says=["reg.weights.decay=-1"]),
     # keys and types
-    case("+hydra.jobb.chdir=true", says=["+hydra.jobb: no such option", "did you mean hydra.job?"]),
-    case("model=efficientnet_lite0", "layer.name=nope", says=["no such layer"], base=["tracker=none"]),
+    case("+hydra.jobb.chdir=true", says=["+hydra.jobb.chdir: no such option", "did you mean hydra.job?"]),
     case("+reg.decya=0.8", says=["+reg.decya", "did you mean reg.decay?", "reg.blur"]),
     case("++reg.decya=0.8", says=["++reg.decya", "did you mean reg.decay?"]),
     case("reg.decya=0.8", says=["reg.decya", "did you mean reg.decay?", "reg.blur"]),

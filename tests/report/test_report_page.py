@@ -123,13 +123,17 @@ def test_the_sheet_shows_each_filter_and_setting_after_each_step_and_of_each_see
 
 def test_it_plays_from_the_start_to_the_end(page):
     page.locator("#speed").select_option("4")
+    page.evaluate("""() => {
+      window.seen = [];
+      const after = document.getElementById("after");
+      const note = () => window.seen.push(Number(after.textContent));
+      new MutationObserver(note).observe(after, {childList: true});
+    }""")
     page.locator("#play").click()
-    assert page.locator("#play").inner_text() == "pause"
-    seen = []
-    while page.locator("#play").inner_text() == "pause" and len(seen) < 200:
-        seen.append(int(page.locator("#after").inner_text()))
-        page.wait_for_timeout(20)
-    assert list(dict.fromkeys([*seen, LAST])) == list(STEPS)
+    page.wait_for_function(
+        "() => document.getElementById('play').innerText != 'pause' && window.seen.length", timeout=60_000
+    )
+    assert list(dict.fromkeys(page.evaluate("window.seen"))) == list(STEPS)
 
 
 def test_two_settings_flicker_and_their_difference_is_signed(page, folder):

@@ -18,7 +18,7 @@ def sweep(tmp_path):
     values = {"score": np.zeros((2, 1), np.float32)}
     result = Result("a", "k", "layer", (0,), ("converged",), {}, {}, {}, values, {}, {}, {}, "")
     result_folder.write(folder / "0_a", result, Pictures(picture, picture, {1: picture}))
-    for name in ("summary.csv", "contact.png"):
+    for name in ("summary.csv", "contact.png", "report.html"):
         (folder / name).write_text("made")
     (tmp_path / "cat #1.png").write_bytes(b"read")
     files = {f"start.path={tmp_path / 'cat #1.png'}": contents.of(str(tmp_path / "cat #1.png"))}
@@ -36,8 +36,10 @@ def test_of_a_whole_sweep_it_says_so(sweep):
     assert finished(sweep)
 
 
-@pytest.mark.parametrize("name", ["summary.csv", "contact.png", "0_a/result/result.json", "../cat #1.png",
-                                  "0_a/result/best/f000.png", "0_a/result/history.npz"])  # fmt: skip
+@pytest.mark.parametrize("name", [
+    "summary.csv", "contact.png", "report.html", "../cat #1.png",
+    "0_a/result/result.json", "0_a/result/best/f000.png", "0_a/result/history.npz",
+])  # fmt: skip
 def test_whatever_is_missing_or_torn_is_not_passed_over(sweep, name):
     (sweep / name).unlink()
     assert not finished(sweep)

@@ -235,7 +235,7 @@ def test_finals_and_progress_are_there_by_key_and_step_pixel_by_pixel(pair, stor
     for path in folder.glob("progress/*/*.png"):
         wanted[f"progress/{path.stem}", int(path.parent.name.removeprefix("step_"))] = pixels(path)
     filters = len(list(folder.glob("filters/*.png")))
-    assert len(wanted) == filters * (1 + 3)  # looks after 2, 4 and 5 steps
+    assert len(wanted) == filters * (1 + 4)  # the start, and after 2, 4 and 5 steps
     logged = images_of(store, run, tmp_path)
     assert logged.keys() == wanted.keys()
     for key, picture in wanted.items():
@@ -368,7 +368,7 @@ def test_files_of_a_run_are_the_same_from_memory_and_from_files_and_each_time(pa
         dict(ui_images.files(folder, result, given, 7)) for given in (None, pictures, pictures)
     )
     assert first == second == third
-    assert len([name for name in first if name.endswith(".webp")]) == len(filters) * 4
+    assert len([name for name in first if name.endswith(".webp")]) == len(filters) * 5
 
 
 @pytest.mark.parametrize(

@@ -96,21 +96,34 @@ def pauses(monkeypatch):
 def test_a_server_that_fails_at_one_call_has_every_job_once_and_whole(
     fault, proxy, computed, monkeypatch, pauses
 ):
-    """The last call of each kind; of a sweep that is logged whole the calls are known."""
+    """The first call of each kind; a sweep that is logged whole tells the kinds."""
     store = mlflow.mlflow(proxy.uri, "", "deepvis")
     proxy.reset()
     log_all(store, f"{fault[:4]}-none", computed)
-    kinds = {(method, re.sub(r"[0-9a-f]{32}.*", "", path)): n for n, (method, path) in enumerate(proxy.calls)}
+    kinds = dict.fromkeys(kind(*call) for call in proxy.calls)
     whole(proxy, f"{fault[:4]}-none", computed)
     assert len(kinds) >= 6
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")
-    for at in kinds.values():
-        sweep = f"{fault[:4].strip()}-{at}"
-        proxy.reset(lambda number, *call, at=at: fault if number == at else "")
-        log_all(replace(store, known={}), sweep, computed)
-        assert len(proxy.calls) > at
-        proxy.reset()
+    for number, failing in enumerate(kinds):
+        sweep, hit = f"{fault[:4].strip()}-{number}", []
+
+        def answer(_, *call, failing=failing, hit=hit):
+            if hit or kind(*call) != failing:
+                return ""
+            hit.append(call)
+            return fault
+
+        proxy.reset(answer)
+        try:
+            log_all(replace(store, known={}), sweep, computed)
+        finally:
+            proxy.reset()
+        assert hit, failing
         whole(proxy, sweep, computed)
+
+
+def kind(method: str, path: str) -> tuple[str, str]:
+    return method, re.sub(r"[0-9a-f]{32}.*", "", path)
 
 
 def test_a_server_that_hangs_is_told_given_up_and_filled_later(proxy, computed, monkeypatch, capfd, pauses):
