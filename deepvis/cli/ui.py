@@ -42,6 +42,7 @@ def main(typed: Sequence[str]) -> int:
     given, overrides = _flags(typed)
     host = given["--host"]
     chosen = _chosen(host, given["--port"]) if given["--port"] else None
+    _fault(host, 0)  # a host that does not exist is refused before a store is made
     terminal.take()
     cfg = compose.config(tracking_variables.added(overrides)).tracker
     if "uri" not in cfg:
