@@ -38,7 +38,7 @@ def compared(by_seed: Mapping[str, np.ndarray], *shape: int, twins: np.ndarray |
         parts=[Part("tiny", "layer")], units=[Unit("tiny", "layer", i) for i in range(filters)],
         part_of=np.zeros(filters, int), seeds=range(seeds), left_out_by_part=[0], by_seed=by_seed,
         values={name: values.mean(axis=1) for name, values in by_seed.items()},
-        twin_differences={} if twins is None else {"score": twins}, floor={}, unpaired="", others=(),
+        twin_differences={} if twins is None else {"score": twins}, unpaired="", others=(),
     )  # fmt: skip
 
 

@@ -157,7 +157,7 @@ def _end(is_beyond: Callable[[np.ndarray], np.ndarray], outer: float, inner: flo
         if not beyond[0]:
             return -way
         if beyond.all():
-            return inner if np.isfinite(inner) else way
+            return inner
         first = int(np.argmin(beyond))
         outer, inner = float(shifts[first - 1]), float(shifts[first])
     return (outer + inner) / 2

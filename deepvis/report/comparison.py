@@ -54,7 +54,6 @@ class Comparison:
     ]  # by measure, [settings, seeds, units], of those that a job has by itself
     values: Mapping[str, np.ndarray]  # by measure, [settings, units]: means over the seeds
     twin_differences: Mapping[str, np.ndarray]  # by measure, replica - image: [settings, seeds, twins, units]
-    floor: Mapping[str, np.ndarray]  # likewise, their mean size: the numerical noise floor of one image
     unpaired: str  # why parts are compared as distributions only, a sentence; empty of one part
     others: Sequence[str]  # what a reader should know of the jobs: what else differs, what is missing
 
@@ -124,7 +123,6 @@ class Comparison:
             by_seed=cut(self.by_seed, True),
             values=cut(self.values, False),
             twin_differences=cut(self.twin_differences, True),
-            floor=cut(self.floor, False),
             unpaired="",
             others=(),
         )  # fmt: skip
@@ -195,7 +193,6 @@ def compare(
         by_seed={name: by_seed[name] for name in MEASURES if name in by_seed},
         values={name: values[name] for name in MEASURES if name in values},
         twin_differences={name: twins[name] for name in MEASURES if name in twins},
-        floor={name: final_values.averaged(np.abs(table), axis=(1, 2)) for name, table in twins.items()},
         unpaired=placed.unpaired,
         others=[],
     )

@@ -61,25 +61,36 @@ def tested(compared: Comparison) -> list[TestedEffect]:
     adjusted = table_p(found)
     said = [i for i, (contrast, *_) in enumerate(between) if contrast.factor]
     page, between_page = page_p(found, [between[i][3].p for i in said])
+    parts = [compared.of_part(part) for part in range(len(compared.parts))]
+    names = compared.part_names() if len(parts) > 1 else [""]
+    nulls: dict[tuple, np.ndarray] = {}
     thresholds: dict[tuple, np.ndarray] = {}
     effects = []
     for i, each in enumerate(found):
-        null = _null(compared, each)
+        key = each.part, each.measure, each.unit
+        if key not in nulls:
+            nulls[key] = _null(parts[each.part], each.measure, each.unit)
+        null = nulls[key]
         effect = _effect(each, null, thresholds)
         level = noise_floor.typical(null) if null.size else math.nan
         if each.unit:
             effect, level = _in_percent(effect), _percent(level)
-        name = compared.part_names()[each.part] if len(compared.parts) > 1 else ""
         effects.append(
-            TestedEffect(name, each.contrast, each.measure, each.unit, effect, adjusted[i], page[i], level)
+            TestedEffect(
+                names[each.part], each.contrast, each.measure, each.unit, effect, adjusted[i], page[i], level
+            )
         )
     p_of = dict(zip(said, between_page, strict=True))
-    keys = [(contrast.factor, measure, unit) for contrast, measure, unit, _ in between]
+    tables: dict[tuple, list[int]] = {}
+    for i, (contrast, measure, unit, _) in enumerate(between):
+        tables.setdefault((contrast.factor, measure, unit), []).append(i)
+    table: dict[int, float] = {}
+    for own in tables.values():
+        table |= zip(own, _holm([between[k][3].p for k in own]), strict=True)
     for i, (contrast, measure, unit, effect) in enumerate(between):
-        family = [k for k, key in enumerate(keys) if key == keys[i]]
-        p = _holm([between[k][3].p for k in family])[family.index(i)]
         shown = _in_percent(effect) if unit else effect
-        effects.append(TestedEffect("", contrast, measure, unit, shown, p, p_of.get(i, math.nan), math.nan))
+        said_p = p_of.get(i, math.nan)
+        effects.append(TestedEffect("", contrast, measure, unit, shown, table[i], said_p, math.nan))
     return effects
 
 
@@ -136,16 +147,13 @@ def _adjust(p: np.ndarray, found: Sequence[Differences], family: Sequence[int]) 
         p[testable] = multiplicity.adjusted(np.stack([found[i].sums for i in testable]))
 
 
-def _null(compared: Comparison, each: Differences) -> np.ndarray:
-    """Replica minus image, in the scale of the test: ``[units of the part, draws]``."""
-    if each.measure not in compared.twin_differences:
+def _null(own: Comparison, measure: str, unit: str) -> np.ndarray:
+    """Replica minus image, in the scale of the tests: ``[units, draws]``; empty without replicas."""
+    if measure not in own.twin_differences:
         return np.zeros((0, 0))
-    own = compared.of_part(each.part)
-    if each.measure not in own.twin_differences:
-        return np.zeros((0, 0))
-    moved = own.twin_differences[each.measure]
-    if each.unit:
-        values = own.by_seed[each.measure][:, :, None]
+    moved = own.twin_differences[measure]
+    if unit:
+        values = own.by_seed[measure][:, :, None]
         moved = scales.logarithms(values + moved) - scales.logarithms(values)
         moved = np.where(np.isfinite(moved), moved, np.nan)
     return np.moveaxis(moved, -1, 0).reshape(moved.shape[-1], -1)
