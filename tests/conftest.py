@@ -37,13 +37,18 @@ def forker(tmp_path_factory) -> Iterator[Forker]:
     made.close()
 
 
+# Caches stay where the person who runs the tests has them. MLflow's server, started inside a test, sets the
+# store of its whole process.
+KEPT = {name: os.environ.get(name) for name in ("XDG_CACHE_HOME", "MLFLOW_TRACKING_URI")}
+
+
 @pytest.fixture(autouse=True)
 def same_environment() -> Iterator[None]:
-    """Caches stay where the person who runs the tests has them, and no process stays."""
-    kept = os.environ.get("XDG_CACHE_HOME")
+    """What a test changes is as it was before the next, and no process stays."""
     yield
     end_running()
-    if kept is None:
-        os.environ.pop("XDG_CACHE_HOME", None)
-    else:
-        os.environ["XDG_CACHE_HOME"] = kept
+    for name, value in KEPT.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
