@@ -76,6 +76,7 @@ class Config:
     optimizer: Target
     start: Target
     tracker: Settings  # ``target`` and where it keeps things
+    data: Settings  # ``target`` and where the photographs are
     seed: int = _key(int, "of the start and of the transforms", low=0)
     twins: int = _key(int, "perturbed replicas of each image: start changed by one ulp", low=0, high=1000)
     steps: int = _key(int, "of gradient ascent", low=1, high=1_000_000)
@@ -118,7 +119,7 @@ def resolve(composed: Mapping[str, Any]) -> Config:
     _check_given("transform", transforms)
     groups["transform"] = _settings("transform", transforms)
     groups["reg"] = _reg(composed["reg"])
-    groups |= {name: free(name, composed[name]) for name in ("model", "tracker")}
+    groups |= {name: free(name, composed[name]) for name in ("model", "tracker", "data")}
     names = composed["objective_value"]
     return Config(
         **groups,
