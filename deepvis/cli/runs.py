@@ -40,6 +40,7 @@ def start(typed: Sequence[str]) -> None:
     if sweep and resume.adds_nothing(sweep, typed) and nothing_left.is_finished(sweep.folder, sweep.entry):
         terminal.say(f"nothing left to do: all jobs of the sweep {sweep.id} are finished and logged")
         terminal.say(f"pictures  {sweep.folder}")
+        process_locks.tidy(sweep.folder)  # it may have been killed between its last file and its end
         return
     os.environ["DEEPVIS_SWEEP"] = sweep.id if sweep else _new_id()
     hydra_plugins.register()

@@ -56,6 +56,14 @@ def test_terminated_while_a_result_is_written(bench, prepared):
     assert outcome.hit and outcome.wrong == []
 
 
+def test_killed_behind_its_last_file(bench, prepared):
+    """All is there but the lock, which the resume removes, though nothing is left to do."""
+    expected, points = prepared
+    last = [each for each in points if each[:2] == ("replace", "outputs/SWEEP/sweep.json")][-1]
+    outcome = bench.case("last", Fault("kill", "after", *last), expected)
+    assert outcome.hit and outcome.wrong == []
+
+
 def test_killed_before_a_sweep_has_its_manifest(bench, prepared):
     """The same command is a sweep of another name then; the folder of the first is nobody's."""
     expected, points = prepared
