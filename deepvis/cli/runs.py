@@ -4,8 +4,6 @@ Apart from `main`, for ``--help`` and ``--cfg job`` do without what it imports.
 """
 
 import os
-import secrets
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,7 +40,7 @@ def start(typed: Sequence[str]) -> None:
         terminal.say(f"pictures  {sweep.folder}")
         process_locks.tidy(sweep.folder)  # it may have been killed between its last file and its end
         return
-    os.environ["DEEPVIS_SWEEP"] = sweep.id if sweep else _new_id()
+    os.environ["DEEPVIS_SWEEP"] = sweep.id if sweep else names.new_id()
     hydra_plugins.register()
     hydra.main(version_base="1.3", config_path=str(names.CONF), config_name="config")(job)()
     os.environ["DEEPVIS_DRAWN"] = "1"  # a search has drawn all that it will
@@ -62,8 +60,3 @@ def close() -> int:
         return 1
     finally:
         process_locks.tidy(folder)
-
-
-def _new_id() -> str:
-    """The id of a new sweep. Hydra needs it to name the folders."""
-    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"

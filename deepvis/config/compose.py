@@ -68,11 +68,11 @@ def swept(overrides: Sequence[str]) -> tuple[str, ...]:
     return tuple(each.get_key_element() for each in parse(overrides) if each.is_sweep_override())
 
 
-def expand(loader: ConfigLoader, overrides: Sequence[str]) -> Expansion:
+def expand(loader: ConfigLoader | None, overrides: Sequence[str]) -> Expansion:
     """Every combination of the values that overrides list; of a key typed twice the last counts.
 
     Args:
-      loader: Hydra's; it knows the files that ``reg=glob(*)`` means.
+      loader: Hydra's; it knows the files that ``reg=glob(*)`` means; None: there are no globs.
       overrides: as typed.
 
     Raises:
@@ -106,7 +106,7 @@ def _length(each: Override) -> int | None:
 
 
 def _values(
-    loader: ConfigLoader, overrides: Sequence[str], whole: bool
+    loader: ConfigLoader | None, overrides: Sequence[str], whole: bool
 ) -> tuple[dict[str, list[str]], tuple[str, ...]]:
     """The values of each key, or the first of them, and the keys with several."""
     values: dict[str, list[str]] = {}

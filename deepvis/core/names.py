@@ -5,6 +5,8 @@ No Hydra here: what is read from Python alone needs none.
 
 import difflib
 import re
+import secrets
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,11 @@ FEW = 24  # words that a message may list
 def is_plain(name: str) -> bool:
     """Whether a name may be that of a folder, job, sweep or process: none that is plain leads elsewhere."""
     return re.fullmatch(r"[\w=+-][\w.,=+-]*", name) is not None
+
+
+def new_id() -> str:
+    """The id of a new sweep or analysis, the name of its folder."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:

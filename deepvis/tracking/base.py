@@ -30,6 +30,18 @@ class JobRun:
     pictures: Pictures | None = None  # where they are in memory
 
 
+@dataclass(frozen=True)
+class AnalysisRun:
+    """What the run of an analysis holds, such as of natural examples."""
+
+    kind: str  # the command
+    id: str  # its folder's name
+    name: str
+    params: Mapping[str, params.Value]
+    metrics: Mapping[str, float]
+    folder: Path
+
+
 class Tracker(Protocol):
     """Where the jobs of a sweep are logged."""
 
@@ -59,6 +71,9 @@ class Tracker(Protocol):
 
     def log(self, run: JobRun) -> None:
         """Make the job's one run hold this, and end it: FINISHED, or FAILED with a reason."""
+
+    def log_analysis(self, run: AnalysisRun) -> None:
+        """Make a run that holds an analysis, and end it."""
 
     def states(self, sweep: str) -> dict[tuple[str, str], JobState]:
         """How far the runs of a sweep are, by job folder's name and key."""

@@ -21,7 +21,7 @@ from deepvis.metrics import convergence
 from deepvis.results import manifest, result_folder
 from deepvis.results.manifest import JobState
 from deepvis.results.result_folder import Result
-from deepvis.tracking import choice, filter_table, runs, saved_view, store, ui_images
+from deepvis.tracking import analysis_runs, choice, filter_table, runs, saved_view, store, ui_images
 from deepvis.tracking.base import JobRun
 from deepvis.tracking.runs import StoredRun
 
@@ -72,6 +72,10 @@ class Mlflow:
             self.known[run.sweep][run.job, run.key] = [
                 replace(target, status=ended, tags={**target.tags, "reason": run.failure or ""})
             ]
+
+    def log_analysis(self, run):
+        self._check_there()
+        analysis_runs.log(self.client, self.experiment_id, run, is_local=self.file is not None)
 
     def states(self, sweep):
         self._check_there()

@@ -26,6 +26,13 @@ class NoTracker:
             "folder": run.folder / "result" if run.result else None,
         }  # fmt: skip
 
+    def log_analysis(self, run):
+        self.runs[run.kind, run.id] = {
+            "name": run.name,
+            "params": dict(run.params),
+            "metrics": dict(run.metrics),
+        }
+
     def states(self, sweep):
         return {at: JobState(run["status"], run["reason"]) for at, run in self.runs.items()}
 
