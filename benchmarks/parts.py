@@ -30,7 +30,7 @@ def start(folder: Path) -> None:
     """Until the first step of 16 filters is seen, in the order of a run; once, for most of it is imports."""
     with stage("import Hydra and deepvis"):
         importlib.import_module("deepvis.run")
-    from deepvis.ascent import backend
+    from deepvis.networks import backend
 
     with stage("import TensorFlow, without Keras"):
         backend.load()

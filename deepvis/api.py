@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from deepvis import networks
-from deepvis.ascent import backend, devices, specs, validation
+from deepvis.ascent import devices, specs, validation
 from deepvis.ascent.specs import ImageSpec, Snapshot
 from deepvis.config import groups, schema
 from deepvis.config.groups import Choice
@@ -28,7 +28,7 @@ from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF, nearest, spelled
 from deepvis.core.quiet import quiet
 from deepvis.metrics import advice, convergence
-from deepvis.networks import Layer
+from deepvis.networks import Layer, backend
 from deepvis.visualization import Visualization
 
 LOG = logging.getLogger(__name__)

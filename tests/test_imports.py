@@ -84,7 +84,7 @@ def test_names_of_the_package_are_imported_when_they_are_used():
 def test_a_program_loads_no_keras_and_leaves_it_to_who_asks():
     """Keras is half of the time that `import tensorflow` takes."""
     code = (
-        "import sys\nfrom deepvis.ascent import backend\nbackend.load()\n"
+        "import sys\nfrom deepvis.networks import backend\nbackend.load()\n"
         "from deepvis.ascent import optimize, program\n"
         "from deepvis.sweeps import runner\n"
         "assert 'keras' not in sys.modules and 'tensorflow' in sys.modules\n"

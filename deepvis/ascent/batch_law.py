@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from deepvis.ascent.backend import tf
 from deepvis.ascent.gradient_ascent import Ascent
 from deepvis.core.errors import ConfigError, DeepvisError, first_line
+from deepvis.networks.backend import tf
 
 ALONE = 0.01  # of its size: other batches round otherwise on some devices, what sees a batch's size does not
 

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
-from deepvis.ascent.backend import tf
 from deepvis.ascent.ops import choose, rms
 from deepvis.core.errors import ConfigError
+from deepvis.networks.backend import tf
 
 Hyper = Mapping[str, "tf.Tensor"]  # one number per image, [B], under each name; "steps" is read here
 

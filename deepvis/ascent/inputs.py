@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from deepvis.ascent import pictures, transforms
-from deepvis.ascent.backend import tf
 from deepvis.ascent.specs import ImageSpec
 from deepvis.config.knobs import Component
 from deepvis.config.schema import Settings, plain
+from deepvis.networks.backend import tf
 from deepvis.networks.base import Activation, Activations, Size
 
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from scipy.optimize import _lbfgsb
 
-from deepvis.ascent.backend import tf
 from deepvis.ascent.gradient_ascent import Hyper, Record, State, stacked
 from deepvis.config.knobs import REQUIRED, Knob, declare
+from deepvis.networks.backend import tf
 
 Evaluate = Callable[[np.ndarray], tuple[float, np.ndarray, Any]]
 

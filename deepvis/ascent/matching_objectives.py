@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from deepvis.ascent.backend import tf
 from deepvis.ascent.objectives import PRE_ACTIVATION, Objective, mean_square, means, objective
 from deepvis.ascent.objectives import channel as mean_of_channel
 from deepvis.ascent.ops import choose, per_image, sides
 from deepvis.config.knobs import REQUIRED, Knob
+from deepvis.networks.backend import tf
 from deepvis.networks.base import Activation
 
 Targets = Mapping[str, Mapping[str, Activation]]

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deepvis.ascent.backend import tf
 from deepvis.config.expressions import parse
 from deepvis.config.knobs import REQUIRED, Function, Knob, declare
+from deepvis.networks.backend import tf
 from deepvis.networks.base import Activation
 
 Objective = Callable[[Mapping[str, Activation]], "tf.Tensor"]

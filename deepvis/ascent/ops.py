@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from deepvis.ascent.backend import tf
+from deepvis.networks.backend import tf
 from deepvis.networks.base import Size
 
 

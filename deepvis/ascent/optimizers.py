@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deepvis.ascent.backend import tf
 from deepvis.ascent.ops import per_image, power, rms
 from deepvis.config.knobs import REQUIRED, Function, Knob, declare
+from deepvis.networks.backend import tf
 
 
 @dataclass(frozen=True)

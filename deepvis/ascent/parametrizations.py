@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepvis.ascent import pictures as picture_files
-from deepvis.ascent.backend import tf
 from deepvis.config.knobs import REQUIRED, Function, Knob, declare
+from deepvis.networks.backend import tf
 from deepvis.networks.base import Size
 
 

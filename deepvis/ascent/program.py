@@ -25,7 +25,6 @@ from deepvis.ascent import (
     states,
     transforms,
 )
-from deepvis.ascent.backend import tf
 from deepvis.ascent.gradient_ascent import Ascent, Hyper, Record, State
 from deepvis.ascent.ops import size_of
 from deepvis.ascent.specs import ImageSpec, ImageState, Snapshot, StaticConfig
@@ -34,6 +33,7 @@ from deepvis.config.knobs import Component
 from deepvis.core.errors import ConfigError
 from deepvis.metrics import robustness
 from deepvis.networks import Activations
+from deepvis.networks.backend import tf
 from deepvis.networks.base import Size
 
 

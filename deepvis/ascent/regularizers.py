@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from deepvis.ascent.backend import tf
 from deepvis.ascent.batch_law import shaped
 from deepvis.ascent.ops import blur_matrix, choose, from_percentile, per_image
 from deepvis.config.knobs import Component, Function, Knob, declare
+from deepvis.networks.backend import tf
 from deepvis.networks.base import Size
 
 Regularizer = Callable[["tf.Tensor", "tf.Tensor", "tf.Tensor"], "tf.Tensor"]

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from deepvis.ascent import inputs
-from deepvis.ascent.backend import tf
 from deepvis.ascent.gradient_ascent import State
 from deepvis.ascent.lbfgs import Searches
 from deepvis.ascent.specs import ImageSpec, ImageState
 from deepvis.core.errors import DeepvisError
+from deepvis.networks.backend import tf
 
 SEARCH, SLOT, SHOWN = "search.", "memory.", "image"
 

@@ -16,10 +16,10 @@ from typing import cast
 
 import numpy as np
 
-from deepvis.ascent.backend import tf
 from deepvis.ascent.ops import choose, per_image, sides, size_of
 from deepvis.config.knobs import Component, Function, Knob, declare, register
 from deepvis.config.schema import Settings
+from deepvis.networks.backend import tf
 from deepvis.networks.base import Size
 
 Transform = Callable[["tf.Tensor"], "tf.Tensor"]

@@ -20,6 +20,10 @@ def checked(typed: Sequence[str]) -> list[str]:
     """Overrides as typed; a `ConfigError` if Hydra accepts one that nothing would read (``+reg.decya=1``)."""
     for each in compose.parse(typed):
         key, plain = each.get_key_element(), each.key_or_group
+        if plain.partition(".")[0] == "attribution":
+            raise ConfigError(
+                f"{each.input_line}: no job reads it; expected deepvis attribution {each.input_line}"
+            )
         if key == plain or each.is_hydra_override() or each.package is not None:
             continue
         if each.is_delete():

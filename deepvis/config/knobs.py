@@ -139,7 +139,7 @@ class Component:
 
 _registry: dict[str, dict[str, Component]] = {}
 SWITCHED = ("reg", "transform")  # families whose components are all there, on or off
-FAMILIES = ("reg", "objective", "param", "transform", "optimizer", "start")
+FAMILIES = ("reg", "objective", "param", "transform", "optimizer", "start", "attribution")
 
 
 def declare(
@@ -253,6 +253,7 @@ FIRST = {
     "objective": ("layer", "filters"),
     "param": ("size", "mean"),
     "start": ("size", "seed", "index", "mean"),
+    "attribution": ("unit",),
 }
 DISPLAY = Knob(REQUIRED, "how its images are shown", choices=("auto", "contrast", "natural"), kind=str)
 

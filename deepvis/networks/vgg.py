@@ -144,7 +144,8 @@ class Vgg:
                 x = tf.nn.relu(pre)
                 if layer in names:
                     maps = tf.cast(pre, tf.float32)
-                    found[layer] = Activation(maps, tf.nn.relu(maps))
+                    # In float32 what the layers above read, so that gradients can be taken at it.
+                    found[layer] = Activation(maps, x if x.dtype == maps.dtype else tf.nn.relu(maps))
             return found
 
         tags = weight_tags(read.source, read.digest, read.verified)

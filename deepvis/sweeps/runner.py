@@ -14,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from deepvis.ascent import backend, program
+from deepvis.ascent import program
 from deepvis.ascent.optimize import optimize
 from deepvis.ascent.program import Program
 from deepvis.ascent.specs import ImageSpec, ImageState, Snapshot
 from deepvis.core import images, progress, terminal
 from deepvis.core.errors import one_line
 from deepvis.core.progress import Progress
+from deepvis.networks import backend
 from deepvis.sweeps import events, jobs, logging_queue
 from deepvis.sweeps.checkpoints import Checkpoints, Saved
 from deepvis.sweeps.jobs import Job, JobGroup, Row

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import deepvis.ascent  # noqa: F401  declares the components
+import deepvis.ascent  # declares the components
+import deepvis.attribution  # noqa: F401
 from deepvis.config.knobs import Component, Knob, components
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "config.md"
@@ -59,7 +60,8 @@ def values(knob: Knob) -> str:
     if knob.type is bool:
         return "true or false"
     if knob.type in (str, tuple):
-        return "text" if knob.type is str else "a list"
+        words = "text" if knob.type is str else "a list"
+        return f"{words}, or null" if knob.default is None else words
     return f"{knob.range()}, or null" if knob.default is None else knob.range()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import sqlalchemy
 from mlflow.store.db import utils
 
-from deepvis.ascent import backend
+from deepvis.networks import backend
 from deepvis.report import figures
 
 backend.load()

@@ -34,7 +34,7 @@ import mlflow.tracking, mlflow.store.tracking.sqlalchemy_store, mlflow.store.mod
 import mlflow.store.artifact.local_artifact_repo, matplotlib.backends.backend_svg
 import deepvis.sweeps.runner, deepvis.sweeps.finalize, deepvis.report.page, deepvis.report.figures
 from hydra.core.plugins import Plugins
-from deepvis.ascent import backend
+from deepvis.networks import backend
 Plugins.instance()
 backend.load()
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.configs import switched_on, typed_of
 
-from deepvis import ascent
+from deepvis import ascent, attribution
 from deepvis.config import knobs, schema
 from deepvis.config.knobs import FAMILIES, REQUIRED, Component, Knob
 from deepvis.core.errors import ConfigError
@@ -49,7 +49,7 @@ def inside(knob: Knob) -> list[float]:
 
 
 def test_every_family_has_components_whose_modules_are_exported():
-    modules = {f"deepvis.ascent.{name}" for name in ascent.__all__}
+    modules = {f"{package.__name__}.{name}" for package in (ascent, attribution) for name in package.__all__}
     for family in FAMILIES:
         found = knobs.components(family)
         assert found
