@@ -16,12 +16,13 @@ import numpy as np
 import yaml
 
 from deepvis import networks
-from deepvis.ascent import backend, validation
+from deepvis.ascent import validation
 from deepvis.cli import arguments, overrides, tracking_variables
 from deepvis.config import compose, params, schema
 from deepvis.core import files, images, names, progress, terminal
 from deepvis.core.errors import ConfigError, TrackingError, first_line
 from deepvis.core.version import __version__
+from deepvis.networks import backend
 from deepvis.results import analysis_folder
 from deepvis.sweeps import jobs, preflight
 from deepvis.sweeps.jobs import Job
