@@ -18,10 +18,13 @@ from deepvis.metrics.signed_rank import Effect
 from deepvis.report import conclusions, contrasts, effects, front, scales
 from deepvis.report.comparison import ComparedJob, Comparison, Part, Unit
 from deepvis.report.conclusions import Conclusions
+from deepvis.results.result_folder import Result
 
 TABLE = Path(__file__).parents[1] / "docs" / "reference" / "sentences.md"
 MEASURES = scales.SAID
 Row = tuple[str, str, str]  # what, measured, goal
+NO_RESULT = Result(name="", key="", layer="layer", filters=[], ends=[], params={}, tags={}, figures={},
+                   history={}, metrics={}, features={}, twins={}, config="")  # fmt: skip
 
 
 def compared(by_seed: Mapping[str, np.ndarray], *shape: int, twins: np.ndarray | None = None) -> Comparison:
@@ -29,7 +32,7 @@ def compared(by_seed: Mapping[str, np.ndarray], *shape: int, twins: np.ndarray |
     settings = [*itertools.product(*map(range, shape))]
     _, seeds, filters = next(iter(by_seed.values())).shape
     jobs = [
-        ComparedJob("s", Path(), None, setting, seed, "tiny", 0, seed, False)  # type: ignore[arg-type]  # no pictures
+        ComparedJob("s", Path(), NO_RESULT, setting, seed, "tiny", 0, seed, False)
         for setting in range(len(settings))
         for seed in range(seeds)
     ]

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from deepvis.core.errors import ConfigError
-from deepvis.report import final_values, gaps, placement
+from deepvis.report import factors, final_values, gaps, placement
 from deepvis.report.factors import Level
 from deepvis.report.placement import ComparedJob as ComparedJob
 from deepvis.report.placement import Part as Part
@@ -64,8 +64,7 @@ class Comparison:
 
     def name(self, setting: int) -> str:
         """``decay=0.8 blur=3``; of a comparison without factors, the parts."""
-        keys = (factor.rpartition(".")[2] for factor in self.levels)
-        pairs = zip(keys, self.settings[setting], strict=True)
+        pairs = zip(factors.short(list(self.levels)), self.settings[setting], strict=True)
         return " ".join(f"{key}={level}" for key, level in pairs) or ", ".join(self.part_names())
 
     def part_names(self) -> list[str]:
@@ -93,6 +92,12 @@ class Comparison:
     def is_grid(self) -> bool:
         """Whether every combination of levels was run, and there is more than one."""
         return len(self.settings) == int(np.prod([len(levels) for levels in self.levels.values()])) > 1
+
+    def each_part(self) -> list[tuple[str, "Comparison"]]:
+        """Each layer of each network by itself, with its name; without one, where there is no other."""
+        if len(self.parts) == 1:
+            return [("", self)]
+        return [(name, self.of_part(part)) for part, name in enumerate(self.part_names())]
 
     def of_part(self, part: int) -> "Comparison":
         """One part by itself: its units and jobs, the settings that it has, what varies between them."""

@@ -10,18 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepvis.metrics import signed_rank
-from deepvis.report import between_parts, effects, front, recommendations
-from deepvis.report.comparison import Comparison, Unit
+from deepvis.report import between_parts, caveats, effects, front, recommendations
+from deepvis.report.comparison import Comparison
 from deepvis.report.effects import TestedEffect
+from deepvis.report.gaps import listed
 from deepvis.report.scales import SAID
 
-PROBLEMS = ("stuck", "diverged")  # ends whose filters are listed
 WORDS = {"score": "score", "robustness": "robustness", "high_frequency": "share of high-frequency power"}
-NO_FLOOR = (
-    "The numerical noise floor was not measured, so some of these differences may be rounding errors that "
-    "gradient ascent amplified. Run the sweep with twins=1 to measure it: each image is optimized once more "
-    "from a start that differs in the last bit only."
-)
 
 
 @dataclass(frozen=True)
@@ -57,7 +52,9 @@ class Conclusions:
 def of(compared: Comparison, tests: Sequence[TestedEffect]) -> Conclusions:
     """The conclusions of a comparison."""
     findings = [
-        finding for part in _parts(tests) for finding in _findings([t for t in tests if t.part == part])
+        finding
+        for title, part in compared.each_part()
+        for finding in _findings(part, [t for t in tests if t.part == title and t.kind != between_parts.KIND])
     ]
     better, tested = front.pairs(tests, len(compared.settings))
     is_told = len(compared.parts) == 1 and tested.any(axis=(1, 2)).all()
@@ -65,7 +62,7 @@ def of(compared: Comparison, tests: Sequence[TestedEffect]) -> Conclusions:
         overall=recommendations.overall(compared, tests),
         by_measure=recommendations.by_measure(compared, tests),
         findings=sorted([*findings, *_between(tests)], key=lambda finding: not finding.is_established),
-        notes=[*filter(None, [compared.unpaired]), *compared.others, *_floor(tests)],
+        notes=[*caveats.notes(compared, tests)],
         front=list(enumerate(front.of(better))) if is_told else [],
     )
 
@@ -75,33 +72,36 @@ def sentences(found: Conclusions) -> list[str]:
     return [found.overall, *found.by_measure, *(finding.text for finding in found.findings), *found.notes]
 
 
-def _parts(tests: Sequence[TestedEffect]) -> list[str]:
-    return list(dict.fromkeys(test.part for test in tests if test.kind != between_parts.KIND))
-
-
-def _findings(tests: Sequence[TestedEffect]) -> Iterator[Finding]:
+def _findings(part: Comparison, tests: Sequence[TestedEffect]) -> Iterator[Finding]:
     """Of one part."""
+    count, has_sizes = len(part.units), caveats.has_sizes(part)
     kind = "main effect" if any(test.kind == "main effect" for test in tests) else "pair"
     for measure in SAID:
         own = [*effects.of_kind(tests, kind, measure)]
         if measure != SAID[0] and not any(test.effect.n >= signed_rank.FEW for test in own):
             continue  # that nothing is tested is said of the score
         for factor in dict.fromkeys(test.contrast.factor for test in own):
+            if measure == "high_frequency" and has_sizes and ("size" not in part.levels or factor == "size"):
+                continue  # it depends on the size in pixels
             family = [test for test in own if test.contrast.factor == factor]
-            yield _of_two(family[0]) if len(family) == 1 else _of_several(family)
+            yield _of_two(family[0], count) if len(family) == 1 else _of_several(family)
     for measure in SAID:
         own = [*effects.of_kind(tests, "interaction", measure)]
         for factors in dict.fromkeys(test.contrast.factor for test in own):
             yield from _interaction([test for test in own if test.contrast.factor == factors])
 
 
-def _of_two(test: TestedEffect) -> Finding:
-    """A factor of two levels, or two settings."""
+def _of_two(test: TestedEffect, count: int) -> Finding:
+    """A factor of two levels, or two settings, of so many filters."""
     subject = f"{_prefix(test)}With {_named(test, 0)} instead of {_named(test, 1, bare=True)}"
     if test.effect.n == 0:
         return Finding(f"{subject}: no filter has a {WORDS[test.measure]} in both.", None, False)
+    filters = "filters" if test.effect.n == count else "filters with a value in both"
+    if test.effect.up == test.effect.down == 0:
+        text = f"{subject}: {WORDS[test.measure]} is the same for {_all(test.effect.n, filters)}."
+        return Finding(text, None, False)
     if test.effect.n < signed_rank.FEW:
-        text = f"{subject}, {_direction(test)} in {WORDS[test.measure]}; {_too_few(test.effect.n)}."
+        text = f"{subject}, {_direction(test, filters)} in {WORDS[test.measure]}; {_too_few(test.effect.n)}."
         return Finding(text, None, False)
     if not effects.is_established(test):
         return Finding(
@@ -109,7 +109,7 @@ def _of_two(test: TestedEffect) -> Finding:
             _drawn(test),
             False,
         )
-    text = f"{subject}, {_direction(test)}: {WORDS[test.measure]} {interval(test)}."
+    text = f"{subject}, {_direction(test, filters)}: {WORDS[test.measure]} {interval(test)}."
     return Finding(text, _drawn(test), True)
 
 
@@ -117,14 +117,14 @@ def _of_several(family: Sequence[TestedEffect]) -> Finding:
     """A factor of three levels or more: its best level, and the levels below it."""
     measure, first = WORDS[family[0].measure], family[0]
     subject = (
-        f"{_prefix(first)}{first.contrast.factor}"
-        if first.contrast.factor
-        else f"{_prefix(first)}the settings"
+        f"{_prefix(first)}{first.contrast.factor}" if first.contrast.factor else f"{_prefix(first)}Settings"
     )
     testable = [test for test in family if test.effect.n >= signed_rank.FEW]
     if not testable:
         few = _too_few(max(test.effect.n for test in family))
         return Finding(f"{subject}: differences in {measure} are not tested; {few}.", None, False)
+    if all(test.effect.up == test.effect.down == 0 for test in family):
+        return Finding(f"{subject}: {measure} is the same with all of {_count(family)}.", None, False)
     if not any(map(effects.is_established, testable)):
         strongest = min(testable, key=lambda test: (test.said, -abs(test.effect.estimate)))
         text = f"{subject}: no difference in {measure} is established between any two of {_count(family)}"
@@ -151,7 +151,9 @@ def _of_several(family: Sequence[TestedEffect]) -> Finding:
         for test in testable
         if best in test.contrast.levels[:2] and not effects.is_established(test)
     ]
-    rest = f"; not told apart from {', '.join(tied[:6])}" if tied else ""
+    rest = f"; not told apart from {listed(tied)}" if tied else ""
+    if untested := len(family) - len(testable):
+        rest += f"; {untested} of {len(family)} comparisons have too few filters for a test"
     widest = recommendations.turned(max(below, key=lambda test: abs(test.effect.estimate)))
     return Finding(
         f"{subject}: {measure} is highest with {names[best]}, {said}{more}{rest}.", _drawn(widest), True
@@ -172,9 +174,12 @@ def _interaction(tests: Sequence[TestedEffect]) -> Iterator[Finding]:
         strongest = min(found, key=lambda each: max(test.said for test in each))
         test, scale = strongest[0], "in per cent as well as in units" if len(strongest) > 1 else "in units"
         pair = test.contrast.factor.replace(" x ", " and ")
+        one, other = test.contrast.factor.split(" x ")
+        high, low, right, left = test.contrast.levels
+        than = "relative to that" if test.unit else "minus that"
         text = (
-            f"{_prefix(test)}{pair} interact in {WORDS[test.measure]}, {scale} "
-            f"({_against(test)}: {interval(test)}): the effect of one depends on the other."
+            f"{_prefix(test)}{pair} interact in {WORDS[test.measure]}, {scale}. The effect of {one}={high} "
+            f"instead of {low} with {other}={right}, {than} with {other}={left}: {interval(test)}."
         )
         yield Finding(text, _drawn(test), True)
 
@@ -186,14 +191,24 @@ def _between(tests: Sequence[TestedEffect]) -> Iterator[Finding]:
         found = [test for test in own if test.contrast.factor and effects.is_established(test)]
         for test in sorted(found, key=lambda test: test.said)[:1]:
             pair, _, comparison = test.contrast.name.partition(": ")
-            layers = pair.replace(" against ", " than in ")
-            effect = f"The effect of {comparison} on the {WORDS[measure]}"
-            text = f"{effect} is another in {layers} ({interval(test)})."
+            one, other = pair.split(" against ")
+            factor, _, levels = comparison.partition(": ")
+            change = f"{factor}={levels.replace(' against ', ' instead of ')}"
+            what, than = ("ratio", "relative to") if test.unit else ("difference", "minus")
+            text = (
+                f"With {change} the {WORDS[measure]} changes differently in {one} and in {other}: the {what} "
+                f"of the two values in {one}, {than} that in {other}, {interval(test)}."
+            )
             yield Finding(text, _drawn(test), True)
 
 
 def _too_few(n: int) -> str:
-    return f"{n} filters are too few for an interval or a test, which need {signed_rank.FEW}"
+    what = "1 filter is" if n == 1 else f"{n} filters are"
+    return f"{what} too few for an interval or a test: {signed_rank.FEW} are needed"
+
+
+def _all(n: int, filters: str) -> str:
+    return f"all {n} {filters}" if n > 1 else filters.replace("filters", "the one filter")
 
 
 def _prefix(test: TestedEffect) -> str:
@@ -213,17 +228,20 @@ def _against(test: TestedEffect) -> str:
 
 
 def _count(family: Sequence[TestedEffect]) -> str:
-    return f"{len({level for test in family for level in test.contrast.levels[:2]})} levels"
+    what = "levels" if family[0].contrast.factor else "settings"
+    return f"{len({level for test in family for level in test.contrast.levels[:2]})} {what}"
 
 
-def _direction(test: TestedEffect) -> str:
-    """Which way the filters went, and how many did."""
+def _direction(test: TestedEffect, filters: str) -> str:
+    """Which way the filters went, and how many of them did."""
     effect, n = test.effect, test.effect.n
-    way, share = ("higher", effect.up) if effect.estimate > 0 else ("lower", effect.down)
+    is_up = effect.estimate > 0
+    way, share, others = ("higher", effect.up, effect.down) if is_up else ("lower", effect.down, effect.up)
     count = round(share * n)
-    text = f"all {n} filters end {way}" if count == n else f"{count} of {n} filters end {way}"
-    if share < 0.5:
-        text += ", by more than the others fall" if effect.estimate > 0 else ", by more than the others rise"
+    which = _all(n, filters) if count == n else f"{count} of {n} {filters}"
+    text = f"{which} {'ends' if n == 1 else 'end'} {way}"
+    if share < others:
+        text += f", by more than the others {'fall' if is_up else 'rise'}"
     if math.isfinite(effect.changed):
         text += f", {round(effect.changed * n)} beyond the noise floor"
     return text
@@ -252,29 +270,3 @@ def _drawn(test: TestedEffect) -> Interval | None:
     if not np.isfinite([effect.estimate, effect.low, effect.high]).all():
         return None
     return Interval(effect.estimate, effect.low, effect.high, test.unit)
-
-
-def _floor(tests: Sequence[TestedEffect]) -> list[str]:
-    score = next((test for test in tests if test.measure == SAID[0]), None)
-    if score is None:
-        return []
-    if math.isnan(score.floor):
-        return [NO_FLOOR]
-    if score.floor == 0:
-        return ["The numerical noise floor is 0: a start changed by one ulp gives the same scores here."]
-    unit = f" {score.unit}" if score.unit else ""
-    return [
-        "The numerical noise floor: a start changed by one ulp changes the score of an image by "
-        f"{score.floor:.3g}{unit} in the median; this does not shrink with seeds."
-    ]
-
-
-def problems(compared: Comparison, end: str) -> dict[str, list[str]]:
-    """The filters that ended so, ``stuck`` or ``diverged``, by the name of their job."""
-    filters: dict[str, list[str]] = {}
-    for job in compared.jobs:
-        for index, ended in zip(job.result.filters, job.result.ends, strict=True):
-            if ended == end:
-                unit = Unit(job.network, job.result.layer, index)
-                filters.setdefault(job.result.name, []).append(compared.label(unit))
-    return filters

@@ -35,8 +35,8 @@ def of(
 ) -> list[Contrast]:
     """All contrasts of these settings: main effects and interactions, then pairs."""
     number = {setting: i for i, setting in enumerate(settings)}
-    compared = {factor: _spaced(values) for factor, values in levels.items()}
-    found = [*_main_effects(compared, number)]
+    compared = spaced(levels)
+    found = [*main_effects(compared, number)]
     interactions = [*itertools.islice(_interactions(compared, number), INTERACTIONS + 1)]
     found += interactions if len(interactions) <= INTERACTIONS else []
     if len(levels) != 1 and len(settings) <= PAIRS:
@@ -72,13 +72,21 @@ def _subtracted(contrast: Contrast, values: np.ndarray) -> np.ndarray:
         return first - second
 
 
-def _spaced(values: Sequence[Level]) -> Sequence[Level]:
+def spaced(levels: Mapping[str, Sequence[Level]]) -> dict[str, Sequence[Level]]:
+    """The levels of each factor that are compared."""
+    return {factor: _spread(values) for factor, values in levels.items()}
+
+
+def _spread(values: Sequence[Level]) -> Sequence[Level]:
     if len(values) <= LEVELS:
         return values
     return [values[i] for i in np.linspace(0, len(values) - 1, LEVELS).round().astype(int)]
 
 
-def _main_effects(levels: Mapping[str, Sequence[Level]], number: Mapping[tuple, int]) -> Iterator[Contrast]:
+def main_effects(
+    levels: Mapping[str, Sequence[Level]], number: Mapping[tuple[Level, ...], int]
+) -> Iterator[Contrast]:
+    """Every two levels of each factor, in the settings, by their number, that agree in everything else."""
     for axis, (factor, values) in enumerate(levels.items()):
         for one, other in itertools.combinations(values, 2):
             found = [

@@ -16,7 +16,7 @@ Factors = dict[str, list[Level]]  # by factor, the level of each job
 CONFOUNDED = ("model", "steps", "size", "precision")  # no factors where others fix their value, but said
 DESCENDING = ("reg.decay",)  # sorted from high to low: their highest value means off, and is the baseline
 NOT_VARIED = ("seed", "layer", "layer.filters", "twins", "robustness", "animation")  # never a factor
-SAID = ("twins", "robustness")  # of these, what is said where it differs
+MEASURED = ("twins", "robustness")  # of these, what changes the measurements, which is said
 # Of a model: where its weights are, which are compared by content, and what does not change them.
 NOT_OF_WEIGHTS = ("model.path", "model.weights.path", "model.weights.verify", "model.paired_with",
                   "model.allow_code", "model.labels")  # fmt: skip
@@ -38,7 +38,7 @@ def of_jobs(
       versions: of each, those of packages.
 
     Returns:
-      The factors; and what else differs, a sentence or none.
+      The factors; and what else differs, in sentences.
     """
     configs = [{**each.params, "model": model} for each, model in zip(results, models, strict=True)]
     differing: Factors = {
@@ -55,7 +55,7 @@ def of_jobs(
     others = {
         key: levels
         for key, levels in differing.items()
-        if key in SAID or not (key in varied or key in NOT_VARIED or key.startswith("model"))
+        if not (key in varied or key in NOT_VARIED or key.startswith("model"))
     }
     for group in dict.fromkeys(key.partition(".")[0] for key in varied):
         keys = [key for key in varied if key.partition(".")[0] == group]
@@ -73,12 +73,12 @@ def of_jobs(
     others["device"] = [str(each.tags.get("device", each.params.get("device", ""))) for each in results]
     for package in dict.fromkeys(package for each in versions for package in each):
         others[package] = [str(each.get(package) or "none") for each in versions]
-    said = [f"{key} {_values(levels)}" for key, levels in others.items() if len(set(levels)) > 1]
-    if not said:
-        return varied, []
-    return varied, [
-        f"Besides the factors these also differ: {'; '.join(said)}. An effect may be due to them."
-    ]
+    said = []
+    if told := _told(others):
+        said.append(f"Besides the factors these also differ: {told}. An effect may be due to them.")
+    if told := _told({key: levels for key, levels in differing.items() if key in MEASURED}):
+        said.append(f"Jobs differ in what is measured, which changes no image: {told}.")
+    return varied, said
 
 
 def sweep_names(sweeps: Sequence[str]) -> list[Level]:
@@ -87,10 +87,21 @@ def sweep_names(sweeps: Sequence[str]) -> list[Level]:
     return [ends[sweep] if len(set(ends.values())) == len(ends) else sweep for sweep in sweeps]
 
 
+def _told(others: Factors) -> str:
+    """What differs, and how."""
+    return "; ".join(f"{key} {_values(levels)}" for key, levels in others.items() if len(set(levels)) > 1)
+
+
 def _values(levels: Sequence[Level]) -> str:
     once = list(dict.fromkeys(levels))
     more = [f"{len(once) - MOST} more"] if len(once) > MOST else []
     return " / ".join([*map(str, once[:MOST]), *more])
+
+
+def short(names: Sequence[str]) -> list[str]:
+    """Factors as settings are named by them: the end of each, or the whole of it where two end alike."""
+    ends = [name.rpartition(".")[2] for name in names]
+    return [end if ends.count(end) == 1 else name for name, end in zip(names, ends, strict=True)]
 
 
 def ordered(factor: str, levels: Iterable[Level]) -> list[Level]:

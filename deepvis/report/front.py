@@ -15,6 +15,11 @@ from deepvis.report.effects import TestedEffect
 from deepvis.report.scales import PAIRED
 
 OPTIMAL, DOMINATED, TIED = "Pareto-optimal", "dominated", "not told apart"
+MEANING = {
+    OPTIMAL: "Pareto-optimal: established better than each other setting in one of the two.",
+    DOMINATED: "Dominated: another setting is established better in one and not worse in the other.",
+    TIED: "Not told apart: neither is established.",
+}
 
 
 def pairs(tests: Sequence[TestedEffect], settings: int) -> tuple[np.ndarray, np.ndarray]:

@@ -5,22 +5,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from deepvis.report.comparison import Comparison
-from deepvis.report.conclusions import PROBLEMS
+from deepvis.report.endings import PROBLEMS
 
 Row = dict[str, Any]
-
-
-def each_part(compared: Comparison) -> list[tuple[str, Comparison]]:
-    """Each layer of each network by itself, with its name; without one, where there is no other."""
-    if len(compared.parts) == 1:
-        return [("", compared)]
-    return [(name, compared.of_part(part)) for part, name in enumerate(compared.part_names())]
 
 
 def of(compared: Comparison) -> list[Row]:
     """A row a part and setting: medians over its filters, and how many have a zero gradient or diverged."""
     rows = []
-    for title, part in each_part(compared):
+    for title, part in compared.each_part():
         by_measure = {name: part.medians(name) for name in part.values}
         for setting in range(len(part.settings)):
             ends = [end for job in part.jobs if job.setting == setting for end in job.result.ends]

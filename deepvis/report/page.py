@@ -22,6 +22,7 @@ from deepvis.report import (
     contact_data,
     curves,
     effects,
+    endings,
     figures,
     forest,
     front,
@@ -80,7 +81,7 @@ def make(folders: Sequence[Path], target: Path, results: Mapping[Path, Result] |
     tests = effects.tested(compared)
     rows = medians.of(compared)
     told = conclusions.of(compared, tests)
-    parts = medians.each_part(compared)
+    parts = compared.each_part()
     traded = trade_offs(compared, folders, tests)
     selected = selection.of(compared, [k for k, status in told.front if status == front.OPTIMAL])
     images = thumbnails.make(selected)
@@ -105,9 +106,7 @@ def make(folders: Sequence[Path], target: Path, results: Mapping[Path, Result] |
         "few": signed_rank.FEW,
         "kinds": KINDS,
         "ends": list(convergence.ENDS.values()),
-        "problems": {
-            convergence.ENDS[end]: conclusions.problems(compared, end) for end in conclusions.PROBLEMS
-        },
+        "problems": {convergence.ENDS[end]: endings.problems(compared, end) for end in endings.PROBLEMS},
         "failed": [job for entry in entries for job in entry["jobs"] if job["state"] == "FAILED"],
         "entries": entries,
         "tags": [manifest.tags(entry) for entry in entries],
@@ -146,9 +145,12 @@ def _counts(compared: Comparison) -> str:
         some(len(compared.units), "filter"),
         some(len({job.seed for job in compared.jobs}), "seed"),
     ]
-    text = f"{', '.join(said)}; filters are the unit of repetition, the seeds of a filter are averaged"
+    text = f"{', '.join(said)}; filters are the unit of repetition"
+    if len(compared.seeds) > 1:
+        text += ", the seeds of a filter are averaged"
     if compared.left_out:
-        text += f"; {compared.left_out} filters that not every setting has are left out"
+        are = "that not every setting has " + ("is" if compared.left_out == 1 else "are")
+        text += f"; {some(compared.left_out, 'filter')} {are} left out"
     return f"{text}."
 
 
@@ -156,7 +158,9 @@ def _question(compared: Comparison) -> str:
     """The question that the factors and their levels ask."""
     networks = list(dict.fromkeys(part.network for part in compared.parts))
     names = ", ".join(compared.part_names())
-    units = f"{len(compared.units)} filters of {names if len(networks) > 1 else f'{networks[0]} {names}'}"
+    count = len(compared.units)
+    of = names if len(networks) > 1 else f"{networks[0]} {names}"
+    units = f"{count} filter{'s' if count != 1 else ''} of {of}"
     varied = [
         f"{factor} ({', '.join(map(str, levels)) if len(levels) <= 12 else f'{levels[0]} to {levels[-1]}'})"
         for factor, levels in compared.levels.items()
@@ -165,7 +169,7 @@ def _question(compared: Comparison) -> str:
     if "sweep" in compared.levels:
         units += f", in the sweeps {', '.join(map(str, compared.levels['sweep']))}"
     if not varied:
-        return f"What do {units} look for?"
+        return f"What {'do' if count != 1 else 'does'} {units} look for?"
     return f"What {'do' if len(varied) > 1 else 'does'} {' and '.join(varied)} do to {units}?"
 
 
@@ -215,9 +219,10 @@ def _traded_words(traded: TradeOff) -> str:
     said = f"{traded.axes[1]} against {traded.axes[0]}, medians over filters."
     if np.isfinite(traded.intervals).any():
         said += (
-            " Whiskers: 95 % intervals, with each filter's own level, its mean over the settings, taken out, "
-            "for settings are compared filter by filter."
+            " Whiskers: 95 % intervals, after the mean of each filter over the settings was taken out, for "
+            "settings are compared filter by filter."
         )
+    said += "".join(f" {words}" for kind, words in front.MEANING.items() if kind in traded.status)
     if len(traded.named) < len(traded.names):
         said += f" {len(traded.named)} of {len(traded.names)} points have names."
     return said
@@ -246,7 +251,7 @@ def trade_offs(
             )
             return [("", searched_for)]
     found = []
-    for title, part in medians.each_part(compared):
+    for title, part in compared.each_part():
         own = [test for test in tests if test.part == title]
         status = trade_off.statuses(own, len(part.settings))
         named = selection.settings(part, [k for k, words in enumerate(status) if words == front.OPTIMAL])

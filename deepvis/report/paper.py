@@ -142,7 +142,7 @@ def _contact(compared: Comparison, units: Sequence[Unit], folder: Path) -> list[
 
 def _figures(compared: Comparison, sweeps: Sequence[Path], folder: Path) -> list[str]:
     drawn: dict[str, Figure] = {}
-    for title, part in medians.each_part(compared):
+    for title, part in compared.each_part():
         drawn[_file("curves", title)] = curves.sheet(part, selection.settings(part))
         for factors, maps in (heat_maps.drawn(part) if part.is_grid() else {}).items():
             drawn |= {_file("heatmap", title, *factors, name): figure for name, figure in maps.items()}

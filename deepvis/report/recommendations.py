@@ -4,15 +4,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from deepvis.metrics import signed_rank
 from deepvis.metrics.signed_rank import Effect
-from deepvis.report import between_parts, effects, front
+from deepvis.report import effects, endings, front
 from deepvis.report.comparison import Comparison
+from deepvis.report.contrasts import PAIRS
 from deepvis.report.effects import TestedEffect
 from deepvis.report.factors import Level
+from deepvis.report.gaps import listed
 from deepvis.report.scales import PAIRED
 
 UP = {"score": "a high score", "robustness": "robust images"}
+REASON = {"score": "higher score", "robustness": "more robust images"}
 NOT_TAKEN = ("model", "sweep")  # factors of which no reader takes a level
 NOTHING = "Nothing here says which setting to take: no difference in score or robustness is established."
 
@@ -20,47 +25,95 @@ NOTHING = "Nothing here says which setting to take: no difference in score or ro
 def overall(compared: Comparison, tests: Sequence[TestedEffect]) -> str:
     """The setting to take, of most readers; by layer where layers need different ones."""
     if len(compared.settings) < 2:
+        said = "One setting: there is nothing to choose from."
+    else:
+        own = [[test for test in tests if test.part == title] for title, _ in compared.each_part()]
+        by_part = {
+            title: _of_part(part, each) for (title, part), each in zip(compared.each_part(), own, strict=True)
+        }
+        is_one = len(set(by_part.values())) == 1
+        said = (
+            next(iter(by_part.values()))
+            if is_one
+            else " ".join(f"{part}: {text}" for part, text in by_part.items())
+        )
+    return " ".join(filter(None, [said, endings.diverged(compared)]))
+
+
+def _of_part(own: Comparison, tests: Sequence[TestedEffect]) -> str:
+    if len(own.settings) < 2:
         return "One setting: there is nothing to choose from."
-    if not any(test.effect.n >= signed_rank.FEW for test in tests if test.measure in PAIRED):
-        most = max((test.effect.n for test in tests if test.measure in PAIRED), default=0)
+    paired = [test for test in tests if test.measure in PAIRED]
+    if not paired:
         return (
-            f"{most} filters can be compared, too few to say which setting to take: {signed_rank.FEW} are "
+            f"No two of the {len(own.settings)} settings are tested against each other, for they are no grid "
+            f"and more than {PAIRS}: none is recommended. The medians are no more than a hint."
+        )
+    if not any(test.effect.n >= signed_rank.FEW for test in paired):
+        most = max(test.effect.n for test in paired)
+        can = "No filter" if most == 0 else "1 filter" if most == 1 else f"{most} filters"
+        return (
+            f"{can} can be compared, too few to say which setting to take: {signed_rank.FEW} are "
             "needed. The medians are no more than a hint."
         )
-    parts = list(dict.fromkeys(test.part for test in tests if test.kind != between_parts.KIND))
-    said = {part: _of_part(compared, [test for test in tests if test.part == part]) for part in parts}
-    if len(set(said.values())) == 1:
-        return said[parts[0]]
-    return " ".join(f"{part}: {text}" for part, text in said.items())
-
-
-def _of_part(compared: Comparison, tests: Sequence[TestedEffect]) -> str:
-    mains = [test for test in tests if test.kind == "main effect" and test.contrast.factor not in NOT_TAKEN]
-    if not mains and any(test.kind == "main effect" for test in tests):
+    mains = [t for t in tests if t.kind == "main effect" and t.contrast.factor not in NOT_TAKEN]
+    is_fixed = any(factor in NOT_TAKEN for factor in own.levels)
+    if is_fixed and not mains:
         return "Networks and sweeps are compared below; none is recommended."
-    if not mains:
-        return _of_settings(compared, tests)
-    taken, tradeoffs, open_factors = [], [], []
+    # Where combinations are missing, the best level of each factor may be a setting that nobody ran.
+    has_pairs = any(test.kind == "pair" for test in tests)
+    is_by_settings = has_pairs and not own.is_grid() and not is_fixed
+    return _of_settings(own, tests) if is_by_settings else _of_factors(own, tests, mains)
+
+
+def _of_factors(own: Comparison, tests: Sequence[TestedEffect], mains: Sequence[TestedEffect]) -> str:
+    """Of each factor its best level."""
+    taken: dict[str, Level] = {}
+    reasons, tradeoffs, open_factors = [], [], []
     for factor in dict.fromkeys(test.contrast.factor for test in mains):
-        own = [test for test in mains if test.contrast.factor == factor]
-        best = {measure: _established([t for t in own if t.measure == measure]) for measure in PAIRED}
+        of = [test for test in mains if test.contrast.factor == factor]
+        best = {measure: _established([t for t in of if t.measure == measure]) for measure in PAIRED}
         levels = {measure: level for measure, level in best.items() if level is not None}
         if len(set(levels.values())) > 1:
-            choices = " or ".join(f"{level} for {UP[measure]}" for measure, level in levels.items())
-            tradeoffs.append(f"{factor} is a trade-off: {choices}.")
+            tradeoffs.append(_trade_off(factor, levels, of))
         elif levels:
-            taken.append(f"{factor}={next(iter(levels.values()))} ({' and '.join(levels)})")
+            taken[factor] = next(iter(levels.values()))
+            why = " and ".join(REASON[measure] for measure in levels)
+            reasons.append(f"{factor}={taken[factor]} ({why})")
         else:
             open_factors.append(factor)
     if not taken and not tradeoffs:
         return NOTHING
-    text = [f"For most readers: {', '.join(taken)}."] if taken else []
+    text = [f"For most readers: {', '.join(reasons)}."] if taken else []
+    places = [(list(own.levels).index(factor), level) for factor, level in taken.items()]
+    if not any(all(setting[k] == level for k, level in places) for setting in own.settings):
+        text.append("Together they were not run.")
     text += tradeoffs
     if open_factors:
-        text.append(f"No difference is established between the levels of {', '.join(open_factors)}.")
+        text.append(f"No difference is established between the levels of {listed(open_factors)}.")
     if _interact(tests):
         text.append("Factors interact in the score, so look at the settings one by one, too.")
     return " ".join(text)
+
+
+def _trade_off(factor: str, levels: dict[str, Level], tests: Sequence[TestedEffect]) -> str:
+    """``reg.blur is a trade-off: 3 for a high score or 5 for robust images (5 instead of 3: ...)``."""
+    choices = " or ".join(f"{level} for {UP[measure]}" for measure, level in levels.items())
+    between = [
+        test
+        for test in tests
+        if test.measure in PAIRED
+        and {*test.contrast.levels} == {*levels.values()}
+        and test.effect.n >= signed_rank.FEW
+    ]
+    if not between:
+        return f"{factor} is a trade-off: {choices}."
+    first, second = between[0].contrast.levels
+    costs = ", ".join(
+        f"{test.measure} {test.effect.estimate:+.3g}{f' {test.unit}' if test.unit else ''}"
+        for test in between
+    )
+    return f"{factor} is a trade-off: {choices} ({first} instead of {second}: {costs})."
 
 
 def _established(tests: Sequence[TestedEffect]) -> Level | None:
@@ -79,46 +132,56 @@ def _interact(tests: Sequence[TestedEffect]) -> bool:
     return any(all(each) for each in scales.values())
 
 
-def _of_settings(compared: Comparison, tests: Sequence[TestedEffect]) -> str:
+def _of_settings(own: Comparison, tests: Sequence[TestedEffect]) -> str:
     """Of settings that are no grid."""
-    better, _ = front.pairs(tests, len(compared.settings))
+    better, _ = front.pairs(tests, len(own.settings))
     if not better.any():
         return NOTHING
     kinds = front.of(better)
     open_settings = [i for i, kind in enumerate(kinds) if kind != front.DOMINATED]
     wins = [int(better[:, i].sum()) for i in open_settings]
     best = open_settings[wins.index(max(wins))]
-    return f"For most readers: {compared.name(best)}. {_wins(better, best)}."
-
-
-def _wins(better, setting: int) -> str:
-    others = better.shape[1] - 1
-    words = [f"in {measure} than {int(better[i, setting].sum())}" for i, measure in enumerate(PAIRED)]
-    return f"It is established better {' and '.join(words)} of {others} others"
+    others, said = len(own.settings) - 1, []
+    for i, measure in enumerate(PAIRED):
+        for word, count in (("above", better[i, best].sum()), ("below", better[i, :, best].sum())):
+            said += [f"{measure} {word} {_of(int(count), others)}"] if count else []
+    return f"For most readers: {own.name(best)}. Established: {'; '.join(said)}."
 
 
 def by_measure(compared: Comparison, tests: Sequence[TestedEffect]) -> list[str]:
-    """The setting with the highest median of score and of robustness, and how sure that is."""
+    """The settings with the highest median of score and of robustness, and how sure that is."""
     if len(compared.settings) < 2 or len(compared.parts) > 1:
         return []
     better, tested = front.pairs(tests, len(compared.settings))
     lines = []
     for i, measure in enumerate(PAIRED):
-        if measure not in compared.values:
+        medians = compared.medians(measure) if measure in compared.values else np.zeros(0)
+        if not np.isfinite(medians).any():
             continue
-        medians = compared.medians(measure)
-        finite = [k for k in range(len(medians)) if math.isfinite(medians[k])]
-        if not finite:
+        best = [int(k) for k in np.flatnonzero(medians == np.nanmax(medians))]
+        value = f"{medians[best[0]]:.3g}"
+        if len(best) > 1:
+            names = listed([compared.name(k) for k in best])
+            same = (
+                f"{len(best)} settings ({names})" if len(best) < len(medians) else f"all {len(best)} settings"
+            )
+            lines.append(f"Highest median {measure}: {value}, the same in {same}.")
             continue
-        best = max(finite, key=lambda k: medians[k])
-        beaten, others = int(better[i, best].sum()), int(tested[i, best].sum())
-        sure = (
-            f"established above {beaten or 'none'} of {others} others"
-            if others
-            else "not tested against others"
-        )
-        lines.append(f"Highest median {measure}: {compared.name(best)} ({medians[best]:.3g}), {sure}.")
+        beaten, others = int(better[i, best[0]].sum()), int(tested[i, best[0]].sum())
+        sure = f"established above {_of(beaten, others)}" if others else "not tested against others"
+        if 0 < others < len(medians) - 1:
+            sure += f" that it was tested against, of {len(medians) - 1}"
+        lines.append(f"Highest median {measure}: {compared.name(best[0])} ({value}), {sure}.")
     return lines
+
+
+def _of(count: int, others: int) -> str:
+    """``2 of 3 others``."""
+    if others == 1:
+        return "the other" if count else "no other"
+    if others == 2 == count:
+        return "both others"
+    return f"all {others} others" if count == others else f"{count or 'none'} of {others} others"
 
 
 def winner(test: TestedEffect) -> Level:

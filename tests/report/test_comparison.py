@@ -55,7 +55,7 @@ def test_seeds_that_diverged_or_are_missing_are_no_number_and_said():
     )
     np.testing.assert_array_equal(found.values["score"], [[3, 6, 5], [8, 9, 10]])
     assert found.others == [
-        "Not every setting has every seed, so means are over different ones: blur=3 has no 0."
+        "Not every setting has every seed, so means are over different ones: blur=3 has no seed 0."
     ]
 
 
@@ -378,8 +378,8 @@ def test_a_job_that_crashed_is_a_hole_and_shifts_nothing(tmp_path):
     np.testing.assert_array_equal(found.values["score"], [ONE * k for k in (5, 6, 3, 1, 2)])
     assert found.others == [
         "1 of 6 jobs has no result: decay=0.9 blur=3 (failed).",
-        "The grid has holes, 1 of 6 settings: decay=0.9 blur=3. So settings are compared in pairs, and "
-        "neither main effects nor interactions are tested.",
+        "The grid has holes, 1 of 6 settings: decay=0.9 blur=3. The effect of reg.decay and reg.blur is that "
+        "between settings that agree in everything else. Every two settings are tested against each other.",
     ]
 
 
@@ -388,14 +388,15 @@ def test_factors_that_are_not_crossed_are_said_to_be():
             for i, (d, b, n) in enumerate([(1, 0, 0), (0.9, 0, 0), (1, 3, 0), (1, 0, 5)])]  # fmt: skip
     (told,) = compared(*jobs).others
     assert told == (
-        "reg.decay, reg.blur and reg.norm_percentile are not crossed, 4 of 8 combinations were run: settings "
-        "are compared in pairs, and neither main effects nor interactions are tested."
+        "reg.decay, reg.blur and reg.norm_percentile are not crossed, 4 of 8 combinations were run. The "
+        "effect of reg.decay, reg.blur and reg.norm_percentile is that between settings that agree in "
+        "everything else. Every two settings are tested against each other."
     )
 
 
 def test_a_setting_that_one_layer_lacks_is_said():
     found = compared(*decays(0.8, 0.9, 1, layer="a"), *decays(0.8, 0.9, layer="b"))
-    assert found.others == ["b: settings that are not there, 1 of 3: decay=1."]
+    assert found.others == ["b: 1 of 3 settings has no job: decay=1."]
     assert np.isnan(found.values["score"][0, 12:]).all()
     assert found.of_part(1).settings == [(0.9,), (0.8,)] and found.of_part(1).is_grid()
 
@@ -464,8 +465,7 @@ def test_two_sweeps_of_unequal_steps_say_so(typed):
         found.others[0] == "Besides the factors these also differ: steps 3 / 4. An effect may be due to them."
     )
     assert (
-        found.others[1]
-        == "block1_conv1: settings that are not there, 3 of 5: decay=0.98, decay=0.96 and decay=0.94."
+        found.others[1] == "block1_conv1: 3 of 5 settings have no job: decay=0.98, decay=0.96 and decay=0.94."
     )
 
 

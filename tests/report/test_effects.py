@@ -136,4 +136,9 @@ def test_what_a_factor_does_to_two_layers_is_compared_as_distributions():
     assert test.effect.p == stats.mannwhitneyu(second, first).pvalue
     assert {t.measure for t in tests if not t.contrast.factor} >= {"margin", "robustness", "high_frequency"}
     said = conclusions.sentences(conclusions.of(both, effects.tested(both)))
-    assert any("on the score is another in block2_conv1 than in block1_conv1" in line for line in said)
+    (line,) = [line for line in said if "the score changes differently" in line]
+    first, second = "block1_conv1", "block2_conv1"
+    assert line.startswith(
+        f"With reg.decay=0.8 instead of 0.9 the score changes differently in {second} and in {first}: the "
+        f"ratio of the two values in {second}, relative to that in {first}, {100 * np.expm1(expected):+.3g} %"
+    )

@@ -9,7 +9,7 @@ from helpers.processes import newest, runs_of
 from helpers.synthetic import SIZE, finish, grid, job, of
 
 from deepvis.cli import main
-from deepvis.report import conclusions, effects, page, selection, thumbnails
+from deepvis.report import effects, endings, page, selection, thumbnails
 from deepvis.results import manifest
 from deepvis.sweeps import finalize
 
@@ -85,7 +85,7 @@ def test_a_filter_that_diverged_is_named_and_not_compared(tmp_path):
     job(tmp_path / "s", "1_b", values * 2, range(12), **{"reg.decay": 0.9})
     folder = finish(tmp_path / "s")
     page.make([folder], folder)
-    assert conclusions.problems(of(folder), "diverged") == {"0_a": ["f004"]}
+    assert endings.problems(of(folder), "diverged") == {"0_a": ["f004"]}
     text = (folder / "report.html").read_text()
     assert "0_a: f004" in text and "Zero gradient: no filter." in text
     (score,) = [f for f in effects.tested(of(folder)) if (f.measure, f.kind) == ("score", "main effect")]
