@@ -69,8 +69,9 @@ class Mlflow:
         runs.fill(self.client, target, run, is_local=self.file is not None)
         ended = "FAILED" if run.failure else "FINISHED"
         with self.lock:
+            kept = {key: value for key, value in target.tags.items() if key != "reason"}
             self.known[run.sweep][run.job, run.key] = [
-                replace(target, status=ended, tags={**target.tags, "reason": run.failure or ""})
+                replace(target, status=ended, tags=kept | runs.tags_of(run))
             ]
 
     def log_analysis(self, run):

@@ -93,7 +93,7 @@ def tags_of(run: JobRun) -> dict[str, str]:
     colour = COLOURS[int(number) % len(COLOURS) if number.isdecimal() else 0]
     return {"mlflow.runColor": colour, "mlflow.loggedImages": "True"} | dict(run.tags) | {
         "sweep": run.sweep, "kind": "job", "job": run.job, "job_key": run.key,
-    }  # fmt: skip
+    } | ({"reason": run.failure} if run.failure else {})  # fmt: skip
 
 
 def fill(client: Any, target: StoredRun, run: JobRun, is_local: bool) -> None:
@@ -103,9 +103,11 @@ def fill(client: Any, target: StoredRun, run: JobRun, is_local: bool) -> None:
     if target.status not in ("RUNNING", "KILLED"):
         client.update_run(target.id, status="RUNNING")  # until it is whole again
     metrics = [] if run.result is None else metrics_of(run.result, target.start)
-    tags = {"reason": run.failure[:TAG]} if run.failure else {}
-    if target.tags.get("reason") and not run.failure:
-        tags = {"reason": ""}  # of an earlier attempt
+    # A run that failed lacks what is known of a result only: its weights, device, precision ...
+    wanted = tags_of(run)
+    tags = {key: value[:TAG] for key, value in wanted.items() if target.tags.get(key) != value[:TAG]}
+    if "reason" in target.tags and not run.failure:  # of an earlier attempt
+        _delete_tag(client, target.id, "reason")
     client.log_batch(
         target.id, metrics=metrics, params=params_of(run.params, target.params),
         tags=[RunTag(key, value) for key, value in tags.items()],
@@ -114,6 +116,17 @@ def fill(client: Any, target: StoredRun, run: JobRun, is_local: bool) -> None:
         found = ui_images.files(run.folder / "result", run.result, run.pictures, target.start)
         add_files(client, target, found, is_local)
     client.set_terminated(target.id, "FAILED" if run.failure else "FINISHED")
+
+
+def _delete_tag(client: Any, run: str, key: str) -> None:
+    """Delete a tag, unless a server that answered with an error has done it."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.delete_tag(run, key)
+    except MlflowException as err:
+        if err.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
 
 
 def add_file(client: Any, run: StoredRun, file: Path, is_local: bool) -> None:

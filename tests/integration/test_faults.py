@@ -56,6 +56,13 @@ def test_terminated_while_a_result_is_written(bench, prepared):
     assert outcome.hit and outcome.wrong == []
 
 
+def test_a_job_that_fails_by_a_full_disk_is_as_any_other_once_it_is_resumed(bench, prepared):
+    """Its run has the tags of its result then, and no reason."""
+    expected, points = prepared
+    outcome = bench.case("full", Fault("full", "before", *middle(points, "replace", "result")), expected)
+    assert outcome.hit and outcome.wrong == []
+
+
 def test_killed_behind_its_last_file(bench, prepared):
     """All is there but the lock, which the resume removes, though nothing is left to do."""
     expected, points = prepared
