@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from deepvis.core.version import __version__ as __version__
 
-for _package in ("report", "results"):  # their functions have these names: no later import may hide them
+for _package in (
+    "attribution",
+    "report",
+    "results",
+):  # their functions have these names: no later import may hide them
     import_module(f"deepvis.{_package}")
     del globals()[_package]
 
 _HOMES = {
+    "attribution": "unit_analyses",
     "Visualization": "visualization", "layers": "api", "visualize": "api",
     "Sweep": "sweep_process", "sweep": "sweep_process",
     "compare": "analysis", "report": "analysis", "results": "analysis",
@@ -25,7 +30,8 @@ _HOMES = {
 }  # fmt: skip
 __all__ = [
     "ConfigError", "DeepvisError", "Knob", "Sweep", "SweepError", "TrackingError", "Visualization",
-    "WeightsError", "compare", "layers", "objective", "optimizer", "parametrization", "regularizer", "report",
+    "WeightsError", "attribution", "compare",
+    "layers", "objective", "optimizer", "parametrization", "regularizer", "report",
     "results", "start", "sweep", "transform", "visualize",
 ]  # fmt: skip
 
@@ -41,6 +47,7 @@ if TYPE_CHECKING:
     from deepvis.config.knobs import Knob
     from deepvis.core.errors import ConfigError, DeepvisError, SweepError, TrackingError, WeightsError
     from deepvis.sweep_process import Sweep, sweep
+    from deepvis.unit_analyses import attribution
     from deepvis.visualization import Visualization
 
 

@@ -8,24 +8,21 @@ seen.gallery()
 import functools
 import logging
 import math
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from deepvis import networks
+from deepvis import model_choice, networks
 from deepvis.ascent import devices, specs, validation
 from deepvis.ascent.specs import ImageSpec, Snapshot
 from deepvis.config import groups, schema
 from deepvis.config.groups import Choice
 from deepvis.config.schema import Config
 from deepvis.core import images, progress
-from deepvis.core.errors import ConfigError
-from deepvis.core.names import CONF, nearest, spelled
+from deepvis.core.names import spelled
 from deepvis.core.quiet import quiet
 from deepvis.metrics import advice, convergence
 from deepvis.networks import Layer, backend
@@ -111,7 +108,7 @@ def visualize(
                     "start": start}  # fmt: skip
     chosen = {group: choice for group, choice in groups_given.items() if choice is not None}
     with quiet():  # Keras, and with it TensorFlow, may be imported here
-        held, choice = _network(model, preprocess, inputs, optimize, labels, size)
+        held, choice = model_choice.chosen(model, preprocess, inputs, optimize, labels, size)
         group = held or groups.composed(choice)["model"]
         if not isinstance(layer, str):
             layer = networks.network(group).name_of(layer)
@@ -142,41 +139,6 @@ def _frame_every(cfg: Config, count: int) -> int:
     height, width = cfg.sides
     most = max(1, min(FRAMES, FRAMES_MEMORY // (3 * count * height * width)))
     return math.ceil(cfg.steps / most)
-
-
-def _network(
-    model: Any,
-    preprocess: Any,
-    inputs: Mapping[str, Any] | None = None,
-    optimize: str | None = None,
-    labels: Any = "auto",
-    size: Any = None,
-) -> tuple[dict[str, Any] | None, dict[str, Choice]]:
-    """A network as a config: of a model in hand, or a choice of conf/model or of keras.applications."""
-    labels = groups.plain_value(labels)
-    given = {"inputs": inputs, "optimize": optimize, "preprocess": preprocess, "labels": labels}
-    unsaid = dict.fromkeys(given) | {"preprocess": "auto", "labels": "auto"}
-    given = {key: value for key, value in given.items() if value != unsaid[key]}
-    if isinstance(model, Mapping):
-        return None, {"model": {**model, **given}}
-    if isinstance(model, Path):
-        return None, {"model": _file(model, given)}
-    if not isinstance(model, str):
-        return networks.hold(model, preprocess, inputs, optimize, labels, size), {}
-    named = {path.stem for path in (CONF / "model").glob("*.yaml")} - {"keras", "file", "onnx"}
-    if model in named:
-        return None, {"model": {"preset": model, **given}}
-    known = networks.applications()
-    if model not in known and (Path(model).exists() or re.fullmatch(r"\.[a-z]\w*", Path(model).suffix)):
-        return None, {"model": _file(Path(model), given)}
-    if model not in known:
-        raise ConfigError(f"model={model}: no such network; {nearest(model, [*named, *known])}")
-    return None, {"model": {"preset": "keras", "name": model, **given}}
-
-
-def _file(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The choice of conf/model for a model's file; other files than Keras' and ONNX' are refused there."""
-    return {"preset": "onnx" if path.suffix == ".onnx" else "file", "path": str(path), **given}
 
 
 def _visualization(
@@ -244,5 +206,5 @@ def layers(
       ['block1_conv1', 'block2_conv1', 'block2_conv2']
     """
     with quiet():
-        held, choice = _network(model, preprocess, inputs, optimize)
+        held, choice = model_choice.chosen(model, preprocess, inputs, optimize)
         return list(networks.network(held or groups.composed(choice)["model"]).layers().values())

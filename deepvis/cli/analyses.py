@@ -7,7 +7,7 @@ folder, ``outputs/<id>``, is written whole or not at all, and then logged as one
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,13 +46,21 @@ class Found:
 Compute = Callable[[Job, Path], Found]
 
 
-def run(name: str, argv: Sequence[str], compute: Compute) -> int:
+def run(
+    name: str,
+    argv: Sequence[str],
+    compute: Compute,
+    read: Collection[str] = (),
+    check: Callable[[Job], object] = lambda job: None,
+) -> int:
     """Compute, write and log an analysis, or several with ``-m``; returns the exit code.
 
     Args:
       name: of the command.
       argv: behind it.
       compute: may write a checkpoint, which is removed once the folder is there.
+      read: groups that it reads beside those of a job.
+      check: refuses a job that cannot be computed, before any is.
     """
     command_line = arguments.parse(argv)
     if command_line.flags not in ([], ["-m"], ["--multirun"]):
@@ -66,7 +74,9 @@ def run(name: str, argv: Sequence[str], compute: Compute) -> int:
     schema.store(typed)
     several = compose.expand(None, typed).jobs if command_line.multirun else [typed]
     terminal.take()
-    checked = [_checked(each) for each in several]
+    checked = [_checked(each, read) for each in several]
+    for job in checked:
+        check(job)
     with progress.doing("opening the tracking store"):
         tracker = preflight.tracker_of(schema.plain(checked[0].cfg.tracker))
     for job in checked:
@@ -74,9 +84,9 @@ def run(name: str, argv: Sequence[str], compute: Compute) -> int:
     return 0
 
 
-def _checked(typed: Sequence[str]) -> Job:
+def _checked(typed: Sequence[str], read: Collection[str]) -> Job:
     """The job of some overrides, checked; its folder is new."""
-    plain = compose.plain_mapping(compose.config(overrides.checked(typed)))
+    plain = compose.plain_mapping(compose.config(overrides.checked(typed, read)))
     cfg = schema.resolve(plain)
     validation.check_job(cfg)
     folder = OUTPUTS / names.new_id()

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -16,11 +16,16 @@ from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF, nearest
 
 
-def checked(typed: Sequence[str]) -> list[str]:
-    """Overrides as typed; a `ConfigError` if Hydra accepts one that nothing would read (``+reg.decya=1``)."""
+def checked(typed: Sequence[str], read: Collection[str] = ()) -> list[str]:
+    """Overrides as typed; a `ConfigError` if Hydra accepts one that nothing would read (``+reg.decya=1``).
+
+    Args:
+      typed: overrides.
+      read: groups that the command reads beside those of a job.
+    """
     for each in compose.parse(typed):
         key, plain = each.get_key_element(), each.key_or_group
-        if plain.partition(".")[0] == "attribution":
+        if plain.partition(".")[0] == "attribution" and "attribution" not in read:
             raise ConfigError(
                 f"{each.input_line}: no job reads it; expected deepvis attribution {each.input_line}"
             )

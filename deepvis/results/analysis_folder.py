@@ -1,3 +1,3 @@
-"""Folders of analyses, such as natural examples: ``analysis.json`` says what a folder is and what is in it."""
+"""Folders of analyses, such as natural examples: ``analysis.json`` says what one is and what is in it."""
 
 FILE = "analysis.json"

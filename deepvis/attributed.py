@@ -1,0 +1,151 @@
+"""What units respond to in some images: (config, method, images) -> `Attributed`, a map for each of them.
+
+The units are those of a job's config: the objective says what of the layer is measured.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from deepvis import networks
+from deepvis.ascent import units
+from deepvis.attribution import Attribution, Unit, activation_maps, compiled
+from deepvis.config import knobs, schema
+from deepvis.config.schema import Config, Target
+from deepvis.core.errors import ConfigError
+
+
+@dataclass(frozen=True, repr=False)
+class Attributed:
+    """Maps of some units on some images, by one method."""
+
+    method: str
+    options: Mapping[str, Any]  # of the method
+    signed: bool  # whether what is below zero lowers the score
+    filters: Sequence[int]  # the units: entries of ``layer.filters``
+    captions: Sequence[str]  # of the units
+    names: Sequence[str]  # of the images
+    images: np.ndarray  # float32 [n, H, W, C], grey levels from 0 to 255
+    found: Sequence[Attribution]  # by unit; each of all images
+
+    @property
+    def maps(self) -> np.ndarray:
+        """float32 [units, n, H, W]."""
+        return np.stack([each.maps for each in self.found])
+
+    @property
+    def scores(self) -> np.ndarray:
+        """float32 [units, n]: of each unit on each image."""
+        return np.stack([each.scores for each in self.found])
+
+    def __repr__(self) -> str:
+        height, width = self.images.shape[1:3]
+        return (f"<Attributed: {self.method} of {len(self.filters)} units on {len(self.names)} images of "
+                f"{height} x {width} px>")  # fmt: skip
+
+    def sheet(self, unit: int) -> np.ndarray:
+        """A picture of one unit: a row an image, uint8 [H, W, 3]; ``unit`` is its place among `filters`."""
+        from deepvis.report import heat_pictures
+
+        found = self.found[unit]
+        lines = [f"{name}: score {score:.4g}" for name, score in zip(self.names, found.scores, strict=True)]
+        return heat_pictures.sheet(self.images, found.maps, self.signed, lines)
+
+    def _repr_png_(self) -> bytes:
+        from deepvis.report import heat_pictures
+
+        return heat_pictures.png(np.concatenate([self.sheet(k) for k in range(len(self.filters))]))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each unit and image: score, range and sum of its map, and what the method tells."""
+        rows: list[dict[str, Any]] = []
+        for caption, found in zip(self.captions, self.found, strict=True):
+            for k, name in enumerate(self.names):
+                row = {"unit": caption, "image": name, "score": float(found.scores[k])}
+                row |= {"lowest": float(found.maps[k].min()), "highest": float(found.maps[k].max()),
+                        "sum": float(found.maps[k].sum(dtype=float))}  # fmt: skip
+                rows.append(row | {key: value[k].item() for key, value in found.measured.items()})
+        return rows
+
+    def told(self) -> list[str]:
+        """What should be known before the maps are believed, a line each."""
+        lines = []
+        empty = sum(not each.any() for found in self.found for each in found.maps)
+        if empty:
+            lines.append(
+                f"{empty} of {len(self.found) * len(self.names)} maps are 0 everywhere: there the score does not "
+                "depend on the image, as behind a ReLU that is off"
+            )
+        errors = [each.measured["completeness_error"] for each in self.found if each.measured]
+        if errors:
+            worst, allowed = float(np.max(errors)), self.options["tolerance"]
+            more = "" if worst <= allowed else f", more than attribution.tolerance={allowed:g}"
+            lines.append(
+                f"each map adds up to the change of the score, but for {worst:.2g} of it at most{more}"
+            )
+        return lines
+
+
+def check(cfg: Config, method: Target) -> str | None:
+    """Refuse what cannot be attributed; the layer whose maps a method adds up, None where it adds up none.
+
+    Raises:
+      ConfigError: in one line.
+    """
+    units.check(cfg)
+    component = knobs.component("attribution", method.target)
+    if cfg.precision == "bfloat16":
+        raise ConfigError("precision=bfloat16: attribution is computed in float32; leave precision away")
+    network = networks.network(schema.plain(cfg.model))
+    given = {key: getattr(method, key) for key in component.knobs}
+    if "stride" in given and given["stride"] > given["patch"]:
+        component.function(None, **given)  # says it
+    if "layer" not in component.knobs:
+        return None
+    if method.layer is not None:
+        return network.layer(method.layer, "attribution.layer").name
+    return activation_maps.layer_below(network, network.layer(cfg.layer.name).name, cfg.sides)
+
+
+def attribute(
+    cfg: Config,
+    method: Target,
+    filters: Sequence[int],
+    captions: Sequence[str],
+    names: Sequence[str],
+    images: np.ndarray,
+    on_unit: Callable[[int], None] = lambda done: None,
+) -> Attributed:
+    """The maps of some units on some images.
+
+    Args:
+      cfg: checked, with its device and batch size.
+      method: the settings of the group ``attribution``.
+      filters: entries of ``layer.filters``.
+      captions: of them.
+      names: of the images.
+      images: ``[n, H, W, C]``, grey levels from 0 to 255.
+      on_unit: is told how many units are done.
+    """
+    component, layer = knobs.component("attribution", method.target), check(cfg, method)
+    options = {key: getattr(method, key) for key in component.knobs} | ({"layer": layer} if layer else {})
+    read = units.layers(cfg)
+    network = networks.network(schema.plain(cfg.model))
+    built = network.build([*dict.fromkeys([*read, *([layer] if layer else [])])], cfg.sides, "float32")
+    if getattr(cfg.objective, "pre_activation", False):
+        for name in read:
+            if name in built.without_pre_activation:
+                raise ConfigError(f"objective.pre_activation=true: layer {name}: "
+                                  f"{built.without_pre_activation[name]}; set it to false")  # fmt: skip
+    program = compiled(built, read, units.score(cfg))
+    centred = images - np.array(built.mean, np.float32)
+    found = []
+    for done, index in enumerate(filters):
+        on_unit(done)
+        unit = Unit(program, units.numbers(cfg, index), cfg.batch_size, cfg.device)
+        found.append(component.function(unit, **options)(centred))
+    traits = component.traits
+    return Attributed(component.name, options, bool(traits.get("signed", True)), filters, captions, names,
+                      images, found)  # fmt: skip

@@ -1,0 +1,127 @@
+"""From Python: a network in hand and images -> which pixels its units respond to. Nothing is written.
+
+import deepvis
+deepvis.attribution(model, "conv5_block3_out", [3, 7], ["cat.jpg"], method="grad_cam")
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepvis import attributed, model_choice, networks
+from deepvis.ascent import devices, validation
+from deepvis.attributed import Attributed
+from deepvis.config import groups, schema
+from deepvis.config.groups import Choice
+from deepvis.config.schema import Config
+from deepvis.core import picture_files
+from deepvis.core.errors import ConfigError
+from deepvis.core.quiet import quiet
+from deepvis.networks import backend
+from deepvis.networks.base import Size
+from deepvis.results import result_folder
+
+
+def attribution(
+    model: Any,
+    layer: Any,
+    filters: int | str | Sequence[int],
+    images: Any,
+    *,
+    method: Choice = "saliency",
+    objective: Choice = "channel",
+    size: int | Sequence[int] = 224,
+    preprocess: Any = "auto",
+    inputs: Mapping[str, Any] | None = None,
+    optimize: str | None = None,
+    labels: Any = "auto",
+    device: str = "auto",
+    batch_size: int = 0,
+) -> Attributed:
+    """Which pixels of some images units of a network respond to.
+
+    Args:
+      model, layer, filters, objective, preprocess, inputs, optimize, labels, device, batch_size: as
+        `deepvis.visualize` takes them; the objective says what of the layer is measured.
+      images: a picture file, or a list of them, cropped about the centre and scaled to the size; or an array
+        ``[n, H, W, C]`` of that size, RGB in grey levels from 0 to 255.
+      method: ``"saliency"``, ``"grad_cam"``, ``{"preset": "occlusion", "patch": 24}`` ...: a file of
+        conf/attribution, or what differs from one.
+      size: px; a number is a square, ``(48, 192)`` is height and width.
+
+    Returns:
+      An `Attributed`: ``maps`` [units, n, H, W], ``scores``, ``sheet(unit)``; a notebook shows it.
+
+    Raises:
+      ConfigError: a mistake, in one line.
+
+    Example:
+      >>> seen = attribution("tiny", "block2_conv2", [0, 5], np.zeros((1, 16, 16, 3)), size=16)
+      >>> seen.maps.shape
+      (2, 1, 16, 16)
+    """
+    with quiet():
+        cfg, settings = _config(
+            {"objective": objective, "attribution": method}, model, layer, filters, size, preprocess, inputs,
+            optimize, labels, device, batch_size,
+        )  # fmt: skip
+        chosen = schema.choice("attribution", settings["attribution"])
+        attributed.check(cfg, chosen)
+        known = networks.network(schema.plain(cfg.model)).layer(cfg.layer.name)
+        indices = validation.indices(cfg, known)
+        classes = validation.class_names(cfg, known, indices)
+        captions = [*map(result_folder.caption, classes, indices)] or [*map(result_folder.label, indices)]
+        names, pixels = _images(images, cfg.sides, networks.network(schema.plain(cfg.model)).channels)
+        backend.load()
+        return attributed.attribute(cfg, chosen, indices, captions, names, pixels)
+
+
+def _config(
+    choices: dict[str, Choice], model: Any, layer: Any, filters: Any, size: Any, preprocess: Any, inputs: Any,
+    optimize: Any, labels: Any, device: str, batch_size: int,
+) -> tuple[Config, Mapping[str, Any]]:  # fmt: skip
+    """A checked config, in float32, and what it was made of."""
+    held, choice = model_choice.chosen(model, preprocess, inputs, optimize, labels, size)
+    composed = groups.composed(choices | choice)
+    if not isinstance(layer, str):
+        layer = networks.network(held or composed["model"]).name_of(layer)
+    spec = filters if isinstance(filters, str) else np.atleast_1d(filters).tolist()
+    values: dict[str, Any] = {
+        "size": size, "batch_size": batch_size, "layer": {"name": layer, "filters": spec},
+        "precision": "float32", "device": device,
+    }  # fmt: skip
+    values |= {} if held is None else {"model": held}
+    cfg = schema.resolve(composed | {key: groups.plain_value(value) for key, value in values.items()})
+    validation.check(cfg)
+    resolved = networks.resolved(schema.plain(cfg.model))
+    return replace(devices.resolved(cfg), model=schema.free("model", resolved)), composed
+
+
+def _images(given: Any, size: Size, channels: int) -> tuple[list[str], np.ndarray]:
+    """Files or an array -> their names, and grey levels [n, H, W, C]."""
+    if isinstance(given, str | os.PathLike):
+        given = [given]
+    if isinstance(given, Sequence) and all(isinstance(each, str | os.PathLike) for each in given) and given:
+        if channels not in (1, 3):
+            raise ConfigError(f"images: a picture has 1 or 3 channels, this network's image {channels}")
+        pixels = [picture_files.fitted(str(path), channels, *size) for path in given]
+        return [Path(path).name for path in given], np.stack(pixels)
+    array = np.asarray(given)
+    expected = (
+        f"picture files, or an array [n, {size[0]}, {size[1]}, {channels}] of finite grey levels, 0 to 255"
+    )
+    if array.dtype.kind not in "fiu" or array.ndim != 4 or not len(array):
+        raise ConfigError(
+            f"images: got {type(given).__name__} of {array.dtype} {array.shape}, expected {expected}"
+        )
+    if array.shape[1:] != (*size, channels):
+        raise ConfigError(f"images: got an array of {array.shape}, expected {expected}; set size")
+    if not np.isfinite(array).all() or array.min() < 0 or array.max() > 255:
+        raise ConfigError(f"images: got values from {array.min():g} to {array.max():g}, expected {expected}")
+    if array.max() <= 1 and array.any():
+        raise ConfigError(f"images: got values up to {array.max():g}, expected {expected}: multiply by 255")
+    return [f"image {k}" for k in range(len(array))], array.astype(np.float32)
