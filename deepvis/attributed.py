@@ -11,7 +11,9 @@ import numpy as np
 
 from deepvis import networks
 from deepvis.ascent import units
-from deepvis.attribution import Attribution, Unit, activation_maps, compiled
+from deepvis.attribution import activation_maps
+from deepvis.attribution.family import Attribution
+from deepvis.attribution.unit import Unit, compiled
 from deepvis.config import knobs, schema
 from deepvis.config.schema import Config, Target
 from deepvis.core.errors import ConfigError
@@ -75,8 +77,8 @@ class Attributed:
         empty = sum(not each.any() for found in self.found for each in found.maps)
         if empty:
             lines.append(
-                f"{empty} of {len(self.found) * len(self.names)} maps are 0 everywhere: there the score does not "
-                "depend on the image, as behind a ReLU that is off"
+                f"{empty} of {len(self.found) * len(self.names)} maps are 0 everywhere: the score does not "
+                "depend on the image there, as behind a ReLU that is off"
             )
         errors = [each.measured["completeness_error"] for each in self.found if each.measured]
         if errors:

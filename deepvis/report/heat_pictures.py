@@ -7,7 +7,6 @@ Maps that are signed have colours that part at zero, others begin at zero with b
 import io
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -98,4 +97,6 @@ def png(picture: np.ndarray) -> bytes:
 
 def _colours(places: np.ndarray, signed: bool) -> np.ndarray:
     """Places from 0 to 1 in a colour map: uint8 [..., 3]."""
+    import matplotlib
+
     return matplotlib.colormaps[SIGNED if signed else UNSIGNED](places, bytes=True)[..., :3]

@@ -1,4 +1,4 @@
-"""``deepvis attribution`` and ``deepvis.attribution``: one command, its folder and its run; the same maps in Python."""
+"""``deepvis attribution``: its folder and its run; ``deepvis.attribution`` gives the same maps."""
 
 import csv
 import json
@@ -73,7 +73,7 @@ def test_what_cannot_be_done_is_refused_in_one_line(done, forker):
             "attribution.layer=blok: tiny has no",
         ),
         (
-            ["attribution", "-m", "attribution=saliency,occlusion", "attribution.stride=17"],
+            ["attribution", "attribution=occlusion", "attribution.stride=17"],
             "attribution.stride",
         ),
         (["attribution=occlusion"], "attribution=occlusion: no job reads it; expected deepvis attribution"),
@@ -85,7 +85,7 @@ def test_what_cannot_be_done_is_refused_in_one_line(done, forker):
         said = forker.run(place, *typed, *TINY, "tracker=none")
         assert said.code == 1 and text in said.err and len(said.err.strip().splitlines()) == 1, said
     images = np.full((1, 24, 32, 3), 0.5)
-    with pytest.raises(ConfigError, match="images: got values up to 0.5, expected .* multiply by 255"):
+    with pytest.raises(ConfigError, match=r"images: got values up to 0.5, expected .* multiply by 255"):
         deepvis.attribution("tiny", "block2_conv2", [0], images, size=(24, 32))
     with pytest.raises(ConfigError, match=r"images: got an array of \(1, 24, 32, 3\), expected"):
         deepvis.attribution("tiny", "block2_conv2", [0], images, size=32)

@@ -8,7 +8,8 @@ from attribution.test_methods import METHODS, method, same, unit_of
 from helpers import grad_cam_values
 
 from deepvis import networks
-from deepvis.attribution import Unit, activation_maps
+from deepvis.attribution import activation_maps
+from deepvis.attribution.unit import Unit
 from deepvis.core.errors import ConfigError
 
 of = keras.layers

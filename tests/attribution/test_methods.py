@@ -11,8 +11,9 @@ from helpers.configs import members
 
 from deepvis import networks
 from deepvis.ascent import objectives
-from deepvis.attribution import Attribution, Unit, compiled, occlusion
-from deepvis.attribution.family import filling
+from deepvis.attribution import methods, occlusion  # noqa: F401  declares them
+from deepvis.attribution.family import Attribution, filling
+from deepvis.attribution.unit import Unit, compiled
 from deepvis.config import knobs
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF

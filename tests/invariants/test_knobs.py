@@ -9,7 +9,7 @@ import pytest
 from helpers.configs import switched_on, typed_of
 
 from deepvis import ascent
-from deepvis.attribution import __all__ as of_attribution
+from deepvis.attribution.methods import MODULES
 from deepvis.config import knobs, schema
 from deepvis.config.knobs import FAMILIES, REQUIRED, Component, Knob
 from deepvis.core.errors import ConfigError
@@ -51,7 +51,7 @@ def inside(knob: Knob) -> list[float]:
 
 def test_every_family_has_components_whose_modules_are_exported():
     modules = {f"deepvis.ascent.{name}" for name in ascent.__all__}
-    modules |= {f"deepvis.attribution.{name}" for name in of_attribution}
+    modules |= {each.__name__ for each in MODULES}
     for family in FAMILIES:
         found = knobs.components(family)
         assert found
