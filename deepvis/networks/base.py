@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 Size = tuple[int, int]  # height and width, px
+Box = tuple[tuple[int, int], tuple[int, int]]  # first and last row, first and last column
 NO_PRE_ACTIVATION = "the values before its nonlinearity cannot be had; set objective.pre_activation=false"
 
 
@@ -129,6 +130,15 @@ class Network(Protocol):
         """
         ...
 
+    def boxes(self, name: str, size: Size) -> Callable[[int, int], Box]:
+        """Which pixels a unit of a layer can see: (row, column) of its map -> rows and columns of the image.
+
+        Args:
+          name: of the layer.
+          size: of the image, px.
+        """
+        ...
+
     def digest(self, layer: str) -> str:
         """The weights below a layer, as 12 hex digits; reads them.
 
@@ -146,6 +156,19 @@ class Network(Protocol):
           precision: of the convolutions: ``float32`` or ``bfloat16``. Activations are float32.
         """
         ...
+
+
+def whole(size: Size) -> Box:
+    """All pixels of an image, or all places of a map."""
+    return (0, size[0] - 1), (0, size[1] - 1)
+
+
+def joined(one: Box | None, other: Box) -> Box:
+    """The smallest box that holds both."""
+    if one is None:
+        return other
+    rows, columns = ((min(a[0], b[0]), max(a[1], b[1])) for a, b in zip(one, other, strict=True))
+    return rows, columns
 
 
 def no_such_layer(network: Network, name: str, key: str) -> ConfigError:

@@ -2,7 +2,7 @@
 
 import functools
 import weakref
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,8 +20,9 @@ from deepvis.networks import (
     open_graph,
     pixel_range,
     receptive_fields,
+    unit_boxes,
 )
-from deepvis.networks.base import Activation, Activations, Layer, Size, no_such_layer, weight_tags
+from deepvis.networks.base import Activation, Activations, Box, Layer, Size, no_such_layer, weight_tags
 from deepvis.networks.keras_graph import Graph
 from deepvis.networks.open_graph import OpenGraph
 from deepvis.networks.preprocessing import Preprocess, per_channel, read, written
@@ -153,6 +154,10 @@ class KerasNetwork:
     def map_size(self, name: str, size: Size) -> Size:
         """Height and width of a layer's map; see `Network.map_size`."""
         return open_graph.map_size(self.graph(), self.layer(name).name, size)
+
+    def boxes(self, name: str, size: Size) -> Callable[[int, int], Box]:
+        """Which pixels a unit can see; see `Network.boxes`."""
+        return unit_boxes.boxes(self.graph(), self.layer(name).name, size)
 
     def name_of(self, layer: Any) -> str:
         """The name of a layer in hand, which may be of a nested model.

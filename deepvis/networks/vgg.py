@@ -2,13 +2,13 @@
 
 import functools
 import pkgutil
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepvis.core.errors import ConfigError
-from deepvis.networks.base import Activation, Activations, Layer, Size, no_such_layer, weight_tags
+from deepvis.networks.base import Activation, Activations, Box, Layer, Size, no_such_layer, weight_tags
 from deepvis.networks.preprocessing import per_channel
 from deepvis.networks.weights import Weights
 
@@ -100,6 +100,22 @@ class Vgg:
                 f"expected {layer.smallest} px or more"
             )
         return size[0] // layer.smallest, size[1] // layer.smallest
+
+    def boxes(self, name: str, size: Size) -> Callable[[int, int], Box]:
+        """Which pixels a unit can see; see `Network.boxes`."""
+        self.map_size(name, size)
+        known = list(self.layers())
+        below = known[: known.index(name) + 1]
+
+        def interval(at: int, side: int) -> tuple[int, int]:
+            first = last = at
+            for layer in reversed(below):
+                first, last = max(first - 1, 0), min(last + 1, side // self.layer(layer).smallest - 1)
+                if layer.endswith("_conv1") and layer != below[0]:  # on a pooled map
+                    first, last = 2 * first, 2 * last + 1
+            return first, last
+
+        return lambda row, column: (interval(row, size[0]), interval(column, size[1]))
 
     def digest(self, layer: str) -> str:
         """The weights up to a layer, as 12 hex digits; see `Network.digest`."""

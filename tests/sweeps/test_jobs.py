@@ -17,7 +17,8 @@ from deepvis.sweeps import jobs
 TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=0-3", "size=16", "steps=2", "tracker=none",
         "precision=float32"]  # fmt: skip
 # Where results go, how images are batched and how often they are looked at: none of it changes a result.
-FREE = ("tracker", "data", "batch_size", "snapshot_every", "resume", "resume_force", "max_jobs", "device",
+FREE = ("tracker", "data", "examples_per_image",
+        "batch_size", "snapshot_every", "resume", "resume_force", "max_jobs", "device",
         "objective_value", "model.paired_with")  # fmt: skip
 
 

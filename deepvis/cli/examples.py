@@ -1,0 +1,57 @@
+"""``deepvis examples``: the photographs, and the places in them, that excite units most and least."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from deepvis.cli import analyses
+from deepvis.cli.analyses import Found
+from deepvis.config import schema
+from deepvis.core import progress
+from deepvis.data import photographs
+from deepvis.natural import examples
+from deepvis.sweeps.jobs import Job
+
+K = 9
+HELP = """deepvis examples [key=value ...]    natural examples: photographs that excite a unit most, and least
+
+  deepvis examples layer=block5_conv1 layer.filters=0-15         of VGG16, among the photographs of packages
+  deepvis examples data=folder data.path=photos/ k=9             among photographs of yours
+  deepvis examples objective=neuron objective.row=3 ...          one position; objective=direction: directions
+
+  k=9                       of each end
+  examples_per_image=1      of these, places that one photograph may have; 0: any number
+  -m layer=a,b              one after the other
+
+Model, layer, objective and size are those of a job. A folder outputs/<id> gets examples.json, examples.npz,
+gallery.png and a sheet for each unit; a run of MLflow gets the same. Type an interrupted command again: it
+goes on from its checkpoint."""
+
+
+def main(typed: Sequence[str]) -> int:
+    """Find examples; returns the exit code."""
+    words = [re.sub(r"^k=", "examples=", each) for each in typed]
+    if not any(each.startswith("examples=") for each in words):
+        words.append(f"examples={K}")
+    return analyses.run("examples", words, _compute)
+
+
+def _compute(job: Job, checkpoint: Path) -> Found:
+    data = photographs(schema.plain(job.cfg.data))
+    with progress.progress(job.cfg.layer.name, len(data), len(data)) as shown:
+
+        def told(done: int) -> None:
+            shown.finish(done - shown.images_done)
+            shown.work_done = done
+            shown.doing("photographs")
+
+        found = examples(job.cfg, job.filters, job.classes, data, job.key, checkpoint, told)
+    said = [f"examples  {found!r}"[:-1].replace("<Examples: ", "")]
+    said += [f"left out  {path}: {why}" for path, why in found.broken[:5]]
+    if len(found.broken) > 5:
+        said.append(f"left out  {len(found.broken) - 5} more; all are in examples.json")
+    said.append(f"speed     {found.rate:.1f} photographs/s")
+    pictures = {"gallery": np.asarray(found.gallery())}
+    return Found({"data.digest": data.digest}, found.metrics(), pictures, found.write, said)

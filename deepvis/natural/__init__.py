@@ -1,0 +1,5 @@
+"""Natural examples: the photographs, and the places in them, that excite a unit most and least."""
+
+from deepvis.natural.examples import Examples, examples
+
+__all__ = ["Examples", "examples"]
