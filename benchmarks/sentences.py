@@ -219,7 +219,9 @@ def coverage(count: int) -> Iterator[Row]:
                     inside[each.kind].append(shifted.p > signed_rank.LEVEL)
         for kind, covers in found.items():
             yield f"95 % intervals cover, {kind}, {law}", percent(np.mean(covers)), "94 to 96 %"
-            if law == "ties":  # the truth is often an end, which the test rejects though all inside of it stays
+            if (
+                law == "ties"
+            ):  # the truth is often an end, which the test rejects though all inside of it stays
                 what = f"95 % intervals cover, {kind}, {law}, without ends that are rejected themselves"
                 yield what, percent(np.mean(inside[kind])), "94 to 96 %"
 

@@ -61,8 +61,13 @@ def held(make):
 
 
 NETWORKS = {make.__name__: make for make in (odd, branches, upwards, excited, normalized, flat, maximum)}
-TINY = {"_target_": "deepvis.networks.vgg.Vgg", "name": "tiny", "blocks": [[8], [12, 16]],
-        "mean": [120.0] * 3, "weights": {"_target_": "deepvis.networks.weights.seeded", "seed": 0}}  # fmt: skip
+TINY = {
+    "_target_": "deepvis.networks.vgg.Vgg",
+    "name": "tiny",
+    "blocks": [[8], [12, 16]],
+    "mean": [120.0] * 3,
+    "weights": {"_target_": "deepvis.networks.weights.seeded", "seed": 0},
+}
 
 
 @pytest.mark.parametrize("name", [*NETWORKS, "tiny"])
