@@ -189,7 +189,7 @@ def _between(tests: Sequence[TestedEffect]) -> Iterator[Finding]:
     for measure in SAID:
         own = effects.of_kind(tests, between_parts.KIND, measure)
         found = [test for test in own if test.contrast.factor and effects.is_established(test)]
-        for test in sorted(found, key=lambda test: test.said)[:1]:
+        for test in sorted(found, key=lambda test: (test.said, -abs(test.effect.estimate)))[:1]:
             pair, _, comparison = test.contrast.name.partition(": ")
             one, other = pair.split(" against ")
             factor, _, levels = comparison.partition(": ")

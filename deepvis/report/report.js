@@ -17,12 +17,13 @@ let order = [], height = 0;
 
 // Strips ------------------------------------------------------------------------------------------------------------
 const decoded = new Map();
+const source = (text) => `data:image/webp;base64,${text}`;
 function strip(unit, step = state.step) {
   const key = `${state.seed} ${unit} ${step}`;
   let image = decoded.get(key);
   if (!image) {
     image = new Image();
-    image.src = `data:image/webp;base64,${data.strips[state.seed][unit][step]}`;
+    image.src = source(data.strips[state.seed][unit][step]);
     image.ready = image.decode().then(() => image, () => image);
   }
   decoded.delete(key);
@@ -105,6 +106,9 @@ async function paint(row) {
   const image = strip(row.unit);
   if (!image.complete) await image.ready;
   if (!row.isFilled || image !== strip(row.unit)) return;  // it has gone out of view, or another step is shown
+  show(row, image);
+}
+function show(row, image) {
   row.querySelectorAll(".cell").forEach((cell, column) => {
     const canvas = cell.firstChild, told = words(row.unit, column), label = data.units[row.unit].label;
     draw(canvas, row.unit, column, image);
@@ -124,7 +128,10 @@ const seen = new IntersectionObserver((entries) => {
     if (!isIntersecting && target.isFilled) empty(target);
   }
 }, { rootMargin: "300px" });
-const repaint = () => rows.forEach((row) => { if (row.isFilled) paint(row); });
+function repaint() {
+  rows.forEach((row) => { if (row.isFilled) paint(row); });
+  load();
+}
 function layout() {
   // Of few settings several filters stand beside one another; of many, the pictures of one filter take several lines.
   const wide = sheet.clientWidth, isOne = columns() === 1;
@@ -187,6 +194,7 @@ function stop() {
   clearTimeout(state.timer);
   state.timer = 0;
   pressed("play", false, "play");
+  load();
 }
 function pressed(id, isOn, text) {
   if (!byId(id)) return;
@@ -257,7 +265,7 @@ on("play", "click", play);
 for (const id of ["all", "flicker", "difference"]) on(id, "click", () => look(id));
 on("hold", "click", () => hold(!state.held));
 for (const id of ["a", "b"]) on(id, "change", (event) => { state[id] = Number(event.target.value); if (state.view === "all") look("flicker"); repaint(); enlarged(); });
-on("seed", "change", (event) => { state.seed = Number(event.target.value); rebuild(); enlarged(); });
+on("seed", "change", (event) => { state.seed = Number(event.target.value); rebuild(); load(); enlarged(); });
 on("sort", "change", (event) => { state.sort = event.target.value; rebuild(); });
 on("only", "change", (event) => { state.only = event.target.value; rebuild(); });
 on("close", "click", () => large.close());
@@ -286,6 +294,25 @@ addEventListener("resize", () => {
   layout();
   if (before !== shape()) rebuild();
 });
-addEventListener("beforeprint", () => rows.forEach((row) => { fill(row); paint(row); }));
+// Print does not wait: the strips of all rows are loaded beforehand, a moment after each change, and drawn at once.
+const loaded = { key: "", images: [], timer: 0 };
+const loadedKey = () => `${state.seed} ${state.step}`;
+function load() {
+  clearTimeout(loaded.timer);
+  loaded.timer = setTimeout(() => {
+    if (state.timer || loaded.key === loadedKey()) return;
+    loaded.key = loadedKey();
+    loaded.images = data.strips[state.seed].map((steps) => Object.assign(new Image(), { src: source(steps[state.step]) }));
+  }, 200);
+}
+addEventListener("beforeprint", () => {
+  byId("more")?.setAttribute("open", "");
+  for (const row of rows) {
+    fill(row);
+    const image = loaded.key === loadedKey() ? loaded.images[row.unit] : strip(row.unit);
+    if (image.complete) show(row, image);
+  }
+});
+addEventListener("afterprint", rebuild);
 slide(state.step);
 rebuild();

@@ -121,6 +121,20 @@ def test_the_sheet_shows_each_filter_and_setting_after_each_step_and_of_each_see
     assert final.name.startswith("blur=0")
 
 
+def test_print_has_the_pictures_of_all_rows(page, folder):
+    """Rows out of view hold nothing, and print does not wait for what is not decoded."""
+    page.set_viewport_size({"width": 1280, "height": 300})
+    page.locator("#step").fill("2")
+    page.wait_for_timeout(500)
+    page.evaluate(f"""() => addEventListener("beforeprint", () => {{
+        window.printed = [0, {FILTERS - 1}].map((unit) => ({READ_CELL})([unit, 1]));
+    }})""")
+    page.pdf()
+    for pixels, unit in zip(page.evaluate("window.printed"), (0, FILTERS - 1), strict=True):
+        assert whose(pixels, folder, 0, STEPS[2]) == (1, unit)
+    assert page.evaluate("[...document.querySelectorAll('.row')].some((row) => !row.isFilled)")
+
+
 def test_it_plays_from_the_start_to_the_end(page):
     page.locator("#speed").select_option("4")
     page.evaluate("""() => {
