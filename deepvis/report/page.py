@@ -97,6 +97,8 @@ def make(folders: Sequence[Path], target: Path, results: Mapping[Path, Result] |
         "thumbnails": images,
         "data": contact_data.of(compared, selected, images, target),
         "curves": [_curves(title, part) for title, part in parts],
+        "panels": max(len(part.settings) for _, part in parts),
+        "most": selection.SETTINGS,
         "heatmaps": [drawn for title, part in parts for drawn in _heat_maps(title, part)],
         "tradeoffs": [(title, *_traded(each), _traded_words(each)) for title, each in traded],
         "votes": votes.judged(compared, folders),
@@ -121,7 +123,7 @@ def make(folders: Sequence[Path], target: Path, results: Mapping[Path, Result] |
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters |= {"number": _number, "share": _share, "breakable": _breakable}
+    pages.filters |= {"number": _number, "share": _share, "breakable": _breakable, "kept": _kept}
     # Inlined, for the page is one file; no templates, for braces are theirs.
     context |= {
         "style": loader.get_source(pages, "report.css")[0],
@@ -180,6 +182,11 @@ def _number(value: float) -> str:
 
 def _share(value: float) -> str:
     return f"{_number(100 * value)} %" if math.isfinite(value) else "–"
+
+
+def _kept(sentence: str) -> str:
+    """A sentence of which no line ends between a number and its unit."""
+    return sentence.replace(" %", "\u00a0%").replace("p < ", "p\u00a0<\u00a0").replace(" px", "\u00a0px")
 
 
 def _breakable(name: str) -> Markup:

@@ -13,8 +13,10 @@ import numpy as np
 
 from deepvis.report.comparison import ComparedJob, Comparison, Unit
 
-SETTINGS = 16  # columns of the contact sheet, panels of curves, names in the trade-off
+SETTINGS = 16  # panels of curves, names in the trade-off, columns of the contact sheet at least
+COLUMNS = 40  # of the contact sheet at most, where that leaves out no filter
 PICTURES = 20_000  # of all steps; more would be too small to look at in a page of 10 MB
+LARGE = 7_000  # pictures of all steps that are large enough beside more than 16 settings
 
 Item = TypeVar("Item")
 Cell = tuple[int, int, Unit]  # setting, row among the seeds, unit
@@ -41,14 +43,16 @@ def of(compared: Comparison, optimal: Iterable[int] = ()) -> Selection:
             for column, index in enumerate(job.result.filters):
                 unit = Unit(job.network, job.result.layer, index)
                 jobs.setdefault((job.setting, job.row, unit), (job, column))
-    shown = settings(compared, optimal)
+    columns = PICTURES // max(1, 2 * len(compared.units))
+    shown = settings(compared, optimal, min(max(SETTINGS, columns), COLUMNS))
     units, rows = list(compared.units), list(range(len(compared.seeds)))
     taken = {job.folder: _snapshots(job) for job in compared.jobs if job.setting in set(shown)}
     steps = sorted({step for each in taken.values() for step in each})
     least = min(2, len(steps))
     units = units[: max(1, PICTURES // (least * len(shown)))]
     rows = rows[: max(1, PICTURES // (least * len(shown) * len(units)))]
-    steps = spread(steps, max(least, PICTURES // (len(shown) * len(units) * len(rows))))
+    pictures = PICTURES if len(shown) <= SETTINGS else LARGE
+    steps = spread(steps, max(least, pictures // (len(shown) * len(units) * len(rows))))
     said = []
     if len(shown) < len(compared.settings):
         said.append(
@@ -62,10 +66,10 @@ def of(compared: Comparison, optimal: Iterable[int] = ()) -> Selection:
     return Selection(shown, units, rows, steps, jobs, taken, said)
 
 
-def settings(compared: Comparison, optimal: Iterable[int] = ()) -> list[int]:
+def settings(compared: Comparison, optimal: Iterable[int] = (), most: int = SETTINGS) -> list[int]:
     """At most so many settings, in their order: the first, the best, optimal ones, some between."""
     count = len(compared.settings)
-    if count <= SETTINGS:
+    if count <= most:
         return list(range(count))
     best = [
         best
@@ -73,9 +77,9 @@ def settings(compared: Comparison, optimal: Iterable[int] = ()) -> list[int]:
         for name in ("score", "robustness")
         if name in compared.values and (best := highest(compared, name, part)) is not None
     ]
-    first = list(dict.fromkeys([0, *best, count - 1, *optimal]))[: SETTINGS - 4]
-    between = [k for k in spread(range(count), SETTINGS) if k not in first]
-    return sorted([*first, *spread(between, SETTINGS - len(first))])
+    first = list(dict.fromkeys([0, *best, count - 1, *optimal]))[: most - 4]
+    between = [k for k in spread(range(count), most) if k not in first]
+    return sorted([*first, *spread(between, most - len(first))])
 
 
 def highest(compared: Comparison, measure: str, part: int) -> int | None:

@@ -30,15 +30,18 @@ def test_of_many_settings_the_baseline_the_best_and_some_of_all_are_shown_and_th
     shown = selection.of(compared, [3])
     best = [compared.settings.index(((k + 1) / 100,)) for k in (7, 11)]
     assert {0, 59, 3, *best} <= set(shown.settings) and list(shown.settings) == sorted(set(shown.settings))
-    assert len(shown.settings) == selection.SETTINGS
-    assert np.diff([0, *shown.settings, 59]).max() <= 10, "across all of them"
-    assert shown.said[0].startswith("16 of 60 settings: the first, the best by each measure")
+    assert len(shown.settings) == selection.COLUMNS
+    assert np.diff([0, *shown.settings, 59]).max() <= 5, "across all of them"
+    assert shown.said[0].startswith("40 of 60 settings: the first, the best by each measure")
+    panels = selection.settings(compared, [3])
+    assert {0, 59, 3, *best} <= set(panels) <= set(range(60)) and len(panels) == selection.SETTINGS
+    assert np.diff([0, *panels, 59]).max() <= 10
     folder = tmp_path / "s"
     text = page.make([folder], folder)[0].read_text()
-    assert "16 of 60 settings" in text
+    assert "40 of 60 settings: " in text and "16 of 60 settings.</p>" in text
     assert "16 of 60 points have names" in text
     data = json.loads(re.search(r'id="data">(.*?)</script>', text)[1])
-    assert len(data["settings"]) == 16 and compared.name(best[1]) in data["settings"]
+    assert len(data["settings"]) == 40 and compared.name(best[1]) in data["settings"]
     assert data["settings"][data["best"]] == compared.name(best[0])
 
 
