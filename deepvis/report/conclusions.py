@@ -255,7 +255,11 @@ def interval(test: TestedEffect) -> str:
 
 def _amount(test: TestedEffect) -> str:
     effect, unit = test.effect, f" {test.unit}" if test.unit else ""
-    return f"{effect.estimate:+.3g}{unit}, 95 % interval {effect.low:.3g} to {effect.high:.3g}{unit}"
+    # A share of a value that is at 0 or below has no bound.
+    amount = f"{effect.estimate:+.3g}{unit}" if math.isfinite(effect.estimate) else "up from 0"
+    if math.isfinite(effect.high):
+        return f"{amount}, 95 % interval {effect.low:.3g} to {effect.high:.3g}{unit}"
+    return f"{amount}, 95 % interval above {effect.low:.3g}{unit}" if math.isfinite(effect.low) else amount
 
 
 def _doubt(test: TestedEffect) -> str:

@@ -117,6 +117,7 @@ function show(row, image) {
     cell.told = key;
     const parts = told.map((text, k) => Object.assign(document.createElement(k ? "span" : "b"), { textContent: text }));
     parts[0].className = "name";
+    if (sheet.classList.contains("wrapped")) parts[0].textContent = told[0].replaceAll("=", "=\u200b");  // no number is broken
     if (sheet.classList.contains("one")) parts[0].textContent = count > 1 ? `${label}  ${told[0]}` : label;
     cell.lastChild.replaceChildren(...parts);
     canvas.setAttribute("aria-label", `${label}, ${told.join(", ")}`);

@@ -16,7 +16,7 @@ from helpers import synthetic
 
 from deepvis.cli import ballot, vote
 from deepvis.core.errors import ConfigError
-from deepvis.report import comparison
+from deepvis.report import comparison, page
 from deepvis.report import votes as report_votes
 from deepvis.results import votes
 
@@ -133,6 +133,12 @@ def test_voters_of_a_known_order_are_recovered_by_the_report(folder):
     assert measures["score"].low > 0.5 and measures["score"].n < 150
     assert measures["high_frequency"].low < 0.5 < measures["high_frequency"].high
     assert found.ranking[0].chance == max(r.chance for r in ranks)
+    text = page.make([folder], folder)[1].read_text()
+    assert "150 votes (" in text and "on 12 filters:" in text
+    for row in found.ranking:
+        numbers = f"{row.wins:.3g} | {100 * row.chance:.3g} % | {100 * row.low:.3g} % to"
+        assert f"| {row.setting} | {row.votes} | {numbers}" in text
+    assert f"| score | {measures['score'].n} | {100 * measures['score'].estimate:.3g} % |" in text
 
 
 @pytest.mark.slow

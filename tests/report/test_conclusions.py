@@ -149,6 +149,23 @@ def test_no_nan_in_a_sentence(values):
     assert not re.search(r"\b(nan|inf)\b", said)
 
 
+def test_an_interval_without_an_end_is_said_in_words():
+    """Of a filter at 0 the share that it changes has no bound."""
+    rng = np.random.default_rng(3)
+    robustness = rng.uniform(0.4, 0.6, (2, 16))
+    robustness[0, :5], robustness[1, 5:9] = 0, 0  # nine tenths of other settings are above 0
+    more = [result(f"m{k}", BASE, robustness=0.5, **{"reg.blur": k}) for k in range(5, 12)]
+    jobs = [result(f"{k}", BASE, robustness=robustness[k], **{"reg.blur": k}) for k in range(2)]
+    both = compared(*jobs, *more)
+    tests = effects.tested(both)
+    unbounded = [t for t in tests if t.unit and not np.isfinite(t.effect.high) and t.effect.n >= 10]
+    assert unbounded, "else nothing is tested here"
+    for test in unbounded:
+        said = conclusions.interval(test)
+        assert not re.search(r"\b(nan|inf)\b", said) and "interval above " in said
+    assert not re.search(r"\b(nan|inf)\b", texts(conclusions.of(both, tests)))
+
+
 def test_one_job_has_nothing_to_choose():
     found = concluded(result("a", BASE))
     assert found.findings == [] and found.front == [] and "nothing to choose" in found.overall
