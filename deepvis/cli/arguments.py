@@ -15,7 +15,10 @@ from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF, nearest
 from deepvis.core.version import __version__, installed
 
-COMMANDS = ("attribution", "delete", "examples", "export", "layers", "report", "sweeps", "ui", "vote")
+COMMANDS = (
+    "attribution", "delete", "embedding", "examples", "export", "layers", "maps", "report", "sweeps", "ui",
+    "vote", "weights",
+)  # fmt: skip
 HOW = {"reg", "param", "transform", "optimizer", "start", "experiment", "resume"}  # to optimize, and what
 PACKAGES = {"TensorFlow": "tensorflow", "Keras": "keras", "MLflow": "mlflow"}
 INFORMATION = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
@@ -29,6 +32,9 @@ HELP = """deepvis: what do the filters of this network look for, and which regul
   deepvis layers model=keras model.name=VGG19    the layers of a network
   deepvis attribution attribution=grad_cam       which pixels of photographs a unit responds to
   deepvis examples layer.filters=0-3             photographs that excite these filters most and least
+  deepvis weights                                the kernels of the first layer as pictures
+  deepvis maps                                   activation maps of photographs, layer by layer
+  deepvis embedding                              photographs by their codes in a layer, in a plane
   deepvis sweeps                                 the sweeps of this folder: state, jobs done, size
   deepvis report latest                          the report of the latest sweep; written at its end, too
   deepvis export latest figures                  figures and tables for a paper

@@ -15,6 +15,8 @@ from deepvis.config import compose
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF, nearest
 
+OF_COMMANDS = ("attribution", "embedding")  # groups that commands of their name read, and no job
+
 
 def checked(typed: Sequence[str], read: Collection[str] = ()) -> list[str]:
     """Overrides as typed; a `ConfigError` if Hydra accepts one that nothing would read (``+reg.decya=1``).
@@ -25,9 +27,10 @@ def checked(typed: Sequence[str], read: Collection[str] = ()) -> list[str]:
     """
     for each in compose.parse(typed):
         key, plain = each.get_key_element(), each.key_or_group
-        if plain.partition(".")[0] == "attribution" and "attribution" not in read:
+        group = plain.partition(".")[0]
+        if group in OF_COMMANDS and group not in read:
             raise ConfigError(
-                f"{each.input_line}: no job reads it; expected deepvis attribution {each.input_line}"
+                f"{each.input_line}: no job reads it; expected deepvis {group} {each.input_line}"
             )
         if key == plain or each.is_hydra_override() or each.package is not None:
             continue

@@ -139,7 +139,7 @@ class Component:
 
 _registry: dict[str, dict[str, Component]] = {}
 SWITCHED = ("reg", "transform")  # families whose components are all there, on or off
-FAMILIES = ("reg", "objective", "param", "transform", "optimizer", "start", "attribution")
+FAMILIES = ("reg", "objective", "param", "transform", "optimizer", "start", "attribution", "embedding")
 
 
 def declare(
@@ -254,6 +254,7 @@ FIRST = {
     "param": ("size", "mean"),
     "start": ("size", "seed", "index", "mean"),
     "attribution": ("unit",),
+    "embedding": ("codes",),
 }
 DISPLAY = Knob(REQUIRED, "how its images are shown", choices=("auto", "contrast", "natural"), kind=str)
 

@@ -36,9 +36,17 @@ def channel(layer, pre_activation=False):
     )
 
 
-def unit_of(network, layer, index=UNIT, batch=16, pre_activation=False) -> Unit:
-    made = compiled(network, [layer], channel(layer, pre_activation))
-    return Unit(made, {"filter": np.array([index], np.int32)}, batch)
+def neuron(layer):
+    return lambda activations, numbers: objectives.neuron(
+        layer, numbers["filter"], row=numbers["row"], column=numbers["column"], pre_activation=True
+    )(activations)
+
+
+def unit_of(network, layer, index=UNIT, batch=16, pre_activation=False, at=None) -> Unit:
+    """A channel's mean, or a neuron at a place."""
+    score = channel(layer, pre_activation) if at is None else neuron(layer)
+    made = compiled(network, [layer], score)
+    return Unit(made, {"filter": np.array([index], np.int32)} | (at or {}), batch)
 
 
 def options(name: str) -> dict:

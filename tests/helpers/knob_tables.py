@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import deepvis.ascent  # declares the components
-import deepvis.attribution.methods  # noqa: F401
+import deepvis.attribution.methods
+import deepvis.embedding  # noqa: F401
 from deepvis.config.knobs import Component, Knob, components
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "config.md"

@@ -1,0 +1,65 @@
+"""Activation maps of photographs, layer by layer, and the channels that are 0 on all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from PIL import Image
+
+from deepvis.networks.backend import tf
+from deepvis.networks.base import Activations
+
+TILE = (28, 96)  # px: the smallest and the largest side of a channel's picture
+WHITE = 99.5  # percentile of a layer's values that is shown white
+DEAD = (200, 0, 0)  # colour around a channel that is dead
+FRAME = 2  # px
+
+
+def maps(
+    network: Activations, layers: Sequence[str], images: np.ndarray
+) -> Iterator[Mapping[str, np.ndarray]]:
+    """Of each image the maps of some layers behind their nonlinearity, {layer: [h, w, C]}.
+
+    Args:
+      network: built up to the layers, in float32.
+      layers: names.
+      images: ``[n, H, W, C]``, grey levels from 0 to 255.
+    """
+
+    @tf.function(autograph=False)
+    def compute(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        found = network.activations(image, layers)
+        return {name: found[name].post for name in layers}
+
+    width = 1 if network.bitwise_any_batch else 2  # see `ascent.program`
+    for image in images:
+        centred = (image - np.array(network.mean, np.float32))[None].repeat(width, axis=0)
+        yield {name: each[0].numpy() for name, each in compute(tf.constant(centred)).items()}
+
+
+def sheet(activations: np.ndarray, dead: np.ndarray) -> np.ndarray:
+    """All channels of a layer [h, w, C] as one picture: black is 0 or less, white what 99.5 % are below.
+
+    Args:
+      activations: of one image.
+      dead: ``[C]``, which channels have a red frame.
+    """
+    height, width, channels = activations.shape
+    top = float(np.percentile(activations, WHITE)) or float(activations.max())
+    scale = min(TILE[1] / max(height, width), max(1, -(-TILE[0] // max(height, width))))
+    side = max(1, round(height * scale)), max(1, round(width * scale))
+    columns = int(np.ceil(np.sqrt(channels)))
+    rows = -(-channels // columns)
+    cell = side[0] + 2 * FRAME, side[1] + 2 * FRAME
+    page = np.zeros((rows * cell[0], columns * cell[1], 3), np.uint8)
+    for k in range(channels):
+        grey = np.clip(activations[..., k] / top, 0, 1) if top > 0 else np.zeros((height, width))
+        method = Image.Resampling.BOX if scale < 1 else Image.Resampling.NEAREST
+        small = Image.fromarray(grey.astype(np.float32)).resize((side[1], side[0]), method)
+        i, j = k // columns * cell[0], k % columns * cell[1]
+        page[i : i + cell[0], j : j + cell[1]] = DEAD if dead[k] else (40, 40, 40)
+        page[i + FRAME : i + FRAME + side[0], j + FRAME : j + FRAME + side[1]] = np.rint(
+            255 * np.asarray(small)
+        )[..., None]
+    return page
