@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from deepvis.cli import hydra_plugins, messages, resume
+from deepvis.config import compose
 from deepvis.config.compose import Plan
 from deepvis.core import names, terminal
 from deepvis.core.errors import ReportedError
@@ -24,7 +25,7 @@ def job(cfg: DictConfig) -> float | list[float]:
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     terminal.take(folder / "deepvis.log")
-    one = preflight.job_of(Plan(cfg, list(hydra_config.overrides.task), folder))
+    one = preflight.job_of(Plan(compose.plain_mapping(cfg), list(hydra_config.overrides.task), folder))
     if launcher.run([one], manifest.of_job(folder)):
         raise ReportedError(one.name)
     return result_folder.value(folder / "result", one.cfg.objective_value)

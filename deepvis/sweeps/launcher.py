@@ -35,7 +35,7 @@ def returns(plans: Sequence[Plan], queue: Sequence[Job], failed: Mapping[Path, s
     """What Hydra expects to get of jobs, some of which failed."""
     found = []
     for plan, job in zip(plans, queue, strict=True):
-        returned = JobReturn(overrides=list(plan.overrides), cfg=plan.cfg, working_dir=str(Path.cwd()))
+        returned = JobReturn(overrides=list(plan.overrides), working_dir=str(Path.cwd()))
         if job.folder in failed:
             returned.status, returned.return_value = JobStatus.FAILED, ReportedError(job.name)
         else:

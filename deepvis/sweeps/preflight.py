@@ -57,7 +57,7 @@ def job_of(plan: Plan) -> Job:
     """A plan's job, checked: that of the preflight, but not every sweeper composes its jobs beforehand."""
     key = plan.folder.absolute(), *plan.overrides
     if key not in _checked:
-        cfg = schema.resolve(plain_mapping(plan.cfg))
+        cfg = schema.resolve(plan.cfg)
         validation.check_job(cfg)
         job = jobs.make(cfg, plan.overrides, plan.folder, _digest(cfg))
         amount.check_memory(job.cfg, len(job.filters))
@@ -83,12 +83,12 @@ def begin(folder: Path, plans: Sequence[Plan], typed: Sequence[str], sweep_confi
     folder = folder.absolute()
     sweep_folders.check_plans(folder, [plan.folder.absolute() for plan in plans])
     for plan in plans:
-        if plan.cfg.tracker != plans[0].cfg.tracker:
+        if plan.cfg["tracker"] != plans[0].cfg["tracker"]:
             raise ConfigError("tracker: one sweep has one tracker; it cannot be swept")
     with progress.doing(f"checking {len(plans)} jobs" if len(plans) > 1 else "checking the job"):
         queue = [job_of(plan) for plan in plans]
     sweep_folders.check_different(queue)
-    settings = plain_mapping((plans[0].cfg if plans else sweep_config).tracker)
+    settings = dict(plans[0].cfg["tracker"]) if plans else plain_mapping(sweep_config.tracker)
     entry = manifest.identity(
         sweep_id(), typed, [jobs.manifest_entry(job) for job in queue], _weights(queue),
         files={name: digest for job in queue for name, digest in job.files.items()},
