@@ -11,6 +11,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from deepvis.tracking.base import JobRun
 
 PAGE = 1000  # runs in one answer
 PLACE = "place"  # tag by which a view sorts runs that started in another order
+UPLOADS = 4  # files of a job sent to a server side by side
 PARAM, TAG = 6000, 5000  # characters; MLflow cuts longer params and tags silently
 # Of a sweep's jobs in its charts, distinct for colour-blind readers too (Okabe and Ito 2008); the UI draws
 # its own at random, and they may be three blues.
@@ -140,13 +142,27 @@ def add_file(client: Any, run: StoredRun, file: Path, is_local: bool) -> None:
 
 
 def add_files(client: Any, run: StoredRun, found: ui_images.Files, is_local: bool) -> None:
-    """Log files by their names in the run, all at once to a server; each replaces one that is there."""
+    """Log files by their names in the run; each replaces one that is there.
+
+    To a server several go at once. The client would ask it for the run again, to learn what is known here.
+    """
     if is_local:
         _write(found, local_path(run.artifacts))
         return
-    with tempfile.TemporaryDirectory(prefix="deepvis-") as staging:
-        _write(found, Path(staging))
-        client.log_artifacts(run.id, staging)
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    repository = get_artifact_repository(run.artifacts, tracking_uri=client.tracking_uri)
+    with tempfile.TemporaryDirectory(prefix="deepvis-") as staging, ThreadPoolExecutor(UPLOADS) as pool:
+        names = _write(found, Path(staging))
+        uploads = [
+            pool.submit(repository.log_artifact, str(Path(staging, name)), name.rpartition("/")[0] or None)
+            for name in names
+        ]
+        try:
+            for upload in uploads:
+                upload.result()
+        finally:
+            pool.shutdown(cancel_futures=True)  # of a server that is away the others need not be told
 
 
 def metrics_of(result: Result, start: int) -> list[Any]:
@@ -190,8 +206,10 @@ def local_path(uri: str) -> Path:
     return Path(url2pathname(urlparse(uri).path))
 
 
-def _write(found: ui_images.Files, folder: Path) -> None:
+def _write(found: ui_images.Files, folder: Path) -> list[str]:
+    """Write files below a folder; returns their names there."""
     made: set[Path] = set()
+    names = []
     for name, content in found:
         if (parent := (folder / name).parent) not in made:
             parent.mkdir(parents=True, exist_ok=True)
@@ -200,3 +218,5 @@ def _write(found: ui_images.Files, folder: Path) -> None:
             (folder / name).write_bytes(content)
         else:
             shutil.copyfile(content, folder / name)
+        names.append(name)
+    return names
