@@ -97,7 +97,7 @@ def _agreed() -> bool:
 def _tracker(typed: Sequence[str]) -> Mapping[str, Any]:
     """The settings of the tracker that a sweep was started with."""
     chosen = [each for each in typed if each.startswith(("tracker=", "tracker."))]
-    return compose.plain_mapping(compose.config(chosen).tracker, resolve=False)
+    return compose.plain_mapping(compose.config(chosen).tracker)
 
 
 def _delete_runs(settings: Mapping[str, Any], sweep: str) -> list[str]:

@@ -32,6 +32,10 @@ def main() -> None:
     terminal.open_closed()
     logging.raiseExceptions = False  # a handler whose stream is closed would print a traceback for each line
     sys.argv[1:] = typed = [credentials.taken(each) for each in sys.argv[1:]]
+    if wrong := [each for each in typed if any("\ud800" <= letter <= "\udfff" for letter in each)]:
+        shown = os.fsencode(wrong[0]).decode(errors="backslashreplace")
+        terminal.error(f"{shown}: expected UTF-8; rename the file, or type it in a UTF-8 terminal")
+        sys.exit(2)
     if typed and typed[0] in arguments.COMMANDS:
         signals.catch(lambda _: None)  # nothing of a sweep's is open
         sys.exit(subcommand(typed[0], typed[1:]))

@@ -21,6 +21,8 @@ from deepvis.core.errors import ConfigError
 from deepvis.results import known_sweeps, manifest
 from deepvis.sweeps.jobs import Job
 
+# Limits of a container's memory, of version 2 of control groups and of version 1.
+CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 HISTORY = 32  # bytes for each step of each image: eight numbers of four bytes
 COPIES = 4  # of an image, float32, while it is optimized: itself, the best, its gradient, the next
 SMALL = 8  # px, below which a note is printed
@@ -124,7 +126,7 @@ def check_memory(cfg: Config, filters: int) -> None:
         f"size={schema.plain(cfg.size)}, batch_size={batch}: the maps of {cfg.layer.name} and those below it":
             batch * maps(cfg.model, cfg.layer.name, cfg.sides),
     }  # fmt: skip
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = _memory()
     what = max(needs, key=lambda each: needs[each])
     if needs[what] > memory:
         raise ConfigError(
@@ -135,6 +137,15 @@ def check_memory(cfg: Config, filters: int) -> None:
         terminal.note(
             f"note      size={schema.plain(cfg.size)}: an image of fewer than {SMALL} px shows little"
         )
+
+
+def _memory() -> int:
+    """Bytes of memory that this machine has, or its container may take."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for file in CGROUP:
+        with suppress(OSError, ValueError):  # there is none, or it says "max"
+            limits.append(int(file.read_text()))
+    return min(limits)
 
 
 @functools.cache

@@ -25,6 +25,7 @@ from deepvis.sweeps import amount, jobs, process_locks, search, sweep_folders
 from deepvis.sweeps.jobs import Job
 from deepvis.tracking.base import Tracker
 
+TRACKERS = ("deepvis.tracking.mlflow.mlflow", "deepvis.tracking.none.NoTracker")
 _opened: list[Tracker] = []  # this process's tracker: the preflight opens it, the jobs use it
 _checked: dict[tuple[object, ...], Job] = {}  # the jobs that were checked, by folder and overrides
 _digests: dict[tuple[object, ...], str] = {}  # of weights, by model and layer
@@ -44,7 +45,9 @@ def tracker_of(settings: Mapping[str, Any]) -> Tracker:
     """This process's tracker, opened once."""
     if not _opened:
         options = dict(settings)
-        _opened.append(get_method(options.pop("_target_"))(**options))
+        if (made_by := options.pop("_target_")) not in TRACKERS:
+            raise ConfigError(f"tracker._target_={made_by}: expected one of {', '.join(TRACKERS)}")
+        _opened.append(get_method(made_by)(**options))
     return _opened[0]
 
 

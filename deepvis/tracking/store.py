@@ -49,6 +49,8 @@ def connect(uri: str, artifacts: str | None, experiment: str, timeout: float = 0
     try:
         if not uri.startswith(("sqlite:///", "http://", "https://")):
             raise TrackingError("expected sqlite:///folder/file.db or http://host:port")
+        if file(uri) is None and not urlsplit(uri).hostname:
+            raise TrackingError("got no host, expected http://host:port")
         if file(uri) is None:
             import mlflow  # noqa: F401  its seconds are not the server's
         deadline = time.monotonic() + timeout
@@ -67,6 +69,8 @@ def connect(uri: str, artifacts: str | None, experiment: str, timeout: float = 0
         if "mlflow db upgrade" in reason:  # MLflow's own words
             words = reason.partition(" NOTE:")[0].replace("<database_uri>", uri)
             raise TrackingError(f"tracker.uri={uri}: another version of MLflow made it: {words}") from err
+        if "HTTPConnectionPool" in reason and not (said := silence(uri)).startswith("it takes"):
+            reason = said  # instead of hundreds of characters
         raise TrackingError(
             f"tracker.uri={uri}: cannot open this tracking store ({reason}); "
             "check the path, or take tracker=none"

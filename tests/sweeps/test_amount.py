@@ -1,6 +1,7 @@
 """Laws of the amount of work: it is known before anything is made, and too much is refused in one line."""
 
 import itertools
+import os
 import tracemalloc
 
 import pytest
@@ -86,3 +87,13 @@ def test_what_people_run_is_not_refused(tmp_path):
 def test_a_number_that_no_tensor_holds_is_refused(tmp_path, typed):
     with pytest.raises(ConfigError, match=typed.partition("=")[0]):
         job_of(tmp_path, typed)
+
+
+def test_a_containers_limit_counts_as_the_machines_memory(tmp_path, monkeypatch):
+    whole = amount._memory()
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(amount, "CGROUP", (limit, tmp_path / "none"))
+    for text, expected in (("1048576\n", 1048576), ("max\n", None), (f"{2**62}\n", None)):
+        limit.write_text(text)
+        assert amount._memory() == (expected or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    assert whole > 0

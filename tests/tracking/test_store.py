@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from deepvis.cli import tracking_variables
+from deepvis.config import compose
 from deepvis.core import credentials
-from deepvis.core.errors import ConfigError, TrackingError
+from deepvis.core.errors import ConfigError, DeepvisError, TrackingError
 from deepvis.tracking import mlflow, moved_store, runs
 from deepvis.tracking.base import JobRun
 
@@ -161,3 +162,18 @@ def test_mlflows_variables_count_where_nothing_is_typed(monkeypatch, capsys):
     for typed in (["tracker=none"], ["resume=latest"], ["tracker.uri=x", "tracker.experiment=y"]):
         assert tracking_variables.added(typed) == typed
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["timeout=-1", "timeout=nan", "timeout=inf", "timeout=soon", "timeout=null", "uri=null", "uri=http://",
+     "experiment=null", "experiment=''"],
+)  # fmt: skip
+def test_a_setting_that_is_not_of_its_kind_is_named(tmp_path, monkeypatch, wrong):
+    monkeypatch.chdir(tmp_path)
+    settings = compose.plain_mapping(compose.config([f"tracker.{wrong}"]).tracker)
+    del settings["_target_"]
+    key = wrong.partition("=")[0]
+    with pytest.raises(DeepvisError, match=rf"^tracker\.{key}=.*expected"):
+        mlflow.mlflow(**settings)
+    assert not list(tmp_path.iterdir())
