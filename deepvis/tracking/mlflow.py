@@ -4,7 +4,6 @@ Several threads and processes log at once, so each run is named by its id; nothi
 MLflow, because a killed process would lose it.
 """
 
-import math
 import tempfile
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -272,17 +271,8 @@ class Mlflow:
 
 
 def mlflow(uri: str, artifacts: str | None, experiment: str, timeout: float = 120) -> Mlflow:
-    """An MLflow store or server, made where it does not exist if artifacts are given; see `store.connect`.
-
-    Raises:
-      ConfigError: a setting is not of its kind.
-    """
-    for key, value in {"uri": uri, "experiment": experiment}.items():
-        if not isinstance(value, str) or not value:
-            raise ConfigError(f"tracker.{key}={value}: expected a text")
-    is_time = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-    if not is_time or not 0 <= timeout < math.inf:
-        raise ConfigError(f"tracker.timeout={timeout}: expected seconds, 0 or more")
+    """An MLflow store or server, made where it does not exist if artifacts are given; see `store.connect`."""
+    store.check_settings(uri, experiment, timeout)
     client, experiment_id = store.connect(uri, artifacts, experiment, timeout)
     clean = credentials.taken(uri)
     opened = Mlflow(client, experiment_id, clean, timeout, store.patience(clean))

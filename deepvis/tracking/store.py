@@ -1,5 +1,6 @@
 """An MLflow store: opened once, safely, or refused in one line."""
 
+import math
 import os
 import shutil
 import socket
@@ -15,11 +16,21 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 
 from deepvis.core import credentials, files, terminal
-from deepvis.core.errors import TrackingError
+from deepvis.core.errors import ConfigError, TrackingError
 from deepvis.tracking import database, moved_store
 
 PATIENCE = (5.0, 10.0)  # seconds, for a file and for a server
 LOCKED = 0.5  # seconds between attempts to open a locked database
+
+
+def check_settings(uri: Any, experiment: Any, timeout: Any) -> None:
+    """Refuse settings that are not of their kind, as a `ConfigError`."""
+    for key, value in {"uri": uri, "experiment": experiment}.items():
+        if not isinstance(value, str) or not value:
+            raise ConfigError(f"tracker.{key}={value}: expected a text")
+    is_time = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not is_time or not 0 <= timeout < math.inf:
+        raise ConfigError(f"tracker.timeout={timeout}: expected seconds, 0 or more")
 
 
 def connect(uri: str, artifacts: str | None, experiment: str, timeout: float = 0) -> tuple[Any, str]:
