@@ -16,8 +16,8 @@ from deepvis.core.names import CONF, nearest
 from deepvis.core.version import __version__, installed
 
 COMMANDS = (
-    "attribution", "delete", "embedding", "examples", "export", "layers", "maps", "report", "sweeps", "ui",
-    "vote", "weights",
+    "attribution", "delete", "embedding", "examples", "export", "layers", "maps", "report", "sweeps", "trust",
+    "ui", "vote", "weights",
 )  # fmt: skip
 HOW = {"reg", "param", "transform", "optimizer", "start", "experiment", "resume"}  # to optimize, and what
 PACKAGES = {"TensorFlow": "tensorflow", "Keras": "keras", "MLflow": "mlflow"}
@@ -32,6 +32,7 @@ HELP = """deepvis: what do the filters of this network look for, and which regul
   deepvis layers model=keras model.name=VGG19    the layers of a network
   deepvis attribution attribution=grad_cam       which pixels of photographs a unit responds to
   deepvis examples layer.filters=0-3             photographs that excite these filters most and least
+  deepvis trust                                  whether pictures of units can be believed, beside photographs
   deepvis weights                                the kernels of the first layer as pictures
   deepvis maps                                   activation maps of photographs, layer by layer
   deepvis embedding                              photographs by their codes in a layer, in a plane

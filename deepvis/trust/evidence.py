@@ -1,0 +1,172 @@
+"""Evidence: units, their synthesized images and photographs -> what speaks for and against believing them.
+
+Four things are measured of each unit: how strongly its synthesized image excites it beside the best
+photograph; whether both excite it by the same way (`deepvis.metrics.path_similarity`); whether an observer
+can tell by the images what excites it (`deepvis.metrics.forced_choice`); and whether photographs excite it by
+one way or several (`deepvis.metrics.facets`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from deepvis.core.errors import ConfigError
+from deepvis.data import Photographs
+from deepvis.metrics import facets, forced_choice
+from deepvis.metrics.path_similarity import cosines, path_similarity, rank_correlations
+from deepvis.networks import Network
+from deepvis.trust import contributions
+from deepvis.trust.contributions import Paths
+from deepvis.trust.natural_values import natural_values
+
+BEST = 9  # photographs that are taken for what excites a unit
+OTHERS = 8  # units whose photographs are compared with; they are drawn where fewer are asked of
+LEAST = 8  # photographs, below which nothing can be measured
+NEAREST = 2  # convolutions below a unit whose path counts
+TASKS = 10  # of a forced choice, at most
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What was measured of some units; each array is ``[n]``, NaN where it could not be had."""
+
+    filters: Sequence[int]
+    photographs: int  # that could be read
+    strength: np.ndarray  # the highest value of its synthesized images, over the highest of a photograph
+    best: np.ndarray  # the highest value of a photograph
+    path: np.ndarray  # similarity of contributions, the lower one of the two nearest convolutions below
+    by_layer: Mapping[str, np.ndarray]  # of contributions, all convolutions below
+    activations: Mapping[str, np.ndarray]  # of activations, as published
+    choice_natural: np.ndarray  # share of tasks that are right with photographs as explanations
+    choice_synthesized: np.ndarray  # with synthesized images
+    facets: np.ndarray  # groups of contributions of photographs
+    examples: np.ndarray  # [n, k] the photographs that excite it most, as indices
+
+
+def evidence(
+    network: Network,
+    layer: str,
+    filters: Sequence[int],
+    synthesized: np.ndarray,
+    photographs: Photographs,
+    observe: Callable[[np.ndarray], np.ndarray],
+) -> Evidence:
+    """What speaks for and against believing the synthesized images of some units.
+
+    Args:
+      network: of the units.
+      layer: of the units.
+      filters: its channels.
+      synthesized: ``[seeds, n, H, W, C]`` centred images, of each filter one or more.
+      photographs: cropped and scaled to the size of the images.
+      observe: what a machine sees in images, (grey levels ``[n, H, W, C]``) -> ``[n, features]``.
+
+    Raises:
+      ConfigError: fewer photographs than `LEAST`.
+    """
+    seeds, n, height, width, _ = synthesized.shape
+    size, units = (height, width), np.asarray(filters)
+    found = natural_values(network, layer, photographs, size)
+    count = len(found.indices)
+    if count < LEAST:
+        raise ConfigError(f"data: got {count} photographs that can be read, expected {LEAST} or more")
+    pictures = np.stack([photographs.image(int(i), size, network.channels) for i in found.indices])
+    k = min(BEST, count // 4)
+    compared = _compared(units, found.values)
+    below = contributions.layers_below(network, layer)
+    read = contributions.reader(network, layer, below, size)
+    tops = np.argsort(-found.values[:, compared], axis=0, kind="stable")[:k].T  # [units, k]
+    centre = np.asarray(network.centre, np.float32)
+    natural = read(pictures[tops.reshape(-1)] - centre, np.repeat(compared, k))
+    made = read(synthesized.reshape(-1, *synthesized.shape[2:]), np.tile(units, seeds))
+    by_layer = {name: _paths(natural, made, name, k, n, cosines, "contributions") for name in below}
+    activations = {name: _paths(natural, made, name, k, n, rank_correlations, "means") for name in below}
+    values = found.values[:, units]
+    best, nearest = values.max(axis=0), [by_layer[name] for name in below[-NEAREST:]]
+    choice = _choices(values, observe(pictures), observe(synthesized.reshape(-1, height, width, centre.size)
+                                                         + centre), seeds)  # fmt: skip
+    return Evidence(
+        filters, count, _ratio(made.values.reshape(seeds, n).max(axis=0), best), best,
+        np.nanmin(nearest, axis=0) if nearest else np.full(n, np.nan), by_layer, activations, *choice,
+        np.array([_facets(natural, below, at * k, k) for at in range(n)]), found.indices[tops[:n]],
+    )  # fmt: skip
+
+
+def _compared(units: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The units, and others after them where they are few."""
+    rest = np.setdiff1d(np.flatnonzero(values.max(axis=0) > 0), units)
+    drawn = np.random.default_rng(0).permutation(rest)[: max(OTHERS - len(units) + 1, 0)]
+    return np.concatenate([units, drawn])
+
+
+def _ratio(values: np.ndarray, best: np.ndarray) -> np.ndarray:
+    """Infinite where no photograph excites a unit and its synthesized image does."""
+    silent = np.where(values > 0, np.inf, np.nan)
+    return np.where(best > 0, values / np.where(best > 0, best, 1), silent)
+
+
+def _paths(
+    natural: Paths,
+    made: Paths,
+    layer: str,
+    k: int,
+    n: int,
+    similarity: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    what: str,
+) -> np.ndarray:
+    """The path similarity of each unit in a layer."""
+    ours = getattr(natural, what)[layer]
+    ours, theirs = ours.reshape(-1, k, ours.shape[-1]), getattr(made, what)[layer]
+    theirs = theirs.reshape(-1, n, theirs.shape[-1])
+    found = []
+    for at in range(n):
+        others = np.delete(ours, at, axis=0)[:OTHERS].reshape(-1, ours.shape[-1])
+        found.append(
+            path_similarity(
+                similarity(theirs[:, at], ours[at]),
+                similarity(ours[at], ours[at]),
+                similarity(ours[at], others),
+            )
+        )
+    return np.array(found)
+
+
+def _choices(
+    values: np.ndarray, natural: np.ndarray, made: np.ndarray, seeds: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shares of right answers with photographs and with synthesized images as explanations.
+
+    Of synthesized images the lower end are those of the other units.
+    """
+    middle, spread = natural.mean(axis=0), natural.std(axis=0) + 1e-9
+    natural, made = (natural - middle) / spread, (made - middle) / spread
+    n, made = values.shape[1], made.reshape(seeds, -1, made.shape[-1])
+    found = np.full((2, n), np.nan)
+    explanations = min(BEST, len(natural) // 4)
+    count = min(TASKS, len(natural) // 2 - explanations)
+    for at in range(n):
+        if count < 1 or np.ptp(values[:, at]) == 0:
+            continue
+        asked = forced_choice.tasks(values[:, at], count, explanations)
+        high, low = natural[asked.high], natural[asked.low]
+        most, least = natural[asked.most], natural[asked.least]
+        found[0, at] = forced_choice.accuracy(_decided(high, low, most, least))
+        if n > 1:
+            others = np.delete(made, at, axis=1).reshape(-1, made.shape[-1])
+            found[1, at] = forced_choice.accuracy(_decided(high, low, made[:, at], others))
+    return found[0], found[1]
+
+
+def _decided(high: np.ndarray, low: np.ndarray, most: np.ndarray, least: np.ndarray) -> np.ndarray:
+    return forced_choice.decisions(
+        cosines(high, most), cosines(high, least), cosines(low, most), cosines(low, least)
+    )
+
+
+def _facets(natural: Paths, below: Sequence[str], first: int, k: int) -> float:
+    """Groups of contributions of a unit's photographs, in the nearest convolution below."""
+    if not below:
+        return np.nan
+    found = facets.facets(natural.contributions[below[-1]][first : first + k])
+    return float(found.count) if np.isfinite(found.silhouette) else np.nan

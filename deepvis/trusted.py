@@ -1,0 +1,136 @@
+"""Whether pictures of units can be believed: (config, filters, photographs) -> `Trusted`.
+
+Each filter is optimized from several starts, and compared with photographs; see `deepvis.trust`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from deepvis import networks
+from deepvis.ascent import specs
+from deepvis.ascent.optimize import optimize
+from deepvis.ascent.specs import ImageSpec
+from deepvis.config import groups, knobs, schema
+from deepvis.config.schema import Config
+from deepvis.core import images
+from deepvis.core.errors import ConfigError, WeightsError
+from deepvis.data import Photographs
+from deepvis.metrics.path_similarity import path_table
+from deepvis.trust.evidence import Evidence, evidence
+from deepvis.trust.natural_values import network_observer
+from deepvis.trust.verdicts import verdicts
+
+SEEDS = 3  # starts of each filter
+OBSERVERS = ("efficientnet_lite0", "vgg16")  # networks that look at pictures, the first that is another one
+SHOWN = 6  # photographs of a filter in a picture
+
+
+@dataclass(frozen=True, repr=False)
+class Trusted:
+    """What speaks for and against believing the pictures of some filters."""
+
+    filters: Sequence[int]
+    captions: Sequence[str]
+    verdicts: Sequence[str]  # of each filter
+    evidence: Evidence
+    observer: str  # who looks at the pictures in a forced choice
+    images: np.ndarray  # uint8 [seeds, n, H, W, 3], synthesized
+    photographs: np.ndarray  # uint8 [n, k, H, W, 3], that excite each filter most
+
+    def __repr__(self) -> str:
+        believed = sum(each == "believable" for each in self.verdicts)
+        return (
+            f"<Trusted: {believed} of {len(self.filters)} filters are believable, beside "
+            f"{self.evidence.photographs} photographs>"
+        )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a filter: its verdict, and what it rests on."""
+        found, rows = self.evidence, []
+        for at, index in enumerate(self.filters):
+            rows.append({
+                "filter": index, "name": self.captions[at], "verdict": self.verdicts[at],
+                "strength": float(found.strength[at]), "best_photograph": float(found.best[at]),
+                "path_similarity": float(found.path[at]),
+                "choice_by_photographs": float(found.choice_natural[at]),
+                "choice_by_pictures": float(found.choice_synthesized[at]), "facets": float(found.facets[at]),
+            })  # fmt: skip
+        return rows
+
+    def path_rows(self) -> list[dict[str, Any]]:
+        """A row a filter and convolution below it: path similarity of contributions and of activations."""
+        return path_table(self.filters, self.evidence.by_layer, self.evidence.activations)
+
+    def sheet(self) -> np.ndarray:
+        """A row a filter: its pictures, then the photographs that excite it most; uint8 [H, W, 3]."""
+        seeds = len(self.images)
+        rows = [[*self.images[:, at], *self.photographs[at, :SHOWN]] for at in range(len(self.filters))]
+        names = [f"{self.captions[at]}: {self.verdicts[at]}" for at in range(len(self.filters))]
+        columns = [*(f"start {k}" for k in range(seeds)),
+                   *(f"photograph {k + 1}" for k in range(len(rows[0]) - seeds))]  # fmt: skip
+        return images.contact_sheet(rows, names, columns)
+
+
+def check(cfg: Config) -> None:
+    """Refuse what cannot be compared with photographs.
+
+    Raises:
+      ConfigError: in one line.
+    """
+    kind = knobs.component("objective", cfg.objective.target).name
+    if kind != "channel":
+        raise ConfigError(f"objective={kind}: deepvis trust compares channels; leave objective away")
+    channels = networks.network(schema.plain(cfg.model)).channels
+    if channels not in (1, 3):
+        raise ConfigError(f"data: a photograph has 1 or 3 channels, this network's image {channels}")
+
+
+def assess(
+    cfg: Config,
+    filters: Sequence[int],
+    captions: Sequence[str],
+    photographs: Photographs,
+    on_step: Callable[[], None] = lambda: None,
+) -> Trusted:
+    """Optimize some filters, and compare their pictures with photographs.
+
+    Args:
+      cfg: of a job, checked, with its device and batch size.
+      filters: channels of its layer.
+      captions: of them.
+      photographs: cropped and scaled to its size.
+      on_step: is called after each step of a batch.
+    """
+    network = networks.network(schema.plain(cfg.model))
+    starts = [replace(cfg, seed=cfg.seed + k) for k in range(SEEDS)]
+    found = optimize([ImageSpec(each, index) for each in starts for index in filters], on_step=on_step)
+    shape = (SEEDS, len(filters), *found.final.shape[1:])
+    name, observe = _observer(cfg)
+    said = evidence(network, cfg.layer.name, filters, found.final.reshape(shape), photographs, observe)
+    displayed = [images.displayed(each, specs.display(cfg), cfg.model.mean) for each in found.final]
+    pictures = [
+        [images.natural(photographs.image(int(k), cfg.sides, network.channels), [0.0] * network.channels)
+         for k in row]
+        for row in said.examples
+    ]  # fmt: skip
+    return Trusted(
+        filters, captions, verdicts(said), said, name,
+        np.stack(displayed).reshape(*shape[:-1], 3), np.array(pictures, np.uint8),
+    )  # fmt: skip
+
+
+def _observer(cfg: Config) -> tuple[str, Callable[[np.ndarray], np.ndarray]]:
+    """The network that looks at pictures: another than the one that is asked, where one can be had."""
+    for name in OBSERVERS:
+        if name == cfg.model.name or len(cfg.model.mean) != 3:
+            continue
+        other = networks.network(groups.composed({"model": name})["model"])
+        try:
+            return name, network_observer(other, cfg.sides)
+        except (ConfigError, WeightsError):  # no weights here, or no image of that size
+            continue
+    own = networks.network(schema.plain(cfg.model))
+    return f"{cfg.model.name} itself", network_observer(own, cfg.sides)
