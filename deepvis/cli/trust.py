@@ -27,12 +27,11 @@ logs one MLflow run."""
 
 def main(typed: Sequence[str]) -> int:
     """Compute, write and log; returns the exit code."""
-    return analyses.run("trust", typed, _compute)
+    return analyses.run("trust", typed, _compute, check=lambda job: trusted.check(job.cfg))
 
 
 def _compute(job: Job, checkpoint: Path) -> analyses.Found:
     del checkpoint
-    trusted.check(job.cfg)
     photographs = data.photographs(schema.plain(job.cfg.data))
     captions = [str(index) for index in job.filters]
     if job.classes:

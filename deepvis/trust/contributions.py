@@ -13,6 +13,7 @@ Source: gradient times activation, Ancona et al. 2018 (arXiv:1711.06104), of hid
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -103,9 +104,10 @@ def _given(
     pairs = {
         name: [each for each in (found[name].post, found[name].pre) if each is not None] for name in below
     }
-    for name, slopes in tape.gradient(value, pairs).items():
-        products = [s * each for s, each in zip(slopes, pairs[name], strict=True) if s is not None]
-        yield name, products[0] if products else tf.zeros_like(pairs[name][0])
+    slopes: Any = tape.gradient(value, pairs)
+    for name, read in pairs.items():
+        products = [s * each for s, each in zip(slopes[name], read, strict=True) if s is not None]
+        yield name, products[0] if products else tf.zeros_like(read[0])
 
 
 def _before(activation: Activation, batch: int) -> tf.Tensor:
