@@ -11,6 +11,8 @@ Source: gradient times activation, Ancona et al. 2018 (arXiv:1711.06104), of hid
 2018, "The Building Blocks of Interpretability".
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -3,6 +3,8 @@
 One forward pass over all photographs; only numbers are kept, so memory grows by some kB a photograph.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
