@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from deepvis.cli import tracking_variables
-from deepvis.config import compose
 from deepvis.core import credentials
 from deepvis.core.errors import ConfigError, DeepvisError, TrackingError
 from deepvis.tracking import mlflow, moved_store, runs
@@ -165,15 +164,13 @@ def test_mlflows_variables_count_where_nothing_is_typed(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    ["timeout=-1", "timeout=nan", "timeout=inf", "timeout=soon", "timeout=null", "uri=null", "uri=http://",
-     "experiment=null", "experiment=''"],
+    ("key", "value"),
+    [("timeout", -1), ("timeout", float("nan")), ("timeout", float("inf")), ("timeout", "soon"),
+     ("timeout", None), ("uri", None), ("uri", "http://"), ("experiment", None), ("experiment", "")],
 )  # fmt: skip
-def test_a_setting_that_is_not_of_its_kind_is_named(tmp_path, monkeypatch, wrong):
+def test_a_setting_that_is_not_of_its_kind_is_named(tmp_path, monkeypatch, key, value):
     monkeypatch.chdir(tmp_path)
-    settings = compose.plain_mapping(compose.config([f"tracker.{wrong}"]).tracker)
-    del settings["_target_"]
-    key = wrong.partition("=")[0]
+    settings = {"uri": "sqlite:///mlflow.db", "artifacts": "files", "experiment": "deepvis", "timeout": 1}
     with pytest.raises(DeepvisError, match=rf"^tracker\.{key}=.*expected"):
-        mlflow.mlflow(**settings)
+        mlflow.mlflow(**(settings | {key: value}))
     assert not list(tmp_path.iterdir())
