@@ -26,6 +26,7 @@ LOADING = {
     "deepvis.networks.onnx_import.layouts", "deepvis.networks.onnx_import.names",
     "deepvis.networks.onnx_import.network", "deepvis.networks.onnx_import.shapes",
     "deepvis.networks.onnx_import.windows", "deepvis.networks.open_graph", "deepvis.networks.pixel_range",
+    "deepvis.networks.unit_boxes",
     "deepvis.networks.receptive_fields", "deepvis.networks.shared_names",
     "deepvis.networks.token_places", "deepvis.networks.torch_modules",
     "deepvis.networks.untrusted_files", "deepvis.report.contact", "deepvis.report.figures",
