@@ -17,7 +17,7 @@ for _package in (
     del globals()[_package]
 
 _HOMES = {
-    "attribution": "unit_analyses",
+    "attribution": "unit_analyses", "examples": "unit_analyses",
     "Visualization": "visualization", "layers": "api", "visualize": "api",
     "Sweep": "sweep_process", "sweep": "sweep_process",
     "compare": "analysis", "report": "analysis", "results": "analysis",
@@ -30,7 +30,7 @@ _HOMES = {
 }  # fmt: skip
 __all__ = [
     "ConfigError", "DeepvisError", "Knob", "Sweep", "SweepError", "TrackingError", "Visualization",
-    "WeightsError", "attribution", "compare",
+    "WeightsError", "attribution", "compare", "examples",
     "layers", "objective", "optimizer", "parametrization", "regularizer", "report",
     "results", "start", "sweep", "transform", "visualize",
 ]  # fmt: skip
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from deepvis.config.knobs import Knob
     from deepvis.core.errors import ConfigError, DeepvisError, SweepError, TrackingError, WeightsError
     from deepvis.sweep_process import Sweep, sweep
-    from deepvis.unit_analyses import attribution
+    from deepvis.unit_analyses import attribution, examples
     from deepvis.visualization import Visualization
 
 

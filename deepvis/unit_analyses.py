@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from deepvis import attributed, model_choice, networks
+from deepvis import attributed, model_choice, natural, networks
 from deepvis.ascent import devices, validation
 from deepvis.attributed import Attributed
 from deepvis.config import groups, schema
@@ -21,6 +21,8 @@ from deepvis.config.schema import Config
 from deepvis.core import picture_files
 from deepvis.core.errors import ConfigError
 from deepvis.core.quiet import quiet
+from deepvis.data import photographs
+from deepvis.natural import Examples
 from deepvis.networks import backend
 from deepvis.networks.base import Size
 from deepvis.results import result_folder
@@ -78,6 +80,57 @@ def attribution(
         names, pixels = _images(images, cfg.sides, networks.network(schema.plain(cfg.model)).channels)
         backend.load()
         return attributed.attribute(cfg, chosen, indices, captions, names, pixels)
+
+
+def examples(
+    model: Any,
+    layer: Any,
+    filters: int | str | Sequence[int],
+    *,
+    data: Any = "photos",
+    k: int = 9,
+    per_image: int = 1,
+    objective: Choice = "channel",
+    size: int | Sequence[int] = 224,
+    preprocess: Any = "auto",
+    inputs: Mapping[str, Any] | None = None,
+    optimize: str | None = None,
+    labels: Any = "auto",
+    device: str = "auto",
+    batch_size: int = 0,
+) -> Examples:
+    """The photographs, and the places in them, that excite units of a network most and least.
+
+    Args:
+      model, layer, filters, objective, preprocess, inputs, optimize, labels, device, batch_size: as
+        `deepvis.visualize` takes them; the objective names the units: ``channel``, ``neuron``, ``direction``.
+      data: ``"photos"``, or the path of a folder of photographs; or ``{"preset": "folder", "path": ...}``.
+      k: how many of each end.
+      per_image: of these, places that one photograph may have; 0: any number.
+      size: px; photographs are cropped about their centre to its proportions.
+
+    Returns:
+      `Examples`: ``top`` and ``bottom`` with values, photographs, positions and boxes, ``crop``, ``gallery``.
+
+    Raises:
+      ConfigError: a mistake, in one line.
+    """
+    chosen = (
+        data if data == "photos" or isinstance(data, Mapping) else {"preset": "folder", "path": str(data)}
+    )
+    with quiet():
+        cfg, _ = _config(
+            {"objective": objective, "data": chosen}, model, layer, filters, size, preprocess, inputs,
+            optimize, labels, device, batch_size,
+        )  # fmt: skip
+        keys = {"examples": max(k, 1), "examples_per_image": per_image}
+        counts = {name: schema.KEYS[name].read(name, value) for name, value in keys.items()}
+        cfg = replace(cfg, **counts)
+        known = networks.network(schema.plain(cfg.model)).layer(cfg.layer.name)
+        indices = validation.indices(cfg, known)
+        classes = validation.class_names(cfg, known, indices)
+        backend.load()
+        return natural.examples(cfg, indices, classes, photographs(schema.plain(cfg.data)))
 
 
 def _config(

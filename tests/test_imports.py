@@ -28,7 +28,7 @@ LOADING = {
     "deepvis.networks.onnx_import.windows", "deepvis.networks.open_graph", "deepvis.networks.pixel_range",
     "deepvis.networks.unit_boxes",
     "deepvis.networks.receptive_fields", "deepvis.networks.shared_names",
-    "deepvis.networks.token_places", "deepvis.networks.torch_modules",
+    "deepvis.networks.token_places", "deepvis.networks.torch_modules", "deepvis.networks.unit_boxes",
     "deepvis.networks.untrusted_files", "deepvis.report.contact", "deepvis.report.figures",
     "deepvis.report.filter_curves",
     "deepvis.report.page", "deepvis.report.paper", "deepvis.report.curves", "deepvis.report.heat_maps",

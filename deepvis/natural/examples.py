@@ -57,7 +57,7 @@ class Examples:
     broken: tuple[tuple[Path, str], ...]  # what is no photograph that could be read, and why
     count: int  # photographs that were read
     seconds: float  # that the pass took, since it went on where it was resumed
-    rate: float  # photographs a second
+    rate: float  # photographs a second, the tracing of the graph included
 
     def __repr__(self) -> str:
         left_out = f", {len(self.broken)} files left out" if self.broken else ""
@@ -221,8 +221,7 @@ def examples(
     read = state.done - len(state.broken)
     if not read:
         raise ConfigError(f"{photographs.place}: no photograph could be read; {state.broken[0][1]}")
-    steady = began[1:] if len(began) > 2 else began  # the first batch is traced
-    rate = (steady[-1][1] - steady[0][1]) / max(steady[-1][0] - steady[0][0], 1e-9)
+    rate = (began[-1][1] - began[0][1]) / max(seconds, 1e-9)
     boxes = network.boxes(layer.name, cfg.sides)
     width = map_size[1] if chosen.first == (0, 0) else 1
     top = _places(state.top, 1, width, chosen.first, boxes)

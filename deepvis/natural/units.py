@@ -38,12 +38,21 @@ def units(cfg: Config, filters: Sequence[int], map_size: Size) -> Units:
     Raises:
       ConfigError: the objective is not about units.
     """
+    check(cfg)
+    return KINDS[schema.component("objective", cfg.objective).name](cfg, filters, map_size)
+
+
+def check(cfg: Config) -> None:
+    """Refuse an objective that is not about units.
+
+    Raises:
+      ConfigError: it is not.
+    """
     name = schema.component("objective", cfg.objective).name
     if name not in KINDS:
         raise ConfigError(
             f"objective={name}: natural examples are of units; expected {', '.join(sorted(KINDS))}"
         )
-    return KINDS[name](cfg, filters, map_size)
 
 
 def _channels(cfg: Config, filters: Sequence[int], map_size: Size) -> Units:

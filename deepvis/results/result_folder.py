@@ -3,6 +3,7 @@
 <job folder>/result/
   gallery.png  best.png              the last images, the best by score, stitched
   animation.webp                     with animation=true: the images on the way, stitched, a frame a snapshot
+  examples.png  examples/            with examples=9: natural examples, beside the last images
   filters/f012.png  best/f012.png    one picture a filter
   progress/step_00005/f012.png       the same, on the way, from the start (step_00000)
   history.npz                        recorded at each step, [steps + 1, filters]: score, activation,
@@ -22,7 +23,7 @@ A job is finished when `problem` finds none there; nothing else, and no tracker,
 import json
 import math
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from deepvis.core.errors import first_line
 ARRAYS = ("history", "metrics", "features", "twins")  # of a result, each in a file of its own
 TEXTS = (*(f"{name}.npz" for name in ARRAYS), "config.yaml", "result.json")  # all but the pictures
 ANIMATION = "animation.webp"
+EXAMPLES = "examples"  # of natural examples: the folder, and the name of their gallery
 LAST = ("score", "activation", "rank", "margin")  # of a history, whose last row is the job's end
 FAILED = "failed.txt"  # in a job's folder: why it failed, where it has no result
 
@@ -100,8 +102,16 @@ def captions_of(results: Iterable[Result]) -> dict[int, str]:
     return found
 
 
-def write(folder: Path, result: Result, pictures: Pictures) -> Path:
+def write(
+    folder: Path, result: Result, pictures: Pictures, more: Callable[[Path], None] = lambda folder: None
+) -> Path:
     """Write a job's results beside their final name, then rename them into place; returns ``folder/result``.
+
+    Args:
+      folder: of the job.
+      result: of the job.
+      pictures: likewise.
+      more: writes more files into the result's folder.
 
     Raises:
       OSError: the disk is full, or the folder cannot be written; nothing of the result remains.
@@ -127,6 +137,7 @@ def write(folder: Path, result: Result, pictures: Pictures) -> Path:
         for name in ARRAYS:
             with (partial / f"{name}.npz").open("wb") as file:
                 np.savez_compressed(file, **getattr(result, name))
+        more(partial)
         (partial / "config.yaml").write_text(result.config, encoding="utf-8")
         rest = {name: getattr(result, name) for name in IN_JSON} | {"files": files.checksums(partial)}
         files.write_text(partial / "result.json", json.dumps(rest, indent=1))

@@ -22,7 +22,8 @@ def _any(names: Iterable[str]) -> str:
 
 
 _PICTURES = r"(filters|best|progress/step_\d+|twins/\d+)/f\d+\.png"
-_RESULT = rf"{_PICTURES}|(gallery|best)\.png|animation\.webp|{_any(result_folder.TEXTS)}"
+_EXAMPLES = r"examples/(examples\.(json|npz)|units/f\d+\.png)"
+_RESULT = rf"{_PICTURES}|{_EXAMPLES}|(gallery|best|examples)\.png|animation\.webp|{_any(result_folder.TEXTS)}"
 _JOB = (
     rf"live\.png|{re.escape(result_folder.FAILED)}|deepvis\.log|\.hydra/(config|hydra|overrides)\.yaml"
     rf"|result/({_RESULT})"

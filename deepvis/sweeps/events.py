@@ -16,7 +16,7 @@ from deepvis.metrics import convergence
 from deepvis.results import manifest, result_folder
 from deepvis.results.manifest import JobState
 from deepvis.results.result_folder import Pictures, Result
-from deepvis.sweeps import jobs, logging_queue
+from deepvis.sweeps import jobs, logging_queue, natural_examples
 from deepvis.sweeps.jobs import Job
 from deepvis.sweeps.logging_queue import LoggingQueue
 from deepvis.sweeps.recorder import JobRecorder
@@ -30,7 +30,8 @@ def finish(recorder: JobRecorder, tags: Mapping[str, str], queue: LoggingQueue, 
     """Write a job's folder, and have it logged; returns why the job failed although it has a result."""
     job = recorder.job
     result, pictures = recorder.result(dict(tags) | {"overrides": shlex.join(job.overrides)})
-    folder = result_folder.write(job.folder, result, pictures)
+    more = [natural_examples.of_job(job, pictures)] if job.cfg.examples else []
+    folder = result_folder.write(job.folder, result, pictures, *more)
     _results[folder] = result
     run = run_of(sweep, folder, result, pictures)
     queue.add(run)

@@ -21,6 +21,7 @@ from deepvis.config.params import NOT_IDENTITY, Value, flatten
 from deepvis.config.schema import Config
 from deepvis.core import names
 from deepvis.core.version import __version__
+from deepvis.data import photographs
 from deepvis.results import manifest
 from deepvis.sweeps import contents
 
@@ -85,6 +86,8 @@ def make(cfg: Config, overrides: Sequence[str], folder: Path, weights: str = "")
     if not cfg.examples:  # no image that is optimized depends on photographs
         for key in ("data", "examples", "examples_per_image"):
             identity.pop(key)
+    else:
+        identity["data"] = photographs(schema.plain(cfg.data)).digest
     identity = contents.without_paths(identity, files) | {"deepvis": __version__, "weights": weights}
     identity["layer"] |= {"filters": filters} | ({"classes": classes} if classes else {})
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]

@@ -61,6 +61,12 @@ def files(folder: Path, result: Result, pictures: Pictures | None, time: int) ->
             yield from both(path, f"progress~{key}", step, snapshot)
     for name in FILES:
         yield name, folder / name
+    examples = folder / f"{result_folder.EXAMPLES}.png"
+    if examples.is_file():
+        yield examples.name, examples
+        yield from both(examples, "natural examples", steps, None)
+        for path in sorted(path for path in (folder / result_folder.EXAMPLES).rglob("*") if path.is_file()):
+            yield path.relative_to(folder).as_posix(), path
     if (folder / result_folder.ANIMATION).is_file():
         yield result_folder.ANIMATION, folder / result_folder.ANIMATION
 

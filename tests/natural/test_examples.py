@@ -1,6 +1,9 @@
 """Laws of deepvis.natural: extremes equal a brute-force reference however images come; crops are exact."""
 
 import dataclasses
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ from helpers.configs import config_of
 from omegaconf import OmegaConf
 from PIL import Image
 
+import deepvis
 from deepvis import networks
 from deepvis.ascent import objectives
 from deepvis.config import schema
@@ -210,3 +214,32 @@ def test_pictures_fade_what_the_unit_does_not_see_and_files_hold_all(photos, tmp
     scale = shown.shape[0] / 64
     assert (shown[: int(39 * scale), int(12 * scale) :] == 0).all()
     assert (shown[int(42 * scale) :] == round(255 * 0.7)).all()
+
+
+def test_a_command_a_job_and_python_find_the_same(photos, tmp_path, monkeypatch):
+    """The command twice in one process, a job with examples and its report; and Python."""
+    monkeypatch.chdir(tmp_path)
+    folder = str(photos.paths[0].parent)
+    seen = deepvis.examples("tiny", LAYER, [0, 5], data=folder, k=2, size=SIDE)
+    assert "2 units of block2_conv2 of tiny, top and bottom 2 of 11 photographs" in repr(seen)
+    words = ["model=tiny", f"layer={LAYER}", "layer.filters=[0,5]", f"size={SIDE}", "precision=float32",
+             "data=folder", f"data.path={folder}", "steps=2"]  # fmt: skip
+    for typed in (["examples", "-m", "k=2", *words], [*words, "examples=2", "tracker=none"]):
+        command = [sys.executable, "-m", "deepvis.run", *typed]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+        assert done.returncode == 0, done.stderr
+    (analysis,) = tmp_path.glob("outputs/*/analysis.json")
+    (job,) = tmp_path.glob("outputs/**/result")
+    for at in (analysis.parent, job / "examples"):
+        with np.load(at / "examples.npz") as file:
+            np.testing.assert_array_equal(file["top.values"], seen.top.values)
+            np.testing.assert_array_equal(file["bottom.boxes"], seen.bottom.boxes)
+        assert "05b.png" in json.loads((at / "examples.json").read_text())["left_out"][0][0]
+    assert (analysis.parent / "gallery.png").is_file() and not list(tmp_path.glob("outputs/.examples*"))
+    assert "<h2>Natural examples</h2>" in next(tmp_path.glob("outputs/*/report.html")).read_text()
+    wide, beside = (
+        Image.open(path).width for path in (analysis.parent / "gallery.png", job / "examples.png")
+    )
+    assert beside > wide  # by the synthesized image
+    logged = list(tmp_path.glob("mlruns/artifacts/*/artifacts/examples.npz"))
+    assert len(logged) == 1  # of the command; the job has no tracker
