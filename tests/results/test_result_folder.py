@@ -102,7 +102,12 @@ def test_the_documented_layout_is_the_real_one(tmp_path):
     """The header of result_folder.py: a line a file, and a file a line."""
     result, pictures = example()
     result = replace(result, params={**result.params, "animation": True})
-    folder = result_folder.write(tmp_path, result, pictures)
+
+    def more(at):
+        (at / "examples").mkdir()
+        (at / "examples.png").touch()
+
+    folder = result_folder.write(tmp_path, result, pictures, more)
     heads = [
         line.split("   ")[0].split() for line in result_folder.__doc__.splitlines() if line.startswith("  ")
     ]
