@@ -16,8 +16,8 @@ from deepvis.core.names import CONF, nearest
 from deepvis.core.version import __version__, installed
 
 COMMANDS = (
-    "attribution", "delete", "embedding", "examples", "export", "layers", "maps", "report", "sweeps", "trust",
-    "ui", "vote", "weights",
+    "attribution", "delete", "embedding", "examples", "export", "fooling", "layers", "maps", "report",
+    "sweeps", "trust", "ui", "vote", "weights",
 )  # fmt: skip
 HOW = {"reg", "param", "transform", "optimizer", "start", "experiment", "resume"}  # to optimize, and what
 PACKAGES = {"TensorFlow": "tensorflow", "Keras": "keras", "MLflow": "mlflow"}
@@ -36,6 +36,7 @@ HELP = """deepvis: what do the filters of this network look for, and which regul
   deepvis weights                                the kernels of the first layer as pictures
   deepvis maps                                   activation maps of photographs, layer by layer
   deepvis embedding                              photographs by their codes in a layer, in a plane
+  deepvis fooling layer.filters=2                photographs changed a little, that a unit takes for its own
   deepvis sweeps                                 the sweeps of this folder: state, jobs done, size
   deepvis report latest                          the report of the latest sweep; written at its end, too
   deepvis export latest figures                  figures and tables for a paper

@@ -50,11 +50,11 @@ def _check(job: Job) -> None:
 def _compute(job: Job, checkpoint: Path) -> analyses.Found:
     del checkpoint
     read, method = read_photographs.read(job.cfg), _method(job)
-    captions = _captions(job)
-    with progress.doing(f"attributing {len(captions)} units in {len(read.names)} photographs"):
-        found = attributed.attribute(job.cfg, method, job.filters, captions, read.names, read.images)
-    pictures = {caption: found.sheet(k) for k, caption in enumerate(captions)}
-    if len(captions) > 1 and len(captions) * len(read.names) <= OVERVIEW:
+    units = captions(job)
+    with progress.doing(f"attributing {len(units)} units in {len(read.names)} photographs"):
+        found = attributed.attribute(job.cfg, method, job.filters, units, read.names, read.images)
+    pictures = {caption: found.sheet(k) for k, caption in enumerate(units)}
+    if len(units) > 1 and len(units) * len(read.names) <= OVERVIEW:
         pictures["overview"] = heat_pictures.overview(
             found.images, found.maps, found.signed, found.names, found.captions
         )
@@ -71,7 +71,7 @@ def _compute(job: Job, checkpoint: Path) -> analyses.Found:
     )  # fmt: skip
 
 
-def _captions(job: Job) -> list[str]:
+def captions(job: Job) -> list[str]:
     """Names of the units in files: ``f012``, or the class and its number."""
     if not job.classes:
         return [result_folder.label(index) for index in job.filters]

@@ -139,7 +139,17 @@ class Component:
 
 _registry: dict[str, dict[str, Component]] = {}
 SWITCHED = ("reg", "transform")  # families whose components are all there, on or off
-FAMILIES = ("reg", "objective", "param", "transform", "optimizer", "start", "attribution", "embedding")
+FAMILIES = (
+    "reg",
+    "objective",
+    "param",
+    "transform",
+    "optimizer",
+    "start",
+    "attribution",
+    "embedding",
+    "fooling",
+)
 
 
 def declare(
