@@ -140,16 +140,8 @@ class Component:
 _registry: dict[str, dict[str, Component]] = {}
 SWITCHED = ("reg", "transform")  # families whose components are all there, on or off
 FAMILIES = (
-    "reg",
-    "objective",
-    "param",
-    "transform",
-    "optimizer",
-    "start",
-    "attribution",
-    "embedding",
-    "fooling",
-)
+    "reg", "objective", "param", "transform", "optimizer", "start", "attribution", "embedding", "fooling",
+)  # fmt: skip
 
 
 def declare(

@@ -60,9 +60,8 @@ def silhouettes(vectors: np.ndarray, groups: np.ndarray) -> np.ndarray:
         members = groups == group
         mean = distances[:, members].mean(axis=1)
         outer = np.where(members, outer, np.minimum(outer, mean))
-    larger = np.maximum(inner, outer)
-    found = np.divide(outer - inner, larger, out=np.zeros(len(groups)), where=larger > 0)
-    return np.where((sizes > 1) & np.isfinite(outer), found, 0.0)
+    larger, is_told = np.maximum(inner, outer), (sizes > 1) & np.isfinite(outer)  # one group has no other
+    return np.divide(outer - inner, larger, out=np.zeros(len(groups)), where=is_told & (larger > 0))
 
 
 def _held_out(units: np.ndarray, k: int, folds: list[np.ndarray], rng: np.random.Generator) -> float:

@@ -88,9 +88,14 @@ def evidence(
                                                          + centre), seeds)  # fmt: skip
     return Evidence(
         filters, count, _ratio(made.values.reshape(seeds, n).max(axis=0), best), best,
-        np.nanmin(nearest, axis=0) if nearest else np.full(n, np.nan), by_layer, activations, *choice,
+        lowest(nearest, n), by_layer, activations, *choice,
         np.array([_facets(natural, below, at * k, k) for at in range(n)]), found.indices[tops[:n]],
     )  # fmt: skip
+
+
+def lowest(values: Sequence[np.ndarray], n: int) -> np.ndarray:
+    """The lowest of some ``[n]`` that are numbers, NaN where none is."""
+    return np.fmin.reduce([np.full(n, np.nan), *values])
 
 
 def _compared(units: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from deepvis.core.files import write_csv
 from deepvis.data import Photographs, photographs
 from deepvis.networks import Network
 from deepvis.trust import contributions
-from deepvis.trust.evidence import Evidence, evidence
+from deepvis.trust.evidence import Evidence, evidence, lowest
 from deepvis.trust.natural_values import natural_values
 
 LAYER, SIZE, STEPS = "block5_conv1", 128, 20
@@ -46,7 +46,7 @@ def measured(
 
 def rows(network: str, found: Evidence, decoys: np.ndarray) -> list[dict[str, object]]:
     """A row a unit: the lower one of the two nearest convolutions, as the verdict takes it."""
-    published = np.nanmin(list(found.activations.values())[-2:], axis=0)
+    published = lowest(list(found.activations.values())[-2:], len(found.filters))
     return [
         {"network": network, "channel": unit, "decoy": int(decoys[unit]) if network == "circuit" else "",
          "strength": float(found.strength[at]), "path": float(found.path[at]),
