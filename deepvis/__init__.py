@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from deepvis.core.version import __version__ as __version__
 
-for _package in (
-    "attribution",
-    "report",
-    "results",
-):  # their functions have these names: no later import may hide them
+# Their functions have these names: no later import may hide them.
+for _package in ("attribution", "report", "results", "trust"):
     import_module(f"deepvis.{_package}")
     del globals()[_package]
 
 _HOMES = {
-    "attribution": "unit_analyses", "examples": "unit_analyses",
+    "attribution": "unit_analyses", "examples": "unit_analyses", "trust": "unit_analyses",
     "Visualization": "visualization", "layers": "api", "visualize": "api",
     "Sweep": "sweep_process", "sweep": "sweep_process",
     "compare": "analysis", "report": "analysis", "results": "analysis",
@@ -32,7 +29,7 @@ __all__ = [
     "ConfigError", "DeepvisError", "Knob", "Sweep", "SweepError", "TrackingError", "Visualization",
     "WeightsError", "attribution", "compare", "examples",
     "layers", "objective", "optimizer", "parametrization", "regularizer", "report",
-    "results", "start", "sweep", "transform", "visualize",
+    "results", "start", "sweep", "transform", "trust", "visualize",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -47,7 +44,7 @@ if TYPE_CHECKING:
     from deepvis.config.knobs import Knob
     from deepvis.core.errors import ConfigError, DeepvisError, SweepError, TrackingError, WeightsError
     from deepvis.sweep_process import Sweep, sweep
-    from deepvis.unit_analyses import attribution, examples
+    from deepvis.unit_analyses import attribution, examples, trust
     from deepvis.visualization import Visualization
 
 

@@ -3,11 +3,13 @@
 Each filter is optimized from several starts, and compared with photographs; see `deepvis.trust`.
 """
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from deepvis import networks
 from deepvis.ascent import specs
@@ -72,6 +74,11 @@ class Trusted:
         columns = [*(f"start {k}" for k in range(seeds)),
                    *(f"photograph {k + 1}" for k in range(len(rows[0]) - seeds))]  # fmt: skip
         return images.contact_sheet(rows, names, columns)
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        Image.fromarray(self.sheet()).save(file, "png")
+        return file.getvalue()
 
 
 def check(cfg: Config) -> None:

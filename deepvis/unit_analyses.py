@@ -1,4 +1,4 @@
-"""From Python: a network in hand and images -> which pixels its units respond to. Nothing is written.
+"""From Python: a network in hand and images -> what its units respond to. Nothing is written.
 
 import deepvis
 deepvis.attribution(model, "conv5_block3_out", [3, 7], ["cat.jpg"], method="grad_cam")
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from deepvis import attributed, model_choice, natural, networks
+from deepvis import attributed, model_choice, natural, networks, trusted
 from deepvis.ascent import devices, validation
 from deepvis.attributed import Attributed
 from deepvis.config import groups, schema
@@ -26,6 +26,7 @@ from deepvis.natural import Examples
 from deepvis.networks import backend
 from deepvis.networks.base import Size
 from deepvis.results import result_folder
+from deepvis.trusted import Trusted
 
 
 def attribution(
@@ -115,12 +116,9 @@ def examples(
     Raises:
       ConfigError: a mistake, in one line.
     """
-    chosen = (
-        data if data == "photos" or isinstance(data, Mapping) else {"preset": "folder", "path": str(data)}
-    )
     with quiet():
         cfg, _ = _config(
-            {"objective": objective, "data": chosen}, model, layer, filters, size, preprocess, inputs,
+            {"objective": objective, "data": _data(data)}, model, layer, filters, size, preprocess, inputs,
             optimize, labels, device, batch_size,
         )  # fmt: skip
         keys = {"examples": max(k, 1), "examples_per_image": per_image}
@@ -133,21 +131,83 @@ def examples(
         return natural.examples(cfg, indices, classes, photographs(schema.plain(cfg.data)))
 
 
+def trust(
+    model: Any,
+    layer: Any,
+    filters: int | str | Sequence[int],
+    *,
+    data: Any = "photos",
+    reg: Choice | None = None,
+    param: Choice | None = None,
+    transform: Choice | None = None,
+    optimizer: Choice | None = None,
+    start: Choice | None = None,
+    steps: int | None = None,
+    size: int | Sequence[int] = 128,
+    seed: int = 0,
+    preprocess: Any = "auto",
+    inputs: Mapping[str, Any] | None = None,
+    optimize: str | None = None,
+    labels: Any = "auto",
+    device: str = "auto",
+    batch_size: int = 0,
+) -> Trusted:
+    """Whether pictures of filters can be believed, beside photographs.
+
+    Args:
+      model, layer, filters, reg, param, transform, optimizer, start, steps, size, seed, preprocess, inputs,
+        optimize, labels, device, batch_size: as `deepvis.visualize` takes them; in float32.
+      data: as `examples` takes it.
+
+    Returns:
+      A `Trusted`: ``verdicts``, ``rows()``, ``path_rows()``, ``sheet()``; a notebook shows the sheet.
+
+    Raises:
+      ConfigError: a mistake, in one line.
+    """
+    groups_given = {"reg": reg, "param": param, "transform": transform, "optimizer": optimizer,
+                    "start": start}  # fmt: skip
+    chosen: dict[str, Choice] = {
+        group: choice for group, choice in groups_given.items() if choice is not None
+    }
+    with quiet():
+        cfg, _ = _config(
+            {"objective": "channel", "data": _data(data), **chosen}, model, layer, filters, size, preprocess,
+            inputs, optimize, labels, device, batch_size, not chosen,
+            {"seed": seed, **({} if steps is None else {"steps": steps})},
+        )  # fmt: skip
+        trusted.check(cfg)
+        known = networks.network(schema.plain(cfg.model)).layer(cfg.layer.name)
+        indices = validation.indices(cfg, known)
+        classes = validation.class_names(cfg, known, indices)
+        captions = [*map(result_folder.caption, classes, indices)] or [*map(str, indices)]
+        backend.load()
+        return trusted.assess(cfg, indices, captions, photographs(schema.plain(cfg.data)))
+
+
+def _data(given: Any) -> Choice:
+    """The choice of conf/data: a name, a mapping, or the path of a folder."""
+    named = given == "photos" or isinstance(given, Mapping)
+    return given if named else {"preset": "folder", "path": str(given)}
+
+
 def _config(
     choices: dict[str, Choice], model: Any, layer: Any, filters: Any, size: Any, preprocess: Any, inputs: Any,
-    optimize: Any, labels: Any, device: str, batch_size: int,
+    optimize: Any, labels: Any, device: str, batch_size: int, with_recipe: bool = False,
+    more: Mapping[str, Any] | None = None,
 ) -> tuple[Config, Mapping[str, Any]]:  # fmt: skip
     """A checked config, in float32, and what it was made of."""
     held, choice = model_choice.chosen(model, preprocess, inputs, optimize, labels, size)
-    composed = groups.composed(choices | choice)
+    group = held or groups.composed(choice)["model"]
+    composed = groups.composed(choices | choice, networks.recipe(group) if with_recipe else None)
     if not isinstance(layer, str):
-        layer = networks.network(held or composed["model"]).name_of(layer)
+        layer = networks.network(group).name_of(layer)
     spec = filters if isinstance(filters, str) else np.atleast_1d(filters).tolist()
     values: dict[str, Any] = {
         "size": size, "batch_size": batch_size, "layer": {"name": layer, "filters": spec},
         "precision": "float32", "device": device,
     }  # fmt: skip
-    values |= {} if held is None else {"model": held}
+    values |= {**(more or {}), **({} if held is None else {"model": held})}
     cfg = schema.resolve(composed | {key: groups.plain_value(value) for key, value in values.items()})
     validation.check(cfg)
     resolved = networks.resolved(schema.plain(cfg.model))

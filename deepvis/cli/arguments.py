@@ -17,7 +17,7 @@ from deepvis.core.version import __version__, installed
 
 COMMANDS = (
     "attribution", "delete", "embedding", "examples", "export", "fooling", "layers", "maps", "report",
-    "sweeps", "trust", "ui", "vote", "weights",
+    "sweeps", "trust", "tuning", "ui", "vote", "weights",
 )  # fmt: skip
 HOW = {"reg", "param", "transform", "optimizer", "start", "experiment", "resume"}  # to optimize, and what
 PACKAGES = {"TensorFlow": "tensorflow", "Keras": "keras", "MLflow": "mlflow"}
@@ -33,6 +33,7 @@ HELP = """deepvis: what do the filters of this network look for, and which regul
   deepvis attribution attribution=grad_cam       which pixels of photographs a unit responds to
   deepvis examples layer.filters=0-3             photographs that excite these filters most and least
   deepvis trust                                  whether pictures of units can be believed, beside photographs
+  deepvis tuning                                 scores by position, scale, rotation, brightness
   deepvis weights                                the kernels of the first layer as pictures
   deepvis maps                                   activation maps of photographs, layer by layer
   deepvis embedding                              photographs by their codes in a layer, in a plane

@@ -18,7 +18,7 @@ from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -120,6 +120,11 @@ def _values(
         elif each.is_discrete_sweep():
             swept[key] = None
             value = each.value()
+            if isinstance(value, ChoiceSweep | RangeSweep) and value.shuffle:
+                raise ConfigError(
+                    f"{each.input_line}: shuffle draws another order each time, so the sweep could not be "
+                    "resumed; list the values without it: the order of jobs changes no result"
+                )
             if isinstance(value, RangeSweep) and _length(each) and not whole:
                 values[key] = [f"{key}={value.start}"]
                 continue

@@ -17,6 +17,7 @@ from deepvis.core import images
 
 HERE = Path(__file__).parent
 PHOTOGRAPHS = ("chelsea.png", "china.jpg", "flower.jpg")
+TUNED = ("chelsea.png", "coffee.png", "rocket.jpg")
 # Fewer samples, steps and places than by default: a page needs no more.
 METHODS: dict[str, list[str]] = {
     "saliency": [], "gradient_input": [], "smooth_grad": ["attribution.samples=12"],
@@ -56,21 +57,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         (place / "photos").mkdir()
+        (place / "tuned").mkdir()
         known = data.photographs({"_target_": "deepvis.data.photographs.builtin"})
         for path, name in zip(known.paths, known.names, strict=True):
             if name in PHOTOGRAPHS:
                 (place / "photos" / name).write_bytes(path.read_bytes())
+            if name in TUNED:
+                (place / "tuned" / name).write_bytes(path.read_bytes())
         (made,) = run(place, "weights")
         save(Image.open(made / "weights.png"), "weights", 800)
         (made,) = run(place, "maps", "layer=block3_conv1", "size=224", "data=folder", "data.path=photos")
         save(Image.open(made / "block2_conv1.png"), "maps", 800)
-        lite0 = [
-            "model=efficientnet_lite0",
-            "layer=named",
-            "layer.name=predictions",
-            "layer.filters=flamingo",
-        ]
-        (made,) = run(place, "fooling", *lite0, "size=224", "data=folder", "data.path=photos")
+        lite0 = ["model=efficientnet_lite0", "layer=named", "layer.name=predictions", "size=224"]
+        (made,) = run(place, "tuning", *lite0, "layer.filters=espresso", "data=folder", "data.path=tuned")
+        save(Image.open(made / "espresso (967).png"), "tuning", 1400)
+        (made,) = run(place, "fooling", *lite0, "layer.filters=flamingo", "data=folder", "data.path=photos")
         save(Image.open(made / "flamingo (130).png"), "fooling", 1026)
         (made,) = run(place, "embedding", "size=224")
         save(Image.open(made / "embedding.png"), "embedding", 800)

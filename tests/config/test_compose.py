@@ -158,6 +158,13 @@ def test_a_forced_value_is_a_value(loader):
     assert expansion.swept == ("reg.decay",)
 
 
+@pytest.mark.parametrize("typed", ["seed=shuffle(range(0,5))", "seed=shuffle(1,2,3)"])
+def test_an_order_by_chance_could_not_be_resumed(loader, typed):
+    for read in (compose.expand, compose.count):
+        with pytest.raises(ConfigError, match=r"shuffle.*could not be resumed; list the values"):
+            read(loader, [typed])
+
+
 def test_an_interval_is_for_a_search(loader):
     with pytest.raises(ConfigError, match=r"reg.decay=interval\(0,1\): .*hydra/sweeper=optuna"):
         compose.expand(loader, ["reg.decay=interval(0,1)"])

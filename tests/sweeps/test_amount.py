@@ -26,7 +26,7 @@ def loader():
     [["seed=1"], ["seed=range(0,7)"], ["seed=range(1,8,3)"], ["reg.decay=range(0.1,1,0.1)"],
      ["seed=1,2,3"], ["reg=glob(*)"], ["seed=range(0,3)", "reg.decay=0.8,0.9"],
      ["seed=0,1,2", "seed=5,6"], ["seed=range(3,3)"], ["seed=range(5,0,-2)"],
-     ["seed=shuffle(range(0,5))"], ["reg.decay=range(0.8,1.0,0.05)"], ["seed=choice(1,2)"],
+     ["reg.decay=range(0.8,1.0,0.05)"], ["seed=choice(1,2)"],
      ["layer.filters=[0,1]"]],
     ids=" ".join,
 )  # fmt: skip
@@ -39,7 +39,7 @@ def test_as_many_are_counted_as_are_made_and_the_first_is_the_first(loader, type
         return
     count, first = compose.count(loader, typed)
     assert count == len(made)
-    assert first in made and (first == made[0] or "shuffle" in typed[0])
+    assert first == made[0]
 
 
 def test_a_count_takes_no_memory(loader):

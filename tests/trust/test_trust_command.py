@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from helpers.processes import store_of
 from PIL import Image
-from test_contributions import unit
+from trust.test_contributions import unit
 
+import deepvis
 from deepvis import networks
 from deepvis.config import groups
 
@@ -46,6 +47,17 @@ def test_the_table_has_the_best_photograph_and_how_much_stronger_the_picture_is(
         assert [each["layer"] for each in layers] == ["block1_conv1", "block2_conv1"]
         lowest = np.nanmin([float(each["contributions"]) for each in layers])
         assert float(row["path_similarity"]) == pytest.approx(lowest)
+
+
+def test_python_has_the_same_rows(done):
+    place, _, file, _ = done
+    found = deepvis.trust("tiny", "block2_conv2", [3, 5], data=place / "photos", size=16, steps=3)
+    rows = list(csv.DictReader((file.parent / "trust.csv").open()))
+    for ours, theirs in zip(found.rows(), rows, strict=True):
+        assert (str(ours["filter"]), ours["verdict"]) == (theirs["filter"], theirs["verdict"])
+        for key in ("strength", "path_similarity", "choice_by_pictures"):
+            np.testing.assert_allclose(ours[key], float(theirs[key] or "nan"), rtol=1e-5)
+    np.testing.assert_array_equal(found.sheet(), np.asarray(Image.open(file.parent / "trust.png")))
 
 
 def test_there_is_one_run_with_the_same_numbers(done):
