@@ -75,7 +75,11 @@ def _of_factors(own: Comparison, tests: Sequence[TestedEffect], mains: Sequence[
         best = {measure: _established([t for t in of if t.measure == measure]) for measure in PAIRED}
         levels = {measure: level for measure, level in best.items() if level is not None}
         if len(set(levels.values())) > 1:
-            tradeoffs.append(_trade_off(factor, levels, of))
+            between = _between(levels, of)
+            tradeoffs.append(_trade_off(factor, levels, between))
+            if choice := _smaller_loss(between):
+                taken[factor], why = choice
+                reasons.append(f"{factor}={taken[factor]} ({why})")
         elif levels:
             taken[factor] = next(iter(levels.values()))
             why = " and ".join(REASON[measure] for measure in levels)
@@ -96,16 +100,20 @@ def _of_factors(own: Comparison, tests: Sequence[TestedEffect], mains: Sequence[
     return " ".join(text)
 
 
-def _trade_off(factor: str, levels: dict[str, Level], tests: Sequence[TestedEffect]) -> str:
-    """``reg.blur is a trade-off: 3 for a high score or 5 for robust images (5 instead of 3: ...)``."""
-    choices = " or ".join(f"{level} for {UP[measure]}" for measure, level in levels.items())
-    between = [
+def _between(levels: dict[str, Level], tests: Sequence[TestedEffect]) -> list[TestedEffect]:
+    """The tests of the level that is best in one measure against the one that is best in the other."""
+    return [
         test
         for test in tests
         if test.measure in PAIRED
         and {*test.contrast.levels} == {*levels.values()}
         and test.effect.n >= signed_rank.FEW
     ]
+
+
+def _trade_off(factor: str, levels: dict[str, Level], between: Sequence[TestedEffect]) -> str:
+    """``reg.blur is a trade-off: 3 for a high score or 5 for robust images (5 instead of 3: ...)``."""
+    choices = " or ".join(f"{level} for {UP[measure]}" for measure, level in levels.items())
     if not between:
         return f"{factor} is a trade-off: {choices}."
     first, second = between[0].contrast.levels
@@ -114,6 +122,23 @@ def _trade_off(factor: str, levels: dict[str, Level], tests: Sequence[TestedEffe
         for test in between
     )
     return f"{factor} is a trade-off: {choices} ({first} instead of {second}: {costs})."
+
+
+def _smaller_loss(between: Sequence[TestedEffect]) -> tuple[Level, str] | None:
+    """Of two levels the one that gives up less than half of what the other does, in per cent, and why."""
+    is_sure = all(test.unit == "%" and effects.is_established(test) for test in between)
+    if len(between) != len(PAIRED) or not is_sure:
+        return None
+    small, large = sorted(between, key=_loss)
+    if 2 * _loss(small) >= _loss(large):
+        return None
+    why = f"gives up {_loss(small):.2g} % of {small.measure}, not {_loss(large):.3g} % of {large.measure}"
+    return winner(large), why
+
+
+def _loss(test: TestedEffect) -> float:
+    """What of its measure the other level than the winner gives up, per cent."""
+    return -_turned(abs(test.effect.estimate), "%") if test.effect.estimate > 0 else -test.effect.estimate
 
 
 def _established(tests: Sequence[TestedEffect]) -> Level | None:
