@@ -34,7 +34,9 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     valid = list(valid)
     if len(valid) > FEW:
         close = difflib.get_close_matches(word, valid, n=5, cutoff=0.0)
-        return f"the nearest of {len(valid)}: {', '.join(close)}"
+        near = difflib.get_close_matches(word, valid, n=2, cutoff=0.7)
+        meant = f"; did you mean {near[0]}?" if len(near) == 1 else ""
+        return f"the nearest of {len(valid)}: {', '.join(close)}{meant}"
     close = difflib.get_close_matches(word, valid, n=1, cutoff=0.6)
     return f"did you mean {close[0]}? ({', '.join(valid)})" if close else f"valid: {', '.join(valid)}"
 
