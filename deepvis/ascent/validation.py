@@ -31,13 +31,21 @@ def check_job(cfg: Config) -> None:
     Raises:
       ConfigError: with one line; the first mistake found.
     """
-    metrics = [*image_statistics.METRICS, *(robustness.NAMES if cfg.robustness else ())]
-    known = [*convergence.FIGURES, *(f"image/{name}" for name in metrics)]
-    values = cfg.objective_value
-    for value in [values] if isinstance(values, str) else values:
-        if value not in known:
-            raise ConfigError(f"objective_value={value}: {nearest(value, known)}")
+    check_objective_value(cfg.objective_value, cfg.robustness)
     check(cfg)
+
+
+def check_objective_value(names: str | Sequence[str], has_robustness: bool) -> None:
+    """Refuse what a search could not read of a job.
+
+    Raises:
+      ConfigError: a job has no figure of that name.
+    """
+    metrics = [*image_statistics.METRICS, *(robustness.NAMES if has_robustness else ())]
+    known = [*convergence.FIGURES, *(f"image/{name}" for name in metrics)]
+    for name in [names] if isinstance(names, str) else names:
+        if name not in known:
+            raise ConfigError(f"objective_value={name}: {nearest(name, known)}")
 
 
 def check(cfg: Config) -> None:

@@ -113,7 +113,9 @@ def begin(folder: Path, plans: Sequence[Plan], typed: Sequence[str], sweep_confi
         resumption.check(old, entry, typed, bool(sweep_config.resume_force))
         entry |= {key: old[key] for key in ("start", "overrides", "multirun") if key in old}
     entry["search"] = not plans  # whose jobs are known only once they are drawn
-    if not plans:
+    if not plans:  # what is drawn may still turn robustness on
+        read = plain_mapping(sweep_config, resolve=False)["objective_value"]
+        validation.check_objective_value(read, has_robustness=True)
         entry["trials"] = plain_mapping(sweep_config.hydra.sweeper).get("n_trials")
     with progress.doing("opening the tracking store"):
         tracker_of(settings)

@@ -108,6 +108,12 @@ def test_a_mistake_is_one_line_before_anything_is_computed(typed, wanted, forker
     assert not (tmp_path / "outputs").exists()
 
 
+def test_a_search_for_an_unknown_figure_writes_nothing(forker, tmp_path):
+    said = forker.run(tmp_path, *SEARCH, *TINY, *DRAWN, "objective_value=nothing/there")
+    assert said.code == 1 and said.err.startswith("deepvis: objective_value=nothing/there: valid: ")
+    assert list(tmp_path.iterdir()) == []
+
+
 # Ends the process without a word as soon as so many results are written.
 KILLED = """
 import os, signal
