@@ -51,7 +51,9 @@ def check_of_hydra(typed: Sequence[str]) -> None:
       ConfigError: names the nearest.
     """
     for each in typed:
-        key = each.partition("=")[0]
+        key, _, value = each.partition("=")
+        if key in ("hydra.run.dir", "hydra.sweep.dir") and not value.strip("\"' "):
+            raise ConfigError(f"{key}: got no name, expected a folder's; {key}=. is the one you are in")
         if re.match(r"\+\+?hydra\.[\w.]+$", key):
             _check_of_hydra(key, key.lstrip("+"))
 

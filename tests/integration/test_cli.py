@@ -264,6 +264,7 @@ ALONE = [
     # flags
     case("--frobnicate", says=["--frobnicate"]),
     # output folders
+    case("hydra.run.dir=''", says=["hydra.run.dir: got no name"]),
     case("hydra.run.dir=BAD/text.png/out", says=["text.png", "hydra.run.dir"]),
     # sweeps: one bad job, and nothing runs
     case("-m", "reg.decay=0.8,0.9,0", says=["reg.decay=0", "(0, 1]"]),
