@@ -61,6 +61,26 @@ def share(sound: np.ndarray, fooled: np.ndarray) -> float:
     return float(stats.mannwhitneyu(sound, fooled).statistic / (len(sound) * len(fooled)))
 
 
+def areas(table: list[dict[str, object]]) -> list[dict[str, object]]:
+    """A row a measure: the area under its ROC curve, and the range and number of its values."""
+    found = []
+    for measure in MEASURES:
+        row: dict[str, object] = {"measure": measure}
+        values = [
+            np.array([float(r[measure]) for r in table if r["network"] == n]) for n in ("VGG16", "circuit")
+        ]
+        row["area"] = share(*values)
+        for name, each in zip(("untouched", "circuit"), values, strict=True):
+            known = each[np.isfinite(each)]
+            row |= {
+                f"{name}_lowest": known.min(),
+                f"{name}_highest": known.max(),
+                f"{name}_measured": len(known),
+            }
+        found.append(row)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photographs", type=Path)
@@ -96,14 +116,7 @@ def main() -> None:
     sheet = images.contact_sheet(grid, names, [f"{u} / {decoys[u]}" for u in units[:8]])
     Image.fromarray(sheet).save(given.to / "pictures.jpg", quality=88)
     print(f"{len(natural.indices)} photographs, largest change of a natural value: {changed:g}")
-    for measure in MEASURES:
-        values = [np.array([r[measure] for r in table if r["network"] == n]) for n in ("VGG16", "circuit")]
-        print(
-            measure,
-            "area under the curve",
-            round(share(*values), 3),
-            *(np.round(np.sort(v), 2) for v in values),
-        )
+    write_csv(given.to / "areas.csv", areas(table))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def test_any_signal_ends_the_server_and_its_worker(sent, tmp_path):
     pids = tmp_path / "pids"
     parent = subprocess.Popen([sys.executable, "-c", PARENT, SERVER, str(pids)])
     try:
-        assert until(pids.exists)
+        assert until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
         server, worker = map(int, pids.read_text().split())
         assert runs(server) and runs(worker)
         parent.send_signal(sent)
