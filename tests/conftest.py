@@ -26,8 +26,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
 
-# A shell that starts the suite in the background makes it, and what it starts, deaf to Ctrl-C.
+# A shell that starts the suite in the background makes it, and what it starts, deaf to Ctrl-C and Ctrl-\.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

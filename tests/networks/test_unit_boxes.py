@@ -53,10 +53,10 @@ def maximum(x):
     return L.MaxPooling2D(3, strides=2, padding="same")(L.Conv2D(4, 3, padding="same")(x))
 
 
-def held(make):
+def made(make):
     keras.utils.set_random_seed(1)
     given = keras.Input((*SIZE, 3))
-    return networks.hold(keras.Model(given, L.Identity(name="out")(make(given))), "tf"), "out"
+    return keras.Model(given, L.Identity(name="out")(make(given)))
 
 
 NETWORKS = {make.__name__: make for make in (odd, branches, upwards, excited, normalized, flat, maximum)}
@@ -71,8 +71,9 @@ TINY = {
 
 @pytest.mark.parametrize("name", [*NETWORKS, "tiny"])
 def test_pixels_outside_change_nothing_and_those_at_each_edge_do(name):
-    model, layer = (TINY, "block2_conv2") if name == "tiny" else held(NETWORKS[name])
-    network = networks.network(model)
+    model = None if name == "tiny" else made(NETWORKS[name])  # it lives as long as somebody has it
+    layer, chosen = ("block2_conv2", TINY) if model is None else ("out", networks.hold(model, "tf"))
+    network = networks.network(chosen)
     boxes, (height, width) = network.boxes(layer, SIZE), network.map_size(layer, SIZE)
     compute = network.build([layer], SIZE, "float32").activations
     places = {(r, c) for r in (0, height // 2, height - 1) for c in (0, width // 3, width - 1)}

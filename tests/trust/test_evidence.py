@@ -26,7 +26,7 @@ def network():
     mixed = np.zeros((1, 1, 3, 3))
     mixed[0, 0, 0, PLAIN] = mixed[0, 0, 0, TWO_FACED] = mixed[0, 0, 2, TWO_FACED] = mixed[0, 0, 1, SILENT] = 1
     units.set_weights([mixed, np.array([0, 0, -0.5])])
-    return networks.network(networks.hold(model, "none"))
+    yield networks.network(networks.hold(model, "none"))  # the model lives as long as the fixture
 
 
 @pytest.fixture(scope="module")
