@@ -21,6 +21,7 @@ from deepvis.core import images
 from deepvis.core.errors import ConfigError, WeightsError
 from deepvis.data import Photographs
 from deepvis.metrics.path_similarity import path_table
+from deepvis.results import result_folder
 from deepvis.trust.evidence import Evidence, evidence
 from deepvis.trust.natural_values import network_observer
 from deepvis.trust.verdicts import verdicts
@@ -98,22 +99,20 @@ def check(cfg: Config) -> None:
 def assess(
     cfg: Config,
     filters: Sequence[int],
-    captions: Sequence[str],
+    classes: Sequence[str],
     photographs: Photographs,
-    on_step: Callable[[], None] = lambda: None,
 ) -> Trusted:
     """Optimize some filters, and compare their pictures with photographs.
 
     Args:
       cfg: of a job, checked, with its device and batch size.
       filters: channels of its layer.
-      captions: of them.
+      classes: what they are called, or nothing.
       photographs: cropped and scaled to its size.
-      on_step: is called after each step of a batch.
     """
     network = networks.network(schema.plain(cfg.model))
     starts = [replace(cfg, seed=cfg.seed + k) for k in range(SEEDS)]
-    found = optimize([ImageSpec(each, index) for each in starts for index in filters], on_step=on_step)
+    found = optimize([ImageSpec(each, index) for each in starts for index in filters])
     shape = (SEEDS, len(filters), *found.final.shape[1:])
     name, observe = _observer(cfg)
     said = evidence(network, cfg.layer.name, filters, found.final.reshape(shape), photographs, observe)
@@ -124,7 +123,7 @@ def assess(
         for row in said.examples
     ]  # fmt: skip
     return Trusted(
-        filters, captions, verdicts(said), said, name,
+        filters, result_folder.captions_for(filters, classes, str), verdicts(said), said, name,
         np.stack(displayed).reshape(*shape[:-1], 3), np.array(pictures, np.uint8),
     )  # fmt: skip
 

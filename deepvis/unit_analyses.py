@@ -74,10 +74,8 @@ def attribution(
         )  # fmt: skip
         chosen = schema.choice("attribution", settings["attribution"])
         attributed.check(cfg, chosen)
-        known = networks.network(schema.plain(cfg.model)).layer(cfg.layer.name)
-        indices = validation.indices(cfg, known)
-        classes = validation.class_names(cfg, known, indices)
-        captions = [*map(result_folder.caption, classes, indices)] or [*map(result_folder.label, indices)]
+        indices, classes = _filters(cfg)
+        captions = result_folder.captions_for(indices, classes)
         names, pixels = _images(images, cfg.sides, networks.network(schema.plain(cfg.model)).channels)
         backend.load()
         return attributed.attribute(cfg, chosen, indices, captions, names, pixels)
@@ -124,9 +122,7 @@ def examples(
         keys = {"examples": max(k, 1), "examples_per_image": per_image}
         counts = {name: schema.KEYS[name].read(name, value) for name, value in keys.items()}
         cfg = replace(cfg, **counts)
-        known = networks.network(schema.plain(cfg.model)).layer(cfg.layer.name)
-        indices = validation.indices(cfg, known)
-        classes = validation.class_names(cfg, known, indices)
+        indices, classes = _filters(cfg)
         backend.load()
         return natural.examples(cfg, indices, classes, photographs(schema.plain(cfg.data)))
 
@@ -177,12 +173,16 @@ def trust(
             {"seed": seed, **({} if steps is None else {"steps": steps})},
         )  # fmt: skip
         trusted.check(cfg)
-        known = networks.network(schema.plain(cfg.model)).layer(cfg.layer.name)
-        indices = validation.indices(cfg, known)
-        classes = validation.class_names(cfg, known, indices)
-        captions = [*map(result_folder.caption, classes, indices)] or [*map(str, indices)]
+        indices, classes = _filters(cfg)
         backend.load()
-        return trusted.assess(cfg, indices, captions, photographs(schema.plain(cfg.data)))
+        return trusted.assess(cfg, indices, classes, photographs(schema.plain(cfg.data)))
+
+
+def _filters(cfg: Config) -> tuple[Sequence[int], Sequence[str]]:
+    """The filters of a config, and what they are called, where they are classes."""
+    known = networks.network(schema.plain(cfg.model)).layer(cfg.layer.name)
+    indices = validation.indices(cfg, known)
+    return indices, validation.class_names(cfg, known, indices)
 
 
 def _data(given: Any) -> Choice:

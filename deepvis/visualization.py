@@ -62,9 +62,7 @@ class Visualization:
     @property
     def captions(self) -> list[str]:
         """A caption for each picture: the filter's number, or the class and its number."""
-        if not self.classes:
-            return [str(index) for index in self.filters]
-        return list(map(result_folder.caption, self.classes, self.filters))
+        return result_folder.captions_for(self.filters, self.classes, str)
 
     def gallery(self) -> Image.Image:
         """All pictures, stitched into a square, each with its filter's number or its class."""

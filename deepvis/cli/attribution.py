@@ -73,9 +73,7 @@ def _compute(job: Job, checkpoint: Path) -> analyses.Found:
 
 def captions(job: Job) -> list[str]:
     """Names of the units in files: ``f012``, or the class and its number."""
-    if not job.classes:
-        return [result_folder.label(index) for index in job.filters]
-    named = map(result_folder.caption, job.classes, job.filters)
+    named = result_folder.captions_for(job.filters, job.classes)
     return ["".join(c if c.isalnum() or c in " ()-_" else "_" for c in name) for name in named]
 
 

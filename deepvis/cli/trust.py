@@ -9,7 +9,6 @@ from deepvis import data, trusted
 from deepvis.cli import analyses
 from deepvis.config import schema
 from deepvis.core import files, progress
-from deepvis.results import result_folder
 from deepvis.sweeps.jobs import Job
 from deepvis.trust.verdicts import BELIEVABLE
 
@@ -33,11 +32,8 @@ def main(typed: Sequence[str]) -> int:
 def _compute(job: Job, checkpoint: Path) -> analyses.Found:
     del checkpoint
     photographs = data.photographs(schema.plain(job.cfg.data))
-    captions = [str(index) for index in job.filters]
-    if job.classes:
-        captions = list(map(result_folder.caption, job.classes, job.filters))
-    with progress.doing(f"comparing {len(captions)} filters with {len(photographs)} photographs"):
-        found = trusted.assess(job.cfg, job.filters, captions, photographs)
+    with progress.doing(f"comparing {len(job.filters)} filters with {len(photographs)} photographs"):
+        found = trusted.assess(job.cfg, job.filters, job.classes, photographs)
 
     def write(folder: Path) -> None:
         files.write_csv(folder / "trust.csv", found.rows())

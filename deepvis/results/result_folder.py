@@ -83,9 +83,14 @@ def label(index: int) -> str:
 
 def captions(result: Result) -> list[str]:
     """A caption for each filter: ``flamingo (130)`` of a class, else its name in files."""
-    if not result.classes:
-        return [label(index) for index in result.filters]
-    return list(map(caption, result.classes, result.filters))
+    return captions_for(result.filters, result.classes)
+
+
+def captions_for(
+    filters: Sequence[int], classes: Sequence[str], number: Callable[[int], str] = label
+) -> list[str]:
+    """A caption for each of some filters: its class and number, or, of no classes, its number as written."""
+    return list(map(caption, classes, filters)) if classes else list(map(number, filters))
 
 
 def caption(name: str, index: int) -> str:
