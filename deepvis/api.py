@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from deepvis import model_choice, networks
-from deepvis.ascent import devices, specs, validation
+from deepvis.ascent import specs, validation
 from deepvis.ascent.specs import ImageSpec, Snapshot
 from deepvis.config import groups, schema
 from deepvis.config.groups import Choice
@@ -103,29 +103,19 @@ def visualize(
       >>> seen.images.shape, seen.history["score"].shape
       ((2, 32, 32, 3), (21, 2))
     """
-    spec = filters if isinstance(filters, str) else np.atleast_1d(filters).tolist()
     groups_given = {"reg": reg, "param": param, "transform": transform, "optimizer": optimizer,
                     "start": start}  # fmt: skip
     chosen = {group: choice for group, choice in groups_given.items() if choice is not None}
+    values: dict[str, Any] = {
+        "size": size, "seed": seed, "batch_size": batch_size, "precision": precision, "device": device,
+        "twins": 0, "robustness": False, **({} if steps is None else {"steps": steps}),
+    }  # fmt: skip
     with quiet():  # Keras, and with it TensorFlow, may be imported here
-        held, choice = model_choice.chosen(model, preprocess, inputs, optimize, labels, size)
-        group = held or groups.composed(choice)["model"]
-        if not isinstance(layer, str):
-            layer = networks.network(group).name_of(layer)
-        recipe = None if chosen else networks.recipe(group)
-        composed = groups.composed({"objective": objective} | chosen | choice, recipe)
-        steps = composed["steps"] if steps is None else steps
-        values: dict[str, Any] = {
-            "steps": steps, "snapshot_every": steps, "size": size, "seed": seed, "batch_size": batch_size,
-            "layer": {"name": layer, "filters": spec}, "precision": precision, "device": device, "twins": 0,
-            "robustness": False,
-        }  # fmt: skip
-        values |= {} if held is None else {"model": held}
-        cfg = schema.resolve(composed | {key: groups.plain_value(value) for key, value in values.items()})
-        validation.check(cfg)
-        resolved = networks.resolved(schema.plain(cfg.model))
-        cfg = replace(devices.resolved(cfg), model=schema.free("model", resolved))
-        known = networks.network(resolved).layer(layer)
+        network = model_choice.chosen(model, preprocess, inputs, optimize, labels, size)
+        cfg, _, recipe = model_choice.config(
+            network, layer, filters, {"objective": objective, **chosen}, values, with_recipe=not chosen
+        )
+        known = networks.network(schema.plain(cfg.model)).layer(cfg.layer.name)
         indices = validation.indices(cfg, known)
         chosen_layer = replace(cfg.layer, filters=spelled(cfg.layer.filters, indices))
         cfg = replace(cfg, layer=chosen_layer, snapshot_every=_frame_every(cfg, len(indices)))

@@ -1,13 +1,18 @@
-"""Networks from Python: a model in hand, a name or a file -> the group ``model`` of a config."""
+"""Configs from Python: a model in hand, a name or a file, and what is chosen -> a checked config."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from deepvis import networks
-from deepvis.config import groups
+from deepvis.ascent import devices, validation
+from deepvis.config import groups, schema
 from deepvis.config.groups import Choice
+from deepvis.config.schema import Config
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF, nearest
 
@@ -50,6 +55,44 @@ def chosen(
     if model not in known:
         raise ConfigError(f"model={model}: no such network; {nearest(model, [*named, *known])}")
     return None, {"model": {"preset": "keras", "name": model, **given}}
+
+
+def config(
+    network: tuple[dict[str, Any] | None, dict[str, Choice]],
+    layer: Any,
+    filters: int | str | Sequence[int],
+    choices: Mapping[str, Choice],
+    values: Mapping[str, Any],
+    with_recipe: bool,
+) -> tuple[Config, Mapping[str, Any], str | None]:
+    """A checked config.
+
+    Args:
+      network: as `chosen` gives it.
+      layer: in hand, or its name.
+      filters: as `deepvis.visualize` takes them.
+      choices: of the other groups.
+      values: of keys that are in no group.
+      with_recipe: the recipe that suits the network counts, where there is one.
+
+    Returns:
+      The config with its device and all that follows from the network; what it was made of; the recipe.
+
+    Raises:
+      ConfigError: a mistake, in one line.
+    """
+    held, choice = network
+    group = held or groups.composed(choice)["model"]
+    if not isinstance(layer, str):
+        layer = networks.network(group).name_of(layer)
+    recipe = networks.recipe(group) if with_recipe else None
+    composed = groups.composed({**choices, **choice}, recipe)
+    spec = filters if isinstance(filters, str) else np.atleast_1d(filters).tolist()
+    given = {**values, "layer": {"name": layer, "filters": spec}, **({} if held is None else {"model": held})}
+    cfg = schema.resolve(composed | {key: groups.plain_value(value) for key, value in given.items()})
+    validation.check(cfg)
+    resolved = networks.resolved(schema.plain(cfg.model))
+    return replace(devices.resolved(cfg), model=schema.free("model", resolved)), composed, recipe
 
 
 def _file(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:

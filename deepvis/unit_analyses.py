@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from deepvis import attributed, model_choice, natural, networks, trusted
-from deepvis.ascent import devices, validation
+from deepvis.ascent import validation
 from deepvis.attributed import Attributed
-from deepvis.config import groups, schema
+from deepvis.config import schema
 from deepvis.config.groups import Choice
 from deepvis.config.schema import Config
 from deepvis.core import picture_files
@@ -197,21 +197,16 @@ def _config(
     more: Mapping[str, Any] | None = None,
 ) -> tuple[Config, Mapping[str, Any]]:  # fmt: skip
     """A checked config, in float32, and what it was made of."""
-    held, choice = model_choice.chosen(model, preprocess, inputs, optimize, labels, size)
-    group = held or groups.composed(choice)["model"]
-    composed = groups.composed(choices | choice, networks.recipe(group) if with_recipe else None)
-    if not isinstance(layer, str):
-        layer = networks.network(group).name_of(layer)
-    spec = filters if isinstance(filters, str) else np.atleast_1d(filters).tolist()
-    values: dict[str, Any] = {
-        "size": size, "batch_size": batch_size, "layer": {"name": layer, "filters": spec},
-        "precision": "float32", "device": device,
-    }  # fmt: skip
-    values |= {**(more or {}), **({} if held is None else {"model": held})}
-    cfg = schema.resolve(composed | {key: groups.plain_value(value) for key, value in values.items()})
-    validation.check(cfg)
-    resolved = networks.resolved(schema.plain(cfg.model))
-    return replace(devices.resolved(cfg), model=schema.free("model", resolved)), composed
+    network = model_choice.chosen(model, preprocess, inputs, optimize, labels, size)
+    values = {
+        "size": size,
+        "batch_size": batch_size,
+        "precision": "float32",
+        "device": device,
+        **(more or {}),
+    }
+    cfg, composed, _ = model_choice.config(network, layer, filters, choices, values, with_recipe)
+    return cfg, composed
 
 
 def _images(given: Any, size: Size, channels: int) -> tuple[list[str], np.ndarray]:
