@@ -1,6 +1,7 @@
 """Votes: what the server answers and refuses, what is stored, and what the report makes of it."""
 
 import json
+import random
 import signal
 import subprocess
 import sys
@@ -117,7 +118,8 @@ def test_a_broken_file_of_votes_is_refused_and_one_of_other_jobs_is_said(folder)
 def test_voters_of_a_known_order_are_recovered_by_the_report(folder):
     """They look at the pictures' scores alone, with some chance: the ranking is that of the scores."""
     compared = comparison.of_sweeps([folder], {})
-    ballots, rng = ballot.Ballots(folder, compared), np.random.default_rng(0)
+    ballots = ballot.Ballots(folder, compared, chance=random.Random(0))
+    rng = np.random.default_rng(0)
     strength = np.log(compared.medians("score"))
     for _ in range(150):
         name, pair = ballots.draw()
