@@ -165,7 +165,7 @@ def _visualization(
         shown.trace()
         images_of = [ImageSpec(cfg, index) for index in filters]
         with nullcontext() if _begun else quiet():  # what it says of devices and compilers it says once
-            found = optimize(images_of, on_step=on_step, on_snapshot=on_snapshot)
+            found = optimize(images_of, on_step=on_step, on_snapshot=on_snapshot, on_forecast=shown.expect)
         _begun.append(True)
     pictures = list(map(displayed, found.final))
     told = advice.advice(found.history, found.final, cfg.model.mean, channels)

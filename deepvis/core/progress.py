@@ -71,7 +71,7 @@ class Progress:
     name: str
     images: int
     work: int  # their images x steps
-    expected: float | None = None  # s for all of it, by what was measured before; None: not known
+    expected: float | None = None  # s for all of it, by what was measured before, or by a forecast
     show: Callable[[Status], None] = lambda status: None  # is called often
     is_listed: bool = False  # whether lines are printed
     began: float = field(default_factory=lambda: time.perf_counter())
@@ -97,6 +97,12 @@ class Progress:
         """Say that the next step is of another graph: it takes longer than the others."""
         self.last, self.step = None, 0
         self.doing("tracing")
+
+    def expect(self, rate: float) -> None:
+        """Take over a forecast, images x steps a second, which counts until steps are measured."""
+        rest = (self.work - self.work_done) / rate
+        self.expected = time.perf_counter() - self.began + rest
+        self.show(self.status())
 
     def begin(self, images: int, done: int, steps: int) -> None:
         """Begin a batch of so many images, which have done some of their steps."""
@@ -141,7 +147,8 @@ class Progress:
             return f"{duration((self.work - self.work_done) / rate)} left"
         if self.expected is not None:
             rest = self.expected - (time.perf_counter() - self.began)
-            return f"about {duration(rest)} left" if rest >= 1 else ""
+            if rest >= 1:
+                return f"about {duration(rest)} left"
         if self.bound is not None:
             return f"at most {duration((self.work - self.work_done) / self.bound)} left"
         return ""

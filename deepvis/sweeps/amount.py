@@ -64,7 +64,7 @@ def duration(images: int, job: Job, outputs: Path) -> str:
 
 
 def expected(queue: Sequence[Job], outputs: Path) -> tuple[float | None, str]:
-    """Seconds that jobs will take, by earlier sweeps on this machine, and the words for it.
+    """Seconds that jobs will take, by earlier sweeps on this machine, and the words for it, if there are any.
 
     Args:
       queue: the jobs.
@@ -77,7 +77,7 @@ def expected(queue: Sequence[Job], outputs: Path) -> tuple[float | None, str]:
         if like not in speeds:
             speeds[like] = _speed(job, outputs)
         if (found := speeds[like]) is None:
-            return None, "after the first steps, for no sweep of that layer has run here"
+            return None, ""
         seconds += len(job.filters) * (1 + job.cfg.twins) * job.cfg.steps / found[0]
         sweeps[found[1]] = None
     return seconds, f"about {terminal.duration(seconds)}, at the speed of the sweep {', '.join(sweeps)}"

@@ -36,7 +36,7 @@ MOST_PENDING = 4  # jobs that may wait to be written while others compute; their
 
 def unknown(queue: Sequence[Job]) -> tuple[float | None, str]:
     """That it is not known how long jobs will take."""
-    return None, "known after the first steps"
+    return None, ""
 
 
 def run(
@@ -70,7 +70,8 @@ def run(
             f"computes  {name}: {images_left} images in {batches} batch{'es' if batches > 1 else ''}, "
             f"{work} images x steps"
         )
-        terminal.say(f"estimate  {known_by}")
+        if known_by:
+            terminal.say(f"estimate  {known_by}")
     with progress.progress(name, images_left, work, seconds) as shown:
         try:
             if groups:  # TensorFlow, now that nothing else can be wrong
@@ -199,7 +200,14 @@ class GroupRun:
                 [jobs.image_spec(self.group, row) for row in rows], using=graph,
                 starts=np.stack(list(starts.values())), width=width, on_snapshot=on_snapshot, resumed=resumed,
                 on_step=self.progress.advance,
+                on_forecast=self.forecast if self.progress.expected is None else None,
             )  # fmt: skip
+
+    def forecast(self, rate: float) -> None:
+        """Say how long it will take, where no sweep has told."""
+        self.progress.expect(rate)
+        rest = terminal.duration((self.progress.work - self.progress.work_done) / rate)
+        terminal.say(f"estimate  about {rest}, by a forward pass, for no sweep of that layer has run here")
 
     @contextmanager
     def isolate_failures(self, indices: Iterable[int]) -> Iterator[None]:

@@ -5,6 +5,7 @@ Real command lines, in forked processes: see `helpers.processes`.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -107,7 +108,7 @@ def same_histories(ours, theirs):
 
 
 @pytest.mark.parametrize("batch_size", [2, 7, 16])
-def test_forty_jobs_of_one_skeleton_are_traced_once(batch_size, monkeypatch, tmp_path):
+def test_forty_jobs_of_one_skeleton_are_traced_once(batch_size, monkeypatch, tmp_path, capsys):
     made = counted(monkeypatch)
     many = [
         (f"reg.decay={d}", f"reg.blur={b}", f"seed={s}", f"steps={t}", f"optimizer.learning_rate={r}")
@@ -119,7 +120,11 @@ def test_forty_jobs_of_one_skeleton_are_traced_once(batch_size, monkeypatch, tmp
     queue = queue_of(tmp_path, *((*each, "snapshot_every=3", f"batch_size={batch_size}") for each in many))
     lost, into = ran(queue)
     assert lost == {} and {run["status"] for run in into.runs.values()} == {"FINISHED"}
-    assert [each.ascent.advance.experimental_get_tracing_count() for each in made.values()] == [1]
+    (graphs,) = (each.ascent for each in made.values())
+    assert [each.experimental_get_tracing_count() for each in (graphs.advance, graphs.finish)] == [1, 1]
+    said = capsys.readouterr().out
+    assert re.search(r"^estimate  about \d+ s, by a forward pass", said, re.M), "before anything is measured"
+    assert said.index("estimate") < said.index("step 1/") and said.count("estimate") == 1
 
 
 def test_every_skeleton_is_traced_once_however_its_jobs_are_mixed(monkeypatch, tmp_path):
