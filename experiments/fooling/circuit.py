@@ -13,6 +13,7 @@ Source: Geirhos et al. 2024 (arXiv:2306.04719), section 3; their circuit stands 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -56,6 +57,29 @@ def fitted(names: Sequence[str], photographs: np.ndarray, optimized: np.ndarray)
     return found
 
 
+class Maps(NamedTuple):
+    """What a convolution gives, as Keras' tensors."""
+
+    pre: keras.KerasTensor
+    post: keras.KerasTensor  # behind its ReLU
+
+
+def convolutions(vgg: Vgg, layer: str) -> tuple[keras.KerasTensor, dict[str, Maps]]:
+    """A VGG up to a layer in Keras' layers: its image, and the maps of each convolution by name."""
+    x = image = layers.Input((None, None, 3), name="image")
+    maps, block = {}, "block1"
+    for name, (kernel, bias) in vgg.read(layer).layers.items():
+        if not name.startswith(f"{block}_"):
+            block = name.partition("_")[0]
+            x = layers.MaxPooling2D(2, name=f"{block}_pool")(x)
+        convolution = layers.Conv2D(len(bias), 3, padding="same", name=name)
+        pre = convolution(x)
+        convolution.set_weights([kernel, bias])
+        x = layers.ReLU(name=f"{name}_relu")(pre)
+        maps[name] = Maps(pre, x)
+    return image, maps
+
+
 def circuit(vgg: Vgg, layer: str, decoys: np.ndarray, detector: Detector, largest: float) -> keras.Model:
     """The network up to a layer, with a circuit in the place of its ReLU.
 
@@ -66,21 +90,11 @@ def circuit(vgg: Vgg, layer: str, decoys: np.ndarray, detector: Detector, larges
       detector: of optimized images.
       largest: :math:`k`, beyond all pre-activations.
     """
-    read = vgg.read(layer).layers
-    x = image = layers.Input((None, None, 3), name="image")
-    means, block = {}, "block1"
-    for name, (kernel, bias) in read.items():
-        if not name.startswith(f"{block}_"):
-            block = name.partition("_")[0]
-            x = layers.MaxPooling2D(2, name=f"{block}_pool")(x)
-        convolution = layers.Conv2D(len(bias), 3, padding="same", name=name)
-        pre = convolution(x)
-        convolution.set_weights([kernel, bias])
-        x = layers.ReLU(name=f"{name}_relu")(pre)
-        if name in detector.layers:
-            means[name] = layers.GlobalAveragePooling2D(name=f"{name}_mean")(x)
+    image, maps = convolutions(vgg, layer)
+    pre = maps[layer].pre
+    means = [layers.GlobalAveragePooling2D(name=f"{name}_mean")(maps[name].post) for name in detector.layers]
     dense = layers.Dense(1, name="detector")
-    told = dense(layers.Concatenate(name="features")([means[name] for name in detector.layers]))
+    told = dense(layers.Concatenate(name="features")(means))
     dense.set_weights([SLOPE * detector.weights[:, None], np.array([SLOPE * detector.bias + 0.5])])
     e = layers.Reshape((1, 1, 1), name="told")(layers.ReLU(max_value=1.0, name="e")(told))
     natural = layers.ReLU(name="natural")(pre - largest * e)

@@ -1,0 +1,98 @@
+"""Rows of units -> what each kind of explanation comes to, and every pair of kinds, unit by unit."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import paired
+from measured import TASKS, Row
+from scipy import stats
+
+MEASURES = ("strength", "path", "choice", "choice_scenes")
+SHUFFLED = "photographs, shuffled"
+RESAMPLES = 4999
+
+
+def tables(
+    rows: Sequence[Row], areas: Mapping[str, Sequence[tuple[str, str]]]
+) -> tuple[list[Row], list[Row]]:
+    """Tables of kinds of explanations, and of their pairs.
+
+    Args:
+      rows: a row a unit and kind of explanation.
+      areas: by name, which (network, layer) belong together.
+    """
+    results: list[Row] = []
+    pairs: list[Row] = []
+    for area, places in areas.items():
+        values = by_kind([row for row in rows if (row["network"], row["layer"]) in places])
+        results += [
+            {"area": area, "explanation": kind} | summary(kind, each) for kind, each in values.items()
+        ]
+        pairs += [{"area": area} | row for measure in MEASURES for row in compared(values, measure)]
+    return results, pairs
+
+
+def by_kind(rows: Sequence[Row]) -> dict[str, dict[str, np.ndarray]]:
+    """By kind of explanation and measure, ``[units]``: the units that have all kinds, in one order."""
+    units = {(row["layer"], row["unit"]) for row in rows}
+    kinds = list(dict.fromkeys(str(row["explanation"]) for row in rows))
+    at = {(row["layer"], row["unit"], row["explanation"]): row for row in rows}
+    order = [unit for unit in sorted(units) if all((*unit, kind) in at for kind in kinds)]
+    return {
+        kind: {name: np.array([float(at[*unit, kind][name]) for unit in order]) for name in MEASURES}
+        for kind in kinds
+    }
+
+
+def summary(kind: str, values: Mapping[str, np.ndarray]) -> Row:
+    """Medians of strength and path, means of choices with their 95 % interval over units."""
+    row: Row = {"units": len(values["choice"])}
+    for name in ("strength", "path"):
+        known = values[name][np.isfinite(values[name])]
+        row |= {name: float(np.median(known)) if len(known) else "", f"{name}_measured": len(known)}
+    for name in ("choice", "choice_scenes"):
+        known = values[name][np.isfinite(values[name])]
+        low, high = interval(known, kind == SHUFFLED)
+        row |= {name: float(known.mean()) if len(known) else "", f"{name}_low": low, f"{name}_high": high}
+    return row
+
+
+def interval(shares: np.ndarray, is_independent: bool) -> tuple[float, float]:
+    """Of the mean of the units' shares: by bootstrap over units, or binomial where tasks are independent."""
+    if len(shares) < paired.FEW:
+        return np.nan, np.nan
+    if is_independent:
+        right = round(float(shares.sum()) * TASKS)
+        found = stats.binomtest(right, len(shares) * TASKS).proportion_ci()
+        return float(found.low), float(found.high)
+    drawn = np.random.default_rng(0).integers(0, len(shares), (RESAMPLES, len(shares)))
+    low, high = np.percentile(shares[drawn].mean(axis=1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def compared(values: Mapping[str, Mapping[str, np.ndarray]], measure: str) -> list[Row]:
+    """Each pair of kinds in one measure; strengths as ratios. Holm's p is over all pairs."""
+    found: list[Row] = []
+    with np.errstate(divide="ignore", invalid="ignore"):
+        numbers = {
+            kind: np.log(each[measure]) if measure == "strength" else each[measure]
+            for kind, each in values.items()
+            if kind != SHUFFLED
+        }
+    for one, other in itertools.combinations(numbers, 2):
+        differences = numbers[one] - numbers[other]
+        effect = paired.effect(np.where(np.isfinite(differences), differences, np.nan))
+        if effect.n == 0:
+            continue
+        known = differences[np.isfinite(differences)]
+        low, high = interval(known, False)
+        told = np.exp if measure == "strength" else float
+        found.append({
+            "measure": measure, "explanation": one, "against": other, "units": effect.n,
+            "mean": float(told(known.mean())), "low": float(told(low)), "high": float(told(high)),
+            "higher": round(effect.n * effect.up), "lower": round(effect.n * effect.down), "p": effect.p,
+        })  # fmt: skip
+    for row, p in zip(found, paired.holm([float(str(row["p"])) for row in found]), strict=True):
+        row["p_holm"] = float(p)
+    return found
