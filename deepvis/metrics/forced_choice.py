@@ -31,6 +31,9 @@ class Tasks:
 def tasks(activations: np.ndarray, count: int, explanations: int) -> Tasks:
     """Tasks of one unit: the extremes explain, the images next to them are asked.
 
+    Many images leave a unit at exactly 0. Which of them are the lowest is drawn, the same each time: in the
+    order of their names they would be of one folder, and so of one kind.
+
     Args:
       activations: ``[images]`` of the unit.
       count: of tasks.
@@ -42,7 +45,7 @@ def tasks(activations: np.ndarray, count: int, explanations: int) -> Tasks:
     n = len(activations)
     if n < 2 * (count + explanations):
         raise ValueError(f"got {n} images, expected {2 * (count + explanations)} or more")
-    order = np.argsort(-np.asarray(activations, float), kind="stable")
+    order = np.lexsort((np.random.default_rng(0).random(n), -np.asarray(activations, float)))
     ends = order[: explanations + count], order[::-1][: explanations + count]
     return Tasks(
         ends[0][explanations:], ends[1][explanations:], ends[0][:explanations], ends[1][:explanations]

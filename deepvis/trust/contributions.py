@@ -40,6 +40,26 @@ def layers_below(network: Network, layer: str) -> list[str]:
     return [name for name in names[: names.index(layer)] if "conv" in known[name].kind]
 
 
+def summed(*read: tuple[Paths, np.ndarray]) -> list[str]:
+    """The layers below in which a unit sums several channels, in their order.
+
+    In others each unit is a channel of its own: where a convolution, its normalization and its ReLU are
+    layers of their own, or a depthwise convolution follows. There all images of a unit come by one way.
+
+    Args:
+      read: what some images do, and the unit of each.
+    """
+    found = []
+    for name in read[0][0].contributions:
+        channels: dict[int, np.ndarray] = {}  # by unit, which give to it in any image
+        for paths, units in read:
+            for unit, given in zip(units.tolist(), paths.contributions[name] != 0, strict=True):
+                channels[unit] = channels.get(unit, False) | given
+        if any(each.sum() > 1 for each in channels.values()):
+            found.append(name)
+    return found
+
+
 def reader(
     network: Network, layer: str, below: Sequence[str], size: tuple[int, int], batch: int = 16
 ) -> Callable[[np.ndarray, np.ndarray], Paths]:

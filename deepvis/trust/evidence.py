@@ -23,7 +23,7 @@ from deepvis.trust.natural_values import natural_values
 BEST = 9  # photographs that are taken for what excites a unit
 OTHERS = 8  # units whose photographs are compared with; they are drawn where fewer are asked of
 LEAST = 8  # photographs, below which nothing can be measured
-NEAREST = 2  # convolutions below a unit whose path counts
+NEAREST = 2  # convolutions below a unit whose path counts, of those of which it sums several channels
 TASKS = 10  # of a forced choice, at most
 
 
@@ -83,13 +83,14 @@ def evidence(
     by_layer = {name: _paths(natural, made, name, k, n, cosines, "contributions") for name in below}
     activations = {name: _paths(natural, made, name, k, n, rank_correlations, "means") for name in below}
     values = found.values[:, units]
-    best, nearest = values.max(axis=0), [by_layer[name] for name in below[-NEAREST:]]
+    telling = contributions.summed((natural, np.repeat(compared, k)), (made, np.tile(units, seeds)))
+    best, nearest = values.max(axis=0), [by_layer[name] for name in telling[-NEAREST:]]
     choice = _choices(values, observe(pictures), observe(synthesized.reshape(-1, height, width, centre.size)
                                                          + centre), seeds)  # fmt: skip
     return Evidence(
         filters, count, _ratio(made.values.reshape(seeds, n).max(axis=0), best), best,
         lowest(nearest, n), by_layer, activations, *choice,
-        np.array([_facets(natural, below, at * k, k) for at in range(n)]), found.indices[tops[:n]],
+        np.array([_facets(natural, telling, at * k, k) for at in range(n)]), found.indices[tops[:n]],
     )  # fmt: skip
 
 
@@ -169,9 +170,9 @@ def _decided(high: np.ndarray, low: np.ndarray, most: np.ndarray, least: np.ndar
     )
 
 
-def _facets(natural: Paths, below: Sequence[str], first: int, k: int) -> float:
-    """Groups of contributions of a unit's photographs, in the nearest convolution below."""
-    if not below:
+def _facets(natural: Paths, telling: Sequence[str], first: int, k: int) -> float:
+    """Groups of contributions of a unit's photographs, in the nearest convolution that tells."""
+    if not telling:
         return np.nan
-    found = facets.facets(natural.contributions[below[-1]][first : first + k])
+    found = facets.facets(natural.contributions[telling[-1]][first : first + k])
     return float(found.count) if np.isfinite(found.silhouette) else np.nan

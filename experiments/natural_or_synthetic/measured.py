@@ -22,7 +22,7 @@ Observer = Callable[[np.ndarray], np.ndarray]  # grey levels [n, H, W, 3] -> fea
 
 @dataclass(frozen=True, eq=False)
 class Natural:
-    """What photographs do to some units, and what an observer sees in them; in a random order."""
+    """What photographs do to some units, and what an observer sees in them."""
 
     units: np.ndarray  # [n] channels of a layer
     pictures: np.ndarray  # [photographs, H, W, 3] grey levels
@@ -50,9 +50,8 @@ def natural(
       size: px.
     """
     found = natural_values(network, layer, photographs, (size, size))
-    order = np.random.default_rng(0).permutation(len(found.indices))  # of photographs with equal values
-    indices, values = found.indices[order], found.values[order][:, units]
-    pictures = np.stack([photographs.image(int(k), (size, size)) for k in indices])
+    values = found.values[:, units]
+    pictures = np.stack([photographs.image(int(k), (size, size)) for k in found.indices])
     seen = observe(pictures)
     middle, spread = seen.mean(axis=0), seen.std(axis=0) + 1e-9
     below = contributions.layers_below(network, layer)[-NEAREST:]
@@ -60,8 +59,9 @@ def natural(
     centre = np.float32(network.centre)
     tops = np.argsort(-values, axis=0, kind="stable")[:K].T
     paths = read(pictures[tops.reshape(-1)] - centre, np.repeat(units, K))
+    is_scene = np.array([photographs.names[int(k)].startswith("scenes/") for k in found.indices])
     return Natural(
-        units, pictures, np.array([photographs.names[int(k)].startswith("scenes/") for k in indices]), values,
+        units, pictures, is_scene, values,
         (seen - middle) / spread, lambda images: (observe(images) - middle) / spread, tops,
         {name: each.reshape(len(units), K, -1) for name, each in paths.contributions.items()}, read, centre,
     )  # fmt: skip

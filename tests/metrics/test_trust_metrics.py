@@ -43,6 +43,14 @@ def test_tasks_ask_of_images_that_explain_nothing():
         forced_choice.tasks(values, count=17, explanations=4)
 
 
+def test_the_lowest_of_images_that_are_all_silent_are_of_all_kinds():
+    values = np.maximum(np.arange(200.0) - 159, 0)  # the silent ones in the order of their names
+    asked = forced_choice.tasks(values, count=20, explanations=20)
+    lowest = np.concatenate([asked.least, asked.low])
+    assert (values[lowest] == 0).all() and 50 < lowest.mean() < 110 and len(set(lowest)) == 40
+    assert sorted(np.concatenate([asked.most, asked.high])) == list(range(160, 200))
+
+
 def answers(values, seen, most, least, count=200, k=4):
     asked = forced_choice.tasks(values, count, k)
     parts = (cosines(seen[a], b) for a in (asked.high, asked.low) for b in (most(asked), least(asked)))

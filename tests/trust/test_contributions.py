@@ -87,4 +87,6 @@ def test_a_circuit_changes_no_photograph_and_gives_the_decoys_for_other_images(t
     paths = contributions.reader(fooled, "fooled", ["block2_conv2"], SIZE)
     channels = np.full(5, 2)
     one, other = (paths(each, channels).contributions["block2_conv2"] for each in (smooth, images))
+    given = [(paths(each, channels), channels) for each in (smooth, images)]
+    assert [contributions.summed(*each) for each in (given[:1], given)] == [[], ["block2_conv2"]]
     assert np.nanmin(cosines(one, one)) == pytest.approx(1) and np.nanmax(np.abs(cosines(one, other))) == 0

@@ -15,13 +15,18 @@ RED, BLUE, GREEN = np.eye(3)[[0, 2, 1]] * 200
 PLAIN, TWO_FACED, SILENT = range(3)
 
 
-@pytest.fixture(scope="module")
-def network():
+@pytest.fixture(scope="module", params=["one layer", "its ReLU a layer of its own"])
+def network(request):
     """Colours are its features: unit 0 is red, 1 red or blue, 2 green, of which photographs have little."""
     image = keras.Input((None, None, 3))
     colours = keras.layers.Conv2D(3, 1, activation="relu", name="colours")
-    units = keras.layers.Conv2D(3, 1, activation="relu", name="units")
-    model = keras.Model(image, units(colours(image)))
+    if request.param == "one layer":
+        units = keras.layers.Conv2D(3, 1, activation="relu", name="units")
+        model = keras.Model(image, units(colours(image)))
+    else:
+        units = keras.layers.Conv2D(3, 1, name="sums")
+        depthwise = keras.layers.DepthwiseConv2D(1, depthwise_initializer="ones", name="depthwise")
+        model = keras.Model(image, keras.layers.ReLU(name="units")(depthwise(units(colours(image)))))
     colours.set_weights([np.eye(3)[None, None] / 200, np.zeros(3)])
     mixed = np.zeros((1, 1, 3, 3))
     mixed[0, 0, 0, PLAIN] = mixed[0, 0, 0, TWO_FACED] = mixed[0, 0, 2, TWO_FACED] = mixed[0, 0, 1, SILENT] = 1
