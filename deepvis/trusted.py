@@ -4,7 +4,7 @@ Each filter is optimized from several starts, and compared with photographs; see
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,19 +15,18 @@ from deepvis import networks
 from deepvis.ascent import specs
 from deepvis.ascent.optimize import optimize
 from deepvis.ascent.specs import ImageSpec
-from deepvis.config import groups, knobs, schema
+from deepvis.config import schema
 from deepvis.config.schema import Config
 from deepvis.core import images
-from deepvis.core.errors import ConfigError, WeightsError
 from deepvis.data import Photographs
 from deepvis.metrics.path_similarity import path_table
 from deepvis.results import result_folder
 from deepvis.trust.evidence import Evidence, evidence
-from deepvis.trust.natural_values import network_observer
+from deepvis.trust.observer import check as check
+from deepvis.trust.observer import observer
 from deepvis.trust.verdicts import verdicts
 
 SEEDS = 3  # starts of each filter
-OBSERVERS = ("efficientnet_lite0", "vgg16")  # networks that look at pictures, the first that is another one
 SHOWN = 6  # photographs of a filter in a picture
 
 
@@ -82,20 +81,6 @@ class Trusted:
         return file.getvalue()
 
 
-def check(cfg: Config) -> None:
-    """Refuse what cannot be compared with photographs.
-
-    Raises:
-      ConfigError: in one line.
-    """
-    kind = knobs.component("objective", cfg.objective.target).name
-    if kind != "channel":
-        raise ConfigError(f"objective={kind}: deepvis trust compares channels; leave objective away")
-    channels = networks.network(schema.plain(cfg.model)).channels
-    if channels not in (1, 3):
-        raise ConfigError(f"data: a photograph has 1 or 3 channels, this network's image {channels}")
-
-
 def assess(
     cfg: Config,
     filters: Sequence[int],
@@ -114,7 +99,7 @@ def assess(
     starts = [replace(cfg, seed=cfg.seed + k) for k in range(SEEDS)]
     found = optimize([ImageSpec(each, index) for each in starts for index in filters])
     shape = (SEEDS, len(filters), *found.final.shape[1:])
-    name, observe = _observer(cfg)
+    name, observe = observer(cfg)
     said = evidence(network, cfg.layer.name, filters, found.final.reshape(shape), photographs, observe)
     displayed = [images.displayed(each, specs.display(cfg), cfg.model.mean) for each in found.final]
     pictures = [
@@ -126,17 +111,3 @@ def assess(
         filters, result_folder.captions_for(filters, classes, str), verdicts(said), said, name,
         np.stack(displayed).reshape(*shape[:-1], 3), np.array(pictures, np.uint8),
     )  # fmt: skip
-
-
-def _observer(cfg: Config) -> tuple[str, Callable[[np.ndarray], np.ndarray]]:
-    """The network that looks at pictures: another than the one that is asked, where one can be had."""
-    for name in OBSERVERS:
-        if name == cfg.model.name or len(cfg.model.mean) != 3:
-            continue
-        other = networks.network(groups.composed({"model": name})["model"])
-        try:
-            return name, network_observer(other, cfg.sides)
-        except (ConfigError, WeightsError):  # no weights here, or no image of that size
-            continue
-    own = networks.network(schema.plain(cfg.model))
-    return f"{cfg.model.name} itself", network_observer(own, cfg.sides)

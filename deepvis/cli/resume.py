@@ -55,5 +55,5 @@ def adds_nothing(sweep: KnownSweep, typed: Sequence[str]) -> bool:
     known = sweep.entry["overrides"] if sweep.entry else []
     added = [each for each in typed if credentials.masked(each) not in known and resumption.is_free(each)]
     others = [each for each in typed if each not in added and credentials.masked(each) not in known]
-    lasting = ("resume_force", "tracker", "objective_value", "hydra.sweeper")
+    lasting = ("resume_force", "tracker", "objective_value", "hydra.sweeper", "trust")
     return not others and not any(each.lstrip("+").startswith(lasting) for each in added)

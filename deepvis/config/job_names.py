@@ -19,7 +19,7 @@ def name(overrides: Iterable[str]) -> str:
     """
     keys = swept()
     quiet = ("tracker", "hydra", "batch_size=", "snapshot_every=", "resume=", "resume_force=", "max_jobs=",
-             "objective_value=")  # fmt: skip
+             "objective_value=", "trust=")  # fmt: skip
     last = {o.partition("=")[0]: o for o in overrides}  # typed twice, the last one counts
     naming = [o for key, o in last.items() if (key in keys if keys else not o.startswith(quiet))]
     long = r"(?<==)-?\d*\.\d{10,}(e[-+]?\d+)?$"  # a number that a search has drawn

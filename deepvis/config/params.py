@@ -13,10 +13,11 @@ Value = bool | int | float | str
 # What names a job, and the groups whose knobs are logged whether they vary or not.
 NAMES = ("model", "layer", "layer.filters", "steps", "size", "seed", "precision")
 KNOBS = ("reg", "objective", "optimizer")
-# Where the results go and how they are batched and watched; everything else is part of a job's identity.
+# Where the results go, how they are batched and watched, whether they are compared with photographs;
+# everything else is part of a job's identity.
 NOT_IDENTITY = (
     "tracker", "batch_size", "snapshot_every", "resume", "resume_force", "max_jobs", "device",
-    "objective_value",
+    "objective_value", "trust",
 )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ from deepvis.report import (
     selection,
     thumbnails,
     trade_off,
+    trust,
     votes,
 )
 from deepvis.report.comparison import MEASURES, Comparison
@@ -98,6 +99,7 @@ def make(folders: Sequence[Path], target: Path, results: Mapping[Path, Result] |
         "thumbnails": images,
         "data": contact_data.of(compared, selected, images, target),
         "natural": natural_pictures.of(compared),
+        "trust": trust.of(compared),
         "curves": [_curves(title, part) for title, part in parts],
         "panels": max(len(part.settings) for _, part in parts),
         "most": selection.SETTINGS,

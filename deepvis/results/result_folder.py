@@ -4,6 +4,7 @@
   gallery.png  best.png              the last images, the best by score, stitched
   animation.webp                     with animation=true: the images on the way, stitched, a frame a snapshot
   examples.png  examples/            with examples=9: natural examples, beside the last images
+  trust.csv                          with trust=true: which pictures can be believed, beside photographs
   filters/f012.png  best/f012.png    one picture a filter
   progress/step_00005/f012.png       the same, on the way, from the start (step_00000)
   history.npz                        recorded at each step, [steps + 1, filters]: score, activation,
@@ -33,6 +34,7 @@ import numpy as np
 from deepvis.config import params
 from deepvis.core import animations, files, images
 from deepvis.core.errors import first_line
+from deepvis.results import trust
 
 ARRAYS = ("history", "metrics", "features", "twins")  # of a result, each in a file of its own
 TEXTS = (*(f"{name}.npz" for name in ARRAYS), "config.yaml", "result.json")  # all but the pictures
@@ -142,6 +144,8 @@ def write(
         for name in ARRAYS:
             with (partial / f"{name}.npz").open("wb") as file:
                 np.savez_compressed(file, **getattr(result, name))
+        if trust.is_there(result):
+            files.write_csv(partial / trust.FILE, trust.rows(result, texts))
         more(partial)
         (partial / "config.yaml").write_text(result.config, encoding="utf-8")
         rest = {name: getattr(result, name) for name in IN_JSON} | {"files": files.checksums(partial)}
@@ -243,9 +247,11 @@ def table(results: Sequence[Result]) -> list[dict[str, Any]]:
     rows = []
     for result in results:
         columns, main = last(result) | floor(result), params.main(result.params, varied)
+        verdicts = trust.verdicts(result) if trust.is_there(result) else ()
         for i, (index, end) in enumerate(zip(result.filters, result.ends, strict=True)):
             row = {"job": result.name, "filter": index, "end": end}
             row |= {"class": result.classes[i]} if result.classes else {}
+            row |= {"trust": verdicts[i].words} if verdicts else {}
             row |= {name: float(column[i]) for name, column in columns.items()}
             rows.append(row | {key: value for key, value in main.items() if key not in row})
     return rows

@@ -16,7 +16,7 @@ from deepvis.metrics import convergence
 from deepvis.results import manifest, result_folder
 from deepvis.results.manifest import JobState
 from deepvis.results.result_folder import Pictures, Result
-from deepvis.sweeps import jobs, logging_queue, natural_examples
+from deepvis.sweeps import job_trust, jobs, logging_queue, natural_examples
 from deepvis.sweeps.jobs import Job
 from deepvis.sweeps.logging_queue import LoggingQueue
 from deepvis.sweeps.recorder import JobRecorder
@@ -30,6 +30,8 @@ def finish(recorder: JobRecorder, tags: Mapping[str, str], queue: LoggingQueue, 
     """Write a job's folder, and have it logged; returns why the job failed although it has a result."""
     job = recorder.job
     result, pictures = recorder.result(dict(tags) | {"overrides": shlex.join(job.overrides)})
+    if job.cfg.trust:
+        result = job_trust.added(result, job, [recorder.image[0, i] for i in range(len(job.filters))])
     more = [natural_examples.of_job(job, pictures)] if job.cfg.examples else []
     folder = result_folder.write(job.folder, result, pictures, *more)
     _results[folder] = result
@@ -98,6 +100,8 @@ def remaining(queue: Sequence[Job], failed: dict[Path, str], again: bool = False
         folder = job.folder / "result"
         result_folder.clear(job.folder)  # of a finished one too: its process may have died tidying up
         problem = result_folder.problem(folder, job.key)
+        if problem is None and job.cfg.trust:
+            problem = job_trust.problem(folder, job.cfg)
         if problem is not None:
             remaining_jobs.append(job)
             if folder.exists():

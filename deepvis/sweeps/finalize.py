@@ -21,7 +21,7 @@ from deepvis.report import placement
 from deepvis.results import checkpoint_file, manifest, result_folder
 from deepvis.results.manifest import JobState
 from deepvis.results.result_folder import Result
-from deepvis.sweeps import events, logging_queue, nothing_left, summary_table
+from deepvis.sweeps import events, job_trust, logging_queue, nothing_left, summary_table
 from deepvis.tracking.base import JobRun, Tracker
 
 ROWS, COLUMNS = 64, 32  # of a contact sheet that a person can still look at
@@ -82,6 +82,8 @@ def close(sweep: str, folder: Path, tracker: Tracker, is_drawn: bool = False) ->
                                if "advice" in result.tags).most_common(1):  # fmt: skip
         of = f"in {count} of {len(results)} jobs " if len(results) > 1 else ""
         terminal.say(f"advice    {of}{told}")
+    if said := job_trust.line(list(results.values())):
+        terminal.say(f"trust     {said}")
     terminal.say(f"pictures  {_shown(folder)}")
     if report:
         terminal.say(f"report    {_shown(report[0])}")

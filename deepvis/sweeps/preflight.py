@@ -21,7 +21,7 @@ from deepvis.config.schema import Config
 from deepvis.core import files, progress, terminal
 from deepvis.core.errors import ConfigError
 from deepvis.results import manifest, resumption
-from deepvis.sweeps import amount, jobs, natural_examples, process_locks, search, sweep_folders
+from deepvis.sweeps import amount, job_trust, jobs, natural_examples, process_locks, search, sweep_folders
 from deepvis.sweeps.jobs import Job
 from deepvis.tracking.base import Tracker
 
@@ -64,6 +64,8 @@ def job_of(plan: Plan) -> Job:
         validation.check_job(cfg)
         if cfg.examples:
             natural_examples.check(cfg)
+        if cfg.trust:
+            job_trust.check(cfg)
         job = jobs.make(cfg, plan.overrides, plan.folder, _digest(cfg))
         amount.check_memory(job.cfg, len(job.filters))
         _checked[key] = job

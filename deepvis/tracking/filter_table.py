@@ -19,7 +19,7 @@ from PIL import Image
 
 from deepvis.config import params
 from deepvis.metrics import convergence
-from deepvis.results import manifest, result_folder
+from deepvis.results import manifest, result_folder, trust
 from deepvis.results.result_folder import Result
 
 FILE = "filters.json"
@@ -78,6 +78,9 @@ def _columns(rows: Sequence[Row], scores: Sequence[float]) -> dict[str, list[str
         "rank": sortable(ranks, 0),
         "status": [convergence.ENDS[result.ends[i]] for _, _, result, i in rows],
     }
+    if any(trust.is_there(result) for _, _, result, _ in rows):
+        columns["trust"] = [trust.verdicts(result)[i].words if trust.is_there(result) else MISSING
+                            for _, _, result, i in rows]  # fmt: skip
     results = list({folder: result for _, folder, result, _ in rows}.values())
     for key in params.varied([result.params for result in results]):
         # The UI takes a point in a column's name for a path into an object, and shows nothing.

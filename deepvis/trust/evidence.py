@@ -18,7 +18,7 @@ from deepvis.metrics.path_similarity import cosines, path_similarity, rank_corre
 from deepvis.networks import Network
 from deepvis.trust import contributions
 from deepvis.trust.contributions import Paths
-from deepvis.trust.natural_values import natural_values
+from deepvis.trust.natural_values import NaturalValues, natural_values
 
 BEST = 9  # photographs that are taken for what excites a unit
 OTHERS = 8  # units whose photographs are compared with; they are drawn where fewer are asked of
@@ -44,6 +44,50 @@ class Evidence:
     examples: np.ndarray  # [n, k] the photographs that excite it most, as indices
 
 
+@dataclass(frozen=True, eq=False)
+class Natural:
+    """What photographs do to some units, whichever images are compared with them."""
+
+    filters: Sequence[int]
+    found: NaturalValues
+    observed: np.ndarray  # [photographs, features] what a machine sees in them
+    paths: Paths  # of the photographs that excite each unit most, and some others, unit by unit
+    units: np.ndarray  # whose each of these is
+    best: int  # photographs of a unit among these
+    below: Sequence[str]  # convolutions below
+    read: Callable[[np.ndarray, np.ndarray], Paths]
+    centre: np.ndarray  # grey levels that 0 stands for
+
+
+def natural(
+    network: Network,
+    layer: str,
+    filters: Sequence[int],
+    photographs: Photographs,
+    size: tuple[int, int],
+    observe: Callable[[np.ndarray], np.ndarray],
+) -> Natural:
+    """What photographs do to some units; see `evidence`.
+
+    Raises:
+      ConfigError: fewer photographs than `LEAST`.
+    """
+    found = natural_values(network, layer, photographs, size)
+    count = len(found.indices)
+    if count < LEAST:
+        raise ConfigError(f"data: got {count} photographs that can be read, expected {LEAST} or more")
+    pictures = np.stack([photographs.image(int(i), size, network.channels) for i in found.indices])
+    k = min(BEST, count // 4)
+    units = _units_compared(np.asarray(filters), found.values)
+    below = contributions.layers_below(network, layer)
+    read = contributions.reader(network, layer, below, size)
+    tops = np.argsort(-found.values[:, units], axis=0, kind="stable")[:k].T  # [units, k]
+    centre = np.asarray(network.centre, np.float32)
+    owners = np.repeat(units, k)
+    paths = read(pictures[tops.reshape(-1)] - centre, owners)
+    return Natural(filters, found, observe(pictures), paths, owners, k, below, read, centre)
+
+
 def evidence(
     network: Network,
     layer: str,
@@ -65,32 +109,31 @@ def evidence(
     Raises:
       ConfigError: fewer photographs than `LEAST`.
     """
-    seeds, n, height, width, _ = synthesized.shape
-    size, units = (height, width), np.asarray(filters)
-    found = natural_values(network, layer, photographs, size)
-    count = len(found.indices)
-    if count < LEAST:
-        raise ConfigError(f"data: got {count} photographs that can be read, expected {LEAST} or more")
-    pictures = np.stack([photographs.image(int(i), size, network.channels) for i in found.indices])
-    k = min(BEST, count // 4)
-    compared = _compared(units, found.values)
-    below = contributions.layers_below(network, layer)
-    read = contributions.reader(network, layer, below, size)
-    tops = np.argsort(-found.values[:, compared], axis=0, kind="stable")[:k].T  # [units, k]
-    centre = np.asarray(network.centre, np.float32)
-    natural = read(pictures[tops.reshape(-1)] - centre, np.repeat(compared, k))
-    made = read(synthesized.reshape(-1, *synthesized.shape[2:]), np.tile(units, seeds))
-    by_layer = {name: _paths(natural, made, name, k, n, cosines, "contributions") for name in below}
-    activations = {name: _paths(natural, made, name, k, n, rank_correlations, "means") for name in below}
+    size = (synthesized.shape[2], synthesized.shape[3])
+    return compared(natural(network, layer, filters, photographs, size, observe), synthesized, observe)
+
+
+def compared(
+    photographs: Natural, synthesized: np.ndarray, observe: Callable[[np.ndarray], np.ndarray]
+) -> Evidence:
+    """Synthesized images ``[seeds, n, H, W, C]`` beside what photographs do; see `evidence`."""
+    seeds, n = synthesized.shape[:2]
+    images = synthesized.reshape(-1, *synthesized.shape[2:])
+    units, found, k = np.asarray(photographs.filters), photographs.found, photographs.best
+    below, paths = photographs.below, photographs.paths
+    made = photographs.read(images, np.tile(units, seeds))
+    by_layer = {name: _paths(paths, made, name, k, n, cosines, "contributions") for name in below}
+    activations = {name: _paths(paths, made, name, k, n, rank_correlations, "means") for name in below}
     values = found.values[:, units]
-    telling = contributions.summed((natural, np.repeat(compared, k)), (made, np.tile(units, seeds)))
+    telling = contributions.summed((paths, photographs.units), (made, np.tile(units, seeds)))
     best, nearest = values.max(axis=0), [by_layer[name] for name in telling[-NEAREST:]]
-    choice = _choices(values, observe(pictures), observe(synthesized.reshape(-1, height, width, centre.size)
-                                                         + centre), seeds)  # fmt: skip
+    choice = _choices(values, photographs.observed, observe(images + photographs.centre), seeds)
+    tops = np.argsort(-values, axis=0, kind="stable")[:k].T
     return Evidence(
-        filters, count, _ratio(made.values.reshape(seeds, n).max(axis=0), best), best,
+        photographs.filters, len(found.indices),
+        _ratio(made.values.reshape(seeds, n).max(axis=0), best), best,
         lowest(nearest, n), by_layer, activations, *choice,
-        np.array([_facets(natural, telling, at * k, k) for at in range(n)]), found.indices[tops[:n]],
+        np.array([_facets(paths, telling, at * k, k) for at in range(n)]), found.indices[tops],
     )  # fmt: skip
 
 
@@ -99,7 +142,7 @@ def lowest(values: Sequence[np.ndarray], n: int) -> np.ndarray:
     return np.fmin.reduce([np.full(n, np.nan), *values])
 
 
-def _compared(units: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _units_compared(units: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The units, and others after them where they are few."""
     rest = np.setdiff1d(np.flatnonzero(values.max(axis=0) > 0), units)
     drawn = np.random.default_rng(0).permutation(rest)[: max(OTHERS - len(units) + 1, 0)]

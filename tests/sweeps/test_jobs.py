@@ -19,7 +19,7 @@ TINY = ["model=tiny", "layer=block2_conv1", "layer.filters=0-3", "size=16", "ste
 # Where results go, how images are batched and how often they are looked at: none of it changes a result.
 FREE = ("tracker", "data", "examples_per_image",
         "batch_size", "snapshot_every", "resume", "resume_force", "max_jobs", "device",
-        "objective_value", "model.paired_with")  # fmt: skip
+        "objective_value", "model.paired_with", "trust")  # fmt: skip
 
 
 @functools.cache  # composing takes a tenth of a second

@@ -63,7 +63,7 @@ def test_two_faces_and_silence_are_told(network, shown):
 def test_a_picture_of_another_colour_comes_by_another_way(network, shown):
     found, said = judged(network, shown, [BLUE * 1.25, GREEN, BLUE])
     assert found.strength[PLAIN] == 0 and said[PLAIN].endswith(
-        "weaker than a photograph, its way could not be compared"
+        "its picture does not excite it, its way could not be compared"
     )
     assert said[SILENT] == "nothing excites it"
 

@@ -76,7 +76,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(done, forker):
     (place / "few").mkdir()
     Image.new("RGB", (16, 16)).save(place / "few" / "one.png")
     for typed, text in [
-        (["objective=neuron"], "objective=neuron: deepvis trust compares channels"),
+        (["objective=neuron"], "objective=neuron: trust is measured of channels"),
         (["data.path=few"], "got 1 photographs that can be read, expected 8 or more"),
     ]:
         before = set((place / "outputs").iterdir())
