@@ -12,7 +12,7 @@ from PIL import Image
 
 from deepvis.core import files, images
 from deepvis.core.files import write_csv
-from deepvis.results import result_folder
+from deepvis.results import result_folder, trust
 from deepvis.results.result_folder import Pictures, Result
 
 FILTERS = (3, 0, 512)
@@ -101,7 +101,10 @@ def test_every_picture_is_where_the_layout_says_and_nothing_else_is(tmp_path):
 def test_the_documented_layout_is_the_real_one(tmp_path):
     """The header of result_folder.py: a line a file, and a file a line."""
     result, pictures = example()
-    result = replace(result, params={**result.params, "animation": True})
+    measured = dict.fromkeys(trust.MEASURES, np.ones(len(result.filters)))
+    result = replace(
+        result, params={**result.params, "animation": True}, metrics=dict(result.metrics) | measured
+    )
 
     def more(at):
         (at / "examples").mkdir()
