@@ -73,7 +73,8 @@ def concluded(both: Comparison) -> Conclusions:
     for each, p in zip(found, effects.page_p(found)[0], strict=True):
         way = float(np.sign(each.sums.sum()))
         count = int((~np.isnan(each.values)).any(axis=1).sum())
-        effect = Effect(count, way, way, way, 0.5, 0.5)
+        alone = float(signed_rank.p_value(each.sums)) if len(each.contrast.settings) == 1 else np.nan
+        effect = Effect(count, way, way, way, 0.5, 0.5, p=alone)
         tests.append(effects.TestedEffect("", each.contrast, each.measure, each.unit, effect, p, p, np.nan))
     return conclusions.of(both, tests)
 

@@ -82,7 +82,8 @@ def effect(differences: np.ndarray) -> Effect:
     n = len(d)
     if n == 0:
         return Effect(0)
-    medians = np.nanmedian(d, axis=1)
+    with np.errstate(invalid="ignore"):  # between -inf and inf: neither higher nor lower
+        medians = np.nanmedian(d, axis=1)
     up, down = float(np.mean(medians > 0)), float(np.mean(medians < 0))
     values, member = _flat(d)
     estimate = _estimate(values, member)

@@ -56,14 +56,14 @@ def of(compared: Comparison, tests: Sequence[TestedEffect]) -> Conclusions:
         for title, part in compared.each_part()
         for finding in _findings(part, [t for t in tests if t.part == title and t.kind != between_parts.KIND])
     ]
-    better, tested = front.pairs(tests, len(compared.settings))
-    is_told = len(compared.parts) == 1 and tested.any(axis=(1, 2)).all()
+    known = front.pairs(tests, len(compared.settings))
+    is_told = len(compared.parts) == 1 and known.tested.any(axis=(1, 2)).all()
     return Conclusions(
         overall=recommendations.overall(compared, tests),
         by_measure=recommendations.by_measure(compared, tests),
         findings=sorted([*findings, *_between(tests)], key=lambda finding: not finding.is_established),
         notes=[*caveats.notes(compared, tests)],
-        front=list(enumerate(front.of(better))) if is_told else [],
+        front=list(enumerate(front.of(known))) if is_told else [],
     )
 
 

@@ -12,6 +12,7 @@ from deepvis.report.comparison import Comparison
 from deepvis.report.figures import INK, LINE, STYLE, broken, is_wide
 
 POINTS = 120  # of a curve; of more steps so many are drawn, the first and the last among them
+LABEL = 0.12  # of a panel's height, that a label of a tick takes
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 Quantiles = Mapping[int, np.ndarray]  # by setting: of the score over filters and seeds, [5, steps + 1]
 
@@ -93,7 +94,20 @@ def _steps(count: int, most: int) -> np.ndarray:
 def _scale(panel: Axes, drawn: Quantiles) -> None:
     ends = [np.abs(rows[2][-1]) for rows in drawn.values() if np.isfinite(rows[2][-1])]
     if is_wide(ends):  # on a straight scale the lowest panels would be flat
-        panel.set_yscale("asinh", linear_width=max(min(ends), max(ends) / 1000))
+        width = max(min(ends), max(ends) / 1000)
+        panel.set_yscale("asinh", linear_width=width)
         decades = [10.0**k for k in range(-4, 9) if min(ends) / 3 < 10.0**k < 3 * max(ends)]
-        panel.set_yticks([0, *decades], [f"{tick:g}" for tick in (0, *decades)])
+        ticks = apart([0, *decades], width, drawn)
+        panel.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         panel.minorticks_off()
+
+
+def apart(ticks: Sequence[float], width: float, drawn: Quantiles) -> list[float]:
+    """Those of some ticks, the first among them, whose labels do not touch on an asinh scale."""
+    every = np.concatenate([rows.ravel() for rows in drawn.values()])
+    least = LABEL * np.ptp(np.arcsinh(every[np.isfinite(every)] / width))
+    kept: list[float] = []
+    for tick in ticks:
+        if not kept or np.arcsinh(tick / width) - np.arcsinh(kept[-1] / width) >= least:
+            kept.append(tick)
+    return kept

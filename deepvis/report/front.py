@@ -1,11 +1,13 @@
 """The Pareto front under uncertainty: pair tests -> which settings are on it, which are not, which may be.
 
-A setting is dominated where another is established better in one measure and is not established worse in the
-other. It is Pareto-optimal where it is established better than each other setting in one of the measures. The
+A setting is dominated where another is established better in one measure and is not worse in the other, by
+the unadjusted test of the two: a loss that is not established among all tests of a page is a loss all the
+same. It is Pareto-optimal where it is established better than each other setting in one of the measures. The
 rest is not told apart.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,17 +19,23 @@ from deepvis.report.scales import PAIRED
 OPTIMAL, DOMINATED, TIED = "Pareto-optimal", "dominated", "not told apart"
 MEANING = {
     OPTIMAL: "Pareto-optimal: established better than each other setting in one of the two.",
-    DOMINATED: "Dominated: another setting is established better in one and not worse in the other.",
+    DOMINATED: "Dominated: another setting is established better in one and, tested, not worse in the other.",
     TIED: "Not told apart: neither is established.",
 }
 
 
-def pairs(tests: Sequence[TestedEffect], settings: int) -> tuple[np.ndarray, np.ndarray]:
-    """Whether a setting is established to be better than another, and whether they were tested.
+@dataclass(frozen=True)
+class Pairs:
+    """What is known of each setting against each other one, ``[measures, settings, settings]``."""
 
-    Both are ``[measures, settings, settings]``.
-    """
-    found, tested = np.zeros((2, len(PAIRED), settings, settings), bool)
+    better: np.ndarray  # the first is established to be better
+    worse: np.ndarray  # the first may be worse: by the test of the two alone it is, or they were not tested
+    tested: np.ndarray
+
+
+def pairs(tests: Sequence[TestedEffect], settings: int) -> Pairs:
+    """What the tests say of every two settings."""
+    better, worse, tested = np.zeros((3, len(PAIRED), settings, settings), bool)
     for test in tests:
         if test.kind == between_parts.KIND:
             continue
@@ -35,19 +43,21 @@ def pairs(tests: Sequence[TestedEffect], settings: int) -> tuple[np.ndarray, np.
         if rest or len(test.contrast.settings) > 1 or test.measure not in PAIRED:
             continue
         measure = PAIRED.index(test.measure)
-        tested[measure, [a, b], [b, a]] |= test.effect.n >= signed_rank.FEW
-        if effects.is_established(test):
-            higher, lower = (a, b) if test.effect.estimate > 0 else (b, a)
-            found[measure, higher, lower] = True
-    return found, tested
+        is_tested = test.effect.n >= signed_rank.FEW
+        tested[measure, [a, b], [b, a]] |= is_tested
+        higher, lower = (a, b) if test.effect.estimate > 0 else (b, a)
+        better[measure, higher, lower] |= effects.is_established(test)
+        worse[measure, lower, higher] |= not is_tested or test.effect.p < signed_rank.LEVEL
+        worse[measure, higher, lower] |= not is_tested
+    return Pairs(better, worse, tested)
 
 
-def of(better: np.ndarray) -> list[str]:
+def of(known: Pairs) -> list[str]:
     """`OPTIMAL`, `DOMINATED` or `TIED` for each setting."""
-    settings = better.shape[1]
+    better, settings = known.better, known.better.shape[1]
     beats = np.zeros((settings, settings), bool)
     for one, other in ((0, 1), (1, 0)):
-        beats |= better[one] & ~better[other].T
+        beats |= better[one] & ~known.worse[other]
     reach = better.any(axis=0) | np.eye(settings, dtype=bool)
     found = []
     for setting in range(settings):

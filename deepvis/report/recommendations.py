@@ -159,10 +159,11 @@ def _interact(tests: Sequence[TestedEffect]) -> bool:
 
 def _of_settings(own: Comparison, tests: Sequence[TestedEffect]) -> str:
     """Of settings that are no grid."""
-    better, _ = front.pairs(tests, len(own.settings))
+    known = front.pairs(tests, len(own.settings))
+    better = known.better
     if not better.any():
         return NOTHING
-    kinds = front.of(better)
+    kinds = front.of(known)
     open_settings = [i for i, kind in enumerate(kinds) if kind != front.DOMINATED]
     wins = [int(better[:, i].sum()) for i in open_settings]
     best = open_settings[wins.index(max(wins))]
@@ -177,7 +178,8 @@ def by_measure(compared: Comparison, tests: Sequence[TestedEffect]) -> list[str]
     """The settings with the highest median of score and of robustness, and how sure that is."""
     if len(compared.settings) < 2 or len(compared.parts) > 1:
         return []
-    better, tested = front.pairs(tests, len(compared.settings))
+    known = front.pairs(tests, len(compared.settings))
+    better, tested = known.better, known.tested
     lines = []
     for i, measure in enumerate(PAIRED):
         medians = compared.medians(measure) if measure in compared.values else np.zeros(0)

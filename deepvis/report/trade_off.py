@@ -68,8 +68,8 @@ def intervals(values: np.ndarray) -> np.ndarray:
 
 def statuses(tests: Sequence[TestedEffect], settings: int) -> list[str]:
     """What the tests of a part make of each of its settings."""
-    better, tested = front.pairs(tests, settings)
-    return [kind if tested[:, k].any() else NOT_TESTED for k, kind in enumerate(front.of(better))]
+    known = front.pairs(tests, settings)
+    return [kind if known.tested[:, k].any() else NOT_TESTED for k, kind in enumerate(front.of(known))]
 
 
 def of(compared: Comparison, status: Sequence[str], named: Sequence[int]) -> TradeOff | None:

@@ -7,10 +7,16 @@ import numpy as np
 import pytest
 from helpers.synthetic import compared, grid, of, result
 
-from deepvis.report import caveats, conclusions, effects, front
+from deepvis.metrics.signed_rank import Effect
+from deepvis.report import caveats, conclusions, contrasts, effects, front
 from deepvis.report.conclusions import Conclusions
 
 BASE = np.arange(10.0, 26)
+(PAIR,) = contrasts.of({"a": [0, 1], "b": [0, 1]}, [(0, 0), (1, 1)], ["first", "second"])
+PAIR_OF_SETTINGS = [
+    (PAIR, "score", Effect(12, 400.0, 100.0, 900.0, 0.9, 0.1, p=0.003), 0.07),
+    (PAIR, "robustness", Effect(12, -30.0, -40.0, -20.0, 0.0, 1.0, p=0.0005), 0.02),
+]
 
 
 def concluded(*results) -> Conclusions:
@@ -53,6 +59,19 @@ def test_what_was_done_to_the_data_is_said_with_how_sure_it_is(tmp_path):
             assert set(filter(None, word)) <= {n.lstrip("-") for n in numbers} | turned | numbers | {
                 "-" + n for n in numbers
             }
+
+
+def test_a_setting_is_not_dominated_by_one_that_loses_what_the_page_cannot_establish():
+    """Robustness is established lower; the score is far higher, which only its own test says."""
+    tests = [effects.TestedEffect("", contrast, measure, "%", effect, p, p, np.nan)
+             for contrast, measure, effect, p in PAIR_OF_SETTINGS]  # fmt: skip
+    known = front.pairs(tests, 2)
+    assert known.better.tolist() == [[[False] * 2] * 2, [[False, True], [False, False]]]
+    assert front.of(known) == [front.OPTIMAL, front.TIED]
+    alone = [replace(tests[0], effect=replace(tests[0].effect, p=0.2)), tests[1]]
+    assert front.of(front.pairs(alone, 2)) == [front.OPTIMAL, front.DOMINATED]
+    few = [replace(tests[0], effect=replace(tests[0].effect, n=9, p=np.nan)), tests[1]]
+    assert front.of(front.pairs(few, 2)) == [front.OPTIMAL, front.TIED]
 
 
 @pytest.mark.parametrize(

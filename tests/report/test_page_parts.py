@@ -12,7 +12,17 @@ from helpers.synthetic import STEPS, finish, grid, job, of
 from PIL import Image
 from scipy import stats
 
-from deepvis.report import comparison, forest, heat_maps, page, selection, short_names, thumbnails, trade_off
+from deepvis.report import (
+    comparison,
+    curves,
+    forest,
+    heat_maps,
+    page,
+    selection,
+    short_names,
+    thumbnails,
+    trade_off,
+)
 from deepvis.report.conclusions import Finding, Interval
 
 
@@ -150,3 +160,10 @@ def test_no_nan_is_printed(values, jobs, tmp_path):
         text = re.sub(r"base64,[^\"]*|\"strips\": .*", "", path.read_text())
         assert not re.search(r"\b(nan|NaN|inf|Infinity|None)\b", re.sub(r"-Infinity;", "", text)), path
     json.loads(re.search(r'id="data">(.*?)</script>', (folder / "report.html").read_text())[1])
+
+
+def test_labels_of_a_curves_scale_do_not_touch():
+    """1 stands at 4 % of the height, below what a label takes, 10 and 100 at 27 and 63 %."""
+    drawn = {0: np.array([[0.0], [1000.0], [np.nan]])}
+    assert curves.apart([0, 1, 10, 100, 1000], 4.0, drawn) == [0, 10, 100, 1000]
+    assert curves.apart([0, 1, 10], 0.5, drawn) == [0, 1, 10]
