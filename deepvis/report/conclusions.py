@@ -152,11 +152,17 @@ def _of_several(family: Sequence[TestedEffect]) -> Finding:
         if best in test.contrast.levels[:2] and not effects.is_established(test)
     ]
     rest = f"; not told apart from {listed(tied)}" if tied else ""
+    beside = {recommendations.other(test, best) for test in family if best in test.contrast.levels[:2]}
+    apart = [name for level, name in names.items() if level not in {best, *beside}]
+    if apart:
+        rest += f"; not compared with {listed(apart)}, for no settings differ in that alone"
     if untested := len(family) - len(testable):
         rest += f"; {untested} of {len(family)} comparisons have too few filters for a test"
     widest = recommendations.turned(max(below, key=lambda test: abs(test.effect.estimate)))
     return Finding(
-        f"{subject}: {measure} is highest with {names[best]}, {said}{more}{rest}.", _drawn(widest), True
+        f"{subject}: {measure} is {'higher' if apart else 'highest'} with {names[best]}, {said}{more}{rest}.",
+        _drawn(widest),
+        True,
     )
 
 

@@ -8,9 +8,8 @@ import numpy as np
 
 from deepvis.metrics import signed_rank
 from deepvis.metrics.signed_rank import Effect
-from deepvis.report import effects, endings, front
+from deepvis.report import contrasts, effects, endings, front
 from deepvis.report.comparison import Comparison
-from deepvis.report.contrasts import PAIRS
 from deepvis.report.effects import TestedEffect
 from deepvis.report.factors import Level
 from deepvis.report.gaps import listed
@@ -47,7 +46,7 @@ def _of_part(own: Comparison, tests: Sequence[TestedEffect]) -> str:
     if not paired:
         return (
             f"No two of the {len(own.settings)} settings are tested against each other, for they are no grid "
-            f"and more than {PAIRS}: none is recommended. The medians are no more than a hint."
+            f"and more than {contrasts.PAIRS}: none is recommended. The medians are no more than a hint."
         )
     if not any(test.effect.n >= signed_rank.FEW for test in paired):
         most = max(test.effect.n for test in paired)
@@ -93,6 +92,9 @@ def _of_factors(own: Comparison, tests: Sequence[TestedEffect], mains: Sequence[
     if not any(all(setting[k] == level for k, level in places) for setting in own.settings):
         text.append("Together they were not run.")
     text += tradeoffs
+    for factor, tested in contrasts.spaced(own.levels).items():
+        if factor not in open_factors and len(tested) < (count := len(own.levels[factor])):
+            text.append(f"Of the {count} levels of {factor} {len(tested)} were tested.")
     if open_factors:
         text.append(f"No difference is established between the levels of {listed(open_factors)}.")
     if _interact(tests):

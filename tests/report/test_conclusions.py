@@ -325,3 +325,21 @@ def test_each_layer_has_its_own_noise_floor():
 def test_factors_that_end_alike_are_told_apart():
     jobs = [noisy(f"{b}{w}", 1, **{"reg.blur": b, "reg.weights.blur": w}) for b in (0, 3) for w in (0.5, 1)]
     assert compared(*jobs).name(0) == "reg.blur=0 reg.weights.blur=0.5"
+
+
+def test_a_level_is_highest_only_of_those_that_it_was_compared_with():
+    """Decay 1 was run with another blur than 0.9, so neither is said to be above the other."""
+    runs = [(0.8, 0, 1.0), (0.8, 3, 0.5), (0.9, 0, 1.5), (1, 3, 0.9)]
+    found = concluded(*(noisy(f"{d}{b}", f, **{"reg.decay": d, "reg.blur": b}) for d, b, f in runs))
+    assert found.findings[0].text.startswith("reg.decay: score is higher with 1, above 0.8 by +")
+    assert "; not compared with 0.9, for no settings differ in that alone." in found.findings[0].text
+    whole = [(d, b, f) for d, f in ((0.8, 1.0), (0.9, 1.5), (1, 2.0)) for b in (0, 3)]
+    found = concluded(*(noisy(f"{d}{b}", f, **{"reg.decay": d, "reg.blur": b}) for d, b, f in whole))
+    assert found.findings[0].text.startswith("reg.decay: score is highest with 1, above 0.9 by +")
+    assert "not compared" not in found.findings[0].text
+
+
+def test_a_recommendation_says_of_how_many_levels_it_is():
+    found = concluded(*(noisy(f"{d}", 1.0 + d, **{"reg.decay": d / 100}) for d in range(18)))
+    assert found.overall.startswith("For most readers: reg.decay=0.17 (higher score). Of the 18 levels of")
+    assert found.overall.endswith("of reg.decay 16 were tested.")
