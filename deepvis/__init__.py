@@ -15,6 +15,8 @@ for _package in ("attribution", "report", "results", "trust"):
 
 _HOMES = {
     "attribution": "unit_analyses", "examples": "unit_analyses", "trust": "unit_analyses",
+    "embedding": "image_analyses", "fooling": "image_analyses", "maps": "image_analyses",
+    "tuning": "image_analyses", "weights": "image_analyses",
     "Visualization": "visualization", "layers": "api", "visualize": "api",
     "Sweep": "sweep_process", "sweep": "sweep_process",
     "compare": "analysis", "report": "analysis", "results": "analysis",
@@ -27,9 +29,10 @@ _HOMES = {
 }  # fmt: skip
 __all__ = [
     "ConfigError", "DeepvisError", "Knob", "Sweep", "SweepError", "TrackingError", "Visualization",
-    "WeightsError", "attribution", "compare", "examples",
-    "layers", "objective", "optimizer", "parametrization", "regularizer", "report",
-    "results", "start", "sweep", "transform", "trust", "visualize",
+    "WeightsError", "attribution", "compare", "embedding", "examples", "fooling",
+    "layers", "maps", "objective", "optimizer", "parametrization", "regularizer", "report",
+    "results", "start", "sweep", "transform", "trust", "tuning", "visualize",
+    "weights",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from deepvis.ascent.transforms import transform
     from deepvis.config.knobs import Knob
     from deepvis.core.errors import ConfigError, DeepvisError, SweepError, TrackingError, WeightsError
+    from deepvis.image_analyses import embedding, fooling, maps, tuning, weights
     from deepvis.sweep_process import Sweep, sweep
     from deepvis.unit_analyses import attribution, examples, trust
     from deepvis.visualization import Visualization

@@ -57,6 +57,12 @@ def chosen(
     return None, {"model": {"preset": "keras", "name": model, **given}}
 
 
+def group(network: tuple[dict[str, Any] | None, dict[str, Choice]]) -> dict[str, Any]:
+    """The group ``model`` of a network, as `chosen` gives it."""
+    held, choice = network
+    return held or groups.composed(choice)["model"]
+
+
 def config(
     network: tuple[dict[str, Any] | None, dict[str, Choice]],
     layer: Any,
@@ -82,10 +88,10 @@ def config(
       ConfigError: a mistake, in one line.
     """
     held, choice = network
-    group = held or groups.composed(choice)["model"]
+    model = group(network)
     if not isinstance(layer, str):
-        layer = networks.network(group).name_of(layer)
-    recipe = networks.recipe(group) if with_recipe else None
+        layer = networks.network(model).name_of(layer)
+    recipe = networks.recipe(model) if with_recipe else None
     composed = groups.composed({**choices, **choice}, recipe)
     spec = filters if isinstance(filters, str) else np.atleast_1d(filters).tolist()
     given = {**values, "layer": {"name": layer, "filters": spec}, **({} if held is None else {"model": held})}
@@ -93,6 +99,31 @@ def config(
     validation.check(cfg)
     resolved = networks.resolved(schema.plain(cfg.model))
     return replace(devices.resolved(cfg), model=schema.free("model", resolved)), composed, recipe
+
+
+def unit_config(
+    choices: Mapping[str, Choice], model: Any, layer: Any, filters: Any, size: Any, preprocess: Any,
+    inputs: Any, optimize: Any, labels: Any, device: str, batch_size: int, with_recipe: bool = False,
+    more: Mapping[str, Any] | None = None,
+) -> tuple[Config, Mapping[str, Any]]:  # fmt: skip
+    """A checked config of an analysis of units, in float32, and what it was made of."""
+    network = chosen(model, preprocess, inputs, optimize, labels, size)
+    given = {"size": size, "batch_size": batch_size, "precision": "float32", "device": device}
+    cfg, composed, _ = config(network, layer, filters, choices, given | dict(more or {}), with_recipe)
+    return cfg, composed
+
+
+def units(cfg: Config) -> tuple[Sequence[int], Sequence[str]]:
+    """The filters of a config, and what they are called, where they are classes."""
+    known = networks.network(schema.plain(cfg.model)).layer(cfg.layer.name)
+    indices = validation.indices(cfg, known)
+    return indices, validation.class_names(cfg, known, indices)
+
+
+def data_choice(given: Any) -> Choice:
+    """The choice of conf/data: a name, a mapping, or the path of a folder."""
+    named = given == "photos" or isinstance(given, Mapping)
+    return given if named else {"preset": "folder", "path": str(given)}
 
 
 def _file(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:

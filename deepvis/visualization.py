@@ -1,7 +1,6 @@
 """Visualizations: what `deepvis.visualize` returns: pictures of filters, shown, saved, drawn, compared."""
 
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +13,10 @@ from PIL import Image
 from deepvis.config import params
 from deepvis.core import animations, files, images
 from deepvis.core.errors import ConfigError
-from deepvis.core.version import __version__
 from deepvis.metrics import signed_rank
 from deepvis.metrics.convergence import ENDS
 from deepvis.metrics.signed_rank import Effect
-from deepvis.results import result_folder
+from deepvis.results import result_folder, saved_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -172,10 +170,7 @@ class Visualization:
         Raises:
           ConfigError: files are there that deepvis did not write, or that were changed since.
         """
-        folder = Path(folder).expanduser()
-        _check_free(folder)
-        files.check_folder(folder, "save elsewhere")
-        with files.replacing_folder(folder) as partial:
+        with saved_folder.written(folder, FILE) as partial:
             (partial / "filters").mkdir()
             for index, picture in zip(self.filters, self.images, strict=True):
                 images.save(partial / "filters" / f"{result_folder.label(index)}.png", picture)
@@ -186,9 +181,7 @@ class Visualization:
             files.write_csv(partial / "table.csv", self._rows())
             text = yaml.safe_dump(_plain(self.config), sort_keys=False)
             (partial / "config.yaml").write_text(text, encoding="utf-8")
-            written = {"deepvis": __version__, "files": files.checksums(partial)}
-            files.write_text(partial / FILE, json.dumps(written, indent=1))
-        return folder
+        return Path(folder).expanduser()
 
     def _unit(self) -> str:
         return f"{self.config['layer']['name']} of {self.config['model']['name']}"
@@ -238,27 +231,6 @@ class Paired:
 def _scores(seen: Visualization, filters: Sequence[int]) -> np.ndarray:
     at = {index: i for i, index in enumerate(seen.filters)}
     return np.asarray(seen.history["score"][-1], float)[[at[index] for index in filters]]
-
-
-def _check_free(folder: Path) -> None:
-    """Refuse a folder with anything that `save` did not write there, or that was changed since."""
-    if not folder.exists() and not folder.is_symlink():
-        return
-    if folder.is_symlink() or not folder.is_dir():
-        raise ConfigError(f"save: {folder}: got a file or a link, expected a folder or nothing")
-    try:
-        known = json.loads((folder / FILE).read_bytes())["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        known = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_dir() and not path.is_symlink():
-            continue
-        if path.is_symlink() or (name != FILE and tuple(known.get(name, ())) != files.checksum(path)):
-            raise ConfigError(
-                f"save: {path} is there, and deepvis did not write it, or it was changed since; expected a "
-                "new folder, or one that save wrote"
-            )
 
 
 def _plain(value: Any) -> Any:

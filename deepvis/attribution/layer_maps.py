@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -16,15 +16,15 @@ DEAD = (200, 0, 0)  # colour around a channel that is dead
 FRAME = 2  # px
 
 
-def maps(
-    network: Activations, layers: Sequence[str], images: np.ndarray
-) -> Iterator[Mapping[str, np.ndarray]]:
-    """Of each image the maps of some layers behind their nonlinearity, {layer: [h, w, C]}.
+def compiled(
+    network: Activations, layers: Sequence[str], device: str = "cpu"
+) -> Callable[[np.ndarray], Mapping[str, np.ndarray]]:
+    """An image [H, W, C] in grey levels -> the maps of some layers behind their nonlinearity, each [h, w, C].
 
     Args:
       network: built up to the layers, in float32.
       layers: names.
-      images: ``[n, H, W, C]``, grey levels from 0 to 255.
+      device: ``cpu`` or ``gpu:n``.
     """
 
     @tf.function(autograph=False)
@@ -33,9 +33,13 @@ def maps(
         return {name: found[name].post for name in layers}
 
     width = 1 if network.bitwise_any_batch else 2  # see `ascent.program`
-    for image in images:
+
+    def maps(image: np.ndarray) -> Mapping[str, np.ndarray]:
         centred = (image - np.array(network.mean, np.float32))[None].repeat(width, axis=0)
-        yield {name: each[0].numpy() for name, each in compute(tf.constant(centred)).items()}
+        with tf.device(device):
+            return {name: each[0].numpy() for name, each in compute(tf.constant(centred)).items()}
+
+    return maps
 
 
 def sheet(activations: np.ndarray, dead: np.ndarray) -> np.ndarray:

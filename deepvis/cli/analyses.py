@@ -16,14 +16,17 @@ import numpy as np
 import yaml
 
 from deepvis import networks
+from deepvis.analyses.folders import Analysis
+from deepvis.analyses.photographs import Read
 from deepvis.ascent import validation
 from deepvis.cli import arguments, overrides, tracking_variables
 from deepvis.config import compose, params, schema
+from deepvis.config.schema import Target
 from deepvis.core import files, images, names, progress, terminal
 from deepvis.core.errors import ConfigError, TrackingError, first_line
 from deepvis.core.version import __version__
 from deepvis.networks import backend
-from deepvis.results import analysis_folder
+from deepvis.results import analysis_folder, result_folder
 from deepvis.sweeps import jobs, preflight
 from deepvis.sweeps.jobs import Job
 from deepvis.tracking.base import AnalysisRun, Tracker
@@ -41,9 +44,35 @@ class Found:
     write: Callable[[Path], None]  # its other files into a folder
     said: Sequence[str] = field(default_factory=tuple)  # lines for the person
 
+    @classmethod
+    def of(cls, record: Analysis, read: Read | None = None, advice: str = "") -> "Found":
+        """What a record has.
 
-# (job: config, filters, classes, key; path of a checkpoint) -> what was found
-Compute = Callable[[Job, Path], Found]
+        Args:
+          record: of an analysis.
+          read: the photographs that it is of.
+          advice: what its lines begin with.
+        """
+        chosen = dict(record.params()) | ({"data": {"digest": read.digest}} if read else {})
+        said = [*(read.told if read else ()), *(f"{advice}{line}" for line in record.told())]
+        return cls(params.flatten(chosen), record.metrics(), record.pictures(), record.write, said)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What an analysis is asked for."""
+
+    job: Job  # config, filters, classes, key
+    methods: Mapping[str, Target]  # the settings of groups that the command reads beside those of a job
+    checkpoint: Path  # may be written; it is removed once the folder is there
+
+    @property
+    def captions(self) -> list[str]:
+        """Of the units: ``f012``, or the class and its number."""
+        return result_folder.captions_for(self.job.filters, self.job.classes)
+
+
+Compute = Callable[[Task], Found]
 
 
 def run(
@@ -51,16 +80,16 @@ def run(
     argv: Sequence[str],
     compute: Compute,
     read: Collection[str] = (),
-    check: Callable[[Job], object] = lambda job: None,
+    check: Callable[[Task], object] = lambda task: None,
 ) -> int:
     """Compute, write and log an analysis, or several with ``-m``; returns the exit code.
 
     Args:
       name: of the command.
       argv: behind it.
-      compute: may write a checkpoint, which is removed once the folder is there.
+      compute: (task) -> what was found.
       read: groups that it reads beside those of a job.
-      check: refuses a job that cannot be computed, before any is.
+      check: refuses a task that cannot be computed, before any is.
     """
     command_line = arguments.parse(argv)
     if command_line.flags not in ([], ["-m"], ["--multirun"]):
@@ -74,35 +103,42 @@ def run(
     schema.store(typed)
     several = compose.expand(None, typed).jobs if command_line.multirun else [typed]
     terminal.take()
-    checked = [_checked(each, read) for each in several]
-    for job in checked:
-        check(job)
+    checked = [_checked(name, each, read) for each in several]
+    for task in checked:
+        check(task)
     with progress.doing("opening the tracking store"):
-        tracker = preflight.tracker_of(schema.plain(checked[0].cfg.tracker))
-    for job in checked:
-        _run_one(name, job, compute, tracker)
+        tracker = preflight.tracker_of(schema.plain(checked[0].job.cfg.tracker))
+    for task in checked:
+        _run_one(name, task, compute, tracker)
     return 0
 
 
-def _checked(typed: Sequence[str], read: Collection[str]) -> Job:
-    """The job of some overrides, checked; its folder is new."""
+def _checked(name: str, typed: Sequence[str], read: Collection[str]) -> Task:
+    """The task of some overrides, checked; its folder is new."""
     plain = compose.plain_mapping(compose.config(overrides.checked(typed, read)))
+    methods = {group: schema.choice(group, plain[group]) for group in read}
     cfg = schema.resolve(plain)
     validation.check_job(cfg)
     folder = OUTPUTS / names.new_id()
     files.check_folder(folder, "go to another folder")
     with progress.doing(f"loading the weights of {cfg.model.name}"):
         weights = networks.network(schema.plain(cfg.model)).digest(cfg.layer.name)
-    return jobs.make(cfg, typed, folder, weights)
+    job = jobs.make(cfg, typed, folder, weights)
+    return Task(job, methods, OUTPUTS / f".{name}-{job.key}.npz")
 
 
-def _run_one(name: str, job: Job, compute: Compute, tracker: Tracker) -> None:
+def in_float32(typed: Sequence[str]) -> list[str]:
+    """Overrides, and float32 where nobody says another precision."""
+    return [*typed, *([] if any("precision=" in each for each in typed) else ["precision=float32"])]
+
+
+def _run_one(name: str, task: Task, compute: Compute, tracker: Tracker) -> None:
+    job = task.job
     OUTPUTS.mkdir(parents=True, exist_ok=True)
-    checkpoint = OUTPUTS / f".{name}-{job.key}.npz"
     with progress.doing("loading TensorFlow"):
         backend.load()
     begun = datetime.now(UTC).isoformat(timespec="milliseconds")
-    found = compute(job, checkpoint)
+    found = compute(task)
     flat = jobs.params(job) | dict(found.params)
     with files.replacing_folder(job.folder) as partial:
         found.write(partial)
@@ -116,7 +152,7 @@ def _run_one(name: str, job: Job, compute: Compute, tracker: Tracker) -> None:
             "files": files.checksums(partial),
         }  # fmt: skip
         files.write_text(partial / analysis_folder.FILE, json.dumps(entry, indent=1))
-    checkpoint.unlink(missing_ok=True)
+    task.checkpoint.unlink(missing_ok=True)
     for line in found.said:
         terminal.say(line)
     terminal.say(f"pictures  {job.folder}")

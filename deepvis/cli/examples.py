@@ -2,17 +2,15 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from deepvis.cli import analyses
-from deepvis.cli.analyses import Found
+from deepvis.cli.analyses import Found, Task
 from deepvis.config import schema
 from deepvis.core import progress
 from deepvis.data import photographs
 from deepvis.natural import examples
-from deepvis.sweeps.jobs import Job
 
 K = 9
 HELP = """deepvis examples [key=value ...]    natural examples: photographs that excite a unit most, and least
@@ -38,7 +36,8 @@ def main(typed: Sequence[str]) -> int:
     return analyses.run("examples", words, _compute)
 
 
-def _compute(job: Job, checkpoint: Path) -> Found:
+def _compute(task: Task) -> Found:
+    job = task.job
     data = photographs(schema.plain(job.cfg.data))
     with progress.progress(job.cfg.layer.name, len(data), len(data)) as shown:
 
@@ -47,7 +46,7 @@ def _compute(job: Job, checkpoint: Path) -> Found:
             shown.work_done = done
             shown.doing("photographs")
 
-        found = examples(job.cfg, job.filters, job.classes, data, job.key, checkpoint, told)
+        found = examples(job.cfg, job.filters, job.classes, data, job.key, task.checkpoint, told)
     said = [f"examples  {found!r}"[:-1].replace("<Examples: ", "")]
     said += [f"left out  {path}: {why}" for path, why in found.broken[:5]]
     if len(found.broken) > 5:

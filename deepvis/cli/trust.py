@@ -9,7 +9,6 @@ from deepvis import data, trusted
 from deepvis.cli import analyses
 from deepvis.config import schema
 from deepvis.core import files, progress
-from deepvis.sweeps.jobs import Job
 from deepvis.trust.verdicts import BELIEVABLE
 
 HELP = """deepvis trust [data=...]    whether the pictures of units can be believed
@@ -26,11 +25,11 @@ logs one MLflow run."""
 
 def main(typed: Sequence[str]) -> int:
     """Compute, write and log; returns the exit code."""
-    return analyses.run("trust", typed, _compute, check=lambda job: trusted.check(job.cfg))
+    return analyses.run("trust", typed, _compute, check=lambda task: trusted.check(task.job.cfg))
 
 
-def _compute(job: Job, checkpoint: Path) -> analyses.Found:
-    del checkpoint
+def _compute(task: analyses.Task) -> analyses.Found:
+    job = task.job
     photographs = data.photographs(schema.plain(job.cfg.data))
     with progress.doing(f"comparing {len(job.filters)} filters with {len(photographs)} photographs"):
         found = trusted.assess(job.cfg, job.filters, job.classes, photographs)

@@ -1,12 +1,13 @@
-"""Make the pictures of docs/how-to/understanding_cnns.md: python docs/gallery/understanding_cnns.py
+"""Make pictures of docs/how-to/understanding_cnns.md: python docs/gallery/understanding_cnns.py [picture ...]
 
-Runs the page's commands on VGG16 and the photographs of scikit-learn and scikit-image (the extras weights and
-photos), in a folder of its own, in some minutes on two cores.
+Runs the page's commands on VGG16, EfficientNet-Lite0 and the photographs of scikit-learn and scikit-image
+(the extras weights and photos), in a folder of its own, in some minutes on two cores. Without names: all.
 """
 
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,15 @@ from deepvis import data
 from deepvis.core import images
 
 HERE = Path(__file__).parent
-PHOTOGRAPHS = ("chelsea.png", "china.jpg", "flower.jpg")
-TUNED = ("chelsea.png", "coffee.png", "rocket.jpg")
-# Fewer samples, steps and places than by default: a page needs no more.
-METHODS: dict[str, list[str]] = {
+SETS = {
+    "photos": ("chelsea.png", "china.jpg", "flower.jpg"),
+    "tuned": ("chelsea.png", "coffee.png", "rocket.jpg"),
+}
+LITE0 = ["model=efficientnet_lite0", "layer=named", "layer.name=predictions", "size=224"]
+# By method, what its command says beside the others: fewer samples and places than by default.
+METHODS: Mapping[str, list[str]] = {
     "saliency": [], "gradient_input": [], "smooth_grad": ["attribution.samples=12"],
-    "integrated_gradients": ["attribution.steps=16", "attribution.tolerance=1"],
-    "occlusion": ["attribution.patch=24", "attribution.stride=12"],
+    "integrated_gradients": [], "occlusion": ["attribution.patch=24", "attribution.stride=12"],
     "deconvnet": [], "guided_backprop": [], "grad_cam": [], "layer_cam": [],
 }  # fmt: skip
 
@@ -34,54 +37,68 @@ def run(place: Path, *typed: str) -> list[Path]:
     return sorted(set(place.glob("outputs/*")) - before, key=lambda folder: folder.stat().st_mtime)
 
 
-def save(picture: Image.Image, name: str, width: int = 1000) -> None:
-    picture = picture.convert("RGB")
-    picture.thumbnail((width, 2 * width))
-    picture.save(HERE / f"understanding_{name}.jpg", quality=82)
+def one(place: Path, picture: str, *typed: str) -> Image.Image:
+    """A picture that a command of one job makes."""
+    (folder,) = run(place, *typed)
+    return Image.open(folder / f"{picture}.png")
 
 
-def methods(folders: list[Path]) -> Image.Image:
+def methods(place: Path) -> Image.Image:
     """The map over each photograph, cut out of each method's sheet: a row a photograph, a column a method."""
-    cells = []
-    for k in range(len(PHOTOGRAPHS)):
-        sheets = [np.asarray(Image.open(folder / "f002.png")) for folder in folders]
-        side = sheets[0].shape[0] // len(PHOTOGRAPHS)
+    more = ["layer.filters=2", "size=128", *chosen("photos")]
+    plain = [name for name, options in METHODS.items() if not options]
+    folders = dict(
+        zip(plain, run(place, "attribution", "-m", f"attribution={','.join(plain)}", *more), strict=True)
+    )
+    for name, options in METHODS.items():
+        if options:
+            (folders[name],) = run(place, "attribution", f"attribution={name}", *options, *more)
+    names, cells = SETS["photos"], []
+    for k in range(len(names)):
+        sheets = [np.asarray(Image.open(folders[name] / "f002.png")) for name in METHODS]
+        side = sheets[0].shape[0] // len(names)
         rows = [sheet[k * side + 20 : (k + 1) * side - 6] for sheet in sheets]
         width = rows[0].shape[0]
         cells.append([rows[0][:, :width], *(row[:, width + 6 : 2 * width + 6] for row in rows)])
-    names = ["photograph", *(name.replace("_", " ") for name in METHODS)]
-    return Image.fromarray(images.contact_sheet(cells, [Path(name).stem for name in PHOTOGRAPHS], names))
+    columns = ["photograph", *(name.replace("_", " ") for name in METHODS)]
+    return Image.fromarray(images.contact_sheet(cells, [Path(name).stem for name in names], columns))
+
+
+def chosen(photographs: str) -> list[str]:
+    """The overrides that choose one of `SETS`."""
+    return ["data=folder", f"data.path={photographs}"]
+
+
+# By picture: its width, and how it is made in a folder that has the photographs.
+PICTURES = {
+    "weights": (800, lambda place: one(place, "weights", "weights")),
+    "maps": (800, lambda place: one(
+        place, "block2_conv1", "maps", "layer=block3_conv1", "size=224", *chosen("photos"))),
+    "embedding": (800, lambda place: one(place, "embedding", "embedding", "size=224")),
+    "methods": (1400, methods),
+    "occlusion": (900, lambda place: one(
+        place, "espresso (967)", "attribution", "attribution=occlusion", "attribution.patch=32",
+        "attribution.stride=16", *LITE0, "layer.filters=espresso", *chosen("tuned"))),
+    "fooling": (1026, lambda place: one(
+        place, "flamingo (130)", "fooling", *LITE0, "layer.filters=flamingo", *chosen("photos"))),
+    "tuning": (1400, lambda place: one(
+        place, "espresso (967)", "tuning", *LITE0, "layer.filters=espresso", *chosen("tuned"))),
+}  # fmt: skip
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        (place / "photos").mkdir()
-        (place / "tuned").mkdir()
-        known = data.photographs({"_target_": "deepvis.data.photographs.builtin"})
+        place, known = Path(folder), data.photographs({"_target_": "deepvis.data.photographs.builtin"})
         for path, name in zip(known.paths, known.names, strict=True):
-            if name in PHOTOGRAPHS:
-                (place / "photos" / name).write_bytes(path.read_bytes())
-            if name in TUNED:
-                (place / "tuned" / name).write_bytes(path.read_bytes())
-        (made,) = run(place, "weights")
-        save(Image.open(made / "weights.png"), "weights", 800)
-        (made,) = run(place, "maps", "layer=block3_conv1", "size=224", "data=folder", "data.path=photos")
-        save(Image.open(made / "block2_conv1.png"), "maps", 800)
-        lite0 = ["model=efficientnet_lite0", "layer=named", "layer.name=predictions", "size=224"]
-        (made,) = run(place, "tuning", *lite0, "layer.filters=espresso", "data=folder", "data.path=tuned")
-        save(Image.open(made / "espresso (967).png"), "tuning", 1400)
-        (made,) = run(place, "fooling", *lite0, "layer.filters=flamingo", "data=folder", "data.path=photos")
-        save(Image.open(made / "flamingo (130).png"), "fooling", 1026)
-        (made,) = run(place, "embedding", "size=224")
-        save(Image.open(made / "embedding.png"), "embedding", 800)
-        chosen = ["layer.filters=2", "size=128", "data=folder", "data.path=photos"]
-        made_all = [
-            run(place, "attribution", f"attribution={method}", *more, *chosen)[0]
-            for method, more in METHODS.items()
-        ]
-        save(methods(made_all), "methods", 1400)
-        save(Image.open(made_all[list(METHODS).index("occlusion")] / "f002.png"), "occlusion", 800)
+            for photographs, names in SETS.items():
+                (place / photographs).mkdir(exist_ok=True)
+                if name in names:
+                    (place / photographs / name).write_bytes(path.read_bytes())
+        for name in sys.argv[1:] or PICTURES:
+            width, make = PICTURES[name]
+            picture = make(place).convert("RGB")
+            picture.thumbnail((width, 2 * width))
+            picture.save(HERE / f"understanding_{name}.jpg", quality=82)
 
 
 if __name__ == "__main__":

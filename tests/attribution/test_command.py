@@ -67,7 +67,7 @@ def test_the_arrays_are_those_of_python(done):
 def test_what_cannot_be_done_is_refused_in_one_line(done, forker):
     place = done[0]
     for typed, text in [
-        (["attribution", "precision=bfloat16"], "precision=bfloat16: attribution is computed in float32"),
+        (["attribution", "precision=bfloat16"], "precision=bfloat16: this is computed in float32"),
         (
             ["attribution", "attribution=grad_cam", "attribution.layer=blok"],
             "attribution.layer=blok: tiny has no",

@@ -9,7 +9,7 @@ import pytest
 from helpers.processes import store_of
 from PIL import Image
 
-from deepvis import embedding
+from deepvis import embeddings
 from deepvis.core.errors import ConfigError
 from deepvis.report import thumbnail_map
 
@@ -17,19 +17,19 @@ from deepvis.report import thumbnail_map
 def test_tsne_keeps_groups_apart_and_repeats_from_its_seed():
     rng = np.random.default_rng(0)
     codes = np.concatenate([centre + rng.normal(0, 0.05, (12, 8)) for centre in rng.normal(size=(3, 8))])
-    places = embedding.tsne(codes, perplexity=30.0, seed=1)
-    np.testing.assert_array_equal(places, embedding.tsne(codes, perplexity=30.0, seed=1))
+    places = embeddings.tsne(codes, perplexity=30.0, seed=1)
+    np.testing.assert_array_equal(places, embeddings.tsne(codes, perplexity=30.0, seed=1))
     group = np.repeat(np.arange(3), 12)
     distances = np.linalg.norm(places[:, None] - places[None], axis=-1) + 1e9 * np.eye(36)
     assert (group[distances.argmin(axis=1)] == group).all()
-    assert embedding.neighbours_kept(codes, codes[:, :8]) == 1
-    assert embedding.neighbours_kept(codes, rng.normal(size=(36, 2))) < 0.3
+    assert embeddings.neighbours_kept(codes, codes[:, :8]) == 1
+    assert embeddings.neighbours_kept(codes, rng.normal(size=(36, 2))) < 0.3
 
 
 def test_a_grid_is_the_nearest_one_cell_a_photograph_and_y_goes_up():
     rng = np.random.default_rng(1)
     places = rng.normal(size=(6, 2))
-    cells = embedding.grid(places)
+    cells = embeddings.grid(places)
     assert len({tuple(cell) for cell in cells.tolist()}) == 6 and cells.max(axis=0).tolist() == [1, 2]
     scaled = (places - places.min(0)) / np.ptp(places, axis=0)
     targets = np.stack([1 - scaled[:, 1], 2 * scaled[:, 0]], axis=1)
@@ -37,12 +37,12 @@ def test_a_grid_is_the_nearest_one_cell_a_photograph_and_y_goes_up():
     best = min(((np.array(each) - targets) ** 2).sum() for each in every)
     assert ((cells - targets) ** 2).sum() == pytest.approx(best)
     corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], float)
-    assert embedding.grid(corners).tolist() == [[1, 0], [1, 1], [0, 0], [0, 1]]
+    assert embeddings.grid(corners).tolist() == [[1, 0], [1, 1], [0, 0], [0, 1]]
 
 
 def test_no_thumbnail_lies_over_another():
     images = np.stack([np.full((30, 40, 3), 10.0 * (k + 1)) for k in range(5)])
-    picture = thumbnail_map.picture(images, embedding.grid(np.random.default_rng(2).normal(size=(5, 2))))
+    picture = thumbnail_map.picture(images, embeddings.grid(np.random.default_rng(2).normal(size=(5, 2))))
     values, counts = np.unique(picture[..., 0], return_counts=True)
     assert dict(zip(values.tolist(), counts.tolist(), strict=True)) | {255: 0} == {
         **{10 * (k + 1): 30 * 40 for k in range(5)}, 255: 0,
@@ -76,7 +76,7 @@ def test_the_command_leaves_a_folder_and_a_run(forker, tmp_path):
     assert np.load(folder / "codes.npy").shape == (5, 16)
     rows = list(csv.DictReader((folder / "embedding.csv").open()))
     assert [row["photograph"] for row in rows] == [f"{k}.png" for k in range(5)]
-    places = embedding.tsne(np.load(folder / "codes.npy"), perplexity=30.0, seed=0)
+    places = embeddings.tsne(np.load(folder / "codes.npy"), perplexity=30.0, seed=0)
     np.testing.assert_allclose([[float(row["x"]), float(row["y"])] for row in rows], places, rtol=1e-4)
     store = store_of(tmp_path)
     (run,) = store.client.search_runs([store.experiment_id], "tags.kind = 'embedding'")
@@ -85,6 +85,6 @@ def test_the_command_leaves_a_folder_and_a_run(forker, tmp_path):
 
 def test_what_cannot_be_embedded_is_refused():
     with pytest.raises(ConfigError, match="data: got 3 photographs, expected 4 or more"):
-        embedding.tsne(np.eye(3), perplexity=30.0, seed=0)
+        embeddings.tsne(np.eye(3), perplexity=30.0, seed=0)
     with pytest.raises(ConfigError, match=r"layer.name: got the same code for all photographs"):
-        embedding.tsne(np.ones((5, 3)), perplexity=30.0, seed=0)
+        embeddings.tsne(np.ones((5, 3)), perplexity=30.0, seed=0)

@@ -3,20 +3,26 @@
 The units are those of a job's config: the objective says what of the layer is measured.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from deepvis import networks
+from deepvis.analyses import folders, unit_networks
+from deepvis.analyses.photographs import Read
 from deepvis.ascent import units
 from deepvis.attribution import activation_maps
 from deepvis.attribution.family import Attribution
 from deepvis.attribution.unit import Unit, compiled
 from deepvis.config import knobs, schema
 from deepvis.config.schema import Config, Target
-from deepvis.core.errors import ConfigError
+from deepvis.core import files
+from deepvis.report import heat_pictures
+
+OVERVIEW = 400  # pictures of an overview, at most
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,16 +55,44 @@ class Attributed:
 
     def sheet(self, unit: int) -> np.ndarray:
         """A picture of one unit: a row an image, uint8 [H, W, 3]; ``unit`` is its place among `filters`."""
-        from deepvis.report import heat_pictures
-
         found = self.found[unit]
         lines = [f"{name}: score {score:.4g}" for name, score in zip(self.names, found.scores, strict=True)]
         return heat_pictures.sheet(self.images, found.maps, self.signed, lines)
 
     def _repr_png_(self) -> bytes:
-        from deepvis.report import heat_pictures
-
         return heat_pictures.png(np.concatenate([self.sheet(k) for k in range(len(self.filters))]))
+
+    def pictures(self) -> Mapping[str, np.ndarray]:
+        """By unit; and all units beside one another, where there are several and the picture is not huge."""
+        found = {folders.file_name(each): self.sheet(k) for k, each in enumerate(self.captions)}
+        if len(self.filters) > 1 and len(self.filters) * len(self.names) <= OVERVIEW:
+            found["overview"] = heat_pictures.overview(
+                self.images, self.maps, self.signed, self.names, self.captions
+            )
+        return found
+
+    def write(self, folder: Path) -> None:
+        """``table.csv``, and by unit ``maps`` [n, H, W], ``gradients`` [n, H, W, C], ``coarse`` [n, h, w]."""
+        for caption, each in zip(self.captions, self.found, strict=True):
+            for name, array in (("maps", each.maps), ("gradients", each.gradients), ("coarse", each.coarse)):
+                if array is not None:
+                    (folder / name).mkdir(exist_ok=True)
+                    np.save(folder / name / f"{folders.file_name(caption)}.npy", array)
+        files.write_csv(folder / "table.csv", self.rows())
+
+    def save(self, folder: str | Path) -> Path:
+        """Pictures, arrays and table into a folder: see `folders.save`."""
+        return folders.save(self, folder)
+
+    def metrics(self) -> Mapping[str, float]:
+        """What a run is compared by."""
+        errors = [row["completeness_error"] for row in self.rows() if "completeness_error" in row]
+        metrics = {"score/mean": float(self.scores.mean()), "photographs": float(len(self.names))}
+        return metrics | ({"completeness_error/max": max(errors)} if errors else {})
+
+    def params(self) -> Mapping[str, Any]:
+        """The method and its options."""
+        return {"attribution": {"_target_": f".{self.method}", **self.options}}
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each unit and image: score, range and sum of its map, and what the method tells."""
@@ -98,8 +132,7 @@ def check(cfg: Config, method: Target) -> str | None:
     """
     units.check(cfg)
     component = knobs.component("attribution", method.target)
-    if cfg.precision == "bfloat16":
-        raise ConfigError("precision=bfloat16: attribution is computed in float32; leave precision away")
+    unit_networks.check_precision(cfg)
     network = networks.network(schema.plain(cfg.model))
     given = {key: getattr(method, key) for key in component.knobs}
     if "stride" in given and given["stride"] > given["patch"]:
@@ -116,9 +149,7 @@ def attribute(
     method: Target,
     filters: Sequence[int],
     captions: Sequence[str],
-    names: Sequence[str],
-    images: np.ndarray,
-    on_unit: Callable[[int], None] = lambda done: None,
+    read: Read,
 ) -> Attributed:
     """The maps of some units on some images.
 
@@ -127,27 +158,17 @@ def attribute(
       method: the settings of the group ``attribution``.
       filters: entries of ``layer.filters``.
       captions: of them.
-      names: of the images.
-      images: ``[n, H, W, C]``, grey levels from 0 to 255.
-      on_unit: is told how many units are done.
+      read: the images.
     """
     component, layer = knobs.component("attribution", method.target), check(cfg, method)
     options = {key: getattr(method, key) for key in component.knobs} | ({"layer": layer} if layer else {})
-    read = units.layers(cfg)
-    network = networks.network(schema.plain(cfg.model))
-    built = network.build([*dict.fromkeys([*read, *([layer] if layer else [])])], cfg.sides, "float32")
-    if getattr(cfg.objective, "pre_activation", False):
-        for name in read:
-            if name in built.without_pre_activation:
-                raise ConfigError(f"objective.pre_activation=true: layer {name}: "
-                                  f"{built.without_pre_activation[name]}; set it to false")  # fmt: skip
-    program = compiled(built, read, units.score(cfg))
-    centred = images - np.array(built.mean, np.float32)
+    built, layers = unit_networks.built(cfg, [layer] if layer else [])
+    program = compiled(built, layers, units.score(cfg))
+    centred = read.images - np.array(built.mean, np.float32)
     found = []
-    for done, index in enumerate(filters):
-        on_unit(done)
+    for index in filters:
         unit = Unit(program, units.numbers(cfg, index), cfg.batch_size, cfg.device)
         found.append(component.function(unit, **options)(centred))
     traits = component.traits
-    return Attributed(component.name, options, bool(traits.get("signed", True)), filters, captions, names,
-                      images, found)  # fmt: skip
+    return Attributed(component.name, options, bool(traits.get("signed", True)), filters, captions,
+                      read.names, read.images, found)  # fmt: skip
