@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepvis.attribution.family import FILLINGS, Attribution, Method, attribution, filling
+from deepvis.attribution.path_integral import Integral, integral
 from deepvis.config.knobs import REQUIRED, Knob
 
 if TYPE_CHECKING:
     from deepvis.attribution.unit import Unit
 
-MOST = 1024  # intervals of a path, at most
+MOST = 512  # intervals of a path, at most: the gradients of all are in memory
 
 
 @attribution(signed=False)
@@ -96,8 +97,9 @@ def integrated_gradients(unit: Unit, *, steps: int, baseline: str, tolerance: fl
 
     .. math:: m_{ij} = \sum_c (x_{ijc} - b_{ijc}) \int_0^1 \partial s / \partial x_{ijc} (b + t (x - b)) \, dt
 
-    by the trapezoidal rule. The map adds up to :math:`s(x) - s(b)` (completeness); the intervals are halved
-    until it does, up to 1024 of them, and the error that is left is told with each image.
+    by the trapezoidal rule. The map adds up to :math:`s(x) - s(b)` (completeness). Intervals of the path
+    whose gradients do not add up to the change of the score between their ends are divided until all together
+    do, up to 512 of them, and the error that is left is told with each image.
 
     Args:
       unit: of a network.
@@ -108,31 +110,22 @@ def integrated_gradients(unit: Unit, *, steps: int, baseline: str, tolerance: fl
     Source: Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks".
     """
 
-    def one(image: np.ndarray) -> tuple[np.ndarray, float, float, int]:
+    def one(image: np.ndarray) -> tuple[np.ndarray, Integral]:
         start = np.broadcast_to(filling(baseline, unit.mean), image.shape)
         change = image - start
 
-        def at(places: Sequence[float]) -> Iterator[tuple[Any, ...]]:
-            return unit.gradients(start + np.float32(place) * change for place in places)
+        def at(points: Sequence[float]) -> Iterator[tuple[Any, ...]]:
+            return unit.gradients(start + np.float32(point) * change for point in points)
 
-        ends = list(at([0.0, 1.0]))
-        rise = float(ends[1][0]) - float(ends[0][0])
-        mean = _sum(each for _, each in ends) / 2
-        for _, gradient in at([k / steps for k in range(1, steps)]):
-            mean += gradient
-        mean /= steps
-        n = steps
-        while True:
-            error = abs(float((change * mean).sum(dtype=float)) - rise) / max(abs(rise), 1e-12)
-            if error <= tolerance or 2 * n > MOST:
-                return (change * mean).sum(axis=-1), float(ends[1][0]), error, n
-            between = _sum(gradient for _, gradient in at([(k + 0.5) / n for k in range(n)]))
-            mean, n = (mean + between / n) / 2, 2 * n
+        found = integral(at, change, steps, tolerance, MOST)
+        return (change * found.gradient).sum(axis=-1), found
 
     def method(images: Sequence[np.ndarray]) -> Attribution:
-        maps, scores, errors, counts = zip(*map(one, images), strict=True)
-        measured = {"completeness_error": np.array(errors), "steps": np.array(counts)}
-        return Attribution(np.stack(maps).astype(np.float32), np.array(scores, np.float32), measured=measured)
+        maps, found = zip(*map(one, images), strict=True)
+        measured = {"completeness_error": np.array([each.error for each in found]),
+                    "steps": np.array([each.intervals for each in found])}  # fmt: skip
+        scores = np.array([each.score for each in found], np.float32)
+        return Attribution(np.stack(maps).astype(np.float32), scores, measured=measured)
 
     return method
 

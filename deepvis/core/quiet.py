@@ -18,7 +18,8 @@ from deepvis.core.errors import DeepvisError
 # A line of a log of TensorFlow's, absl's or CUDA's; the two that have no head; and what TensorFlow takes for
 # retracing, where several calls of one function of deepvis each have a graph of their own.
 SAID = re.compile(
-    rb"(WARNING:tensorflow:\d+ out of the last \d+ calls to <function |[IWE]\d{4} |\d{4}-\d\d-\d\d [\d:.]+: [IWE] |WARNING: All log messages before absl::InitializeLog"
+    rb"(WARNING:tensorflow:\d+ out of the last \d+ calls to <function |[IWE]\d{4} "
+    rb"|\d{4}-\d\d-\d\d [\d:.]+: [IWE] |WARNING: All log messages before absl::InitializeLog"
     rb"|To enable the following instructions: ).*"
 )
 _one = threading.Lock()

@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import pytest
+import scipy.integrate
 import tensorflow as tf
 import yaml
 from helpers import reference
@@ -13,6 +14,7 @@ from deepvis import networks
 from deepvis.ascent import objectives
 from deepvis.attribution import methods, occlusion  # noqa: F401  declares them
 from deepvis.attribution.family import Attribution, filling
+from deepvis.attribution.path_integral import integral
 from deepvis.attribution.unit import Unit, compiled
 from deepvis.config import knobs
 from deepvis.core.errors import ConfigError
@@ -279,7 +281,33 @@ def test_integrated_gradients_add_up_to_the_change_of_the_score(baseline, tiny, 
 
 def test_an_integral_that_does_not_add_up_says_so(tiny, images):
     found = method("integrated_gradients", unit_of(tiny, LAYER), steps=1, tolerance=1e-9)(images[:1])
-    assert found.measured["steps"] == [1024] and 0 < found.measured["completeness_error"][0] < 0.01
+    assert found.measured["steps"] == [512] and 0 < found.measured["completeness_error"][0] < 0.01
+
+
+def test_a_bend_beside_the_baseline_is_found_with_few_points():
+    """Behind the bend the slope is 1, before it 101: equal steps would need thousands."""
+    bend = 1e-4
+
+    def path(points):
+        for t in points:
+            yield t + 100 * min(t, bend), np.array([101.0 if t < bend else 1.0])
+
+    exact = 1 + 100 * bend
+    found = integral(path, np.array([1.0]), 32, 0.001, 512)
+    assert found.gradient[0] == pytest.approx(exact, rel=0.001) and found.score == pytest.approx(exact)
+    assert found.error == pytest.approx(abs(found.gradient[0] - exact) / exact, abs=1e-9)
+    assert found.intervals < 150
+
+
+def test_an_integral_of_a_smooth_path_is_scipys():
+    def path(points):
+        for t in points:
+            yield np.sin(9 * t) + t**5, np.array([9 * np.cos(9 * t), 5 * t**4])
+
+    found = integral(path, np.array([1.0, 1.0]), 8, 1e-4, 512)
+    expected = [scipy.integrate.quad(f, 0, 1)[0] for f in (lambda t: 9 * np.cos(9 * t), lambda t: 5 * t**4)]
+    np.testing.assert_allclose(found.gradient, expected, atol=2e-3)
+    assert found.error <= 1e-4 and found.intervals < 512
 
 
 @pytest.mark.parametrize("patch, stride, fill", [(5, 3, "black"), (4, 4, "mean"), (12, 1, "white")])

@@ -1,4 +1,4 @@
-"""The functions of Python: their examples run, their folders are those of the commands, photographs by any name."""
+"""The functions of Python: their examples run, and their folders are those of the commands."""
 
 import doctest
 
