@@ -1,9 +1,9 @@
-# make demo: a sweep of four jobs on real VGG16.  make test: the whole suite.  make bench: benchmarks.
+# make demo: a sweep of four jobs on real VGG16.  make test: the whole suite.  make bench: benchmarks.  make parity: the originals.
 PYTHON ?= python3
 BIN := .venv/bin
 BENCH := .venv-bench
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench parity clean
 
 demo: .venv/ready
 	$(BIN)/python -m deepvis.run -m reg.decay=0.8,0.9 reg.blur=3,5
@@ -27,6 +27,9 @@ lint: .venv/ready
 bench: $(BENCH)/ready
 	$(BENCH)/bin/python -m pytest benchmarks -k "$(K)" --benchmark-quiet --benchmark-json=$(BENCH)/run.json
 	$(BENCH)/bin/python benchmarks/table.py $(BENCH)/run.json $(if $(K)$(BENCH_QUICK),,docs/reference/benchmarks.md)
+
+parity: $(BENCH)/ready
+	$(BENCH)/bin/python benchmarks/parity.py
 
 # On top of .venv, whose packages it sees and does not change.
 $(BENCH)/ready: .venv/ready requirements-bench.lock

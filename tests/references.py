@@ -112,7 +112,7 @@ SWEEPS = (
           ("transform=robust", "transform.noise=4", "param=fourier", "optimizer=adam", "optimizer.rate=0.05",
            "start=pink"), ("pad_0", "pad_3")),
     Sweep("knobs", "param", ("maco",),
-          ("param.pictures=pictures", "optimizer=adam", "start=gaussian"), ("maco_of_pictures",)),
+          ("param.spectrum=pictures", "optimizer=adam", "start=gaussian"), ("maco_of_pictures",)),
     # Recipes. Swept over, a study's own sweep does not count: each is one job. 48 px, for a crop of 32 less.
     Sweep("experiment", "experiment",
           ("two_trainings", "keras_blog", "distill_2017", "fewer_flops", "maco", "seed_reproduction",

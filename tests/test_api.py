@@ -110,7 +110,8 @@ def test_a_path_may_be_a_path(tmp_path):
     )
     one, other = (
         seen(start={"preset": "picture", "path": form(tmp_path / "p.png")},
-             param={"preset": "maco", "pictures": form(tmp_path)}, optimizer={"learning_rate": 0.1})
+             param={"preset": "maco", "spectrum": form(tmp_path), "standardize": False},
+             optimizer={"learning_rate": 0.1})
         for form in (str, lambda path: path)
     )  # fmt: skip
     assert one.centred.tobytes() == other.centred.tobytes()

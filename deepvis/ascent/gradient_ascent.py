@@ -39,6 +39,8 @@ class Parts:
     slots: int  # tensors like theta that the step rule remembers, zeros at first
     update: Callable[..., tuple[tf.Tensor, tuple[tf.Tensor, ...]]]  # (grad, memory, step) -> (delta, memory)
     regularize: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]  # (theta, grad, step) -> theta
+    whole: Callable[[tf.Tensor], tf.Tensor] = lambda image: image  # what of it is measured in the end
+    alpha: bool = False  # whether the magnitude of the gradient at each pixel is summed over the steps
 
 
 class State(NamedTuple):  # a tuple, as TensorFlow's graphs take and return them
@@ -50,6 +52,7 @@ class State(NamedTuple):  # a tuple, as TensorFlow's graphs take and return them
     best_score: tf.Tensor  # [B]
     best_theta: tf.Tensor  # [B, ...]
     alive: tf.Tensor  # [B] bool: finite so far
+    importance: tuple[tf.Tensor, ...] = ()  # [B, H, W]: sum of the gradient's magnitude, if it is wanted
 
 
 class Record(NamedTuple):
@@ -75,25 +78,50 @@ def begin(image: tf.Tensor, parts: Parts) -> State:
         best_score=tf.fill(batch, -float("inf")),
         best_theta=theta,
         alive=tf.fill(batch, True),
+        importance=(tf.zeros(image.shape[:3]),) if parts.alpha else (),
     )
 
 
 def gradient(theta: tf.Tensor, parts: Parts) -> tuple[tf.Tensor, Record]:
     """The gradient of each image's score, by its theta, and the record of the forward pass."""
+    grad, _, record = _gradients(theta, parts)
+    return grad, record
+
+
+def _gradients(theta: tf.Tensor, parts: Parts) -> tuple[tf.Tensor, tf.Tensor | None, Record]:
+    """Those by theta and, where importance is wanted, by the image; and the record."""
     with tf.GradientTape() as tape:
         tape.watch(theta)
         image = parts.decode(theta)
         score, activation, rank, margin, _ = parts.measure(parts.transform(image))
     # The gradient of a vector is that of its sum; no image enters another's score, so they stay apart.
-    grad = tape.gradient(score, theta)
+    grad, *rest = map(_given, tape.gradient(score, [theta, image] if parts.alpha else [theta]))
+    alive = tf.math.is_finite(score)
+    return (
+        grad,
+        rest[0] if rest else None,
+        Record(score, activation, rms(grad), rms(image), rank, margin, alive),
+    )
+
+
+def observe(image: tf.Tensor, parts: Parts) -> tuple[tf.Tensor, Record]:
+    """The gradient of each image's score by the image, of one window of it, and the record."""
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        score, activation, rank, margin, _ = parts.measure(parts.transform(image))
+    grad = _given(tape.gradient(score, image))
+    none = tf.fill(tf.shape(score), float("nan"))
+    record = Record(score, activation, none, rms(image), rank, margin, tf.math.is_finite(score))
+    return grad, record
+
+
+def _given(grad: object) -> tf.Tensor:
     if grad is None:
         raise ConfigError(
             "objective: the image has no part in its score that can be differentiated (rounding, comparison, "
             "integers); choose another objective or layer, or objective.pre_activation=true"
         )
-    grad = cast("tf.Tensor", grad)
-    alive = tf.math.is_finite(score)
-    return grad, Record(score, activation, rms(grad), rms(image), rank, margin, alive)
+    return cast("tf.Tensor", grad)
 
 
 def step(state: State, parts: Parts, steps: tf.Tensor) -> tuple[State, Record]:
@@ -101,16 +129,37 @@ def step(state: State, parts: Parts, steps: tf.Tensor) -> tuple[State, Record]:
 
     An image that has taken its ``steps``, ``[B]`` int32, stays as it is.
     """
-    grad, record = gradient(state.theta, parts)
+    return _stepped(state, *_gradients(state.theta, parts), parts, steps)
+
+
+def step_from(
+    state: State, of_image: tf.Tensor, record: Record, parts: Parts, steps: tf.Tensor
+) -> tuple[State, Record]:
+    """The state after a step whose gradient by the image is known, ``[B, H, W, C]``: that of many windows."""
+    with tf.GradientTape() as tape:
+        tape.watch(state.theta)
+        image = parts.decode(state.theta)
+    grad = _given(tape.gradient([image], state.theta, output_gradients=[of_image]))
+    return _stepped(state, grad, of_image, record._replace(gradient_rms=rms(grad)), parts, steps)
+
+
+def _stepped(
+    state: State, grad: tf.Tensor, of_image: tf.Tensor | None, record: Record, parts: Parts, steps: tf.Tensor
+) -> tuple[State, Record]:
     delta, memory = parts.update(grad, state.memory, state.step)
     theta = parts.regularize(state.theta + delta, grad, state.step)
     going = state.step < steps
     stays_finite = tf.reduce_all(tf.math.is_finite(theta), axis=list(range(1, theta.shape.rank)))
     alive = state.alive & (record.alive & stays_finite | ~going)
+    importance = tuple(
+        choose(alive & going, before + tf.reduce_sum(tf.abs(cast("tf.Tensor", of_image)), axis=3), before)
+        for before in state.importance
+    )
     state = _with_best(state, record.score, going)
     return state._replace(
-        step=state.step + 1, theta=choose(alive & going, theta, state.theta), memory=memory, alive=alive
-    ), record._replace(alive=alive)
+        step=state.step + 1, theta=choose(alive & going, theta, state.theta), memory=memory, alive=alive,
+        importance=importance,
+    ), record._replace(alive=alive)  # fmt: skip
 
 
 def finish(state: State, image: tf.Tensor, parts: Parts, steps: tf.Tensor) -> tuple[State, Record, tf.Tensor]:
@@ -126,7 +175,7 @@ def finish(state: State, image: tf.Tensor, parts: Parts, steps: tf.Tensor) -> tu
       The state, in which the last image may be the best; the record; the mean of each of the layer's maps
       behind its ReLU, ``[B, C]``.
     """
-    score, activation, rank, margin, features = parts.measure(image)
+    score, activation, rank, margin, features = parts.measure(parts.whole(image))
     alive = state.alive & tf.math.is_finite(score)
     none = tf.fill(tf.shape(score), float("nan"))
     record = Record(score, activation, none, rms(image), rank, margin, alive)
@@ -147,6 +196,8 @@ class Ascent:
 
     begin: Callable[[tf.Tensor, Hyper], State]
     advance: Callable[[State, Hyper], tuple[State, Record]]
+    observe: Callable[[tf.Tensor, Hyper], tuple[tf.Tensor, Record]]
+    step_from: Callable[[State, tf.Tensor, Record, Hyper], tuple[State, Record]]
     gradient: Callable[[tf.Tensor, Hyper], tuple[tf.Tensor, Record]]
     show: Callable[[tf.Tensor, Hyper], tf.Tensor]
     finish: Callable[[State, tf.Tensor, Hyper], tuple[State, Record, tf.Tensor]]
@@ -187,23 +238,44 @@ def compiled(build: Callable[[Hyper], Parts], device: str = "cpu:0", xla: bool =
     return Ascent(
         begin=graph(lambda image, parts, steps: begin(image, parts)),
         advance=graph(step),
+        observe=graph(lambda image, parts, steps: observe(image, parts)),
+        step_from=graph(step_from),
         gradient=graph(lambda theta, parts, steps: gradient(theta, parts)),
         show=graph(lambda theta, parts, steps: parts.decode(theta)),
         finish=graph(finish),
     )
 
 
-def advance(ascent: Ascent, state: State, hypers: Iterable[Hyper]) -> tuple[State, Record]:
+def advance(ascent: Ascent, state: State, hypers: Iterable[Hyper | list[Hyper]]) -> tuple[State, Record]:
     """The state after several steps, one for each of the hyperparameters, and their records, each ``[n, B]``.
+
+    A list of hyperparameters is one step that sees as many windows, one after the other: however many they
+    are, as many images are in the network at once as without, and an image is the same in every batch.
 
     The loop is Python's. A loop in the graph kept oneDNN from some gradients of max pooling, other ones in
     every trace, which made a bfloat16 step of VGG16 up to half as long again; it was no faster otherwise.
     """
     records = []
     for hyper in hypers:
-        state, record = ascent.advance(state, hyper)
+        if isinstance(hyper, list):
+            state, record = ascent.step_from(state, *_over_windows(ascent, state.theta, hyper), hyper[0])
+        else:
+            state, record = ascent.advance(state, hyper)
         records.append(record)
     return state, stacked(records)
+
+
+def _over_windows(ascent: Ascent, theta: tf.Tensor, windows: list[Hyper]) -> tuple[tf.Tensor, Record]:
+    """The mean gradient by the image over some windows, and the mean record."""
+    image = ascent.show(theta, windows[0])
+    total, records = tf.zeros_like(image), []
+    for hyper in windows:
+        of_image, record = ascent.observe(image, hyper)
+        total += of_image
+        records.append(record)
+    seen = stacked(records)
+    means = Record(*(tf.reduce_mean(tf.cast(values, tf.float32), axis=0) for values in seen))
+    return total / len(windows), means._replace(alive=tf.reduce_all(seen.alive, axis=0))
 
 
 def stacked(records: Iterable[Record]) -> Record:

@@ -49,9 +49,13 @@ def of(
     return inputs
 
 
-def sampled_transforms(images: Sequence[ImageSpec], size: Size, step: int) -> dict[str, np.ndarray]:
-    """The random numbers of each image in a step; see `deepvis.ascent.transforms.draw`."""
-    return _stacked([transforms.draw(i.cfg.transform, size, i.cfg.seed, i.index, step) for i in images])
+def sampled_transforms(
+    images: Sequence[ImageSpec], size: Size, step: int, number: int = 0
+) -> dict[str, np.ndarray]:
+    """The random numbers of each image in a step, and of its window; see `deepvis.ascent.transforms.draw`."""
+    return _stacked([
+        transforms.draw(i.cfg.transform, size, i.cfg.seed, i.index, step, i.cfg.steps, number) for i in images
+    ])  # fmt: skip
 
 
 def _stacked(rows: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

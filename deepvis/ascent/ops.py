@@ -38,6 +38,11 @@ def rms(x: tf.Tensor) -> tf.Tensor:
     return tf.sqrt(tf.reduce_mean(tf.square(x), axis=list(range(1, x.shape.rank))))
 
 
+def mean_of(x: tf.Tensor) -> tf.Tensor:
+    """Mean of each image: [B, ...] -> [B]."""
+    return tf.reduce_mean(x, axis=list(range(1, x.shape.rank)))
+
+
 def power(base: tf.Tensor, exponent: tf.Tensor) -> tf.Tensor:
     """A number of each image to a power that all have in common: [B, ...], [] -> [B, ...].
 

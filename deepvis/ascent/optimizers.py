@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from deepvis.ascent.ops import per_image, power, rms
 from deepvis.config.knobs import REQUIRED, Function, Knob, declare
 from deepvis.networks.backend import tf
@@ -117,5 +119,52 @@ def adam(learning_rate: tf.Tensor, beta_1: tf.Tensor, beta_2: tf.Tensor, epsilon
             / (root + per_image(epsilon, grad))
         )
         return delta, (mean, square)
+
+    return Optimizer(2, update)
+
+
+# Nadam's share of the mean, 1 - 0.96^t / 2, and the product of the shares so far, from t = 1. They stay what
+# they are: 0.96^1024 is nothing beside 1.
+_SHARES = 1 - 0.5 * 0.96 ** np.arange(1.0, 1025.0)
+_PRODUCTS = np.cumprod(_SHARES)
+
+
+@optimizer(
+    learning_rate=Knob(REQUIRED, "units of theta a step", above=0),
+    beta_1=Knob(REQUIRED, "decay of the mean gradient", low=0, below=1, unit="share"),
+    beta_2=Knob(REQUIRED, "decay of the mean square", low=0, below=1, unit="share"),
+    epsilon=Knob(REQUIRED, "added to the root of the mean square", above=0),
+)
+def nadam(learning_rate: tf.Tensor, beta_1: tf.Tensor, beta_2: tf.Tensor, epsilon: tf.Tensor) -> Optimizer:
+    r"""Adam with Nesterov's look ahead, as Keras has it.
+
+    .. math:: u_t = \beta_1 (1 - 0.96^t / 2), \quad U_t = \prod_{i \le t} u_i, \quad
+              \hat m = \frac{u_{t+1} m}{1 - U_{t+1}} + \frac{(1 - u_t) g}{1 - U_t}, \quad
+              \Delta = \eta \, \frac{\hat m}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
+
+    Args:
+      learning_rate: :math:`\eta`, units of theta a step.
+      beta_1: of the mean :math:`m`, in [0, 1); see `adam`.
+      beta_2: of the mean square :math:`v`, in [0, 1).
+      epsilon: keeps a zero gradient from dividing by zero.
+
+    Source: Dozat 2016, "Incorporating Nesterov momentum into Adam", with the schedule of Keras.
+    """
+
+    def update(grad, memory, step):
+        mean, square = memory
+        first, second = per_image(beta_1, grad), per_image(beta_2, grad)
+        mean = first * mean + (1 - first) * grad
+        square = second * square + (1 - second) * tf.square(grad)
+        t = tf.cast(step, tf.float32) + 1
+        last = len(_SHARES) - 1
+        here, ahead = tf.minimum(step, last), tf.minimum(step + 1, last)
+        shares = [tf.gather(tf.constant(_SHARES, tf.float32), at) for at in (here, ahead)]
+        products = [tf.gather(tf.constant(_PRODUCTS, tf.float32), at) for at in (here, ahead)]
+        of_mean = first * shares[1] / (1 - power(first, t + 1) * products[1])
+        of_grad = (1 - first * shares[0]) / (1 - power(first, t) * products[0])
+        root = tf.maximum(tf.sqrt(square / (1 - power(second, t))), 1e-30)  # as in adam
+        delta = per_image(learning_rate, grad) * (of_mean * mean + of_grad * grad)
+        return delta / (root + per_image(epsilon, grad)), (mean, square)
 
     return Optimizer(2, update)

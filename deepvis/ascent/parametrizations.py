@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepvis.ascent import pictures as picture_files
+from deepvis.ascent import spectra
+from deepvis.ascent.ops import mean_of, per_image, rms
 from deepvis.config.knobs import REQUIRED, Function, Knob, declare
 from deepvis.networks.backend import tf
 from deepvis.networks.base import Size
@@ -41,10 +42,6 @@ def parametrization(display: str = "contrast", **knobs: Knob) -> Callable[[Funct
 
 
 EDGE = 0.01  # grey levels that a pixel to be encoded stays away from 0 and 255, which no sigmoid reaches
-
-# Square root of the covariance of natural images' colours (lucid, optvis/param/color.py): from three
-# decorrelated colours, lightness, blue against red, and green against both, to RGB.
-_COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
 
 
 @parametrization(
@@ -80,10 +77,10 @@ def fourier(size: Size, mean: Sequence[float], power: float) -> Param:
     factor before it is lucid's, so that learning rates carry over.
     """
     centre = np.asarray(mean, np.float32)
-    into, out = _colours(len(centre))
+    into, out = spectra.colours(len(centre))
     # In units in which theta of deviation 1 makes a sigmoid's argument of deviation near 1, at any size.
     scale = np.float32(
-        math.sqrt(math.prod(size)) / 4 * np.maximum(_frequencies(size), 1 / max(size)) ** -power
+        math.sqrt(math.prod(size)) / 4 * np.maximum(spectra.frequencies(size), 1 / max(size)) ** -power
     )
 
     def decode(theta):
@@ -101,89 +98,61 @@ def fourier(size: Size, mean: Sequence[float], power: float) -> Param:
 
 @parametrization(
     display="natural",
-    contrast=Knob(REQUIRED, "standard deviation of the image in grey levels", above=0, high=255, static=True),
-    pictures=Knob(None, "a folder whose mean magnitude is taken", kind=str, static=True),
+    spectrum=Knob(
+        REQUIRED,
+        "magnitudes: law, published, 1/f, a .npy file, or a folder of pictures",
+        kind=str,
+        static=True,
+    ),
+    standardize=Knob(True, "phases are brought to mean 0 and standard deviation 1 in each step", static=True),
 )
-def maco(size: Size, mean: Sequence[float], contrast: float, pictures: str | None = None) -> Param:
+def maco(size: Size, mean: Sequence[float], spectrum: str, standardize: bool = True) -> Param:
     r"""The phase alone: the magnitude of every frequency stays that of natural images.
 
-    .. math:: x = M \, F^{-1}(r \, e^{i \theta})
+    .. math:: x = 255 \, \sigma\left(M \, S(F^{-1}(r \, e^{i S(\theta)}))\right) - \mu, \quad
+              S(v) = \frac{v - \bar v}{\mathrm{std}(v) + 10^{-5}}
 
-    Theta is ``[B, C, h, w // 2 + 1]``, radians. The few frequencies that are their own conjugates are real: a
-    cosine of theta below 0 is a minus, and they have no gradient.
+    Theta is ``[B, C, h, w // 2 + 1]``, radians; mean and deviation are an image's, over all channels. The
+    magnitude is that of the sigmoid's argument.
 
     Args:
       size: :math:`h, w`.
-      mean: subtracted from the pictures.
-      contrast: standard deviation of the image over random phases, grey levels, where :math:`r \propto 1/f`,
-        and 0 at :math:`f = 0`. Not used where there are pictures.
-      pictures: a folder; :math:`r` is then the mean magnitude of all the pictures in it that Pillow reads,
-        each cropped about its centre and scaled to the size.
+      mean: :math:`\mu`.
+      spectrum: :math:`r`, see `deepvis.ascent.spectra`.
+      standardize: whether :math:`S` is taken of theta, as the authors' code has it; their paper does not. No
+        picture has phases of deviation 1, so a start is then a source of chance alone: theta is the real part
+        of its spectrum, which of white noise is normal, as theirs. Without it theta is the start's phase.
 
     Raises:
-      ValueError: the folder holds no picture.
+      ConfigError: there is no such spectrum.
 
     Source: Fel et al. 2023, "Unlocking feature visualization for deeper networks with MAgnitude Constrained
-    Optimization", section 3; without its sigmoid and standardization, which would change the magnitude.
+    Optimization", section 3, as in their library xplique 2.0.2, maco_image_parametrization.
     """
-    into, out = _colours(len(mean))
-    if pictures is None:
-        radius = _inverse_frequency(size, contrast, into)
-    else:
-        radius = _mean_magnitude(pictures, size, np.asarray(mean), out)
-    # The spectrum of a real image equals its mirrored conjugate. In the columns that mirror onto themselves
-    # only the odd part of a phase exists, which is 0 where a frequency is its own mirror.
-    height, width = size
-    edge = np.zeros([height, width // 2 + 1], np.float32)
-    edge[:, [0, width // 2] if width % 2 == 0 else [0]] = 0.5
-    rows = np.arange(height)
-    mirrored = -rows % height
-    real = (edge > 0) & (rows == mirrored)[:, None]
+    centre = np.asarray(mean, np.float32)
+    into, out = spectra.colours(len(centre))
+    radius = spectra.magnitude(spectrum, size, centre)
 
     def decode(theta):
-        phase = theta * (1 - edge) - tf.gather(theta, mirrored, axis=2) * edge
+        phase = _standardized(theta) if standardize else theta
         cosine, sine = _steady(tf.cos, phase), _steady(tf.sin, phase)
-        sign = tf.where(real & (_steady(tf.cos, tf.stop_gradient(theta)) < 0), -radius, radius)
-        return _mixed(tf.signal.irfft2d(tf.complex(sign * cosine, sign * sine), size), into)
+        maps = tf.signal.irfft2d(tf.complex(radius * cosine, radius * sine), size)
+        return 255.0 * _steady(tf.sigmoid, _mixed(_standardized(maps), into)) - centre
 
     def encode(image):
-        phase = tf.math.angle(tf.signal.rfft2d(_unmixed(image, out)))
-        # Mirrored exactly: a half turn and its mirror may both come out positive, and their odd part as 0.
-        lower = (edge > 0) & (rows > height // 2)[:, None]
-        return tf.where(lower, -tf.gather(phase, mirrored, axis=2), phase)
+        if standardize:
+            return _standardized(tf.math.real(tf.signal.rfft2d(tf.transpose(image, [0, 3, 1, 2]))))
+        pixels = tf.clip_by_value(image + centre, EDGE, 255 - EDGE)
+        argument = _steady(tf.math.log, pixels / (255.0 - pixels))
+        return tf.math.angle(tf.signal.rfft2d(_unmixed(argument, out)))
 
     return Param(encode, decode)
 
 
-def _frequencies(size: Size) -> np.ndarray:
-    """Of the half spectrum, cycles per px: [h, w // 2 + 1]."""
-    return np.hypot(np.fft.fftfreq(size[0])[:, None], np.fft.rfftfreq(size[1]))
-
-
-def _inverse_frequency(size: Size, contrast: float, into: np.ndarray) -> np.ndarray:
-    """Magnitudes that fall as 1/f, of an image of that contrast: [h, w // 2 + 1]."""
-    frequencies = _frequencies(size)
-    radius = np.where(frequencies > 0, 1 / np.maximum(frequencies, 1 / max(size)), 0)
-    width = size[1]
-    twice = np.where((np.arange(width // 2 + 1) * 2) % width == 0, 1, 2)  # a column and its mirror
-    deviation = np.sqrt((twice * radius**2).sum()) / math.prod(size)  # of a channel, by Parseval
-    mixed = deviation * np.sqrt((into**2).sum() / len(into))
-    return (radius * (contrast / mixed if mixed > 0 else 0)).astype(np.float32)
-
-
-def _mean_magnitude(folder: str, size: Size, mean: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """Of the pictures of a folder, in decorrelated colours: [C, h, w // 2 + 1]."""
-    images = [picture_files.read(path, size, len(mean)) for path in picture_files.files(folder)]
-    if not images:
-        raise ValueError(f"param.pictures={folder}: no picture in it")
-    magnitudes = [np.abs(np.fft.rfft2((image - mean) @ out.T, axes=(0, 1))) for image in images]
-    return np.mean(magnitudes, axis=0).transpose(2, 0, 1).astype(np.float32)
-
-
-def _colours(channels: int) -> tuple[np.ndarray, np.ndarray]:
-    """From decorrelated colours to the image's, and back: [C, C] each."""
-    into = _COLOURS / np.linalg.norm(_COLOURS, axis=0).max() if channels == 3 else np.eye(channels)
-    return into.astype(np.float32), np.linalg.inv(into).astype(np.float32)
+def _standardized(values: tf.Tensor) -> tf.Tensor:
+    """Each image's values with mean 0 and standard deviation 1: [B, ...]."""
+    centred = values - per_image(mean_of(values), values)
+    return centred / per_image(rms(centred) + 1e-5, values)
 
 
 def _mixed(maps: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:

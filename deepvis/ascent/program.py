@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -68,8 +69,10 @@ def _compiled(static: StaticConfig, enabled: frozenset[Component], read: Hashabl
     make_objective, options = static.objective
     others = expressions.layers_of(dict(options), dict(static.pictures), static.layer)
     layers = sorted({static.layer, *others})
+    count, px = static.crops
+    seen = transforms.crop_size(px, static.size)
     with tf.device(static.device):
-        network = networks.network(schema.plain(static.model)).build(layers, static.size, static.precision)
+        network = networks.network(schema.plain(static.model)).build(layers, seen, static.precision)
     if dict(options).get("pre_activation"):
         for name, why in network.without_pre_activation.items():
             raise ConfigError(f"objective.pre_activation=true: layer {name}: {why}; set it to false")
@@ -81,6 +84,7 @@ def _compiled(static: StaticConfig, enabled: frozenset[Component], read: Hashabl
     transforming = {name: each for name, each in knobs.components("transform").items() if each in enabled}
     geometric = transforming.pop("geometry", None) is not None
     noisy = transforming.pop("noise", None) is not None
+    uniform = transforming.pop("noise_uniform", None) is not None
 
     def build(hyper: Hyper) -> gradient_ascent.Parts:
         targets = {"targets": hyper["targets"]} if "targets" in hyper else {}
@@ -98,12 +102,17 @@ def _compiled(static: StaticConfig, enabled: frozenset[Component], read: Hashabl
             return score(activations), *read(activations)
 
         def transform(image):
-            if geometric or noisy:
-                side = transforms.out_size(*static.window, size_of(image))
-                image = transforms.build(hyper, side, geometric, noisy)(image)
+            if geometric or noisy or uniform:
+                side = size_of(image)
+                side = transforms.crop_size(px, side) if count else transforms.out_size(*static.window, side)
+                image = transforms.build(hyper, side, geometric, noisy, uniform)(image)
             for each in transforming.values():
                 image = each.function(**{key: hyper[f"transform.{key}"] for key in each.parameters()})(image)
             return image
+
+        def whole(image):  # at the scale at which the windows are seen
+            size = transforms.crop_size(px, size_of(image))
+            return image if size == size_of(image) else tf.image.resize(image, size, antialias=True)
 
         return gradient_ascent.Parts(
             encode=param.encode,
@@ -113,6 +122,8 @@ def _compiled(static: StaticConfig, enabled: frozenset[Component], read: Hashabl
             slots=rule.slots,
             update=rule.update,
             regularize=regularizers.build(used, hyper, static.combine, network.mean),
+            whole=whole,
+            alpha=static.alpha,
         )
 
     tags = {"device": static.device, "precision": static.precision, "tensorflow": tf.__version__}
@@ -121,7 +132,8 @@ def _compiled(static: StaticConfig, enabled: frozenset[Component], read: Hashabl
     functions = [each.function for each in (*used, *transforming.values())]
     functions += [make_objective, make_param, static.optimizer]
     users = ", ".join(f.__name__ for f in functions if not f.__module__.startswith("deepvis."))
-    return Program(static, used, geometric or noisy, network, layers, ascent, {**network.tags, **tags}, users)
+    is_sampled = geometric or noisy or uniform
+    return Program(static, used, is_sampled, network, layers, ascent, {**network.tags, **tags}, users)
 
 
 def _refuse_without(names: Sequence[str], got: object, where: str) -> None:
@@ -216,11 +228,11 @@ def snapshots(
             if search is not None:
                 state, record = search.advance(state, n, on_step)
             elif program.is_sampled:
-                hypers = [
-                    hyper | padded(inputs.sampled_transforms(images, size, step))
-                    for step in range(done, done + n)
-                ]
-                state, record = gradient_ascent.advance(ascent, state, _told(hypers, on_step))
+                drawn = functools.partial(inputs.sampled_transforms, images, size)
+                of_steps = (
+                    _sampled(hyper, drawn, padded, static.crops[0], at) for at in range(done, done + n)
+                )
+                state, record = gradient_ascent.advance(ascent, state, _told(of_steps, on_step))
             else:
                 state, record = gradient_ascent.advance(ascent, state, _told([hyper] * n, on_step))
             shown, final_values = ascent.show(state.theta, hyper), {}
@@ -239,7 +251,18 @@ def snapshots(
             done += n
 
 
-def _told(hypers: Iterable[Hyper], on_step: Callable[[], None]) -> Iterator[Hyper]:
+def _sampled(
+    hyper: Hyper, drawn: Callable[..., Any], padded: Callable[..., Any], windows: int, step: int
+) -> Hyper | list[Hyper]:
+    """What a step takes: with the random numbers of its transform, or of each of many windows."""
+    if not windows:
+        return {**hyper, **padded(drawn(step))}
+    return [{**hyper, **padded(drawn(step, number))} for number in range(windows)]
+
+
+def _told(
+    hypers: Iterable[Hyper | list[Hyper]], on_step: Callable[[], None]
+) -> Iterator[Hyper | list[Hyper]]:
     """What the steps take, and a call after each."""
     for hyper in hypers:
         yield hyper

@@ -70,6 +70,8 @@ class StaticConfig:
     objective: tuple[Callable[..., Any], Options]  # options that are no numbers
     pictures: tuple[tuple[str, bool], ...]  # that the objective compares with, and whether they are given
     window: tuple[int, int]  # transform.pad and transform.crop
+    crops: tuple[int, int]  # windows a step, 0 for the one image, and transform.crops_px
+    alpha: bool  # whether the importance of each pixel is accumulated
 
 
 def static_config(cfg: Config) -> StaticConfig:
@@ -90,6 +92,8 @@ def static_config(cfg: Config) -> StaticConfig:
         )),
         pictures=tuple((name, path is not None) for name, path in pictures.items()),
         window=(cfg.transform.pad, cfg.transform.crop),
+        crops=(cfg.transform.crops, cfg.transform.crops_px if cfg.transform.crops else 0),
+        alpha=cfg.alpha,
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from deepvis.ascent.specs import ImageSpec, ImageState
 from deepvis.core.errors import DeepvisError
 from deepvis.networks.backend import tf
 
-SEARCH, SLOT, SHOWN = "search.", "memory.", "image"
+SEARCH, SLOT, SHOWN, IMPORTANCE = "search.", "memory.", "image", "importance"
 
 
 def of(
@@ -32,6 +32,7 @@ def of(
     """
     fields = state._asdict()
     slots = {f"{SLOT}{i}": values for i, values in enumerate(fields.pop("memory"))}
+    slots |= zip([IMPORTANCE], fields.pop("importance"), strict=False)  # none where it is not wanted
     step = int(fields.pop("step"))
     if search is not None and search.step != step:
         return []
@@ -63,7 +64,8 @@ def restored(states: Sequence[ImageState], missing: int) -> State:
     batch = {name: inputs.padded(np.stack([each.arrays[name] for each in states]), missing) for name in names}
     slots = sorted((name for name in names if name.startswith(SLOT)), key=lambda name: int(name[len(SLOT) :]))
     memory = tuple(batch.pop(name) for name in slots)
-    return State(step=tf.constant(states[0].step), memory=memory, **batch)
+    importance = (batch.pop(IMPORTANCE),) if IMPORTANCE in batch else ()
+    return State(step=tf.constant(states[0].step), memory=memory, importance=importance, **batch)
 
 
 def shown(states: Sequence[ImageState]) -> np.ndarray:

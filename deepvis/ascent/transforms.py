@@ -11,6 +11,7 @@ Source: Olah et al. 2017, "Feature visualization", section "Transformation robus
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
@@ -24,6 +25,13 @@ from deepvis.networks.base import Size
 
 Transform = Callable[["tf.Tensor"], "tf.Tensor"]
 
+
+def _share(help: str, default: float, low: float = -math.inf) -> Knob:
+    """A number of the windows, above 0 where nothing else is said: it switches nothing on."""
+    above = 0.0 if low < 0 else -math.inf
+    return Knob(default, f"{help}, share of the image's", low, above, 1, unit="share", switch=False)
+
+
 GEOMETRY = {
     "jitter": Knob(0, "moves by up to so many px on each axis", low=0, unit="whole number of px"),
     "scale": Knob(0.0, "scales by a factor in [1 - s, 1 + s]", low=0, below=1, unit="share"),
@@ -34,9 +42,26 @@ GEOMETRY = {
     "crop": Knob(
         0, "px by which the window that is seen is smaller", low=0, unit="whole number of px", static=True
     ),
-}
+    "crops": Knob(
+        0, "windows, drawn anew, that the network sees in a step; the score is their mean", low=0, high=1024,
+        static=True,
+    ),
+    "crops_px": Knob(
+        0, "px to which a window's longer side is scaled; 0: the image's", low=0, unit="whole number of px",
+        static=True, switch=False,
+    ),
+    "crops_first": _share("side of the windows at the first step", 0.5),
+    "crops_last": _share("that at the last step; in between it changes evenly", 0.05),
+    "crops_spread": _share("standard deviation of that side", 0.05, low=0),
+    "crops_offset": _share("standard deviation of the windows' centres", 0.15, low=0),
+}  # fmt: skip
 NOISE = {
     "noise": Knob(0.0, "standard deviation of noise laid over", low=0, high=255, unit="number of grey levels")
+}
+UNIFORM = {
+    "noise_uniform": Knob(
+        0.0, "uniform noise laid over, so much either way", low=0, high=255, unit="number of grey levels"
+    )
 }
 
 _STREAM = 7_368_816  # keeps these draws apart from all others of the same seed, filter and step
@@ -56,7 +81,15 @@ def out_size(pad: int, crop: int, size: Size) -> Size:
     return height + 2 * pad - crop, width + 2 * pad - crop
 
 
-def draw(numbers: Settings, size: Size, seed: int, index: int, step: int) -> dict[str, np.ndarray]:
+def crop_size(px: int, size: Size) -> Size:
+    """Height and width of what the network sees of each of many windows, px."""
+    by = px / max(size) if px else 1
+    return max(1, round(size[0] * by)), max(1, round(size[1] * by))
+
+
+def draw(
+    numbers: Settings, size: Size, seed: int, index: int, step: int, steps: int = 1, number: int = 0
+) -> dict[str, np.ndarray]:
     """The random numbers of one image and one step.
 
     All are drawn, whether a knob is off or on, so switching one on leaves those of the others.
@@ -67,12 +100,15 @@ def draw(numbers: Settings, size: Size, seed: int, index: int, step: int) -> dic
       seed: of the job.
       index: of the filter.
       step: of the ascent.
+      steps: of the job, over which the windows become smaller.
+      number: of the window, where a step has many.
 
     Returns:
       ``transform.matrix`` ``[2, 3]`` float32, from an output pixel (y, x, 1) to the position in the image,
-      px, that it shows; ``transform.noise`` ``[]`` float32, grey levels; ``transform.seed`` ``[2]`` int32.
+      px, that it shows; ``transform.noise`` and ``transform.noise_uniform`` ``[]`` float32, grey levels;
+      ``transform.seed`` ``[2]`` int32.
     """
-    rng = np.random.default_rng([seed, index, step, _STREAM])
+    rng = np.random.default_rng([seed, index, step, _STREAM] + [number] * (number > 0))
     shift, window, (factor, turn) = rng.random(2), rng.random(2), 2 * rng.random(2) - 1
     noise_seed = rng.integers(0, 2**31, 2)
 
@@ -84,14 +120,38 @@ def draw(numbers: Settings, size: Size, seed: int, index: int, step: int) -> dic
     linear = np.array([[cos, -sin], [sin, cos]]) / (1 + numbers.scale * factor)
     centre = (np.array(size) + 2 * pad - 1) / 2
     offset = centre + linear @ (corner - centre) - moved - pad
+    if numbers.crops:
+        first, linear_crop = _crop(numbers, size, step / max(1, steps - 1), rng)
+        offset, linear = offset + linear @ first, linear @ linear_crop
     return {
         "transform.matrix": np.column_stack([linear, offset]).astype(np.float32),
         "transform.noise": np.array(numbers.noise, np.float32),
+        "transform.noise_uniform": np.array(numbers.noise_uniform, np.float32),
         "transform.seed": noise_seed.astype(np.int32),
     }
 
 
-def build(draws: Mapping[str, tf.Tensor], size_out: Size, geometric: bool, noisy: bool) -> Transform:
+def _crop(
+    numbers: Settings, size: Size, part: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """A window as MACO draws it: where its first pixel lies, px, and from its pixels to those of the image.
+
+    Its sides are the same share of the image's sides, so of a square image it is square. Corners are shown
+    by corners, as TensorFlow's crop_and_resize has it.
+    """
+    offset, spread = rng.normal(size=2), rng.normal()
+    ends = numbers.crops_first, numbers.crops_last
+    share = ends[0] + (ends[1] - ends[0]) * part + numbers.crops_spread * spread
+    share = np.clip(share, min(ends), 1)
+    whole = np.array(out_size(numbers.pad, numbers.crop, size)) - 1.0
+    first = (0.5 + numbers.crops_offset * offset - share / 2) * whole
+    steps = np.maximum(np.array(crop_size(numbers.crops_px, size)) - 1, 1)
+    return first, np.diag(share * whole / steps)
+
+
+def build(
+    draws: Mapping[str, tf.Tensor], size_out: Size, geometric: bool, noisy: bool, uniform: bool = False
+) -> Transform:
     r"""The transform of a step.
 
     .. math:: y_q = \sum_p x_p \, \Lambda(A q - p) + \sigma z_q, \quad
@@ -103,7 +163,8 @@ def build(draws: Mapping[str, tf.Tensor], size_out: Size, geometric: bool, noisy
       draws: of `draw`, stacked over the images.
       size_out: height and width of what comes out, px.
       geometric: whether any image is moved, turned, scaled, padded or cropped.
-      noisy: whether any has noise laid over it.
+      noisy: whether any has normal noise laid over it.
+      uniform: whether any has uniform noise laid over it.
 
     Returns:
       The transform. The identity and a move by whole pixels are bitwise.
@@ -117,11 +178,16 @@ def build(draws: Mapping[str, tf.Tensor], size_out: Size, geometric: bool, noisy
                 is_identity = tf.reduce_all(matrix == tf.eye(2, 3), axis=[1, 2])
                 sampled = choose(is_identity, image, sampled)
             image = sampled
+        batch, *shape = sides(image)
+        seeds = draws["transform.seed"]
         if noisy:
-            sigma, seeds = draws["transform.noise"], draws["transform.seed"]
-            batch, *shape = sides(image)
+            sigma = draws["transform.noise"]
             z = [tf.random.stateless_normal(shape, seeds[b]) for b in range(batch)]
             image = choose(sigma > 0, image + per_image(sigma) * tf.stack(z), image)
+        if uniform:
+            most = draws["transform.noise_uniform"]
+            u = [tf.random.stateless_uniform(shape, ~seeds[b], -1.0, 1.0) for b in range(batch)]
+            image = choose(most > 0, image + per_image(most) * tf.stack(u), image)
         return image
 
     return transform
@@ -190,6 +256,7 @@ def _positions(
     return tf.reshape(first, [-1]), rest[0], rest[1]
 
 
-# Both are parts of one function: all geometry is one affine map, sampled once, and noise comes after it.
+# All are parts of one function: all geometry is one affine map, sampled once, and noise comes after it.
 register(Component("transform", "geometry", build, GEOMETRY))
 register(Component("transform", "noise", draw, NOISE))
+register(Component("transform", "noise_uniform", draw, UNIFORM))

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from deepvis import networks
-from deepvis.ascent import devices, octaves, pictures, specs, transforms
+from deepvis.ascent import devices, octaves, pictures, specs, spectra, transforms
 from deepvis.config import expressions, schema
 from deepvis.config.schema import Config, plain
 from deepvis.core.errors import ConfigError
@@ -69,8 +69,7 @@ def check(cfg: Config) -> None:
                           f"laid around it, {padded} px")  # fmt: skip
     _check_param(cfg)
     _check_sizes(cfg, network, [layer.name, *read])
-    if getattr(cfg.param, "pictures", None) is not None:
-        pictures.check_folder("param.pictures", cfg.param.pictures, network.channels)
+    _check_maco(cfg, network)
     if schema.component("optimizer", cfg.optimizer).traits.get("line_search"):
         _check_line_search(cfg)
     start = cfg.start
@@ -132,7 +131,9 @@ def _check_objective(cfg: Config, network: Network, layer: Layer) -> list[str]:
     """Refuse an objective that cannot be computed; the layers that it reads besides the job's."""
     objective = cfg.objective
     options = {key: getattr(objective, key) for key in schema.component("objective", objective).knobs}
-    size = network.map_size(layer.name, cfg.sides)
+    seen = transforms.crop_size(cfg.transform.crops_px if cfg.transform.crops else 0, cfg.sides)
+    is_placed = options.get("row") is not None or options.get("column") is not None
+    size = network.map_size(layer.name, seen) if is_placed else seen
     for key, side in zip(("row", "column"), size, strict=True):
         if options.get(key) is not None and options[key] >= side:
             raise ConfigError(
@@ -158,6 +159,11 @@ def _check_objective(cfg: Config, network: Network, layer: Layer) -> list[str]:
                 f"({known.kind}) cannot be had, for its code is its own; set objective.pre_activation=false"
             )
     for name, path in paths.items():
+        if path is not None and cfg.transform.crops:
+            raise ConfigError(
+                f"transform.crops={cfg.transform.crops}: expected 0, for objective.pictures.{name} is "
+                "compared with the image as a whole, not with windows of it"
+            )
         if path is not None:
             pictures.check(f"objective.pictures.{name}", path, network.channels)
     for term in terms:
@@ -177,12 +183,25 @@ def _check_param(cfg: Config) -> None:
         )
 
 
+def _check_maco(cfg: Config, network: Network) -> None:
+    if schema.component("param", cfg.param).name != "maco":
+        return
+    spectra.check(cfg.param.spectrum, network.channels)
+    if cfg.param.standardize and hasattr(cfg.start, "path"):
+        raise ConfigError(
+            "start=picture: no picture has standardized phases, so param=maco would not show it; add "
+            "param.standardize=false"
+        )
+
+
 def _check_sizes(cfg: Config, network: Network, layers: Sequence[str]) -> None:
     """Refuse images that a layer which is read cannot take, octaves and what the transform shows, too."""
     count, scale = getattr(cfg.param, "octaves", 1), getattr(cfg.param, "octave_scale", 1.0)
     # The network sees each octave's image whole, when it is measured, and what the transform makes of it.
     for size in octaves.sizes(count, scale, cfg.sides):
         window = transforms.out_size(cfg.transform.pad, cfg.transform.crop, size)
+        if cfg.transform.crops:
+            size = window = transforms.crop_size(cfg.transform.crops_px, size)
         for name, seen in itertools.product(layers, dict.fromkeys((size, window))):
             try:
                 network.map_size(name, seen)
@@ -190,7 +209,7 @@ def _check_sizes(cfg: Config, network: Network, layers: Sequence[str]) -> None:
                 if seen == cfg.sides:
                     raise
                 raise ConfigError(
-                    "param.octaves, transform.pad, transform.crop: the network would see "
+                    "param.octaves, transform.pad, crop, crops_px: the network would see "
                     f"{seen[0]} x {seen[1]} px: {err}"
                 ) from err
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deepvis.ascent import specs
+from deepvis.ascent import specs, spectra
 from deepvis.config import schema
 from deepvis.config.knobs import Component
 from deepvis.config.schema import Config
@@ -24,8 +24,8 @@ from deepvis.networks import held_inputs
 
 # Options that are a path, or hold one; otherwise a word or a list.
 PATHS = ("model.path", "model.weights", "model.labels", "start.path", "objective.vectors",
-         "objective.pictures", "param.pictures")  # fmt: skip
-WORDS = ("imagenet", "auto", "none")
+         "objective.pictures", "param.spectrum")  # fmt: skip
+WORDS = ("imagenet", "auto", "none", *spectra.WORDS)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ TINY = {
 NETWORK = networks.network(TINY)
 WEIGHTS = NETWORK.read(LAYER)
 STATES = (0, 1, 5, 19)
-FORGETFUL = [name for name in choices("optimizer") if name not in ("adam", "lbfgs")]  # one step tells all
+# One step of them tells all.
+FORGETFUL = [name for name in choices("optimizer") if name not in ("adam", "nadam", "lbfgs")]
 CHECKED = ("activation", "gradient_rms", "image_rms", "rank")
 
 

@@ -12,7 +12,8 @@ from deepvis.config import schema
 from deepvis.core.names import CONF
 
 OFF = schema.neutral()["transform"]
-ON = {"jitter": 4, "scale": 0.3, "rotate": 40.0, "noise": 5.0, "pad": 3, "crop": 2}
+SWITCHED_ON = {"jitter": 4, "scale": 0.3, "rotate": 40.0, "noise": 5.0, "pad": 3, "crop": 2}
+ON = OFF | SWITCHED_ON
 SIZE, SIDE = (13, 19), (17, 23)  # two sizes for most of what follows: each is compiled anew
 BATCH = 5
 
@@ -51,6 +52,7 @@ def placed(matrix: np.ndarray) -> dict[str, np.ndarray]:
     """Draws that are given, without noise."""
     batch = len(matrix)
     return {"transform.matrix": np.float32(matrix), "transform.noise": np.zeros(batch, np.float32),
+            "transform.noise_uniform": np.zeros(batch, np.float32),
             "transform.seed": np.zeros((batch, 2), np.int32)}  # fmt: skip
 
 
@@ -118,6 +120,53 @@ def test_padding_lays_grey_around_and_a_crop_is_a_window():
     )
 
 
+def windows(count: int, step: int, steps: int, **changed) -> np.ndarray:
+    """What `count` windows show: their first and last pixel in the image, share of its sides, [n, 2, 2]."""
+    numbers = schema.free("transform", OFF | {"crops": 8, "crops_px": 12} | changed)
+    ends = np.array([[0, 0, 1], [*(np.array(transforms.crop_size(12, SIZE)) - 1), 1]])
+    draws = [transforms.draw(numbers, SIZE, 3, i // 8, step, steps, i % 8) for i in range(count)]
+    return np.stack([ends @ each["transform.matrix"].T for each in draws]) / (np.array(SIZE) - 1)
+
+
+def test_windows_shrink_from_half_the_image_to_a_twentieth_about_its_middle():
+    """The published schedule: N(b, 0.05) from 0.05 to 1, b from 0.5 to 0.05; centres N(0.5, 0.15)."""
+    for step, side in ((0, 0.5), (50, 0.275), (100, 0.05)):
+        found = windows(2400, step, 101)
+        sides, centres = found[:, 1] - found[:, 0], found.mean(axis=1)
+        np.testing.assert_allclose(sides[:, 0], sides[:, 1], atol=1e-6)  # as high as wide
+        drawn = np.clip(np.random.default_rng(0).normal(side, 0.05, 100_000), 0.05, 1)
+        assert (sides.mean(), sides.std()) == (pytest.approx(drawn.mean(), abs=4e-3),
+                                               pytest.approx(drawn.std(), abs=4e-3))  # fmt: skip
+        assert sides.min() >= 0.05 - 1e-6
+        np.testing.assert_allclose(centres.mean(axis=0), 0.5, atol=0.012)
+        np.testing.assert_allclose(centres.std(axis=0), 0.15, atol=0.01)
+        assert abs(np.corrcoef(np.column_stack([centres, sides[:, 0]]).T) - np.eye(3)).max() < 0.08
+
+
+def test_a_window_is_what_tensorflow_crops_and_resizes():
+    image = noise(13, 6, *SIZE, 3)
+    numbers = OFF | {"crops": 8, "crops_px": 12, "crops_offset": 0.05}
+    draws, side = drawn(*[numbers] * 6), transforms.crop_size(12, SIZE)
+    assert side == (8, 12)
+    found = draws["transform.matrix"] @ np.array([[0, 0, 1], [7, 11, 1]]).T  # [6, 2, ends]
+    boxes = np.concatenate(list(found.transpose(2, 0, 1)), axis=1) / (np.tile(SIZE, 2) - 1)
+    assert boxes.min() > 0 and boxes.max() < 1
+    wanted = tf.image.crop_and_resize(image, boxes.astype(np.float32), np.arange(6), side).numpy()
+    np.testing.assert_allclose(seen(draws, image, side), wanted, rtol=0, atol=1e-3)
+
+
+def test_uniform_noise_is_uniform_and_apart_from_the_normal():
+    image, size = np.zeros((2, 96, 96, 3), np.float32), (96, 96)
+    draws = {k: tf.constant(v) for k, v in drawn(*[OFF | {"noise_uniform": 6.0}] * 2, size=size).items()}
+    u = transforms.build(draws, size, False, False, True)(tf.constant(image)).numpy()
+    assert np.abs(u).max() <= 6 and abs(np.corrcoef(u.reshape(2, -1))[0, 1]) < 0.02
+    np.testing.assert_allclose(np.quantile(u, [0.1, 0.5, 0.9]), [-4.8, 0, 4.8], atol=0.1)
+    z = transforms.build(draws | {"transform.noise": tf.constant([1.0, 1.0])}, size, False, True)(
+        image
+    ).numpy()
+    assert abs(np.corrcoef(u.ravel(), z.ravel())[0, 1]) < 0.02
+
+
 def test_noise_is_normal_and_each_images_own():
     image = np.zeros((4, 96, 96, 3), np.float32)
     z = seen(drawn(*[OFF | {"noise": 5.0}] * 4, size=(96, 96)), image, (96, 96), geometric=False)
@@ -147,7 +196,7 @@ def test_zero_is_off_bitwise_beside_a_neighbour():
 
 @pytest.mark.parametrize("side", [SIZE, SIDE])
 def test_packed_equals_alone_in_any_order(side):
-    numbers = [ON | {name: OFF[name]} for name in OFF]
+    numbers = [ON | {name: OFF[name]} for name in SWITCHED_ON]
     image, grad = noise(8, 6, *SIZE, 3), noise(9, 6, *side, 3)
     draws = drawn(*numbers)
 
@@ -269,7 +318,7 @@ def test_a_choice_changes_numbers_of_none_and_nothing_else(name):
     own = yaml.safe_load((CONF / "transform" / f"{name}.yaml").read_text()) or {}
     assert set(own) <= set(OFF)
     numbers = OFF | own
-    assert {key for key in numbers if numbers[key]} == (set(own) if name != "none" else set())
+    assert {key for key in numbers if numbers[key] != OFF[key]} == set(own)
     assert transforms.out_size(numbers["pad"], numbers["crop"], (128, 64)) == {"crops": (96, 32)}.get(
         name, (128, 64)
     )

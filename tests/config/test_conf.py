@@ -286,7 +286,7 @@ def test_raw_noise_is_the_posts_and_gaussian_is_yosinskis():
 
 # What of a recipe is too large for sixteen pixels, or for two blocks.
 SMALL = {
-    "maco": ["transform.crop=4"],
+    "maco": ["transform.crops=2", "transform.crops_px=12"],
     "neural_style": ["objective.content_layers=[block1_conv1]", "objective.style_layers=[block2_conv2]"],
 }
 

@@ -144,7 +144,26 @@ def adam_steps(grads, learning_rate, beta_1, beta_2, epsilon):
     return deltas
 
 
-STEP_RULES = {"normalized": normalized, "sgd": sgd, "progress": progress, "adam": adam}
+def nadam(grad, learning_rate, beta_1, beta_2, epsilon):
+    """The first step of Nadam."""
+    return nadam_steps([grad], learning_rate, beta_1, beta_2, epsilon)[0]
+
+
+def nadam_steps(grads, learning_rate, beta_1, beta_2, epsilon):
+    """Dozat 2016 with Keras' schedule of the momentum, line by line."""
+    m, v, product = 0.0, 0.0, 1.0
+    deltas = []
+    for t, g in enumerate(grads, start=1):
+        here, ahead = (beta_1 * (1 - 0.5 * 0.96**at) for at in (t, t + 1))
+        product *= here
+        m = beta_1 * m + (1 - beta_1) * g
+        v = beta_2 * v + (1 - beta_2) * g**2
+        mean = ahead * m / (1 - product * ahead) + (1 - here) * g / (1 - product)
+        deltas.append(learning_rate * mean / (np.sqrt(v / (1 - beta_2**t)) + epsilon))
+    return deltas
+
+
+STEP_RULES = {"normalized": normalized, "sgd": sgd, "progress": progress, "adam": adam, "nadam": nadam}
 
 
 # --- One step ----------------------------------------------------------------------------------------------

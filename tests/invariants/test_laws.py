@@ -10,6 +10,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -368,7 +369,20 @@ def test_a_power_is_the_same_at_every_place_of_every_batch(base):
             np.testing.assert_array_equal(values, np.full([batch, 1, 1, 1], wanted), strict=True)
 
 
-def test_adam_remembers_as_the_paper_says_packed_as_alone_whatever_theta_is():
+def test_nadam_is_keras():
+    rule = optimizers.nadam(*(tf.constant([x]) for x in (0.5, 0.9, 0.999, 1e-7)))
+    keras_rule = keras.optimizers.Nadam(0.5)
+    variable, theta, memory = keras.Variable(np.zeros([7])), tf.zeros([1, 7]), (tf.zeros([1, 7]),) * 2
+    for t in range(40):
+        grad = noise(t, 1, 7)
+        keras_rule.apply([-tf.constant(grad[0])], [variable])
+        delta, memory = rule.update(tf.constant(grad), memory, tf.constant(t))
+        theta += delta
+        close(theta[0].numpy(), np.asarray(variable), 1e-4)
+
+
+@pytest.mark.parametrize("name", ["adam", "nadam"])
+def test_adam_remembers_as_the_paper_says_packed_as_alone_whatever_theta_is(name):
     """Six steps, images with numbers of their own, theta of two axes and of four."""
     for shape in ((5, 7), (5, 4, 4, 3)):
         grads = [noise(50 + t, *shape, scale=10.0 ** (t - 2)) for t in range(6)]
@@ -380,7 +394,9 @@ def test_adam_remembers_as_the_paper_says_packed_as_alone_whatever_theta_is():
         }
 
         def walk(rows, grads=grads, numbers=numbers):
-            rule = optimizers.adam(**{k: tf.constant(v[rows]) for k, v in numbers.items()})
+            rule = components("optimizer")[name].function(
+                **{k: tf.constant(v[rows]) for k, v in numbers.items()}
+            )
             memory, deltas = (tf.zeros_like(grads[0][rows]),) * rule.slots, []
             for t, grad in enumerate(grads):
                 delta, memory = rule.update(tf.constant(grad[rows]), memory, tf.constant(t))
@@ -390,7 +406,8 @@ def test_adam_remembers_as_the_paper_says_packed_as_alone_whatever_theta_is():
         packed = walk(np.arange(5))
         for i in range(5):
             own = {k: float(v[i]) for k, v in numbers.items()}
-            oracle = reference.adam_steps([grad[i].astype(float) for grad in grads], **own)
+            steps = {"adam": reference.adam_steps, "nadam": reference.nadam_steps}[name]
+            oracle = steps([grad[i].astype(float) for grad in grads], **own)
             close(packed[i], np.stack(oracle), 1e-3)
             bitwise(walk(np.array([i]))[0], packed[i])
 

@@ -38,6 +38,13 @@ SMALL = {
     "param/maco": ("optimizer.learning_rate=0.2",),
     "param/octaves": ("param.octaves=2",),
     "transform/crops": ("transform.crop=4",),
+    "transform/maco": (
+        "transform.crops=3",
+        "transform.crops_px=12",
+        "transform.crops_first=0.9",
+        "transform.crops_last=0.8",
+        "transform.crops_offset=0.02",
+    ),
     "objective/style": (
         "objective.content_layers=[block1_conv1]",
         "objective.style_layers=[block1_conv1,block2_conv1]",
@@ -62,6 +69,12 @@ OTHER = {
         "optimizer.epsilon=1e-3",
     ),
     "optimizer/lbfgs": ("optimizer.memory=2", "reg.clip_pixels=true"),
+    "optimizer/nadam": (
+        "optimizer.learning_rate=2",
+        "optimizer.beta_1=0.5",
+        "optimizer.beta_2=0.9",
+        "optimizer.epsilon=1e-3",
+    ),
     "optimizer/normalized": ("optimizer.learning_rate=2",),
     "optimizer/progress": ("optimizer.max_learning_rate=50", "optimizer.target_gain=1"),
     "optimizer/sgd": ("optimizer.learning_rate=60",),

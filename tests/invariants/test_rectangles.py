@@ -96,14 +96,11 @@ def test_a_neuron_is_named_by_row_and_column(networks, photo):
         deepvis.visualize(networks[0], "last", 0, size=(HEIGHT, WIDTH), objective=objective, **common)
 
 
-@pytest.mark.parametrize("param", ["pixel", "fourier", "maco"])
+@pytest.mark.parametrize("param", ["pixel", "fourier"])
 def test_a_picture_comes_out_as_it_lay(param, photo, tmp_path):
     """Hardly moved, in natural colours, it is the picture: height first."""
-    options = {"preset": "maco", "pictures": photo.parent / "only"} if param == "maco" else param
-    (photo.parent / "only").mkdir(exist_ok=True)
-    (photo.parent / "only" / "photo.png").write_bytes(photo.read_bytes())
     seen = deepvis.visualize(
-        "tiny", "block2_conv2", 0, size=[HEIGHT, WIDTH], steps=1, precision="float32", param=options,
+        "tiny", "block2_conv2", 0, size=[HEIGHT, WIDTH], steps=1, precision="float32", param=param,
         optimizer={"learning_rate": 1e-4}, start={"preset": "picture", "path": photo},
     )  # fmt: skip
     wanted = np.asarray(Image.open(photo), float)

@@ -39,7 +39,7 @@ READS = {
         lambda path, n: vectors(path.with_suffix(".npy"), n),
         "objective=direction", "objective.vectors={}",
     ),
-    "spectrum": (lambda path, n: picture(path / "a.png", n).parent, "param=maco", "param.pictures={}"),
+    "spectrum": (lambda path, n: picture(path / "a.png", n).parent, "param=maco", "param.spectrum={}"),
 }  # fmt: skip
 
 

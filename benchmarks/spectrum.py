@@ -1,0 +1,47 @@
+"""Fits the law of `deepvis.ascent.spectra` to the published magnitude, and says how far it is off.
+
+python benchmarks/spectrum.py [PATH]      by default the file in an installed xplique, dreamlens or faccent
+
+Least squares of the logarithm, each frequency weighted by one over it, so that every octave counts as much as
+the one above it. What is printed is `LAW` as it stands in the module, then the errors.
+"""
+
+import sys
+
+import numpy as np
+
+from deepvis.ascent import spectra
+
+BANDS = ((1, 4), (4, 16), (16, 64), (64, 128), (128, 192), (192, 256), (256, 363))  # cycles a picture
+
+
+def main(path: str) -> None:
+    """Print the fitted numbers, and the errors in each band of frequencies."""
+    magnitudes = np.load(path).astype(float)
+    size = magnitudes.shape[1], 2 * (magnitudes.shape[2] - 1)
+    terms, f = spectra.terms(size), spectra.frequencies(size) * size[0]
+    inside = f > 0
+    root = np.sqrt(1 / f[inside])
+    rows = []
+    for each in magnitudes:
+        fitted = np.linalg.lstsq(terms[:, inside].T * root[:, None], np.log(each[inside]) * root)[0]
+        rows.append([np.log(each[0, 0]), *fitted])
+        print("    [" + ", ".join(f"{value:.3f}" for value in rows[-1]) + "],")
+    law = spectra.law(size, 3).astype(float)
+    off = np.abs(np.log(law / magnitudes))
+    print(f"all: median {np.median(off):.3f}, rms {np.sqrt((off**2).mean()):.3f} of the logarithm")
+    for low, high in BANDS:
+        band = (f >= low) & (f < high)
+        share = (magnitudes[:, band] ** 2).sum() / (magnitudes[:, inside] ** 2).sum()
+        for name, values in (("law", law), ("1/f", spectra.magnitude("1/f", size, np.zeros(3)))):
+            logarithm = np.log(values[:, inside] / magnitudes[:, inside])
+            weight = magnitudes[:, inside] ** 2
+            centred = (
+                np.log(values[:, band] / magnitudes[:, band]) - (logarithm * weight).sum() / weight.sum()
+            )
+            print(f"{low:4d} to {high:3d} cycles, {share:8.5f} of the energy: {name} off by "
+                  f"{np.exp(np.sqrt((centred**2).mean())):.2f} times (rms)")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(*(sys.argv[1:] or [str(spectra.published())]))
