@@ -40,9 +40,9 @@ SMALL = {
     "transform/crops": ("transform.crop=4",),
     "transform/maco": (
         "transform.crops=3",
-        "transform.crops_px=12",
-        "transform.crops_first=0.9",
-        "transform.crops_last=0.8",
+        "transform.crops_px=24",
+        "transform.crops_first=1",
+        "transform.crops_last=0.95",
         "transform.crops_offset=0.02",
     ),
     "objective/style": (
