@@ -22,7 +22,8 @@ _HOMES = {
     "compare": "analysis", "report": "analysis", "results": "analysis",
     "Knob": "config.knobs",
     "objective": "ascent.objectives", "optimizer": "ascent.optimizers",
-    "parametrization": "ascent.parametrizations", "regularizer": "ascent.regularizers",
+    "parametrization": "ascent.parametrizations", "penalty": "ascent.penalties",
+    "regularizer": "ascent.regularizers",
     "start": "ascent.starts", "transform": "ascent.transforms",
     "ConfigError": "core.errors", "DeepvisError": "core.errors", "SweepError": "core.errors",
     "TrackingError": "core.errors", "WeightsError": "core.errors",
@@ -30,8 +31,8 @@ _HOMES = {
 __all__ = [
     "ConfigError", "DeepvisError", "Knob", "Sweep", "SweepError", "TrackingError", "Visualization",
     "WeightsError", "attribution", "compare", "embedding", "examples", "fooling",
-    "layers", "maps", "objective", "optimizer", "parametrization", "regularizer", "report",
-    "results", "start", "sweep", "transform", "trust", "tuning", "visualize",
+    "layers", "maps", "objective", "optimizer", "parametrization", "penalty", "regularizer",
+    "report", "results", "start", "sweep", "transform", "trust", "tuning", "visualize",
     "weights",
 ]  # fmt: skip
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from deepvis.ascent.objectives import objective
     from deepvis.ascent.optimizers import optimizer
     from deepvis.ascent.parametrizations import parametrization
+    from deepvis.ascent.penalties import penalty
     from deepvis.ascent.regularizers import regularizer
     from deepvis.ascent.starts import start
     from deepvis.ascent.transforms import transform

@@ -9,6 +9,7 @@ from deepvis.ascent import (
     objectives,
     optimizers,
     parametrizations,
+    penalties,
     regularizers,
     starts,
     transforms,
@@ -18,6 +19,6 @@ from deepvis.config import schema
 schema.store()
 
 __all__ = [
-    "lbfgs", "matching_objectives", "objectives", "optimizers", "parametrizations", "regularizers", "starts",
-    "transforms",
+    "lbfgs", "matching_objectives", "objectives", "optimizers", "parametrizations", "penalties",
+    "regularizers", "starts", "transforms",
 ]  # fmt: skip

@@ -41,6 +41,7 @@ class Parts:
     regularize: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]  # (theta, grad, step) -> theta
     whole: Callable[[tf.Tensor], tf.Tensor] = lambda image: image  # what of it is measured in the end
     alpha: bool = False  # whether the magnitude of the gradient at each pixel is summed over the steps
+    penalize: Callable[[tf.Tensor], tf.Tensor] | None = None  # image -> what is subtracted from its score
 
 
 class State(NamedTuple):  # a tuple, as TensorFlow's graphs take and return them
@@ -82,26 +83,20 @@ def begin(image: tf.Tensor, parts: Parts) -> State:
     )
 
 
-def gradient(theta: tf.Tensor, parts: Parts) -> tuple[tf.Tensor, Record]:
-    """The gradient of each image's score, by its theta, and the record of the forward pass."""
-    grad, _, record = _gradients(theta, parts)
-    return grad, record
+def gradient(theta: tf.Tensor, parts: Parts) -> tuple[tf.Tensor, tf.Tensor, Record]:
+    """The gradient by theta of what is ascended, its value, ``[B]``, and the record of the forward pass.
 
-
-def _gradients(theta: tf.Tensor, parts: Parts) -> tuple[tf.Tensor, tf.Tensor | None, Record]:
-    """Those by theta and, where importance is wanted, by the image; and the record."""
+    What is ascended is the score, less the penalties.
+    """
     with tf.GradientTape() as tape:
         tape.watch(theta)
         image = parts.decode(theta)
         score, activation, rank, margin, _ = parts.measure(parts.transform(image))
+        ascended = score if parts.penalize is None else score - parts.penalize(image)
     # The gradient of a vector is that of its sum; no image enters another's score, so they stay apart.
-    grad, *rest = map(_given, tape.gradient(score, [theta, image] if parts.alpha else [theta]))
-    alive = tf.math.is_finite(score)
-    return (
-        grad,
-        rest[0] if rest else None,
-        Record(score, activation, rms(grad), rms(image), rank, margin, alive),
-    )
+    grad = _given(tape.gradient(ascended, theta))
+    alive = tf.math.is_finite(ascended)
+    return grad, ascended, Record(score, activation, rms(grad), rms(image), rank, margin, alive)
 
 
 def observe(image: tf.Tensor, parts: Parts) -> tuple[tf.Tensor, Record]:
@@ -129,17 +124,24 @@ def step(state: State, parts: Parts, steps: tf.Tensor) -> tuple[State, Record]:
 
     An image that has taken its ``steps``, ``[B]`` int32, stays as it is.
     """
-    return _stepped(state, *_gradients(state.theta, parts), parts, steps)
+    if parts.alpha:
+        return step_from(state, *observe(parts.decode(state.theta), parts), parts, steps)
+    grad, _, record = gradient(state.theta, parts)
+    return _stepped(state, grad, None, record, parts, steps)
 
 
 def step_from(
     state: State, of_image: tf.Tensor, record: Record, parts: Parts, steps: tf.Tensor
 ) -> tuple[State, Record]:
-    """The state after a step whose gradient by the image is known, ``[B, H, W, C]``: that of many windows."""
+    """The state after a step in which the score's gradient by the image is known, ``[B, H, W, C]``."""
     with tf.GradientTape() as tape:
         tape.watch(state.theta)
         image = parts.decode(state.theta)
-    grad = _given(tape.gradient([image], state.theta, output_gradients=[of_image]))
+        ascended, known = [image], [of_image]
+        if parts.penalize is not None:
+            paid = parts.penalize(image)
+            ascended, known = [image, paid], [of_image, -tf.ones_like(paid)]
+    grad = _given(tape.gradient(ascended, state.theta, output_gradients=known))
     return _stepped(state, grad, of_image, record._replace(gradient_rms=rms(grad)), parts, steps)
 
 
@@ -198,7 +200,7 @@ class Ascent:
     advance: Callable[[State, Hyper], tuple[State, Record]]
     observe: Callable[[tf.Tensor, Hyper], tuple[tf.Tensor, Record]]
     step_from: Callable[[State, tf.Tensor, Record, Hyper], tuple[State, Record]]
-    gradient: Callable[[tf.Tensor, Hyper], tuple[tf.Tensor, Record]]
+    gradient: Callable[[tf.Tensor, Hyper], tuple[tf.Tensor, tf.Tensor, Record]]
     show: Callable[[tf.Tensor, Hyper], tf.Tensor]
     finish: Callable[[State, tf.Tensor, Hyper], tuple[State, Record, tf.Tensor]]
 

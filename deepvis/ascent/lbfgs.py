@@ -116,8 +116,8 @@ class Search:
 class Searches:
     """The line searches of a batch, one for each image."""
 
-    def __init__(self, gradient: Callable[..., tuple[tf.Tensor, Record]], state: State, hyper: Hyper,
-                 rule: LineSearch, mean: Sequence[float],
+    def __init__(self, gradient: Callable[..., tuple[tf.Tensor, tf.Tensor, Record]], state: State,
+                 hyper: Hyper, rule: LineSearch, mean: Sequence[float],
                  resumed: Sequence[Mapping[str, np.ndarray]] = ()) -> None:  # fmt: skip
         """Begin, or go on from what `arrays` gave of each image."""
         self.steps, self.step = hyper["steps"].numpy(), int(state.step)
@@ -126,8 +126,8 @@ class Searches:
             of_image = tf.nest.map_structure(lambda array, b=b: array[b : b + 1], dict(hyper))
 
             def evaluate(theta, of_image=of_image):
-                grad, record = gradient(tf.constant(theta[None]), of_image)
-                return record.score.numpy()[0], grad.numpy()[0], record
+                grad, ascended, record = gradient(tf.constant(theta[None]), of_image)
+                return ascended.numpy()[0], grad.numpy()[0], record
 
             bounds, before = None, None
             if hyper["reg.clip_pixels"][b] > 0:

@@ -209,8 +209,9 @@ def mix(operators: Sequence[Regularizer], weights: Sequence[tf.Tensor]) -> Regul
 
 def build(components: Sequence[Component], hyper: Hyper, combine: str, mean: Sequence[float]) -> Regularizer:
     """The regularizer of a batch: a ``chain`` or ``mix`` of the components that any of its images uses."""
-    operators = {each: _operator(each, hyper, mean) for each in components}
-    last = [operators.pop(each) for each in components if each.traits.get("last")]
+    acting = [each for each in components if not each.traits.get("penalty")]
+    operators = {each: _operator(each, hyper, mean) for each in acting}
+    last = [operators.pop(each) for each in acting if each.traits.get("last")]
     first = list(operators.values())
     if combine == "mix" and first:
         first = [mix(first, [hyper[f"reg.weights.{each.name}"] for each in operators])]

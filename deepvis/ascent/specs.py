@@ -150,6 +150,9 @@ def _numbers(image: ImageSpec) -> Iterator[tuple[str, int | float]]:
         yield "objective.group", image.group
     for name, weight in schema.plain(cfg.reg.weights).items():
         yield f"reg.weights.{name}", weight if name in on else 0.0
+    for name, component in knobs.components("reg").items():
+        if component.traits.get("penalty"):
+            yield f"reg.is_on.{name}", int(name in on)
     components = [each for group in schema.SETS for each in knobs.components(group).values()]
     components += [schema.component(group, getattr(cfg, group)) for group in ("objective", "optimizer")]
     for component in components:

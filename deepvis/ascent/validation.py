@@ -175,7 +175,9 @@ def _check_objective(cfg: Config, network: Network, layer: Layer) -> list[str]:
 
 def _check_param(cfg: Config) -> None:
     component = schema.component("param", cfg.param)
-    regularizers = sorted(specs.regularizers(cfg))
+    regularizers = sorted(
+        each.name for each in specs.enabled(cfg) if each.family == "reg" and not each.traits.get("penalty")
+    )
     if regularizers and component.name != "pixel":
         raise ConfigError(
             f"reg: {', '.join(regularizers)} would act on pixels, and param={component.name} has none; "
@@ -216,7 +218,8 @@ def _check_sizes(cfg: Config, network: Network, layers: Sequence[str]) -> None:
 
 def _check_line_search(cfg: Config) -> None:
     for component in specs.enabled(cfg):
-        if component.name != "clip_pixels":  # bounds are the one regularizer of a line search
+        # Bounds are the one operator of a line search; penalties are part of what it ascends.
+        if component.name != "clip_pixels" and not component.traits.get("penalty"):
             raise ConfigError(
                 f"optimizer=lbfgs: a line search needs one score for one image, and {component.name} "
                 "would change it between steps; set reg=none transform=none"

@@ -197,7 +197,9 @@ def _check_given(group: str, values: Mapping[str, Any]) -> None:
 
 def _weights() -> dict[str, Knob]:
     """By regularizer that takes part in a mix."""
-    return {name: WEIGHT for name, each in knobs.components("reg").items() if not each.traits.get("last")}
+    mixed = [each for each in knobs.components("reg").values()
+             if not (each.traits.get("last") or each.traits.get("penalty"))]  # fmt: skip
+    return {each.name: WEIGHT for each in mixed}
 
 
 def _read(group: str, settings: Mapping[str, Any], declared: Mapping[str, Knob]) -> dict[str, Any]:

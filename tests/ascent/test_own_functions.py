@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import deepvis
-from deepvis import Knob, regularizer, transform
+from deepvis import Knob, penalty, regularizer, transform
 from deepvis.ascent.ops import per_image
 from deepvis.config import compose, knobs, schema
 from deepvis.core.errors import ConfigError
@@ -19,7 +19,10 @@ tf = pytest.importorskip("tensorflow")
 @pytest.fixture(autouse=True)
 def _registry(monkeypatch):
     deepvis.visualize("tiny", "block2_conv2", 0, size=8, steps=1)  # all of deepvis' own are declared
-    monkeypatch.setattr(knobs, "_registry", {key: dict(each) for key, each in knobs._registry.items()})
+    with monkeypatch.context() as during:
+        during.setattr(knobs, "_registry", {key: dict(each) for key, each in knobs._registry.items()})
+        yield
+    schema.store()  # without the knobs of these functions
 
 
 def seen(filters=(0, 1, 2), **said):
@@ -229,3 +232,22 @@ def test_the_config_that_it_makes_can_be_shown(tmp_path):
     said = [sys.executable, "-m", "deepvis.run", "--cfg", "job", "optimizer._target_=own_rules.fast"]
     done = subprocess.run(said, capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert (done.returncode, "learning_rate: 5.0" in done.stdout) == (0, True), done.stderr
+
+
+def test_a_penalty_of_the_users_is_taken_or_refused_in_one_line():
+    @penalty(brightness=Knob(0.0, low=0))
+    def brightness(brightness):
+        return lambda image: brightness * tf.square(tf.reduce_mean(image - 30, axis=(1, 2, 3)))
+
+    @penalty(loudness=Knob(0.0, low=0))
+    def loudness(loudness):
+        return lambda image: tf.reduce_sum(loudness) * tf.reduce_mean(tf.square(image))
+
+    def ends(function, amount):
+        given = {"_target_": function, function.__name__: amount}
+        return deepvis.visualize("tiny", "block2_conv2", [0, 1], size=16, steps=20, reg=given).centred
+
+    plain, bright = ends(brightness, 0.0), ends(brightness, 50.0)
+    assert (abs(bright.mean(axis=(1, 2, 3)) - 30) < abs(plain.mean(axis=(1, 2, 3)) - 30)).all()
+    with pytest.raises(ConfigError, match=r"loudness: returned \w+ \(\) float32, expected one penalty for"):
+        ends(loudness, 1.0)

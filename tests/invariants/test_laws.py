@@ -29,9 +29,10 @@ MEAN = (123.68, 116.779, 103.939)
 # --- Regularizers ------------------------------------------------------------------------------------------
 
 # Each knob that switches a component on, at a value that follows from its declaration.
+OPERATORS = {name: each for name, each in components("reg").items() if not each.traits.get("penalty")}
 ON = {
     key: (each.name, f"reg.{key}={str(switched_on(knob)).lower()}")
-    for each in components("reg").values() for key, knob in each.knobs.items() if knob.switch
+    for each in OPERATORS.values() for key, knob in each.knobs.items() if knob.switch
 }  # fmt: skip
 EVERY = [
     "reg.decay=0.8", "reg.blur=3", "reg.value_percentile=33.3", "reg.norm_percentile=30",
@@ -77,7 +78,7 @@ def same_combine(case: str) -> list[str]:
 def used_by(cfgs: list[Config]) -> list[Component]:
     """The regularizers that any of them switches on, in their order."""
     names = {name for cfg in cfgs for name in specs.regularizers(cfg)}
-    return [each for name, each in components("reg").items() if name in names]
+    return [each for name, each in OPERATORS.items() if name in names]
 
 
 def build(cfgs: list[Config], size: tuple[int, int], used=None) -> regularizers.Regularizer:
@@ -119,8 +120,8 @@ def bitwise(ours: np.ndarray, other: np.ndarray) -> None:
 def test_every_regularizer_is_switched_on_by_a_case_and_by_that_alone():
     for key, (name, _) in ON.items():
         assert specs.regularizers(config_of(f"only {key}")) == [name]
-    assert {name for name, _ in ON.values()} == set(components("reg"))
-    assert specs.regularizers(config_of("chain of all")) == list(components("reg"))
+    assert {name for name, _ in ON.values()} == set(OPERATORS)
+    assert specs.regularizers(config_of("chain of all")) == list(OPERATORS)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -165,7 +166,7 @@ def test_a_neutral_number_is_the_identity(name, combine):
 def test_all_operators_at_their_neutral_numbers_are_the_identity():
     image, grad = noise(6, 2, 12, 12, 3, scale=200), noise(7, 2, 12, 12, 3)
     for combine in ("chain", "mix"):
-        off, used = combined(config_of("preset none"), combine), list(components("reg").values())
+        off, used = combined(config_of("preset none"), combine), list(OPERATORS.values())
         assert applied([off, off], image, grad, 0, used).tobytes() == image.tobytes()
 
 
@@ -215,7 +216,7 @@ def test_a_regularizer_mutates_no_argument(case):
 def test_the_chain_goes_in_the_order_of_yosinski():
     """Each pair of neighbours in the chain does not commute on these images, so the order can be seen."""
     order = ["decay", "blur", "value", "norm", "contribution", "clip_pixels"]
-    assert [name for name in components("reg") if name in order] == order
+    assert [name for name in OPERATORS if name in order] == order
     image, grad = noise(16, 1, 16, 16, 3, scale=150), noise(17, 1, 16, 16, 3)
     every = {"decay": 0.5, "blur": 5, "value_percentile": 40, "norm_percentile": 50,
              "contribution_percentile": 60, "clip_pixels": True}  # fmt: skip
@@ -637,7 +638,7 @@ def parts(
     def same(image):
         return image
 
-    regularize = regularizers.build([components("reg")[name] for name in used], hyper, combine, MEAN)
+    regularize = regularizers.build([OPERATORS[name] for name in used], hyper, combine, MEAN)
     return gradient_ascent.Parts(same, same, same, measure, made.slots, made.update, regularize)
 
 
