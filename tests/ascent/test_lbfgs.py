@@ -134,7 +134,7 @@ def searches(scores, starts, steps, memory=5, clip=0.0):
             score = scores(theta, hyper["filter"])[:, 0, 0, 0]
         none = tf.zeros_like(score)
         record = gradient_ascent.Record(score, none, none, none, none, none, tf.math.is_finite(score))
-        return tape.gradient(score, theta), record
+        return tape.gradient(score, theta), score, record
 
     many = len(starts)
     hyper = {"steps": tf.constant(steps), "filter": tf.range(many), "reg.clip_pixels": tf.fill([many], clip)}
