@@ -197,9 +197,8 @@ def _check_given(group: str, values: Mapping[str, Any]) -> None:
 
 def _weights() -> dict[str, Knob]:
     """By regularizer that takes part in a mix."""
-    mixed = [each for each in knobs.components("reg").values()
-             if not (each.traits.get("last") or each.traits.get("penalty"))]  # fmt: skip
-    return {each.name: WEIGHT for each in mixed}
+    return {name: WEIGHT for name, each in knobs.components("reg").items()
+            if not each.traits.get("last") and not each.traits.get("penalty")}  # fmt: skip
 
 
 def _read(group: str, settings: Mapping[str, Any], declared: Mapping[str, Knob]) -> dict[str, Any]:
