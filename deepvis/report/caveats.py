@@ -53,7 +53,7 @@ def _floor(tests: Sequence[TestedEffect]) -> Iterator[str]:
     for part, floor, unit in dict.fromkeys(said):
         of, amount = f"{part}: " if part else "", f"{floor:.3g}{f' {unit}' if unit else ''}"
         told = (
-            "is 0: a start changed by one ulp gives the same scores here."
+            "is 0: a start changed by one ulp leaves the score of at least half of the images as it is."
             if floor == 0
             else f"is {amount}: a start changed by one ulp changes the score of an image by so much in the "
             "median; this does not shrink with seeds."

@@ -320,6 +320,10 @@ def test_each_layer_has_its_own_noise_floor():
         jobs.append(result(f"{layer}{blur}", values, floor=[floor * values], **own))
     said = texts(concluded(*jobs))
     assert "x: The numerical noise floor is 1 %" in said and "y: The numerical noise floor is 10 %" in said
+    few = [result(f"{b}", BASE * (1 + b), floor=[BASE * (BASE > 22)], **{"reg.blur": b}) for b in (0, 3)]
+    assert "The numerical noise floor is 0: a start changed by one ulp leaves the score of at least half" in (
+        texts(concluded(*few))
+    ), "three of sixteen are moved"
 
 
 def test_factors_that_end_alike_are_told_apart():
