@@ -4,6 +4,7 @@
 """
 
 import math
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -194,8 +195,8 @@ def _kept(sentence: str) -> str:
 
 
 def _breakable(name: str) -> Markup:
-    """A name that a line may end in, behind an underscore."""
-    return Markup("_<wbr>").join(map(escape, name.split("_")))
+    """A name that a line may end in, behind an underscore or an equals sign: no number is broken."""
+    return Markup(re.sub("([_=])", r"\1<wbr>", str(escape(name))))
 
 
 def _curves(title: str, part: Comparison) -> tuple[str, list[tuple[str, str]]]:

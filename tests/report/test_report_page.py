@@ -52,6 +52,20 @@ BROKEN = """() => [...document.querySelectorAll("td:not(:first-child, .words)")]
     return new Set([...text.getClientRects()].map((box) => Math.round(box.top))).size > 1;
 }).map((each) => each.textContent)"""
 
+# Words of the sheet, of captions and of the names above it, that are broken within a word or a number.
+BROKEN_WORDS = """() => {
+    const words = document.createTreeWalker(document.querySelector(".sheet"), NodeFilter.SHOW_TEXT), found = [];
+    while (words.nextNode()) {
+        for (const { 0: word, index } of words.currentNode.data.matchAll(/[^\\s_=\u200b-]+/g)) {
+            const range = document.createRange();
+            range.setStart(words.currentNode, index);
+            range.setEnd(words.currentNode, index + word.length);
+            if (new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1) found.push(word);
+        }
+    }
+    return found;
+}"""
+
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 
@@ -261,6 +275,7 @@ def test_nothing_is_cut_and_words_stand_out_in_any_light(width, scheme, page):
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.evaluate(CUT) == []
     assert page.evaluate(BROKEN) == []
+    assert page.evaluate(BROKEN_WORDS) == []
     for view in ("flicker", "difference"):
         page.locator(f"#{view}").click()
         assert page.evaluate(CUT) == []
