@@ -54,13 +54,15 @@ BROKEN = """() => [...document.querySelectorAll("td:not(:first-child, .words)")]
 
 # Words of the sheet, of captions and of the names above it, that are broken within a word or a number.
 BROKEN_WORDS = """() => {
-    const words = document.createTreeWalker(document.querySelector(".sheet"), NodeFilter.SHOW_TEXT), found = [];
+    const sheet = document.querySelector(".sheet"), found = [];
+    const words = document.createTreeWalker(sheet, NodeFilter.SHOW_TEXT);
     while (words.nextNode()) {
         for (const { 0: word, index } of words.currentNode.data.matchAll(/[^\\s_=\u200b-]+/g)) {
             const range = document.createRange();
             range.setStart(words.currentNode, index);
             range.setEnd(words.currentNode, index + word.length);
-            if (new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1) found.push(word);
+            const lines = new Set([...range.getClientRects()].map((box) => Math.round(box.top)));
+            if (lines.size > 1) found.push(word);
         }
     }
     return found;
