@@ -24,6 +24,7 @@ from deepvis.results import result_folder
 from deepvis.trust.evidence import Evidence, evidence
 from deepvis.trust.observer import check as check
 from deepvis.trust.observer import observer
+from deepvis.trust.random_weights import Randomized
 from deepvis.trust.verdicts import verdicts
 
 SEEDS = 3  # starts of each filter
@@ -41,6 +42,7 @@ class Trusted:
     observer: str  # who looks at the pictures in a forced choice
     images: np.ndarray  # uint8 [seeds, n, H, W, 3], synthesized
     photographs: np.ndarray  # uint8 [n, k, H, W, 3], that excite each filter most
+    randomized: Randomized | None = None  # how alike pictures and maps stay where the weights are random
 
     def __repr__(self) -> str:
         believed = sum(each == "believable" for each in self.verdicts)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from deepvis import data as data_group
-from deepvis import model_choice, natural, trusted
+from deepvis import model_choice, natural, random_networks, trusted
 from deepvis.analyses import attribution as attributed
 from deepvis.analyses import photographs
 from deepvis.analyses.attribution import Attributed
@@ -19,6 +19,7 @@ from deepvis.core.quiet import quiet
 from deepvis.natural import Examples
 from deepvis.networks import backend
 from deepvis.results import result_folder
+from deepvis.trust import random_weights
 from deepvis.trusted import Trusted
 
 
@@ -126,6 +127,7 @@ def trust(
     filters: int | str | Sequence[int],
     *,
     data: Any = "photos",
+    randomized: int = 0,
     reg: Choice | None = None,
     param: Choice | None = None,
     transform: Choice | None = None,
@@ -147,9 +149,11 @@ def trust(
       model, layer, filters, reg, param, transform, optimizer, start, steps, size, seed, preprocess, inputs,
         optimize, labels, device, batch_size: as `deepvis.visualize` takes them; in float32.
       data: as `examples` takes it.
+      randomized: stages in which the layers are given random weights, from the unit's downwards; 0: none.
 
     Returns:
-      A `Trusted`: ``verdicts``, ``rows()``, ``path_rows()``, ``sheet()``; a notebook shows the sheet.
+      A `Trusted`: ``verdicts``, ``rows()``, ``path_rows()``, ``sheet()``; a notebook shows the sheet. Its
+      ``randomized`` has ``rows()``, ``told()`` and ``sheet()``, or is None.
 
     Raises:
       ConfigError: a mistake, in one line.
@@ -165,7 +169,15 @@ def trust(
             size, preprocess, inputs, optimize, labels, device, batch_size, not chosen,
             {"seed": seed, **({} if steps is None else {"steps": steps})},
         )  # fmt: skip
+        stages = random_weights.STAGES.read("randomized", randomized)
         trusted.check(cfg)
+        random_networks.check(cfg, stages)
         indices, classes = model_choice.units(cfg)
         backend.load()
-        return trusted.assess(cfg, indices, classes, data_group.photographs(schema.plain(cfg.data)))
+        given = data_group.photographs(schema.plain(cfg.data))
+        found = trusted.assess(cfg, indices, classes, given)
+        if not stages:
+            return found
+        seen = found.evidence.examples[:, 0]
+        random = random_networks.assess(cfg, indices, found.captions, given, seen, stages)
+        return replace(found, randomized=random)

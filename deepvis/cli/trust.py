@@ -1,14 +1,16 @@
 """``deepvis trust``: whether the pictures of a layer's units can be believed, beside photographs."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from deepvis import data, trusted
+from deepvis import data, random_networks, trusted
 from deepvis.cli import analyses
 from deepvis.config import schema
 from deepvis.core import files, progress
+from deepvis.trust import random_weights
 from deepvis.trust.verdicts import BELIEVABLE
 
 HELP = """deepvis trust [data=...]    whether the pictures of units can be believed
@@ -16,27 +18,48 @@ HELP = """deepvis trust [data=...]    whether the pictures of units can be belie
   deepvis trust layer.filters=0-15                             block5_conv1 of VGG16, the default regularizers
   deepvis trust data=folder data.path=photos/ reg=combined     your photographs, other regularizers
   deepvis trust -m layer=block4_conv1,block5_conv1             one layer after the other
+  deepvis trust randomized=3                                   also with random weights, in 3 stages
 
 Optimizes each filter from three starts and compares it with photographs: how strongly both excite it, whether
 they do it by the same way, whether the pictures tell a machine which photographs excite it, and whether
-photographs of several kinds do. Writes outputs/<id>: trust.png (a row a filter), trust.csv, paths.csv; and
-logs one MLflow run."""
+photographs of several kinds do. Writes outputs/<id>: trust.png (a row a filter), trust.csv, paths.csv, with
+randomized also randomized.png and randomized.csv; and logs one MLflow run."""
 
 
 def main(typed: Sequence[str]) -> int:
     """Compute, write and log; returns the exit code."""
-    return analyses.run("trust", typed, _compute, check=lambda task: trusted.check(task.job.cfg))
+    words = [each for each in typed if not each.startswith("randomized=")]
+    given = [each.partition("=")[2] for each in typed if each.startswith("randomized=")]
+    stages = random_weights.STAGES.read("randomized", _number(given[-1])) if given else 0
+
+    def check(task: analyses.Task) -> None:
+        trusted.check(task.job.cfg)
+        random_networks.check(task.job.cfg, stages)
+
+    return analyses.run("trust", words, functools.partial(_compute, stages=stages), check=check)
 
 
-def _compute(task: analyses.Task) -> analyses.Found:
+def _number(text: str) -> int | str:
+    return int(text) if text.lstrip("-").isdigit() else text
+
+
+def _compute(task: analyses.Task, stages: int) -> analyses.Found:
     job = task.job
     photographs = data.photographs(schema.plain(job.cfg.data))
     with progress.doing(f"comparing {len(job.filters)} filters with {len(photographs)} photographs"):
         found = trusted.assess(job.cfg, job.filters, job.classes, photographs)
+    random = None
+    if stages:
+        with progress.doing("giving the network random weights"):
+            random = random_networks.assess(
+                job.cfg, job.filters, found.captions, photographs, found.evidence.examples[:, 0], stages
+            )
 
     def write(folder: Path) -> None:
         files.write_csv(folder / "trust.csv", found.rows())
         files.write_csv(folder / "paths.csv", found.path_rows())
+        if random is not None:
+            files.write_csv(folder / "randomized.csv", random.rows())
 
     believed = [each == BELIEVABLE for each in found.verdicts]
     metrics = {"believable": float(np.mean(believed)), "photographs": float(found.evidence.photographs)}
@@ -44,9 +67,15 @@ def _compute(task: analyses.Task) -> analyses.Found:
         values = getattr(found.evidence, name)
         if np.isfinite(values).any():
             metrics[f"{name}/median"] = float(np.median(values[np.isfinite(values)]))
+    pictures, said = {"trust": found.sheet()}, _lines(found, photographs)
+    if random is not None:
+        pictures["randomized"] = random.sheet()
+        said += [f"random    {line}" for line in random.told()]
+        metrics |= {f"randomized/{what}/changed": float(random.changes(what).mean())
+                    for what in random.similarity}  # fmt: skip
     return analyses.Found(
-        {"data.digest": photographs.digest, "trust.observer": found.observer}, metrics,
-        {"trust": found.sheet()}, write, _lines(found, photographs),
+        {"data.digest": photographs.digest, "trust.observer": found.observer, "trust.randomized": stages},
+        metrics, pictures, write, said,
     )  # fmt: skip
 
 

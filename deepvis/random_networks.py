@@ -1,0 +1,143 @@
+"""Whether pictures and maps depend on what a network has learnt: (config, filters) -> `Randomized`.
+
+Layers are given random weights from the unit's layer downwards, more of them from stage to stage. Each
+picture is optimized again by each of these networks, from the same start, and each map of attribution is
+computed again for the photograph that excites the unit most. What stays alike does not come from the weights.
+
+Source: Adebayo et al. 2018, "Sanity Checks for Saliency Maps" (arXiv:1810.03292).
+"""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from deepvis import networks
+from deepvis.ascent import specs, units
+from deepvis.ascent.optimize import optimize
+from deepvis.ascent.specs import ImageSpec
+from deepvis.attribution import activation_maps, gradients, relu_rules
+from deepvis.attribution.family import Method
+from deepvis.attribution.unit import Unit, compiled
+from deepvis.config import schema
+from deepvis.config.schema import Config
+from deepvis.core import images
+from deepvis.core.errors import ConfigError
+from deepvis.data import Photographs
+from deepvis.metrics.path_similarity import rank_correlations
+from deepvis.networks import randomization
+from deepvis.trust.random_weights import PICTURE, Randomized
+
+
+def check(cfg: Config, count: int) -> None:
+    """Refuse a network whose weights cannot be drawn, where some stages are asked for.
+
+    Raises:
+      ConfigError: in one line.
+    """
+    if count and not randomization.weighted_layers(schema.plain(cfg.model), cfg.layer.name):
+        raise ConfigError(f"randomized: no layer up to {cfg.layer.name} has weights")
+
+
+def stages(layers: Sequence[str], count: int) -> list[list[str]]:
+    """The last layer alone, more of them, all: numbers of layers in equal ratios; of one stage, all.
+
+    Example:
+      >>> stages(["a", "b", "c", "d"], 3)
+      [['d'], ['c', 'd'], ['a', 'b', 'c', 'd']]
+    """
+    sizes = np.geomspace(1, len(layers), count) if count > 1 else [len(layers)]
+    return [list(layers[-size:]) for size in dict.fromkeys(round(each) for each in sizes)]
+
+
+def assess(
+    cfg: Config,
+    filters: Sequence[int],
+    captions: Sequence[str],
+    photographs: Photographs,
+    examples: np.ndarray,
+    count: int,
+    seed: int = 0,
+    on_stage: Callable[[int], None] = lambda done: None,
+) -> Randomized:
+    """Pictures and maps of some filters, by the network and by some that are more and more random.
+
+    Args:
+      cfg: of a job, checked, with its device and batch size.
+      filters: channels of its layer.
+      captions: of them.
+      photographs: cropped and scaled to the size of the pictures.
+      examples: of each filter one of them that excites it.
+      count: of stages, at most.
+      seed: of the random weights.
+      on_stage: is told how many stages are done.
+    """
+    cfg = replace(cfg, robustness=False, twins=0)
+    plain = schema.plain(cfg.model)
+    drawn = stages(randomization.weighted_layers(plain, cfg.layer.name), count)
+    left_out: dict[str, str] = {}
+    channels = networks.network(plain).channels
+    seen = np.stack([photographs.image(int(index), cfg.sides, channels) for index in examples])
+    pictures, maps = [_pictures(cfg, filters)], [_maps(cfg, filters, seen, left_out)]
+    for done, layers in enumerate(drawn):
+        on_stage(done)
+        made = randomization.randomized(plain, layers, cfg.layer.name, cfg.sides, seed)
+        other = replace(cfg, model=schema.free("model", made.model))
+        pictures.append(_pictures(other, filters))
+        maps.append(_maps(other, filters, seen, left_out))
+    similarity = {PICTURE: _similarity([list(each) for each in pictures])}
+    similarity |= {name: _similarity([each[name] for each in maps]) for name in maps[0]
+                   if name not in left_out}  # fmt: skip
+    return Randomized(filters, captions, drawn, similarity, np.stack(pictures), left_out)
+
+
+def _pictures(cfg: Config, filters: Sequence[int]) -> np.ndarray:
+    """As they are displayed, uint8 [filters, H, W, 3]."""
+    found = optimize([ImageSpec(cfg, index) for index in filters])
+    return np.stack([images.displayed(each, specs.display(cfg), cfg.model.mean) for each in found.final])
+
+
+def _maps(
+    cfg: Config, filters: Sequence[int], photographs: np.ndarray, left_out: dict[str, str]
+) -> dict[str, list[np.ndarray]]:
+    """By method, the map of each filter; a method that does not take the network is left out, with why."""
+    network = networks.network(schema.plain(cfg.model))
+    read = units.layers(cfg)
+    below = list(network.layers())[: list(network.layers()).index(network.layer(cfg.layer.name).name)]
+    layer = (
+        activation_maps.layer_below(network, network.layer(cfg.layer.name).name, cfg.sides) if below else ""
+    )
+    built = network.build(list(dict.fromkeys([*read, *filter(None, [layer])])), cfg.sides, "float32")
+    program = compiled(built, read, units.score(cfg))
+    methods: dict[str, Callable[[Unit], Method]] = {
+        "saliency": gradients.saliency, "guided_backprop": relu_rules.guided_backprop,
+    }  # fmt: skip
+    if layer:
+        methods["grad_cam"] = functools.partial(activation_maps.grad_cam, layer=layer)
+    found: dict[str, list[np.ndarray]] = {}
+    for name, method in methods.items():
+        if name in left_out:
+            continue
+        try:
+            found[name] = []
+            for index, image in zip(filters, photographs, strict=True):
+                unit = Unit(program, units.numbers(cfg, index), cfg.batch_size, cfg.device)
+                centred = np.asarray(image, np.float32) - np.array(built.mean, np.float32)
+                found[name].append(method(unit)([centred]).maps[0])
+        except ConfigError as err:  # guided_backprop, of a network without ReLU
+            left_out[name] = str(err)
+            del found[name]
+    return found
+
+
+def _similarity(by_stage: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    """Rank correlation of the absolute values of each stage with those of the first: ``[stages - 1, n]``."""
+
+    def alike(one: np.ndarray, other: np.ndarray) -> float:
+        pair = [np.abs(np.asarray(each, float)).reshape(1, -1) for each in (one, other)]
+        return math.nan if np.ptp(pair[1]) == 0 else float(rank_correlations(*pair)[0, 0])
+
+    first = by_stage[0]
+    return np.array([[alike(*each) for each in zip(first, row, strict=True)] for row in by_stage[1:]])

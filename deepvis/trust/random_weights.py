@@ -1,0 +1,68 @@
+"""Random weights: how alike a unit's pictures and maps stay where a network's weights are random.
+
+What stays alike does not come from what the network has learnt (Adebayo et al. 2018, arXiv:1810.03292).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from deepvis.config.knobs import Knob
+from deepvis.core import images
+
+STAGES = Knob(0, "stages of random weights", low=0, high=100)
+PICTURE = "picture"
+SAME = 0.5  # rank correlation, from which a picture or map has not changed
+
+
+@dataclass(frozen=True)
+class Randomized:
+    """How alike pictures and maps stay, by what they are, ``[stages, filters]``; NaN of a map that is 0."""
+
+    filters: Sequence[int]
+    captions: Sequence[str]
+    stages: Sequence[Sequence[str]]  # the layers that are random in each, from the unit's downwards
+    similarity: Mapping[str, np.ndarray]  # rank correlations with what the network itself gives
+    images: np.ndarray  # uint8 [1 + stages, filters, H, W, 3]
+    left_out: Mapping[str, str]  # methods that do not take the network, and why
+
+    def changes(self, what: str) -> np.ndarray:
+        """Of each filter whether it changes where all weights are random, ``[filters]``."""
+        return ~(self.similarity[what][-1] >= SAME)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each filter, stage, and picture or method."""
+        return [
+            {"filter": index, "name": self.captions[at], "what": what, "random_layers": len(layers),
+             "down_to": layers[0], "rank_correlation": float(values[stage, at]),
+             "changes": "no" if values[stage, at] >= SAME else "yes"}
+            for at, index in enumerate(self.filters)
+            for what, values in self.similarity.items()
+            for stage, layers in enumerate(self.stages)
+        ]  # fmt: skip
+
+    def sheet(self) -> np.ndarray:
+        """A row a filter: its picture, then that of each stage; uint8 [H, W, 3]."""
+        rows = [list(self.images[:, at]) for at in range(len(self.filters))]
+        names = [
+            f"{caption}: changes when the weights are random: {'yes' if changed else 'no'}"
+            for caption, changed in zip(self.captions, self.changes(PICTURE), strict=True)
+        ]
+        columns = ["as it is", *(f"random down to {layers[0]}" for layers in self.stages)]
+        return images.contact_sheet(rows, names, columns)
+
+    def told(self) -> list[str]:
+        """What is said of it, a line for pictures and for each method."""
+        lines = []
+        for what, values in self.similarity.items():
+            changed, last = self.changes(what), values[-1][np.isfinite(values[-1])]
+            middle = f"{np.median(last):.2g}" if len(last) else "none"
+            subject = "the picture" if what == PICTURE else f"the map of {what}"
+            word = "yes" if changed.all() else "no" if not changed.any() else "of some"
+            lines.append(
+                f"{subject} changes when the weights are random: {word}, {changed.sum()} of {len(changed)} "
+                f"filters (median rank correlation {middle})"
+            )
+        return lines + [f"the map of {name} is left out: {why}" for name, why in self.left_out.items()]

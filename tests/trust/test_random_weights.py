@@ -1,0 +1,182 @@
+"""Random weights: laws of what changes and what does not; the table against SciPy; what cannot be copied."""
+
+import csv
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from helpers.configs import typed_of
+from PIL import Image
+from scipy import ndimage, stats
+
+from deepvis import networks, random_networks
+from deepvis.ascent import specs
+from deepvis.ascent.optimize import optimize
+from deepvis.ascent.specs import ImageSpec
+from deepvis.config import groups, schema
+from deepvis.core import images
+from deepvis.core.errors import ConfigError
+from deepvis.data.photographs import of_folder
+from deepvis.networks import randomization
+from deepvis.trust.random_weights import SAME
+
+SIZE, LAYER, UNITS, FILTERS = (32, 32), "block2_conv1", "block2_conv2", list(range(0, 16, 2))
+
+
+@keras.saving.register_keras_serializable("deepvis_tests")
+class Forgetful(keras.layers.Layer):
+    """A layer whose config does not tell what it does."""
+
+    def __init__(self, factor=1.0, **options):
+        super().__init__(**options)
+        self.factor = factor
+
+    def call(self, x):
+        return self.factor * x
+
+    def get_config(self):
+        return {"name": self.name}
+
+
+class Unmade(keras.layers.Layer):
+    """A layer that cannot be made from its config."""
+
+    def __init__(self, needed, **options):
+        super().__init__(**options)
+        self.needed = needed
+
+    def call(self, x):
+        return x + self.needed
+
+    def get_config(self):
+        return {"name": self.name}
+
+
+def small(*more):
+    image = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(8, 3, name="one")(image)
+    x = keras.layers.ReLU(name="relu")(keras.layers.BatchNormalization(name="norm")(x))
+    for layer in more:
+        x = layer(x)
+    return keras.Model(image, keras.layers.Conv2D(4, 3, name="two")(x))
+
+
+@pytest.fixture(scope="module")
+def kept():
+    model = small()
+    rng = np.random.default_rng(0)
+    model.set_weights([np.abs(rng.normal(0, 1, each.shape)) + 0.1 for each in model.get_weights()])
+    yield model
+
+
+@pytest.fixture(scope="module", params=["vgg", "keras"])
+def either(request, kept):
+    """The config of a network, a layer in its middle, the layers up to it and one above."""
+    if request.param == "vgg":
+        yield groups.composed({"model": "tiny"})["model"], LAYER, ["block1_conv1", LAYER], "block2_conv2"
+    else:
+        yield networks.hold(kept, "none"), "relu", ["one", "norm"], "two"
+
+
+def maps(model, layer):
+    given = np.random.default_rng(1).normal(0, 40, (2, *SIZE, 3)).astype("float32")
+    built = networks.network(model).build([layer], SIZE, "float32")
+    return built.activations(given, [layer])[layer].post.numpy()
+
+
+def test_layers_above_change_nothing_and_each_below_does(either):
+    model, layer, below, above = either
+    assert randomization.weighted_layers(model, layer) == below
+    plain = maps(model, layer)
+    one = randomization.randomized(model, [above], layer, SIZE)
+    np.testing.assert_array_equal(maps(one.model, layer), plain)
+    assert np.abs(maps(one.model, above) - maps(model, above)).max() > 0.01 * np.abs(plain).max()
+    for name in below:
+        other = randomization.randomized(model, [name], layer, SIZE)
+        assert np.abs(maps(other.model, layer) - plain).max() > 0.01 * np.abs(plain).max(), name
+    np.testing.assert_array_equal(maps(model, layer), plain)
+
+
+def test_the_users_model_keeps_its_weights_and_the_copy_draws_with_their_spread(kept):
+    before = [each.copy() for each in kept.get_weights()]
+    model = networks.hold(kept, "none")
+    made = randomization.randomized(model, ["one", "norm"], "relu", SIZE)
+    for one, other in zip(before, kept.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    drawn, original = (each.get_layer("one").get_weights() for each in (made.owner, kept))
+    assert drawn[0].std() == pytest.approx(original[0].std(), rel=0.2) and abs(drawn[0].mean()) < 0.2
+    np.testing.assert_array_equal(np.sort(drawn[1]), np.sort(original[1]))
+    alone = randomization.randomized(model, ["one"], "relu", SIZE).owner.get_layer("one").get_weights()
+    np.testing.assert_array_equal(alone[0], drawn[0])
+
+
+def test_what_cannot_be_copied_is_refused_in_one_line():
+    for layer, text in [(Forgetful(3.0), "computes otherwise"), (Unmade(2.0), "no copy of it can be made")]:
+        model = small(layer)
+        with pytest.raises(ConfigError, match=text) as told:
+            randomization.randomized(networks.hold(model, "none"), ["one"], "two", SIZE)
+        assert "\n" not in str(told.value)
+
+
+@pytest.fixture(scope="module")
+def assessed(tmp_path_factory):
+    """Filters of tiny in three stages: the weights of their own layer, of two, of all."""
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(2)
+    for k in range(len(FILTERS)):
+        blurred = ndimage.gaussian_filter(rng.normal(0, 1, (*SIZE, 3)), (2, 2, 0))
+        grey = np.clip(128 + 90 * np.sign(blurred), 0, 255).astype(np.uint8)
+        Image.fromarray(grey).save(folder / f"{k}.png")
+    cfg = typed_of("model=tiny", f"layer={UNITS}", "size=32", "steps=5", "precision=float32", "device=cpu",
+                   "batch_size=8")  # fmt: skip
+    data = of_folder(str(folder))
+    names = [str(each) for each in FILTERS]
+    return cfg, random_networks.assess(cfg, FILTERS, names, data, np.arange(len(FILTERS)), 3)
+
+
+def test_pictures_and_their_rank_correlation_are_those_of_the_random_network(assessed):
+    cfg, found = assessed
+    assert found.stages == [[UNITS], [LAYER, UNITS], ["block1_conv1", LAYER, UNITS]]
+    for stage, layers in enumerate(found.stages):
+        made = randomization.randomized(schema.plain(cfg.model), layers, UNITS, SIZE)
+        other = replace(cfg, model=schema.free("model", made.model), robustness=False)
+        final = optimize([ImageSpec(other, index) for index in FILTERS]).final
+        for at in range(len(FILTERS)):
+            pictures = [found.images[k, at].astype(float).ravel() for k in (0, stage + 1)]
+            np.testing.assert_array_equal(
+                found.images[stage + 1, at], images.displayed(final[at], specs.display(cfg), cfg.model.mean)
+            )
+            value = found.similarity["picture"][stage, at]
+            assert value == pytest.approx(stats.spearmanr(*pictures).statistic, abs=1e-9)
+            row = next(row for row in found.rows() if row["filter"] == FILTERS[at] and row["what"] == "picture"
+                       and row["random_layers"] == len(layers))  # fmt: skip
+            assert row["changes"] == ("no" if value >= SAME else "yes")
+
+
+def test_guided_backprop_changes_less_than_the_gradient(assessed):
+    """As Adebayo et al. found: it shows edges of the image, whatever the upper layers have learnt."""
+    _, found = assessed
+    for stage in (0, 1):
+        guided, plain = (np.median(found.similarity[name][stage]) for name in ("guided_backprop", "saliency"))
+        assert guided > plain + 0.05, (stage, guided, plain)
+    assert set(found.similarity) == {"picture", "saliency", "guided_backprop", "grad_cam"}
+
+
+def test_the_command_writes_the_table_and_refuses_what_is_no_number(forker, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for k in range(8):
+        pixels = np.random.default_rng(k).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{k}.png")
+    words = ["trust", "model=tiny", f"layer={LAYER}", "layer.filters=0-1", "size=16", "steps=2", "tracker=none",
+             "precision=float32", "data=folder", "data.path=photos"]  # fmt: skip
+    itself = "from deepvis.trust import observer\nobserver.OBSERVERS = ()"
+    said = forker.run(tmp_path, *words, "randomized=few")
+    assert said.code == 1 and "randomized=few" in said.err and len(said.err.splitlines()) == 1
+    said = forker.run(tmp_path, *words, "randomized=1", change=itself)
+    assert said.code == 0, said
+    (file,) = tmp_path.glob("outputs/*/randomized.csv")
+    rows = list(csv.DictReader(file.open()))
+    assert [row["what"] for row in rows[:2]] == ["picture", "saliency"] and rows[0]["random_layers"] == "2"
+    assert (file.parent / "randomized.png").is_file()
+    assert "the picture changes when the weights are random: " in said.out
