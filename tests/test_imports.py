@@ -17,7 +17,8 @@ HEAVY = {"tensorflow", "keras", "mlflow", "matplotlib", "pandas", "h5py", "onnx"
 # Those that import Keras or matplotlib at once; a job or a report imports them when it needs them.
 LOADING = {
     "deepvis.cli.report", "deepvis.networks.efficientnet_lite", "deepvis.networks.forward_pass",
-    "deepvis.networks.inner_models", "deepvis.networks.keras_activations", "deepvis.networks.keras_damage",
+    "deepvis.networks.inner_models", "deepvis.networks.keras_activations",
+    "deepvis.networks.keras_copies", "deepvis.networks.keras_damage",
     "deepvis.networks.keras_graph", "deepvis.networks.keras_models", "deepvis.networks.keras_network",
     "deepvis.networks.keras_probe", "deepvis.networks.keras_taps", "deepvis.networks.model_files",
     "deepvis.networks.onnx_import.arithmetic", "deepvis.networks.onnx_import.calls",
