@@ -1,12 +1,15 @@
 """The table: pytest-benchmark's JSON -> Markdown, printed, and written where a file is named.
 
-python table.py RUN.json [docs/reference/benchmarks.md]
+python table.py RUN.json [docs/reference/benchmarks.md [SECTION]]
+
+With a section, such as "Natural examples", only that one is written, with its own date and machine: for a run
+of some of the benchmarks.
 """
 
 import json
 import os
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 # Those that the speed of convolutions hangs on.
@@ -44,14 +47,20 @@ What stands in the way of a bound that is not met: [limits.md](../explanation/li
 """
 
 
-def main(run: str, target: str | None = None) -> None:
+def main(run: str, target: str | None = None, section: str | None = None) -> None:
     data = json.loads(Path(run).read_text())
     rows = [row for each in data["benchmarks"] for row in each["extra_info"]["rows"]]
     lines = [list(COLUMNS.values()), ["---"] * len(COLUMNS)]
     lines += [[row.get(key, "") for key in COLUMNS] for row in rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     print(table)
-    if target is not None:
+    if section is not None and target is not None:
+        heading, text = f"\n## {section}\n", Path(target).read_text()
+        before, _, rest = text.partition(heading)
+        _, mark, after = rest.partition("\n## ")
+        added = f"{heading}\n{_where(data)}\n\n{table}\n"
+        Path(target).write_text(before.rstrip() + "\n" + added + mark + after)
+    elif target is not None:
         text = f"# Benchmarks\n\n{HEAD}\n{NOTES}\n{_where(data)}\n\n{table}\n"
         Path(target).write_text(text)
 
@@ -63,12 +72,20 @@ def _where(data: dict) -> str:
     flags = [flag for flag in FLAGS if flag in cpu["flags"]]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     changed = ", with changes" if commit["dirty"] else ""
-    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES if _is_here(name))
     return (
         f"- Date: {data['datetime'][:10]}, commit {commit['id'][:12]}{changed}\n"
         f"- Machine: {cpu['brand_raw']}, {cpu['count']} cores ({', '.join(flags)}), {memory:.0f} GB\n"
         f"- Versions: Python {machine['python_version']}, {versions}"
     )
+
+
+def _is_here(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -45,9 +45,10 @@ def fitted(path: str | Path, channels: int, height: int, width: int) -> np.ndarr
     shown = read(path)
     if shown.mode != "F":
         shown = shown.convert("L" if channels == 1 else "RGB")
-    values = np.asarray(ImageOps.fit(shown, (width, height)), np.float32).reshape(height, width, -1)
-    clipped = np.clip(values, 0, 255)  # of floats the filter overshoots at edges
-    return np.broadcast_to(clipped, (height, width, channels)).copy()
+    values = np.array(ImageOps.fit(shown, (width, height)), np.float32).reshape(height, width, -1)
+    if shown.mode == "F":  # of floats the filter overshoots at edges
+        values = np.clip(values, 0, 255)
+    return values if values.shape[-1] == channels else values.repeat(channels, axis=-1)
 
 
 def read(path: str | Path) -> Image.Image:
@@ -122,6 +123,8 @@ def _shown(file: Image.Image, data: bytes) -> Image.Image:
 
 def _upright(file: Image.Image, image: Image.Image) -> Image.Image:
     """Turned as the file's orientation tag says."""
+    if file.getexif().get(0x0112, 1) == 1:
+        return image
     image.getexif()[0x0112] = file.getexif().get(0x0112, 1)
     return ImageOps.exif_transpose(image)
 

@@ -83,7 +83,25 @@ def run(search: Search, checkpoint: Path | None, tell: Callable[[int], None] = l
     """
     state = _restored(search, checkpoint)
     tell(state.done)
-    step = compiled(search)
+    return through(search, compiled(search), state, checkpoint, tell)
+
+
+def through(
+    search: Search,
+    step: Callable[[tf.Tensor], Any],
+    state: State,
+    checkpoint: Path | None,
+    tell: Callable[[int], None],
+) -> State:
+    """Look at the photographs that a state leaves; see `run`.
+
+    Args:
+      search: what is looked for.
+      step: `compiled`.
+      state: of the photographs before.
+      checkpoint: file to write to.
+      tell: is called with the number of photographs that are done.
+    """
     width = width_of(search)
     written = time.monotonic()
     data = batches(search.photographs, search.size, width, len(search.network.mean), state.done)
@@ -147,7 +165,8 @@ def _advanced(search: Search, state: State, indices: np.ndarray, found: Any) -> 
     )
 
 
-def _nothing(search: Search) -> State:
+def nothing(search: Search) -> State:
+    """What is known before the first photograph."""
     none = extremes.nothing(search.count, search.k)
     return State(0, none, none, histograms.nothing(search.count), histograms.nothing(search.count), ())
 
@@ -163,18 +182,18 @@ def _write(search: Search, state: State, checkpoint: Path) -> None:
 def _restored(search: Search, checkpoint: Path | None) -> State:
     """The state of a checkpoint that is of this search; of another, or a torn one, the beginning."""
     if checkpoint is None or not checkpoint.is_file():
-        return _nothing(search)
+        return nothing(search)
     try:
         with checkpoint.open("rb") as opened, np.load(opened) as file:
             head: Mapping[str, Any] = json.loads(str(file["head"]))
             if head["key"] != search.key:
-                return _nothing(search)
+                return nothing(search)
             parts: dict[str, Any] = {
                 name: kind(**{key: file[f"{name}.{key}"] for key in kind.__dataclass_fields__})
                 for name, kind in ARRAYS.items()
             }
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
-        return _nothing(search)
+        return nothing(search)
     return State(int(head["done"]), **parts, broken=tuple((int(i), str(why)) for i, why in head["broken"]))
 
 
