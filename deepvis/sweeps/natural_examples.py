@@ -61,9 +61,12 @@ class _Units:
     def __init__(self, job: Job) -> None:
         cfg = job.cfg
         self.job = job
+        # The content of files, too: one of weights may be another under the same name.
+        weights = networks.network(schema.plain(cfg.model)).digest(cfg.layer.name)
+        read = tuple(each for each in job.files.items() if each[0].startswith(("model.", "objective.")))
         self.parts = (
-            cfg.model, cfg.layer, job.filters, cfg.objective, cfg.sides, cfg.precision, cfg.device, cfg.data,
-            cfg.examples, cfg.examples_per_image,
+            cfg.model, weights, read, cfg.layer, job.filters, cfg.objective, cfg.sides, cfg.precision,
+            cfg.device, cfg.data, cfg.examples, cfg.examples_per_image,
         )  # fmt: skip
 
     def __hash__(self) -> int:

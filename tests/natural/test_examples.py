@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.configs import config_of
+from helpers.configs import config_of, job_of
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -21,6 +22,7 @@ from deepvis.core.errors import ConfigError
 from deepvis.data.photographs import of_folder
 from deepvis.natural import examples, extremes, histograms, one_pass
 from deepvis.natural.examples import Places
+from deepvis.sweeps import natural_examples
 
 RNG = np.random.default_rng(3)
 SIDE, LAYER = 24, "block2_conv2"
@@ -243,3 +245,30 @@ def test_a_command_a_job_and_python_find_the_same(photos, tmp_path, monkeypatch)
     assert beside > wide  # by the synthesized image
     logged = list(tmp_path.glob("mlruns/artifacts/*/artifacts/examples.npz"))
     assert len(logged) == 1  # of the command; the job has no tracker
+
+
+def test_weights_that_change_in_their_file_give_other_examples(photos, tmp_path):
+    keras.utils.set_random_seed(0)
+    given = keras.Input((SIDE, SIDE, 3))
+    model = keras.Model(given, keras.layers.Conv2D(2, 3, name="c")(given))
+    words = [
+        "model=file",
+        f"model.path={tmp_path / 'a.keras'}",
+        "model.preprocess=none",
+        "layer.name=c",
+        "layer.filters=0-1",
+        f"size={SIDE}",
+        "examples=2",
+        "data=folder",
+        f"data.path={photos.paths[0].parent}",
+    ]
+
+    def found():
+        return natural_examples._found(natural_examples._Units(job_of(tmp_path, *words)))
+
+    model.save(tmp_path / "a.keras")
+    first = found()
+    assert found() is first, "the same content is looked at once"
+    model.set_weights([-each for each in model.get_weights()])
+    model.save(tmp_path / "a.keras")
+    np.testing.assert_array_equal(found().top.values, -first.bottom.values)

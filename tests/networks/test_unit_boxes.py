@@ -2,10 +2,13 @@
 
 import keras
 import numpy as np
+import onnx
 import pytest
 import tensorflow as tf
+from onnx import TensorProto, helper, numpy_helper
 
 from deepvis import networks
+from deepvis.networks.onnx_import.network import onnx_file
 
 L = keras.layers
 SIZE = (45, 38)
@@ -69,11 +72,33 @@ TINY = {
 }
 
 
-@pytest.mark.parametrize("name", [*NETWORKS, "tiny"])
-def test_pixels_outside_change_nothing_and_those_at_each_edge_do(name):
-    model = None if name == "tiny" else made(NETWORKS[name])  # it lives as long as somebody has it
+def onnx_network(folder):
+    """Padding of another width at each side, strides, a pooling, holes; NCHW, as ONNX files are."""
+    draw = np.random.default_rng(2)
+    kernels = {name: draw.standard_normal(size).astype(np.float32)
+               for name, size in (("a.weight", (4, 3, 5, 3)), ("b.weight", (5, 4, 3, 3)))}  # fmt: skip
+    nodes = [
+        helper.make_node("Conv", ["x", "a.weight"], ["a"], "/a/Conv", pads=[2, 1, 1, 0], strides=[2, 1]),
+        helper.make_node("Sigmoid", ["a"], ["s"], "/act/Sigmoid"),
+        helper.make_node("MaxPool", ["s"], ["p"], "/pool/MaxPool", kernel_shape=[2, 3], strides=[2, 2]),
+        helper.make_node("Conv", ["p", "b.weight"], ["y"], "/b/Conv", dilations=[1, 2], pads=[1, 2, 1, 2]),
+    ]
+    image = helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, *SIZE))
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    tensors = [numpy_helper.from_array(array, name) for name, array in kernels.items()]
+    graph = helper.make_graph(nodes, "boxes", [image], [out], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, folder / "boxes.onnx")
+    return onnx_file(None, str(folder / "boxes.onnx"), None, "tf", None)
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, "tiny", "onnx"])
+def test_pixels_outside_change_nothing_and_those_at_each_edge_do(name, tmp_path):
+    model = made(NETWORKS[name]) if name in NETWORKS else None  # it lives as long as somebody has it
     layer, chosen = ("block2_conv2", TINY) if model is None else ("out", networks.hold(model, "tf"))
     network = networks.network(chosen)
+    if name == "onnx":
+        layer, network = "b", onnx_network(tmp_path)
     boxes, (height, width) = network.boxes(layer, SIZE), network.map_size(layer, SIZE)
     compute = network.build([layer], SIZE, "float32").activations
     places = {(r, c) for r in (0, height // 2, height - 1) for c in (0, width // 3, width - 1)}
