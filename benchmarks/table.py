@@ -41,8 +41,8 @@ all threads, of whole processes where a process is measured. `benchmarks/` has t
   the network hides it.
 - The first step is done when its live picture is on the disk, in a folder that has a store.
 - The pass for natural examples reads JPEGs of 500 x 375 px; the bare forward pass gets them decoded. What is
-  more than that is nearly all reading: JPEG, crop and scaling cost about 4 ms of CPU a photograph. Images/s are by
-  the clock, on a machine as busy as it was (of two cores a fraction, in 0.5.0).
+  more than that is nearly all reading: JPEG, crop and scaling cost about 4 ms of CPU a photograph.
+  Images/s are by the clock, on a machine as busy as it was (of two cores a fraction, in 0.5.0).
 - A whole layer takes two steps here; each further snapshot keeps 25 MB of pictures. The long sweep is jobs
   of 16 filters on block3_conv1 at 64 px, one step.
 
