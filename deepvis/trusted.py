@@ -16,6 +16,7 @@ from deepvis.ascent import specs
 from deepvis.ascent.optimize import optimize
 from deepvis.ascent.specs import ImageSpec
 from deepvis.config import schema
+from deepvis.config.knobs import Knob
 from deepvis.config.schema import Config
 from deepvis.core import images
 from deepvis.data import Photographs
@@ -27,7 +28,8 @@ from deepvis.trust.observer import observer
 from deepvis.trust.random_weights import Randomized
 from deepvis.trust.verdicts import verdicts
 
-SEEDS = 3  # starts of each filter
+SEEDS = Knob(3, "starts of each filter", low=1, high=1000)
+SHOWN_SEEDS = 6  # starts of a filter in a picture
 SHOWN = 6  # photographs of a filter in a picture
 
 
@@ -61,6 +63,7 @@ class Trusted:
                 "path_similarity": float(found.path[at]),
                 "choice_by_photographs": float(found.choice_natural[at]),
                 "choice_by_pictures": float(found.choice_synthesized[at]), "facets": float(found.facets[at]),
+                "seed_facets": float(found.seed_facets[at]),
             })  # fmt: skip
         return rows
 
@@ -70,8 +73,8 @@ class Trusted:
 
     def sheet(self) -> np.ndarray:
         """A row a filter: its pictures, then the photographs that excite it most; uint8 [H, W, 3]."""
-        seeds = len(self.images)
-        rows = [[*self.images[:, at], *self.photographs[at, :SHOWN]] for at in range(len(self.filters))]
+        seeds = min(len(self.images), SHOWN_SEEDS)
+        rows = [[*self.images[:seeds, at], *self.photographs[at, :SHOWN]] for at in range(len(self.filters))]
         names = [f"{self.captions[at]}: {self.verdicts[at]}" for at in range(len(self.filters))]
         columns = [*(f"start {k}" for k in range(seeds)),
                    *(f"photograph {k + 1}" for k in range(len(rows[0]) - seeds))]  # fmt: skip
@@ -88,6 +91,7 @@ def assess(
     filters: Sequence[int],
     classes: Sequence[str],
     photographs: Photographs,
+    seeds: int,
 ) -> Trusted:
     """Optimize some filters, and compare their pictures with photographs.
 
@@ -96,11 +100,12 @@ def assess(
       filters: channels of its layer.
       classes: what they are called, or nothing.
       photographs: cropped and scaled to its size.
+      seeds: from how many starts each filter is optimized.
     """
     network = networks.network(schema.plain(cfg.model))
-    starts = [replace(cfg, seed=cfg.seed + k) for k in range(SEEDS)]
+    starts = [replace(cfg, seed=cfg.seed + k) for k in range(seeds)]
     found = optimize([ImageSpec(each, index) for each in starts for index in filters])
-    shape = (SEEDS, len(filters), *found.final.shape[1:])
+    shape = (seeds, len(filters), *found.final.shape[1:])
     name, observe = observer(cfg)
     said = evidence(network, cfg.layer.name, filters, found.final.reshape(shape), photographs, observe)
     displayed = [images.displayed(each, specs.display(cfg), cfg.model.mean) for each in found.final]

@@ -127,6 +127,7 @@ def trust(
     filters: int | str | Sequence[int],
     *,
     data: Any = "photos",
+    seeds: int = 3,
     randomized: int = 0,
     reg: Choice | None = None,
     param: Choice | None = None,
@@ -149,6 +150,7 @@ def trust(
       model, layer, filters, reg, param, transform, optimizer, start, steps, size, seed, preprocess, inputs,
         optimize, labels, device, batch_size: as `deepvis.visualize` takes them; in float32.
       data: as `examples` takes it.
+      seeds: starts of each filter; of 6 or more it is told whether they show one thing or several.
       randomized: stages in which the layers are given random weights, from the unit's downwards; 0: none.
 
     Returns:
@@ -169,13 +171,14 @@ def trust(
             size, preprocess, inputs, optimize, labels, device, batch_size, not chosen,
             {"seed": seed, **({} if steps is None else {"steps": steps})},
         )  # fmt: skip
+        starts = trusted.SEEDS.read("seeds", seeds)
         stages = random_weights.STAGES.read("randomized", randomized)
         trusted.check(cfg)
         random_networks.check(cfg, stages)
         indices, classes = model_choice.units(cfg)
         backend.load()
         given = data_group.photographs(schema.plain(cfg.data))
-        found = trusted.assess(cfg, indices, classes, given)
+        found = trusted.assess(cfg, indices, classes, given, starts)
         if not stages:
             return found
         seen = found.evidence.examples[:, 0]

@@ -9,6 +9,7 @@ import numpy as np
 from deepvis import data, random_networks, trusted
 from deepvis.cli import analyses
 from deepvis.config import schema
+from deepvis.config.knobs import Knob
 from deepvis.core import files, progress
 from deepvis.trust import random_weights
 from deepvis.trust.verdicts import BELIEVABLE
@@ -18,36 +19,40 @@ HELP = """deepvis trust [data=...]    whether the pictures of units can be belie
   deepvis trust layer.filters=0-15                             block5_conv1 of VGG16, the default regularizers
   deepvis trust data=folder data.path=photos/ reg=combined     your photographs, other regularizers
   deepvis trust -m layer=block4_conv1,block5_conv1             one layer after the other
+  deepvis trust seeds=12                                       12 starts: one thing or several?
   deepvis trust randomized=3                                   also with random weights, in 3 stages
 
-Optimizes each filter from three starts and compares it with photographs: how strongly both excite it, whether
-they do it by the same way, whether the pictures tell a machine which photographs excite it, and whether
-photographs of several kinds do. Writes outputs/<id>: trust.png (a row a filter), trust.csv, paths.csv, with
-randomized also randomized.png and randomized.csv; and logs one MLflow run."""
+Optimizes each filter from several starts (3) and compares it with photographs: how strongly both excite it,
+whether they do it by the same way, whether the pictures tell a machine which photographs excite it, and
+whether photographs, or starts, of several kinds do. Writes outputs/<id>: trust.png (a row a filter),
+trust.csv, paths.csv, with randomized also randomized.png and randomized.csv; and logs one MLflow run."""
 
 
 def main(typed: Sequence[str]) -> int:
     """Compute, write and log; returns the exit code."""
-    words = [each for each in typed if not each.startswith("randomized=")]
-    given = [each.partition("=")[2] for each in typed if each.startswith("randomized=")]
-    stages = random_weights.STAGES.read("randomized", _number(given[-1])) if given else 0
+    words, stages = _taken(typed, "randomized", random_weights.STAGES)
+    words, seeds = _taken(words, "seeds", trusted.SEEDS)
 
     def check(task: analyses.Task) -> None:
         trusted.check(task.job.cfg)
         random_networks.check(task.job.cfg, stages)
 
-    return analyses.run("trust", words, functools.partial(_compute, stages=stages), check=check)
+    return analyses.run("trust", words, functools.partial(_compute, seeds=seeds, stages=stages), check=check)
 
 
-def _number(text: str) -> int | str:
-    return int(text) if text.lstrip("-").isdigit() else text
+def _taken(typed: Sequence[str], name: str, knob: Knob) -> tuple[list[str], int]:
+    """The words without an option of this command, and its value."""
+    given = [each.partition("=")[2] for each in typed if each.startswith(f"{name}=")]
+    rest = [each for each in typed if not each.startswith(f"{name}=")]
+    text = given[-1] if given else str(knob.default)
+    return rest, knob.read(name, int(text) if text.lstrip("-").isdigit() else text)
 
 
-def _compute(task: analyses.Task, stages: int) -> analyses.Found:
+def _compute(task: analyses.Task, seeds: int, stages: int) -> analyses.Found:
     job = task.job
     photographs = data.photographs(schema.plain(job.cfg.data))
     with progress.doing(f"comparing {len(job.filters)} filters with {len(photographs)} photographs"):
-        found = trusted.assess(job.cfg, job.filters, job.classes, photographs)
+        found = trusted.assess(job.cfg, job.filters, job.classes, photographs, seeds)
     random = None
     if stages:
         with progress.doing("giving the network random weights"):
@@ -74,7 +79,8 @@ def _compute(task: analyses.Task, stages: int) -> analyses.Found:
         metrics |= {f"randomized/{what}/changed": float(random.changes(what).mean())
                     for what in random.similarity}  # fmt: skip
     return analyses.Found(
-        {"data.digest": photographs.digest, "trust.observer": found.observer, "trust.randomized": stages},
+        {"data.digest": photographs.digest, "trust.observer": found.observer, "trust.seeds": seeds,
+         "trust.randomized": stages},
         metrics, pictures, write, said,
     )  # fmt: skip
 

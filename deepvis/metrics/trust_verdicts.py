@@ -45,13 +45,14 @@ class Verdict:
         return "; ".join(each.figure or each.words for each in self.reasons) or BELIEVABLE
 
 
-def verdict(strength: float, path: float, facets: float) -> Verdict:
+def verdict(strength: float, path: float, facets: float, seed_facets: float = math.nan) -> Verdict:
     """What is said of one picture.
 
     Args:
       strength: its unit's value, over the highest of a photograph; infinite where no photograph excites it.
       path: its path similarity; NaN where it could not be compared.
       facets: groups that the photographs of the unit fall into; NaN where they are not known.
+      seed_facets: groups that its pictures from several seeds fall into; NaN of fewer than 6.
 
     Example:
       >>> verdict(2.0, 0.9, 1).words, verdict(0.9, 0.2, 1).figures
@@ -72,6 +73,8 @@ def verdict(strength: float, path: float, facets: float) -> Verdict:
         found.append(Reason(DOUBT, "weaker than a photograph", figure))
     if facets > 1:
         found.append(Reason(DOUBT, f"{facets:.0f} facets", ""))
+    if seed_facets > 1:
+        found.append(Reason(DOUBT, f"{seed_facets:.0f} facets among its seeds", ""))
     if math.isnan(path):
         found.append(Reason(DOUBT, "its way could not be compared", ""))
     return Verdict(found[0].grade if found else BELIEVE, found)

@@ -2,8 +2,8 @@
 
 Four things are measured of each unit: how strongly its synthesized image excites it beside the best
 photograph; whether both excite it by the same way (`deepvis.metrics.path_similarity`); whether an observer
-can tell by the images what excites it (`deepvis.metrics.forced_choice`); and whether photographs excite it by
-one way or several (`deepvis.metrics.facets`).
+can tell by the images what excites it (`deepvis.metrics.forced_choice`); and whether photographs, and its
+synthesized images from several seeds, excite it by one way or several (`deepvis.metrics.facets`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +41,7 @@ class Evidence:
     choice_natural: np.ndarray  # share of tasks that are right with photographs as explanations
     choice_synthesized: np.ndarray  # with synthesized images
     facets: np.ndarray  # groups of contributions of photographs
+    seed_facets: np.ndarray  # groups of contributions of its synthesized images, of 6 seeds or more
     examples: np.ndarray  # [n, k] the photographs that excite it most, as indices
 
 
@@ -133,7 +134,8 @@ def compared(
         photographs.filters, len(found.indices),
         _ratio(made.values.reshape(seeds, n).max(axis=0), best), best,
         lowest(nearest, n), by_layer, activations, *choice,
-        np.array([_facets(paths, telling, at * k, k) for at in range(n)]), found.indices[tops],
+        np.array([_facets(paths, telling, slice(at * k, at * k + k)) for at in range(n)]),
+        np.array([_facets(made, telling, slice(at, None, n)) for at in range(n)]), found.indices[tops],
     )  # fmt: skip
 
 
@@ -213,9 +215,9 @@ def _decided(high: np.ndarray, low: np.ndarray, most: np.ndarray, least: np.ndar
     )
 
 
-def _facets(natural: Paths, telling: Sequence[str], first: int, k: int) -> float:
-    """Groups of contributions of a unit's photographs, in the nearest convolution that tells."""
+def _facets(read: Paths, telling: Sequence[str], rows: slice) -> float:
+    """Groups of contributions of a unit's images, in the nearest convolution that tells."""
     if not telling:
         return np.nan
-    found = facets.facets(natural.contributions[telling[-1]][first : first + k])
+    found = facets.facets(read.contributions[telling[-1]][rows])
     return float(found.count) if np.isfinite(found.silhouette) else np.nan

@@ -9,5 +9,5 @@ from deepvis.trust.evidence import Evidence
 
 def verdicts(evidence: Evidence) -> Sequence[str]:
     """What is said of each unit: ``believable``, or why not, the gravest reason first."""
-    measured = zip(evidence.strength, evidence.path, evidence.facets, strict=True)
+    measured = zip(evidence.strength, evidence.path, evidence.facets, evidence.seed_facets, strict=True)
     return [trust_verdicts.verdict(*map(float, each)).words for each in measured]

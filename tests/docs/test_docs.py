@@ -47,7 +47,7 @@ class Block:
 ELSEWHERE = {
     "group", "group.key", "key", "num_gpus", "gpus_per_node", "cpus_per_task", "account", "array_parallelism",
     "mem_gb", "timeout_min", "folder", "low", "preprocess", "filters", "uri", "labels", "inputs", "optimize",
-    "paired", "milliseconds", "randomized", "method",
+    "paired", "milliseconds", "randomized", "seeds", "method",
 }  # fmt: skip
 
 

@@ -60,6 +60,28 @@ def test_two_faces_and_silence_are_told(network, shown):
     assert np.isinf(found.strength[SILENT]) and said[SILENT] == "no photograph excites it"
 
 
+def test_two_faces_are_told_from_seeds_where_photographs_have_one(network, tmp_path):
+    """All photographs are red; of twelve seeds half are red, half blue, of several brightnesses."""
+    chance = np.random.default_rng(1)
+
+    def varied(colour):
+        return colour * chance.uniform(0.8, 1) + chance.uniform(0, 40, (SIZE, SIZE, 1)) * [0, 1, 0]
+
+    for k in range(40):
+        Image.fromarray(varied(RED).astype(np.uint8)).save(tmp_path / f"{k:02d}.png")
+    found_there = photographs({"_target_": "deepvis.data.photographs.of_folder", "path": str(tmp_path)})
+    made = [[1.6 * varied(RED), 1.6 * varied(RED if k % 2 else BLUE), varied(GREEN)] for k in range(12)]
+    images = (np.array(made) - np.float32(network.centre)).astype("float32")
+    for count, expected in [(12, [1, 2]), (5, [np.nan, np.nan])]:
+        found = evidence(network, "units", [PLAIN, TWO_FACED, SILENT], images[:count], found_there,
+                         lambda x: x.mean(axis=(1, 2)))  # fmt: skip
+        np.testing.assert_array_equal(found.facets[:2], [1, 1])
+        np.testing.assert_array_equal(found.seed_facets[:2], expected)
+    told = evidence(network, "units", [PLAIN, TWO_FACED, SILENT], images, found_there,
+                    lambda x: x.mean(axis=(1, 2)))  # fmt: skip
+    assert verdicts(told)[PLAIN] == "believable" and "2 facets among its seeds" in verdicts(told)[TWO_FACED]
+
+
 def test_a_picture_of_another_colour_comes_by_another_way(network, shown):
     found, said = judged(network, shown, [BLUE * 1.25, GREEN, BLUE])
     assert found.strength[PLAIN] == 0 and said[PLAIN].endswith(
