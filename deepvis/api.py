@@ -6,6 +6,7 @@ seen.gallery()
 """
 
 import functools
+import itertools
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -55,6 +56,7 @@ def visualize(
     precision: str = "auto",
     device: str = "auto",
     batch_size: int = 0,
+    alpha: bool = False,
 ) -> Visualization:
     """What filters of a network look for.
 
@@ -91,6 +93,7 @@ def visualize(
     as on the command line (``"none"``, ``"pixel"``, ``"none"``, ``"normalized"``, ``"noise"``); any other
     network by the recipe of `Olah et al. 2017 <https://distill.pub/2017/feature-visualization>`_, and a line
     says so.
+      alpha: whether the pictures are transparent where the score's gradient was small.
 
     Returns:
       A `Visualization`.
@@ -108,7 +111,7 @@ def visualize(
     chosen = {group: choice for group, choice in groups_given.items() if choice is not None}
     values: dict[str, Any] = {
         "size": size, "seed": seed, "batch_size": batch_size, "precision": precision, "device": device,
-        "twins": 0, "robustness": False, **({} if steps is None else {"steps": steps}),
+        "alpha": alpha, "twins": 0, "robustness": False, **({} if steps is None else {"steps": steps}),
     }  # fmt: skip
     with quiet():  # Keras, and with it TensorFlow, may be imported here
         network = model_choice.chosen(model, preprocess, inputs, optimize, labels, size)
@@ -138,6 +141,11 @@ def _visualization(
 
     n, steps = len(filters), cfg.steps
     displayed = functools.partial(images.displayed, display=specs.display(cfg), mean=cfg.model.mean)
+
+    def shown_with(centred: np.ndarray, importance: np.ndarray | None) -> list[np.ndarray]:
+        masks = itertools.repeat(None) if importance is None else importance
+        return [images.with_alpha(displayed(x), mask) for x, mask in zip(centred, masks, strict=False)]
+
     width = n if specs.is_joint(cfg) else min(cfg.batch_size, n)
     with progress.progress(cfg.layer.name, n, n * steps, of_command=False) as shown:
         shown.doing("loading TensorFlow")
@@ -160,14 +168,14 @@ def _visualization(
 
         def on_snapshot(batch: Sequence[ImageSpec], snapshot: Snapshot) -> None:
             after = min(snapshot.first + len(snapshot.record["score"]), steps)
-            frames.setdefault(after, []).extend(map(displayed, snapshot.image[: len(batch)]))
+            frames.setdefault(after, []).extend(shown_with(snapshot.image[: len(batch)], snapshot.importance))
 
         shown.trace()
         images_of = [ImageSpec(cfg, index) for index in filters]
         with nullcontext() if _begun else quiet():  # what it says of devices and compilers it says once
             found = optimize(images_of, on_step=on_step, on_snapshot=on_snapshot, on_forecast=shown.expect)
         _begun.append(True)
-    pictures = list(map(displayed, found.final))
+    pictures = shown_with(found.final, found.importance)
     told = advice.advice(found.history, found.final, cfg.model.mean, channels)
     if told:
         LOG.warning("advice: %s", told)

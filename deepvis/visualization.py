@@ -32,7 +32,7 @@ class Visualization:
     """Pictures of filters, and how they came about. A notebook shows the gallery."""
 
     filters: Sequence[int]
-    images: np.ndarray  # uint8 [n, H, W, 3], contrast stretched as in every gallery
+    images: np.ndarray  # uint8 [n, H, W, 3], with alpha [n, H, W, 4], contrast stretched as in every gallery
     centred: np.ndarray  # float32 [n, H, W, C], grey levels around the mean of the network's training set
     best: np.ndarray  # the same of each filter's highest score
     history: Mapping[str, np.ndarray]  # score, activation, rank ...: [steps + 1, n]

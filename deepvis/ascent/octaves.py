@@ -31,6 +31,11 @@ def resized(image: np.ndarray, size: Size) -> np.ndarray:
     return np.stack([np.asarray(plane) for plane in planes], axis=-1)
 
 
+def all_resized(images: np.ndarray, size: Size) -> np.ndarray:
+    """The same of several: ``[B, H, W, C]`` -> ``[B, *size, C]``."""
+    return np.stack([resized(image, size) for image in images])
+
+
 def grown(image: np.ndarray, start: np.ndarray, size: Size) -> np.ndarray:
     r"""An octave's image as the start of the next: what was optimized is kept, the start's detail comes back.
 

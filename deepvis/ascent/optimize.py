@@ -23,6 +23,7 @@ class Trajectory:
     best: np.ndarray  # likewise, of the highest score
     features: np.ndarray  # [B, channels]: mean of each of the layer's maps after its nonlinearity
     values: Mapping[str, np.ndarray]  # [B]: robustness, and what is retained under each change
+    importance: np.ndarray | None = None  # [B, H, W], with alpha: gradient's magnitude, summed over steps
 
 
 def compiled(images: Sequence[ImageSpec]) -> Program:
@@ -78,7 +79,7 @@ def optimize(
         ):
             if snapshots:  # images of all snapshots would not fit into memory
                 snapshots[-1] = replace(
-                    snapshots[-1], image=NO_IMAGES, best=NO_IMAGES, states=tuple, start=None
+                    snapshots[-1], image=NO_IMAGES, best=NO_IMAGES, states=tuple, start=None, importance=None
                 )
             snapshots.append(snapshot)
             if on_snapshot is not None:
@@ -101,10 +102,12 @@ def _trajectory(images: Sequence[ImageSpec], snapshots: Sequence[Snapshot]) -> T
         history[name] = whole
     others = {name: v[:count] for name, v in last.final_values.items() if name not in history}
     features = others.pop("features")
-    return Trajectory(history, last.image[:count], last.best[:count], features, others)
+    importance = None if last.importance is None else last.importance[:count]
+    return Trajectory(history, last.image[:count], last.best[:count], features, others, importance)
 
 
 def _concatenated(parts: Sequence[Trajectory]) -> Trajectory:
+    kept = [part.importance for part in parts if part.importance is not None]  # of all of them, or of none
     length = max(len(part.history["score"]) for part in parts)
 
     def history(name):
@@ -116,5 +119,6 @@ def _concatenated(parts: Sequence[Trajectory]) -> Trajectory:
         final=np.concatenate([part.final for part in parts]),
         best=np.concatenate([part.best for part in parts]),
         features=np.concatenate([part.features for part in parts]),
+        importance=np.concatenate(kept) if kept else None,
         values={name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values},
     )

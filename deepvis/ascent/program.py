@@ -36,7 +36,6 @@ from deepvis.core.errors import ConfigError
 from deepvis.metrics import robustness
 from deepvis.networks import Activations
 from deepvis.networks.backend import tf
-from deepvis.networks.base import Size
 
 
 @dataclass(frozen=True)
@@ -205,7 +204,7 @@ def snapshots(
         if within:
             begin = None
         elif octave == 1:
-            begin = padded(_resized(first, size))
+            begin = padded(octaves.all_resized(first, size))
         else:
             begin = padded(np.stack([octaves.grown(*pair, size) for pair in zip(image, first, strict=False)]))
         if program.users and octave == 1 and begin is not None and "objective.group" not in hyper:
@@ -217,7 +216,7 @@ def snapshots(
         else:
             state = ascent.begin(begin, hyper)._replace(step=tf.constant(done))
             if octave == 1:  # as its parametrization has it, which may not be as it was drawn
-                started = _resized(ascent.show(state.theta, hyper).numpy(), sizes[-1])
+                started = octaves.all_resized(ascent.show(state.theta, hyper).numpy(), sizes[-1])
         rule = static.optimizer(**_under(hyper, "optimizer"))
         search = None
         if isinstance(rule, lbfgs.LineSearch):
@@ -245,9 +244,11 @@ def snapshots(
                     final_values |= _robustness(ascent, state, shown, hyper, final_values["score"])
             best = ascent.show(state.best_theta, hyper).numpy()
             image = shown.numpy()
+            sized = functools.partial(octaves.all_resized, size=sizes[-1])
             yield Snapshot(
-                done, _arrays(record), final_values, _resized(image, sizes[-1]), _resized(best, sizes[-1]),
+                done, _arrays(record), final_values, sized(image), sized(best),
                 functools.partial(states.of, images, state, search, image), started,
+                states.importance(state, sizes[-1]),
             )  # fmt: skip
             started = None
             done += n
@@ -288,10 +289,6 @@ def _robustness(
 def _under(hyper: Hyper, group: str) -> dict[str, tf.Tensor]:
     """The numbers of a group of a config, by its keys."""
     return {k.removeprefix(f"{group}."): v for k, v in hyper.items() if k.startswith(f"{group}.")}
-
-
-def _resized(images: np.ndarray, size: Size) -> np.ndarray:
-    return np.stack([octaves.resized(image, size) for image in images])
 
 
 def _arrays(record: Record) -> dict[str, np.ndarray]:

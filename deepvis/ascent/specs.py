@@ -48,6 +48,7 @@ class Snapshot:
     best: np.ndarray
     states: Callable[[], Sequence[ImageState]] = tuple  # of the images, after the chunk; none once lost
     start: np.ndarray | None = None  # [B, H, W, C] centred, before the first step; of the first chunk alone
+    importance: np.ndarray | None = None  # [B, H, W], with alpha: gradient's magnitude, summed
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from deepvis.ascent import inputs
+from deepvis.ascent import inputs, octaves
 from deepvis.ascent.gradient_ascent import State
 from deepvis.ascent.lbfgs import Searches
 from deepvis.ascent.specs import ImageSpec, ImageState
 from deepvis.core.errors import DeepvisError
 from deepvis.networks.backend import tf
+from deepvis.networks.base import Size
 
 SEARCH, SLOT, SHOWN, IMPORTANCE = "search.", "memory.", "image", "importance"
 
@@ -66,6 +67,14 @@ def restored(states: Sequence[ImageState], missing: int) -> State:
     memory = tuple(batch.pop(name) for name in slots)
     importance = (batch.pop(IMPORTANCE),) if IMPORTANCE in batch else ()
     return State(step=tf.constant(states[0].step), memory=memory, importance=importance, **batch)
+
+
+def importance(state: State, size: Size) -> np.ndarray | None:
+    """That of each pixel of a batch, scaled to a size: [B, *size]; None where it is not kept."""
+    if not state.importance:
+        return None
+    scaled = octaves.all_resized(state.importance[0].numpy()[..., None], size)[..., 0]
+    return np.maximum(scaled, 0)  # bicubic may fall below
 
 
 def shown(states: Sequence[ImageState]) -> np.ndarray:

@@ -224,6 +224,8 @@ def _check_line_search(cfg: Config) -> None:
                 f"optimizer=lbfgs: a line search needs one score for one image, and {component.name} "
                 "would change it between steps; set reg=none transform=none"
             )
+    if cfg.alpha:
+        raise ConfigError("alpha=true: a line search takes many gradients in a step; take optimizer=adam")
     if getattr(cfg.param, "octaves", 1) > 1:
         raise ConfigError("optimizer=lbfgs: has no octaves; set param.octaves=1")
     if specs.is_joint(cfg):

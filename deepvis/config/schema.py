@@ -87,7 +87,7 @@ class Config:
     examples: int = _key(int, "natural examples of each unit, of each end; 0: none", low=0, high=1000)
     examples_per_image: int = _key(int, "of these, places that one photograph may have; 0: any number", low=0)
     trust: bool = _key(bool, "whether a job says of each picture if it can be believed, beside photographs")
-    alpha: bool = _key(bool, "whether the importance of each pixel is the pictures' alpha channel")
+    alpha: bool = _key(bool, "whether pictures are transparent where the gradient was small")
     animation: bool = _key(bool, "whether a job leaves an animated WebP of its snapshots")
     precision: str = _key(str, "of the convolutions", choices=("auto", "float32", "bfloat16"))
     device: str = _key(str, "auto, cpu, gpu, or gpu:1 for the second one")

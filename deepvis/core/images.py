@@ -1,4 +1,4 @@
-"""Images: centred pixels [H, W, C] -> what a person looks at, uint8 [H, W, 3], RGB.
+"""Images: centred pixels [H, W, C] -> what a person looks at, uint8 [H, W, 3], RGB; with alpha [H, W, 4].
 
 Two displays. *Contrast* sets each channel's mean to middle grey and the standard deviation of the whole
 image to 32 grey levels: filters of very different height can be compared by eye, and no drift between
@@ -10,6 +10,7 @@ import math
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -18,6 +19,7 @@ from deepvis.core import files
 
 CAPTIONED = 96  # px: a picture with a caption is at least as wide
 STRIP = 4  # how many times as high as wide a contact sheet may be, or as wide as high
+SHARE = 80  # per cent of the pixels, those that matter least, that are not opaque
 MARGIN = 5  # px between the pictures of a gallery, black, as in Gildenblat 2016
 
 
@@ -41,11 +43,40 @@ def displayed(image: np.ndarray, display: str, mean: Sequence[float]) -> np.ndar
     return natural(image, mean) if display == "natural" else contrast(image)
 
 
+def with_alpha(picture: np.ndarray, importance: np.ndarray | None) -> np.ndarray:
+    """A picture that is opaque where it mattered, by the gradient's magnitude at each pixel, ``[H, W]``.
+
+    That is clipped above at its 80th percentile and divided by its maximum, as MACO's authors show it (Fel et
+    al. 2023); by the maximum alone where most pixels have none. A picture without any is wholly transparent.
+    """
+    if importance is None:
+        return picture
+    top = float(np.percentile(importance, SHARE)) or float(importance.max())
+    share = np.minimum(importance, top) / top if top > 0 else np.zeros_like(importance)
+    return np.dstack([picture, _uint8(255 * share)])
+
+
+def on_white(picture: np.ndarray) -> np.ndarray:
+    """A picture without alpha, ``[H, W, 3]``: on white, as the page that it is shown on."""
+    if picture.shape[-1] == 3:
+        return picture
+    alpha = picture[..., 3:] / 255
+    return _uint8(picture[..., :3] * alpha + 255 * (1 - alpha))
+
+
+def opened(file: Path | BinaryIO) -> Image.Image:
+    """A picture file without alpha, on white."""
+    with Image.open(file) as picture:
+        if picture.mode == "RGBA":
+            return Image.fromarray(on_white(np.asarray(picture)))
+        return picture.convert("RGB")
+
+
 def gallery(pictures: Sequence[np.ndarray], captions: Sequence[str] = ()) -> np.ndarray:
     """Pictures of one size stitched row by row into the smallest square that holds them.
 
     Args:
-      pictures: uint8 ``[H, W, 3]``.
+      pictures: uint8 ``[H, W, 3]``, or with alpha.
       captions: one for each, below it; small pictures are then enlarged, that they can be read.
     """
     if captions:
@@ -56,6 +87,7 @@ def gallery(pictures: Sequence[np.ndarray], captions: Sequence[str] = ()) -> np.
 
 def grid(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
     """Rows of pictures of one size, 5 black px between them."""
+    rows = [[on_white(picture) for picture in row] for row in rows]
     h, w = rows[0][0].shape[:2]
     columns = max(len(row) for row in rows)
     sheet = np.zeros((len(rows) * (h + MARGIN) - MARGIN, columns * (w + MARGIN) - MARGIN, 3), np.uint8)
@@ -138,7 +170,7 @@ def _captioned(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> list[
     framed = []
     for picture, each in zip(large, lines, strict=True):
         page = Image.new("RGB", (width, height + below), "white")
-        page.paste(Image.fromarray(picture))
+        page.paste(Image.fromarray(on_white(picture)))
         draw = ImageDraw.Draw(page)
         for k, line in enumerate(each):
             draw.text((2, height + 1 + 17 * k), line, "black", font)

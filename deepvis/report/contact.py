@@ -8,8 +8,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
-from PIL import Image
 
+from deepvis.core import images
 from deepvis.report.comparison import ComparedJob, Unit
 from deepvis.report.figures import STYLE
 from deepvis.results import result_folder
@@ -30,8 +30,7 @@ def pictures(jobs: Sequence[ComparedJob], units: Sequence[Unit]) -> list[list[Pi
 def _picture(job: ComparedJob, unit: Unit) -> Picture | None:
     if not job.shows(unit):
         return None
-    with Image.open(job.folder / "filters" / f"{result_folder.label(unit.index)}.png") as file:
-        return np.asarray(file.convert("RGB"))
+    return np.asarray(images.opened(job.folder / "filters" / f"{result_folder.label(unit.index)}.png"))
 
 
 @matplotlib.rc_context(STYLE)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps
 
+from deepvis.core import images
 from deepvis.report.comparison import Unit
 from deepvis.report.selection import Selection, spread
 from deepvis.results import result_folder
@@ -101,8 +102,7 @@ def _encoded(files: Sequence[bytes | None], size: Size, quality: int) -> bytes:
 def _fitted(file: bytes, size: Size) -> np.ndarray:
     """A picture scaled into a cell, its proportions kept, white beside it."""
     height, width = size
-    with Image.open(io.BytesIO(file)) as opened:
-        picture = opened.convert("RGB")
+    picture = images.opened(io.BytesIO(file))
     grows = picture.height < height and picture.width < width
     kind = Image.Resampling.BOX if grows else Image.Resampling.LANCZOS
     return np.asarray(ImageOps.pad(picture, (width, height), kind, color="white"))

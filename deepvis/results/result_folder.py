@@ -70,7 +70,7 @@ IN_JSON = tuple(each.name for each in fields(Result) if each.name not in (*ARRAY
 
 @dataclass(frozen=True)
 class Pictures:
-    """A job's pictures; every list holds one uint8 picture [H, W, 3] a filter."""
+    """A job's pictures; every list holds one uint8 picture [H, W, 3] a filter, with alpha [H, W, 4]."""
 
     final: Sequence[np.ndarray]
     best: Sequence[np.ndarray]

@@ -167,8 +167,9 @@ def contact(results: Mapping[Path, Result]) -> np.ndarray:
         path = folder / "filters" / f"{result_folder.label(index)}.png"
         if not path.exists():  # a job with other filters
             return np.full((size[1], size[0], 3), 255, np.uint8)
-        with Image.open(path) as picture:
-            return np.asarray(ImageOps.pad(picture, size, color="white"))  # of a job with another size
+        return np.asarray(
+            ImageOps.pad(images.opened(path), size, color="white")
+        )  # of another size, it may be
 
     shown = dict(itertools.islice(results.items(), COLUMNS))
     cells = [[cell(folder, index) for folder in shown] for index in filters]

@@ -7,12 +7,12 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from deepvis import networks
 from deepvis.config import schema
 from deepvis.config.schema import Config, Settings
+from deepvis.core import images
 from deepvis.data import Photographs, photographs
 from deepvis.natural import Examples, examples
 from deepvis.natural.units import check as check_objective
@@ -49,7 +49,7 @@ def of_job(job: Job, pictures: Pictures) -> Callable[[Path], None]:
     def write(folder: Path) -> None:
         (folder / EXAMPLES).mkdir()
         found.write(folder / EXAMPLES)
-        gallery: Image.Image = found.gallery([np.asarray(each) for each in pictures.final])
+        gallery: Image.Image = found.gallery([images.on_white(each) for each in pictures.final])
         gallery.save(folder / f"{EXAMPLES}.png")
 
     return write

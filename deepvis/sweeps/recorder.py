@@ -61,8 +61,9 @@ class JobRecorder:
             return
         if snapshot.start is not None:
             self.progress.setdefault(0, list(self.final))[row.column] = self.display(snapshot.start[index])
-        self.final[row.column] = self.display(snapshot.image[index])
-        self.best[row.column] = self.display(snapshot.best[index])
+        importance = None if snapshot.importance is None else snapshot.importance[index]
+        for pictures, shown in ((self.final, snapshot.image[index]), (self.best, snapshot.best[index])):
+            pictures[row.column] = images.with_alpha(self.display(shown), importance)
         self.progress.setdefault(done, list(self.final))[row.column] = self.final[row.column]
 
     def recorded(self, row: Row, step: int) -> dict[str, np.ndarray]:

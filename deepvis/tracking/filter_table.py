@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from deepvis.config import params
+from deepvis.core import images
 from deepvis.metrics import convergence
 from deepvis.results import manifest, result_folder, trust
 from deepvis.results.result_folder import Result
@@ -114,8 +115,7 @@ def _is_out_of_order(texts: Sequence[Any]) -> bool:
 
 
 def _small(path: Path) -> bytes:
-    with Image.open(path) as picture:
-        copy = picture.convert("RGB")
+    copy = images.opened(path)
     copy.thumbnail((SMALL, SMALL), Image.Resampling.BILINEAR)
     return _encoded(copy)
 

@@ -124,6 +124,7 @@ MISTAKES = {
                              ["start=picture", "add param.standardize=false"]),
     "windows of it": (["objective=guided", "objective.pictures.guide=FILES/p.png", "transform.crops=2"],
                       ["transform.crops=2: expected 0", "objective.pictures.guide"]),
+    "alpha of a line search": (["optimizer=lbfgs", "alpha=true"], ["alpha=true", "optimizer=adam"]),
     "small windows": (["transform.crops=2", "transform.crops_px=1"], ["would see 1 x 1 px", "crops_px"]),
     "empty folder": (["param=maco", "param.spectrum=FILES/empty"],
                      ["param.spectrum=", "expected a folder of pictures", "none in it"]),
