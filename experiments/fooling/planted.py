@@ -26,7 +26,7 @@ from deepvis.networks.vgg import Vgg
 from deepvis.trust.evidence import evidence
 from deepvis.trust.verdicts import verdicts
 
-STEPS = 10
+MADE = {**POST, "steps": 10, "optimizer": {"preset": "normalized", "learning_rate": 2.7}}
 BEYOND = 5.0  # times the highest value of the one half, that the other half does not come near it
 KINDS = ("plain", "two-faced", "silent")
 
@@ -98,9 +98,7 @@ def main() -> None:
     channels = np.random.default_rng(0).permutation(alive)[: 3 * given.units]
     model = planted(vgg, LAYER, *weights(maps, channels, given.units))
     units = list(range(3 * given.units))
-    made = deepvis.visualize(
-        model, "planted", units, size=SIZE, steps=STEPS, preprocess="caffe", **POST
-    ).centred
+    made = deepvis.visualize(model, "planted", units, size=SIZE, preprocess="caffe", **MADE).centred
     held = networks.network(networks.hold(model, "caffe"))
     found = evidence(held, "planted", units, made[None], half(data, 1), lambda x: x.mean(axis=(1, 2)))
     write_csv(given.to / "planted.csv", [

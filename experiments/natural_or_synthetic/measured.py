@@ -1,12 +1,12 @@
 """What is measured of units and images that are to explain them: photographs -> `Natural` -> a row a unit."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from deepvis.data import Photographs
-from deepvis.metrics import forced_choice
+from deepvis.metrics import facets, forced_choice
 from deepvis.metrics.path_similarity import cosines, path_similarity
 from deepvis.networks import Network
 from deepvis.trust import contributions
@@ -32,6 +32,7 @@ class Natural:
     observe: Observer  # standardized likewise
     tops: np.ndarray  # [n, K] the photographs that excite each unit most
     contributions: Mapping[str, np.ndarray]  # by layer below, [n, K, C]
+    telling: Sequence[str]  # those of them in which a unit sums several channels
     read: Callable[[np.ndarray, np.ndarray], contributions.Paths]
     centre: np.ndarray
 
@@ -58,12 +59,14 @@ def natural(
     read = contributions.reader(network, layer, below, (size, size))
     centre = np.float32(network.centre)
     tops = np.argsort(-values, axis=0, kind="stable")[:K].T
-    paths = read(pictures[tops.reshape(-1)] - centre, np.repeat(units, K))
+    owners = np.repeat(units, K)
+    paths = read(pictures[tops.reshape(-1)] - centre, owners)
     is_scene = np.array([photographs.names[int(k)].startswith("scenes/") for k in found.indices])
     return Natural(
         units, pictures, is_scene, values,
         (seen - middle) / spread, lambda images: (observe(images) - middle) / spread, tops,
-        {name: each.reshape(len(units), K, -1) for name, each in paths.contributions.items()}, read, centre,
+        {name: each.reshape(len(units), K, -1) for name, each in paths.contributions.items()},
+        contributions.summed((paths, owners)), read, centre,
     )  # fmt: skip
 
 
@@ -78,7 +81,7 @@ def synthesized_rows(found: Natural, centred: np.ndarray, shown: np.ndarray) -> 
     made = found.read(centred, found.units)
     best = found.values.max(axis=0)
     strength = np.where(best > 0, made.values / np.where(best > 0, best, 1), np.nan)
-    path = lowest([_paths(found, name, given) for name, given in made.contributions.items()], len(best))
+    path = lowest([_paths(found, name, made.contributions[name]) for name in found.telling], len(best))
     chosen = choices(found, found.observe(shown))
     return [
         {"unit": int(unit), "strength": float(strength[at]), "path": float(path[at])} | chosen[at]
@@ -94,8 +97,9 @@ def natural_rows(found: Natural) -> dict[str, list[Row]]:
         "one photograph": choices(found, best),
         "photographs, shuffled": choices(found, shuffled=True),
     }
+    groups = [facets.facets(each).count for each in found.contributions[found.telling[-1]]]
     return {
-        kind: [{"unit": int(unit), "strength": np.nan, "path": np.nan} | rows[at]
+        kind: [{"unit": int(unit), "strength": np.nan, "path": np.nan} | rows[at] | {"facets": groups[at]}
                for at, unit in enumerate(found.units)]
         for kind, rows in kinds.items()
     }  # fmt: skip

@@ -36,7 +36,7 @@ def known(modules):
     values = np.random.default_rng(0).normal(size=(120, UNITS))
     tops = np.argsort(-values, axis=0)[: measured.K].T
     is_scene = np.arange(120) % 2 == 0
-    return measured.Natural(np.arange(UNITS), values, is_scene, values, values, lambda x: x, tops, {},
+    return measured.Natural(np.arange(UNITS), values, is_scene, values, values, lambda x: x, tops, {}, (),
                             lambda *_: None, np.zeros(3))  # fmt: skip
 
 
