@@ -53,18 +53,22 @@ def summary(kind: str, values: Mapping[str, np.ndarray]) -> Row:
         row |= {name: float(np.median(known)) if len(known) else "", f"{name}_measured": len(known)}
     for name in ("choice", "choice_scenes"):
         known = values[name][np.isfinite(values[name])]
-        low, high = interval(known, kind == SHUFFLED)
+        low, high = interval(known, TASKS[name] if kind == SHUFFLED else None)
         row |= {name: float(known.mean()) if len(known) else "", f"{name}_low": low, f"{name}_high": high}
     return row
 
 
-def interval(shares: np.ndarray, is_independent: bool) -> tuple[float, float]:
-    """Of the mean of the units' shares: by bootstrap over units, or binomial where tasks are independent."""
+def interval(shares: np.ndarray, tasks: int | None = None) -> tuple[float, float]:
+    """95 % interval of the mean of the units' shares: by bootstrap over units.
+
+    Args:
+      shares: ``[units]``.
+      tasks: of each unit, where they are independent of one another: the interval is binomial.
+    """
     if len(shares) < paired.FEW:
         return np.nan, np.nan
-    if is_independent:
-        right = round(float(shares.sum()) * TASKS)
-        found = stats.binomtest(right, len(shares) * TASKS).proportion_ci()
+    if tasks is not None:
+        found = stats.binomtest(round(float(shares.sum()) * tasks), len(shares) * tasks).proportion_ci()
         return float(found.low), float(found.high)
     drawn = np.random.default_rng(0).integers(0, len(shares), (RESAMPLES, len(shares)))
     low, high = np.percentile(shares[drawn].mean(axis=1), [2.5, 97.5])
@@ -86,7 +90,7 @@ def compared(values: Mapping[str, Mapping[str, np.ndarray]], measure: str) -> li
         if effect.n == 0:
             continue
         known = differences[np.isfinite(differences)]
-        low, high = interval(known, False)
+        low, high = interval(known)
         told = np.exp if measure == "strength" else float
         found.append({
             "measure": measure, "explanation": one, "against": other, "units": effect.n,

@@ -33,8 +33,8 @@ SETTINGS: dict[str, dict] = {
     name: {"reg": name, **PIXELS} for name in ("none", "decay", "blur", "gildenblat_2016")
 } | {
     "fourier, robust": {
-        "reg": "none", "param": "fourier", "transform": "robust", "steps": 32,
-        "start": {"preset": "pink", "sigma": 1.3}, "optimizer": {"preset": "adam", "learning_rate": 0.05},
+        "reg": "none", "param": "fourier", "transform": "robust", "steps": 16,
+        "start": {"preset": "pink", "sigma": 1.3}, "optimizer": {"preset": "adam", "learning_rate": 0.1},
     }
 }  # fmt: skip
 NOISE = 40.0  # grey levels, standard deviation

@@ -13,7 +13,8 @@ from deepvis.trust import contributions
 from deepvis.trust.evidence import lowest
 from deepvis.trust.natural_values import natural_values
 
-K, TASKS = 9, 10  # photographs that explain each end of a unit, and tasks of a unit
+K = 9  # photographs that explain each end of a unit
+TASKS = {"choice": 20, "choice_scenes": 10}  # of a unit, with queries from all photographs, and from scenes
 NEAREST = 2  # convolutions below a unit whose contributions are compared
 OTHERS = 8  # units whose photographs are compared with
 Row = dict[str, object]
@@ -82,7 +83,7 @@ def synthesized_rows(found: Natural, centred: np.ndarray, shown: np.ndarray) -> 
     best = found.values.max(axis=0)
     strength = np.where(best > 0, made.values / np.where(best > 0, best, 1), np.nan)
     path = lowest([_paths(found, name, made.contributions[name]) for name in found.telling], len(best))
-    chosen = choices(found, found.observe(shown))
+    chosen = choices(found, found.observe(shown)[:, None])
     return [
         {"unit": int(unit), "strength": float(strength[at]), "path": float(path[at])} | chosen[at]
         for at, unit in enumerate(found.units)
@@ -91,10 +92,10 @@ def synthesized_rows(found: Natural, centred: np.ndarray, shown: np.ndarray) -> 
 
 def natural_rows(found: Natural) -> dict[str, list[Row]]:
     """By kind of explanation, a row a unit: extreme photographs, the best one alone, extremes shuffled."""
-    best = found.seen[found.tops[:, 0]]
     kinds = {
         "photographs": choices(found),
-        "one photograph": choices(found, best),
+        "photographs, upper end": choices(found, found.seen[found.tops]),
+        "one photograph": choices(found, found.seen[found.tops[:, :1]]),
         "photographs, shuffled": choices(found, shuffled=True),
     }
     groups = [facets.facets(each).count for each in found.contributions[found.telling[-1]]]
@@ -110,8 +111,8 @@ def choices(found: Natural, features: np.ndarray | None = None, shuffled: bool =
 
     Args:
       found: of the photographs, from which the queries are; no query is an explanation.
-      features: of one image a unit, ``[n, F]``, that explains its upper end; all others explain the lower
-        one. None: the extreme photographs do.
+      features: of images that explain the upper end of each unit, ``[n, m, F]``; those of all other units
+        explain its lower end. None: its extreme photographs explain both.
       shuffled: the photographs of both ends are dealt at random, anew for each task.
     """
     pools = {"choice": np.ones(len(found.values), bool), "choice_scenes": found.is_scene}
@@ -120,17 +121,17 @@ def choices(found: Natural, features: np.ndarray | None = None, shuffled: bool =
         seen, chance = found.seen[is_in], np.random.default_rng(0)
         for at in range(len(found.units)):
             values = found.values[is_in, at]
-            if np.ptp(values) == 0 or len(values) < 2 * (TASKS + K):
+            if np.ptp(values) == 0 or len(values) < 2 * (TASKS[name] + K):
                 rows[at][name] = np.nan
                 continue
-            asked = forced_choice.tasks(values, TASKS, K)
+            asked = forced_choice.tasks(values, TASKS[name], K)
             high, low = seen[asked.high], seen[asked.low]
             if features is None:
                 ends = seen[asked.most], seen[asked.least]
             else:
-                ends = features[[at]], np.delete(features, at, axis=0)
+                ends = features[at], np.delete(features, at, axis=0).reshape(-1, features.shape[-1])
             if shuffled:
-                each = [_decided(high[[t]], low[[t]], *_dealt(ends, chance)) for t in range(TASKS)]
+                each = [_decided(high[[t]], low[[t]], *_dealt(ends, chance)) for t in range(TASKS[name])]
                 rows[at][name] = forced_choice.accuracy(np.concatenate(each))
             else:
                 rows[at][name] = forced_choice.accuracy(_decided(high, low, *ends))

@@ -43,16 +43,16 @@ def known(modules):
 def test_what_excites_a_unit_tells_and_its_opposite_misleads(modules, known):
     measured, _ = modules
     for measure in ("choice", "choice_scenes"):
-        right = [row[measure] for row in measured.choices(known, np.eye(UNITS))]
+        right = [row[measure] for row in measured.choices(known, np.eye(UNITS)[:, None])]
         assert right == [1.0] * UNITS
-        assert [row[measure] for row in measured.choices(known, -np.eye(UNITS))] == [0.0] * UNITS
+        assert [row[measure] for row in measured.choices(known, -np.eye(UNITS)[:, None])] == [0.0] * UNITS
         assert np.mean([row[measure] for row in measured.choices(known)]) > 0.9
 
 
 def test_shuffled_explanations_tell_nothing(modules, known):
     measured, compared = modules
     shares = np.array([row["choice"] for row in measured.choices(known, shuffled=True)])
-    low, high = compared.interval(shares, True)
+    low, high = compared.interval(shares, measured.TASKS["choice"])
     assert low < 0.5 < high < low + 0.15
 
 
