@@ -155,22 +155,22 @@ def make(
     targets: Sequence[Target] = TARGETS,
     settings: Sequence[str] = tuple(SETTINGS),
 ) -> None:
-    """Write the tables and the picture, anew after each target."""
+    """Write the tables and the picture."""
     cells.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     sheet: list[list[np.ndarray]] = []
     names: list[str] = []
-    for at, target in enumerate(targets):
+    for target in targets:
         more, pictures = rows_of(target, settings, folder, cells)
         rows += more
         sheet += pictures
         names += [f"{target.layer} {row['unit']}" for row in more[:PICTURED]]
         files.write_csv(to / "units.csv", rows, digits=4)
-        results, pairs = tables(rows, areas(targets[: at + 1]))
-        files.write_csv(to / "results.csv", results, digits=4)
-        files.write_csv(to / "pairs.csv", pairs, digits=4)
-        columns = [*(f"photograph {k + 1}" for k in range(PHOTOGRAPHS)), *settings, "noise"]
-        study.pictures(to / "pictures.jpg", sheet, names, columns, quality=80, longest=1300)
+    results, pairs = tables(rows, areas(targets))
+    files.write_csv(to / "results.csv", results, digits=4)
+    files.write_csv(to / "pairs.csv", pairs, digits=4)
+    columns = [*(f"photograph {k + 1}" for k in range(PHOTOGRAPHS)), *settings, "noise"]
+    study.pictures(to / "pictures.jpg", sheet, names, columns, quality=80, longest=1300)
 
 
 def areas(targets: Sequence[Target]) -> dict[str, list[tuple[str, str]]]:
