@@ -1,7 +1,7 @@
 """Rows of units -> what each kind of explanation comes to, and every pair of kinds, unit by unit."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import paired
@@ -9,7 +9,8 @@ from measured import TASKS, Row
 from scipy import stats
 
 MEASURES = ("strength", "path", "choice", "choice_scenes")
-SHUFFLED = "photographs, shuffled"
+SHUFFLED, NOISE = "photographs, shuffled", "noise"
+NATURAL = ("photographs", "photographs, upper end", "one photograph", SHUFFLED)
 RESAMPLES = 4999
 
 
@@ -29,8 +30,19 @@ def tables(
         results += [
             {"area": area, "explanation": kind} | summary(kind, each) for kind, each in values.items()
         ]
-        pairs += [{"area": area} | row for measure in MEASURES for row in compared(values, measure)]
+        every = list(itertools.combinations([kind for kind in values if kind != SHUFFLED], 2))
+        found = [row for measure in MEASURES for row in compared(values, measure, every)]
+        ordered = expected(values)
+        found += compared(ordered, "choice", itertools.pairwise(ordered))
+        pairs += [{"area": area} | row for row in found]
     return results, pairs
+
+
+def expected(values: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Mapping[str, np.ndarray]]:
+    """Photographs, the mean of all settings, noise: the order that was expected beforehand."""
+    settings = [each["choice"] for kind, each in values.items() if kind not in (*NATURAL, NOISE)]
+    mean = {"choice": np.mean(settings, axis=0)}
+    return {NATURAL[0]: values[NATURAL[0]], "all settings": mean, NOISE: values[NOISE]}
 
 
 def by_kind(rows: Sequence[Row]) -> dict[str, dict[str, np.ndarray]]:
@@ -75,8 +87,10 @@ def interval(shares: np.ndarray, tasks: int | None = None) -> tuple[float, float
     return float(low), float(high)
 
 
-def compared(values: Mapping[str, Mapping[str, np.ndarray]], measure: str) -> list[Row]:
-    """Each pair of kinds in one measure, by Wilcoxon's test as in `paired`; Holm's p is over all pairs.
+def compared(
+    values: Mapping[str, Mapping[str, np.ndarray]], measure: str, pairs: Iterable[tuple[str, str]]
+) -> list[Row]:
+    """Pairs of kinds in one measure, by Wilcoxon's test as in `paired`; Holm's p is over all these pairs.
 
     Told is the mean of the differences: shares of tasks are so coarse that their median jumps. Strengths are
     compared as logarithms, and told as ratios.
@@ -86,10 +100,9 @@ def compared(values: Mapping[str, Mapping[str, np.ndarray]], measure: str) -> li
         numbers = {
             kind: np.log(each[measure]) if measure == "strength" else each[measure]
             for kind, each in values.items()
-            if kind != SHUFFLED
         }
     told = np.exp if measure == "strength" else float
-    for one, other in itertools.combinations(numbers, 2):
+    for one, other in pairs:
         differences = numbers[one] - numbers[other]
         known = differences[np.isfinite(differences)]
         if len(known) == 0:

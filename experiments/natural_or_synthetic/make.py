@@ -170,7 +170,7 @@ def make(
     files.write_csv(to / "results.csv", results, digits=4)
     files.write_csv(to / "pairs.csv", pairs, digits=4)
     columns = [*(f"photograph {k + 1}" for k in range(PHOTOGRAPHS)), *settings, "noise"]
-    study.pictures(to / "pictures.jpg", sheet, names, columns, quality=80, longest=1300)
+    study.pictures(to / "pictures.jpg", sheet, names, columns, quality=70, longest=1200)
 
 
 def areas(targets: Sequence[Target]) -> dict[str, list[tuple[str, str]]]:

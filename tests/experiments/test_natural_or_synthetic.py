@@ -58,19 +58,24 @@ def test_shuffled_explanations_tell_nothing(modules, known):
 
 def test_pairs_are_compared_unit_by_unit(modules):
     _, compared = modules
+    kinds = (("photographs", np.nan, 0.9), ("one", 3.0, 0.8), ("two", 1.0, 0.6), ("noise", 0.5, 0.5))
     rows = [
-        {"network": "net", "layer": "top", "unit": unit, "explanation": kind,
-         "strength": factor * (unit + 1), "path": 0.5, "choice": share, "choice_scenes": np.nan}
-        for kind, factor, share in (("one", 3.0, 0.8), ("two", 1.0, 0.6)) for unit in range(12)
+        {"network": "net", "layer": "top", "unit": unit, "explanation": kind, "strength": factor * (unit + 1),
+         "path": 0.5, "choice": share, "choice_scenes": np.nan}
+        for kind, factor, share in kinds for unit in range(12)
     ]  # fmt: skip
     results, pairs = compared.tables(rows, {"all": [("net", "top")]})
-    assert [(row["explanation"], row["strength"], row["choice"]) for row in results] == [
+    assert [(row["explanation"], row["strength"], row["choice"]) for row in results[1:3]] == [
         ("one", 19.5, pytest.approx(0.8)), ("two", 6.5, pytest.approx(0.6))
     ]  # fmt: skip
-    by_measure = {row["measure"]: row for row in pairs}
-    assert by_measure["strength"]["mean"] == pytest.approx(3) and by_measure["strength"]["higher"] == 12
-    assert by_measure["choice"]["mean"] == pytest.approx(0.2) and by_measure["choice"]["p_holm"] < 0.001
-    assert by_measure["path"]["mean"] == 0 and "choice_scenes" not in by_measure
+    found = {(row["measure"], row["explanation"], row["against"]): row for row in pairs}
+    strength, choice = (found[measure, "one", "two"] for measure in ("strength", "choice"))
+    assert strength["mean"] == pytest.approx(3) and strength["higher"] == 12
+    assert choice["mean"] == pytest.approx(0.2) and choice["p_holm"] == pytest.approx(6 * choice["p"])
+    assert found["path", "one", "two"]["mean"] == 0
+    ordered = found["choice", "all settings", "noise"]
+    assert ordered["mean"] == pytest.approx(0.2) and ordered["p_holm"] == pytest.approx(2 * ordered["p"])
+    assert found["choice", "photographs", "all settings"]["mean"] == pytest.approx(0.2)
 
 
 def test_the_study_runs_on_a_sample(study_of_explanations, tmp_path, monkeypatch):
