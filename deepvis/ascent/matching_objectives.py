@@ -70,8 +70,8 @@ def style(
 
     with :math:`F` the maps as ``[hw, C]``. A style layer's mean is 4 times the :math:`E_l` of Gatys et al.
     and just that of Johnson et al. 2016; a style of another size may be compared. Gatys et al. weight each
-    style layer by a fifth, and half the sum, not the mean, of a content layer of :math:`n` values: their
-    :math:`\alpha / \beta` is :math:`10 \, n \, \alpha / \beta` here.
+    style layer by a fifth, and half the sum, not the mean, of a content layer of :math:`n` values: a
+    ratio :math:`\rho = \alpha / \beta` of theirs is :math:`\alpha_b / \beta_b = 10 \, n \, \rho` here.
 
     Args:
       layer: not used: the lists name the layers.

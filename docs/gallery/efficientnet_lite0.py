@@ -27,6 +27,7 @@ TOP = f"model={NAME} layer=named layer.name=predictions"
 CLASSES = [1, 22, 31, 76, 84, 105, 107, 130, 207, 281, 301, 340, 404, 497, 504, 817, 879, 949, 963, 985]
 PRECISION = "precision=bfloat16"
 SHOWN = f"{PRECISION} start.display=contrast"
+MACO = "size=256 transform.crops=6 transform.crops_px=128 precision=float32 batch_size=4"
 SOME = [130, 207, 340, 404, 963]
 LAYERS = ["stem_conv", "block2a_expand_conv", "block3b_add", "block4c_add", "block5c_add", "block6d_add",
           "top_conv"]  # fmt: skip
@@ -88,6 +89,18 @@ def first() -> None:
     sheet(f"{NAME}_first", rows, ["channel", "neuron"], [f"channel {i}" for i in range(6)], px=112)
 
 
+def maco() -> None:
+    """Twelve classes by MACO as published, but for fewer windows, smaller; judged at 224 px."""
+    numbers = CLASSES[:12]
+    [pictures] = deepvis(
+        "lite_maco_classes", f"experiment=maco {TOP} layer.filters={','.join(map(str, numbers))} {MACO}"
+    )
+    opaque = [Image.fromarray(np.ascontiguousarray(each[..., :3])) for each in pictures]
+    table("maco_classes", numbers, [np.asarray(each.resize((224, 224))) for each in opaque])
+    called = [f"{names()[each]} ({each})" for each in numbers]
+    Image.fromarray(images.gallery(pictures, called)).save(HERE / f"{NAME}_maco_classes.jpg", quality=85)
+
+
 def recipes() -> None:
     """Five classes by recipes that are tuned to VGG16, beside the one that works."""
     chosen = f"{TOP} layer.filters={','.join(map(str, SOME))} size=160 {SHOWN}"
@@ -103,7 +116,7 @@ def recipes() -> None:
     sheet(f"{NAME}_recipes", rows, down, [names()[each] for each in SOME], px=128)
 
 
-MADE = {"classes": classes, "layers": layers, "first": first, "recipes": recipes}
+MADE = {"classes": classes, "layers": layers, "first": first, "maco": maco, "recipes": recipes}
 
 if __name__ == "__main__":
     for word in sys.argv[1:] or MADE:
