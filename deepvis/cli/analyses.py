@@ -26,6 +26,7 @@ from deepvis.core import files, images, names, progress, terminal
 from deepvis.core.errors import ConfigError, TrackingError, first_line
 from deepvis.core.version import __version__
 from deepvis.networks import backend
+from deepvis.report import analysis_page
 from deepvis.results import analysis_folder, result_folder
 from deepvis.sweeps import jobs, preflight
 from deepvis.sweeps.jobs import Job
@@ -149,13 +150,15 @@ def _run_one(name: str, task: Task, compute: Compute, tracker: Tracker) -> None:
         entry = {
             "kind": name, "id": job.folder.name, "key": job.key, "deepvis": __version__, "start": begun,
             "overrides": list(job.overrides), "params": flat, "metrics": dict(found.metrics),
-            "files": files.checksums(partial),
         }  # fmt: skip
+        files.write_text(partial / analysis_page.NAME, analysis_page.page(partial, entry))
+        entry["files"] = files.checksums(partial)
         files.write_text(partial / analysis_folder.FILE, json.dumps(entry, indent=1))
     task.checkpoint.unlink(missing_ok=True)
     for line in found.said:
         terminal.say(line)
     terminal.say(f"pictures  {job.folder}")
+    terminal.say(f"report    {job.folder / analysis_page.NAME}")
     logged = AnalysisRun(
         name,
         job.folder.name,

@@ -61,6 +61,12 @@ def test_the_command_writes_what_the_function_saves(place, forker):
     assert {str(each) for each in written} == {"saved.json", "f005.png", "curves.csv", "images/f005.npy"}
     for name in written - {next(each for each in written if each.name == "saved.json")}:
         assert (saved / name).read_bytes() == (folder / name).read_bytes(), name
+    page = (folder / "report.html").read_text()
+    assert page.count("<img ") == 1 and 'alt="f005"' in page and "fooling.steps=3" in page
+    assert f"<td>rms</td><td>{float(seen.rms[:, -1].mean()):.6g}</td>" in page
+    (folder / "report.html").unlink()
+    said = forker.run(place, "report", f"outputs/{folder.name}")
+    assert said.code == 0 and (folder / "report.html").read_text() == page, said
     assert seen.save(place / "saved") == saved  # what it wrote itself may be replaced
     (saved / "curves.csv").write_text("mine")
     with pytest.raises(ConfigError, match=r"save: .*curves.csv is there, and deepvis did not write it"):
