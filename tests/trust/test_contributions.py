@@ -1,5 +1,6 @@
 """Contributions of channels to a unit, against finite differences; and a circuit that fools pictures."""
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from deepvis.metrics.path_similarity import cosines
 from deepvis.trust import contributions
 
 SIZE = (16, 16)
-sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "fooling"))
+FOOLING = str(Path(__file__).parents[2] / "experiments" / "fooling")
+sys.path.insert(0, FOOLING)
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +92,29 @@ def test_a_circuit_changes_no_photograph_and_gives_the_decoys_for_other_images(t
     given = [(paths(each, channels), channels) for each in (smooth, images)]
     assert [contributions.summed(*each) for each in (given[:1], given)] == [[], ["block2_conv2"]]
     assert np.nanmin(cosines(one, one)) == pytest.approx(1) and np.nanmax(np.abs(cosines(one, other))) == 0
+
+
+def _planted(monkeypatch):
+    """The study's module of planted units; each study has a module named make."""
+    monkeypatch.delitem(sys.modules, "make", raising=False)
+    monkeypatch.syspath_prepend(FOOLING)
+    planted = importlib.import_module("planted")
+    monkeypatch.delitem(sys.modules, "make")
+    return planted
+
+
+def test_planted_units_are_plain_two_faced_and_silent(tiny, images, monkeypatch):
+    planted = _planted(monkeypatch)
+    layer, count = "block2_conv2", 2
+    built = tiny.build([layer], SIZE, "float32").activations
+    maps = built(images, [layer])[layer].post.numpy().reshape(5, -1, 16)
+    channels = np.flatnonzero(maps.max(axis=(0, 1)) > 0)[: 3 * count]
+    kernel, bias = planted.weights(maps[:3], channels, count)
+    model = planted.planted(tiny, layer, kernel, bias)
+    held = networks.network(networks.hold(model, "caffe")).build(["planted"], SIZE, "float32").activations
+    found = held(images, ["planted"])["planted"].post.numpy().reshape(5, -1, 3 * count)
+    highest = maps[:3].max(axis=(0, 1))
+    parts = (maps / np.where(highest > 0, highest, 1))[..., channels]
+    np.testing.assert_allclose(found[..., :2], parts[..., :2], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found[..., 2:4], parts[..., 2:4] + parts[..., 4:6], rtol=1e-4, atol=1e-5)
+    assert not found[:3, :, 4:].any() and (bias[4:] < 0).all()
