@@ -3,14 +3,21 @@
 python benchmarks/spectrum.py [PATH]      by default the file in an installed xplique, dreamlens or faccent
 
 Least squares of the logarithm, each frequency weighted by one over it, so that every octave counts as much as
-the one above it. What is printed is `LAW` as it stands in the module, then the errors.
+the one above it. What is printed is `LAW` as it stands in the module, then the errors. The picture
+docs/gallery/spectra.jpg shows images of the same random phases by each magnitude.
 """
 
 import sys
+from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
+from PIL import Image
 
-from deepvis.ascent import spectra
+from deepvis.ascent import parametrizations, spectra
+from deepvis.core import images
+
+PICTURE = Path(__file__).parents[1] / "docs" / "gallery" / "spectra.jpg"
 
 BANDS = ((1, 4), (4, 16), (16, 64), (64, 128), (128, 192), (192, 256), (256, 363))  # cycles a picture
 
@@ -41,6 +48,23 @@ def main(path: str) -> None:
             )
             print(f"{low:4d} to {high:3d} cycles, {share:8.5f} of the energy: {name} off by "
                   f"{np.exp(np.sqrt((centred**2).mean())):.2f} times (rms)")  # fmt: skip
+    picture(path)
+
+
+def picture(path: str) -> None:
+    """Draw images of the same phases by each magnitude, and print how alike they are."""
+    mean, made = np.full(3, 127.0), {}
+    phases = np.random.default_rng(0).uniform(-np.pi, np.pi, (3, 3, 256, 129)).astype(np.float32)
+    for name, spectrum in (("published", path), ("law", "law"), ("1/f", "1/f")):
+        param = parametrizations.maco((256, 256), mean.tolist(), spectrum, standardize=False)
+        made[name] = np.asarray(param.decode(tf.constant(phases)))
+        pairs = zip(made[name], made["published"], strict=True)
+        alike = [np.corrcoef(one.ravel(), other.ravel())[0, 1] for one, other in pairs]
+        rms = np.sqrt(np.mean((made[name] - made["published"]) ** 2))
+        print(f"{name}: correlation {min(alike):.3f} at least, {rms:.1f} grey levels off (rms)")
+    rows = [[images.natural(each, mean.tolist()) for each in of] for of in made.values()]
+    page = images.contact_sheet(rows, list(made), [f"phases {i}" for i in (1, 2, 3)])
+    Image.fromarray(page).save(PICTURE, quality=80)
 
 
 if __name__ == "__main__":
