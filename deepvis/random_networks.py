@@ -3,6 +3,7 @@
 Layers are given random weights from the unit's layer downwards, more of them from stage to stage. Each
 picture is optimized again by each of these networks, from the same start, and each map of attribution is
 computed again for the photograph that excites the unit most. What stays alike does not come from the weights.
+Of a picture that is what was added to its start, which all networks share.
 
 Source: Adebayo et al. 2018, "Sanity Checks for Saliency Maps" (arXiv:1810.03292).
 """
@@ -17,7 +18,7 @@ import numpy as np
 from deepvis import networks
 from deepvis.ascent import specs, units
 from deepvis.ascent.optimize import optimize
-from deepvis.ascent.specs import ImageSpec
+from deepvis.ascent.specs import ImageSpec, Snapshot
 from deepvis.attribution import activation_maps, gradients, relu_rules
 from deepvis.attribution.family import Method
 from deepvis.attribution.unit import Unit, compiled
@@ -87,16 +88,25 @@ def assess(
         other = replace(cfg, model=schema.free("model", made.model))
         pictures.append(_pictures(other, filters))
         maps.append(_maps(other, filters, seen, left_out))
-    similarity = {PICTURE: _similarity([list(each) for each in pictures])}
+    similarity = {PICTURE: _similarity([moved for _, moved in pictures])}
     similarity |= {name: _similarity([each[name] for each in maps]) for name in maps[0]
                    if name not in left_out}  # fmt: skip
-    return Randomized(filters, captions, drawn, similarity, np.stack(pictures), left_out)
+    return Randomized(
+        filters, captions, drawn, similarity, np.stack([shown for shown, _ in pictures]), left_out
+    )
 
 
-def _pictures(cfg: Config, filters: Sequence[int]) -> np.ndarray:
-    """As they are displayed, uint8 [filters, H, W, 3]."""
-    found = optimize([ImageSpec(cfg, index) for index in filters])
-    return np.stack([images.displayed(each, specs.display(cfg), cfg.model.mean) for each in found.final])
+def _pictures(cfg: Config, filters: Sequence[int]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """As they are displayed, uint8 [filters, H, W, 3]; and how far each pixel is from its start."""
+    starts: list[np.ndarray] = []
+
+    def keep(batch: Sequence[ImageSpec], snapshot: Snapshot) -> None:
+        if snapshot.start is not None:
+            starts.append(snapshot.start[: len(batch)])
+
+    found = optimize([ImageSpec(cfg, index) for index in filters], on_snapshot=keep)
+    shown = [images.displayed(each, specs.display(cfg), cfg.model.mean) for each in found.final]
+    return np.stack(shown), list(found.final - np.concatenate(starts))
 
 
 def _maps(
@@ -133,10 +143,10 @@ def _maps(
 
 
 def _similarity(by_stage: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
-    """Rank correlation of the absolute values of each stage with those of the first: ``[stages - 1, n]``."""
+    """Rank correlation of each stage with the first: ``[stages - 1, n]``."""
 
     def alike(one: np.ndarray, other: np.ndarray) -> float:
-        pair = [np.abs(np.asarray(each, float)).reshape(1, -1) for each in (one, other)]
+        pair = [np.asarray(each, float).reshape(1, -1) for each in (one, other)]
         return math.nan if np.ptp(pair[1]) == 0 else float(rank_correlations(*pair)[0, 0])
 
     first = by_stage[0]
