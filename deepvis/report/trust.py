@@ -122,7 +122,10 @@ def _sentences(compared: Comparison, said: Said) -> Iterator[str]:
             if not gravest or max(map(_gravity, verdicts)) > GRADES.index(grade):
                 continue
             share = f", in {len(gravest)} of {len(verdicts)} pictures" if len(gravest) < len(verdicts) else ""
-            why = "; ".join(each.figure or each.words for each in gravest[0].reasons if each.grade == grade)
+            reasons = [[reason for reason in each.reasons if reason.grade == grade] for each in gravest]
+            figures = {"; ".join(each.figure or each.words for each in reason) for reason in reasons}
+            words = dict.fromkeys(each.words for reason in reasons for each in reason)
+            why = figures.pop() if len(figures) == 1 else "; ".join(words)  # numbers that differ: see the table
             named.append(f"{compared.label(unit)} ({why}{share})")
         if named:
             more = f" and {len(named) - NAMED} more, in the table of trust" if len(named) > NAMED else ""

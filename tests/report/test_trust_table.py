@@ -49,15 +49,17 @@ def test_the_words_of_what_was_measured(measured, grade, words):
 
 def test_filters_are_named_once_with_the_number_and_the_share_of_their_pictures():
     jobs = [
-        job(f"{number}_{decay}_{seed}", [0.21, 0.9, first, 0.9], [2, 0.5, 2, 2], seed=seed,
+        job(f"{number}_{decay}_{seed}", [0.21, 0.9, first, 0.9], [2, strength, 2, 2], seed=seed,
             **{"reg.decay": decay})
-        for number, (decay, seed, first) in enumerate([(0.8, 0, 0.9), (0.8, 1, 0.1), (1.0, 0, 0.9)])
+        for number, (decay, seed, first, strength) in enumerate(
+            [(0.8, 0, 0.9, 0.5), (0.8, 1, 0.1, 0.5), (1.0, 0, 0.9, 0.7)]
+        )
     ]  # fmt: skip
     found = table(*jobs)
     assert found.sentences == [
         "Do not believe: f000 (path similarity 0.21, below 0.35), f002 (path similarity 0.1, below 0.35, in "
         "1 of 3 pictures).",
-        "Doubt: f001 (strength 0.5, below 1).",
+        "Doubt: f001 (weaker than a photograph).",  # by how much differs
     ]
     assert found.settings == ["decay=1", "decay=0.8"] and found.shares == ["believe 2 of 4", "believe 3 of 8"]
     cells = dict(found.rows)["f002"]
