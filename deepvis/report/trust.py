@@ -125,7 +125,7 @@ def _sentences(compared: Comparison, said: Said) -> Iterator[str]:
             reasons = [[reason for reason in each.reasons if reason.grade == grade] for each in gravest]
             figures = {"; ".join(each.figure or each.words for each in reason) for reason in reasons}
             words = dict.fromkeys(each.words for reason in reasons for each in reason)
-            why = figures.pop() if len(figures) == 1 else "; ".join(words)  # numbers that differ: see the table
+            why = figures.pop() if len(figures) == 1 else "; ".join(words)
             named.append(f"{compared.label(unit)} ({why}{share})")
         if named:
             more = f" and {len(named) - NAMED} more, in the table of trust" if len(named) > NAMED else ""
