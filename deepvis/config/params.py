@@ -51,8 +51,13 @@ def varied(configs: Sequence[Mapping[str, Value]]) -> list[str]:
 
 
 def main(config: Mapping[str, Value], varied: Collection[str] = ()) -> dict[str, Value]:
-    """What of a flat config is shown: what names the job, the main knobs, and the varied keys."""
-    keys = [key for key in config if key.partition(".")[0] in KNOBS or key in varied]
+    """What of a flat config is shown: what names the job, the main knobs, and the varied keys.
+
+    The weights of a mix are knobs of a mix alone.
+    """
+    idle = () if config.get("reg.combine") == "mix" else ("reg.weights.",)
+    main = [key for key in config if key.partition(".")[0] in KNOBS and not key.startswith(idle)]
+    keys = [key for key in config if key in main or key in varied]
     return {key: config[key] for key in dict.fromkeys([*NAMES, *keys]) if key in config}
 
 

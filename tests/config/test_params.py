@@ -32,5 +32,8 @@ def test_what_varies_differs_by_value():
         "reg.decay", "optimizer", "optimizer.learning_rate", "optimizer.beta_1", "optimizer.beta_2",
         "optimizer.epsilon",
     }  # fmt: skip
+    mixed = one | {"reg.combine": "mix"}
+    assert "reg.weights.blur" in params.main(mixed) and "reg.weights.blur" not in params.main(one)
+    assert "reg.weights.blur" in params.main(one, ["reg.weights.blur"])
     main = params.main(one, ["start.low"])
     assert list(main)[:2] == ["model", "layer"] and "start.low" in main and "start.high" not in main
