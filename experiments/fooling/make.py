@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("--units", type=int, default=32)
     parser.add_argument("--to", type=Path, default=Path(__file__).parent)
     given = parser.parse_args()
+    given.to.mkdir(parents=True, exist_ok=True)
     data = photographs({"_target_": "deepvis.data.photographs.of_folder", "path": str(given.photographs)})
     vgg = networks.network(groups.composed({"model": "vgg16"})["model"])
     natural = natural_values(vgg, LAYER, data, (SIZE, SIZE))

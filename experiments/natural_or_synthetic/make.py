@@ -145,6 +145,7 @@ def main() -> None:
     parser.add_argument("--cells", type=Path, default=Path("outputs/natural_or_synthetic"))
     parser.add_argument("--to", type=Path, default=Path(__file__).parent)
     given = parser.parse_args()
+    given.to.mkdir(parents=True, exist_ok=True)
     make(given.to, given.photographs, given.cells)
 
 
