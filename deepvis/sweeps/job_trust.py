@@ -22,6 +22,7 @@ from deepvis.results import trust
 from deepvis.results.result_folder import Result
 from deepvis.sweeps import natural_examples
 from deepvis.sweeps.jobs import Job
+from deepvis.sweeps.natural_examples import Units
 from deepvis.trust import evidence, observer
 from deepvis.trust.evidence import LEAST, Natural
 
@@ -68,7 +69,7 @@ def added(result: Result, job: Job, images: Sequence[np.ndarray]) -> Result:
     tags = {trust.PHOTOGRAPHS: natural_examples.of_settings(cfg.data).digest}
     figures = {}
     if finite:
-        natural, name, observe = _natural(_Units(cfg, [job.filters[at] for at in finite]))
+        natural, name, observe = _natural(Units(job, [job.filters[at] for at in finite]))
         found = evidence.compared(natural, np.stack([images[at] for at in finite])[None], observe)
         for key, values in zip(trust.MEASURES, (found.strength, found.best, found.path, found.choice_natural,
                                found.choice_synthesized, found.facets), strict=True):  # fmt: skip
@@ -92,23 +93,9 @@ def line(results: Sequence[Result]) -> str:
     return f"{BELIEVE} {grades[BELIEVE]} of {total} pictures{doubted}, beside {count} photographs{few}"
 
 
-class _Units:
-    """A job as far as what photographs do depends on it."""
-
-    def __init__(self, cfg: Config, filters: Sequence[int]) -> None:
-        self.cfg, self.filters = cfg, tuple(filters)
-        self.parts = (cfg.model, cfg.layer.name, self.filters, cfg.sides, cfg.device, cfg.data)
-
-    def __hash__(self) -> int:
-        return hash(self.parts)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Units) and self.parts == other.parts
-
-
 @functools.lru_cache(maxsize=2)
-def _natural(units: _Units) -> tuple[Natural, str, Callable[[np.ndarray], np.ndarray]]:
-    cfg = units.cfg
+def _natural(units: Units) -> tuple[Natural, str, Callable[[np.ndarray], np.ndarray]]:
+    cfg = units.job.cfg
     name, observe = observer.observer(cfg)
     photographs = natural_examples.of_settings(cfg.data)
     network = networks.network(schema.plain(cfg.model))

@@ -4,7 +4,7 @@ Jobs that differ only in how they are optimized have the same examples, looked f
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -44,7 +44,7 @@ def of_job(job: Job, pictures: Pictures) -> Callable[[Path], None]:
       job: with ``examples``.
       pictures: its own, which are shown beside.
     """
-    found = _found(_Units(job))
+    found = _of_job(job)
 
     def write(folder: Path) -> None:
         (folder / EXAMPLES).mkdir()
@@ -55,28 +55,34 @@ def of_job(job: Job, pictures: Pictures) -> Callable[[Path], None]:
     return write
 
 
-class _Units:
-    """A job as far as its examples depend on it."""
+class Units:
+    """Units of a job as far as what photographs do to them depends on it; a key for what is kept of them."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, filters: Sequence[int], *options: Hashable) -> None:
+        """The units, and what else of the job it depends on."""
         cfg = job.cfg
-        self.job = job
+        self.job, self.filters = job, tuple(filters)
         # The content of files, too: one of weights may be another under the same name.
         weights = networks.network(schema.plain(cfg.model)).digest(cfg.layer.name)
         read = tuple(each for each in job.files.items() if each[0].startswith(("model.", "objective.")))
         self.parts = (
-            cfg.model, weights, read, cfg.layer, job.filters, cfg.objective, cfg.sides, cfg.precision,
-            cfg.device, cfg.data, cfg.examples, cfg.examples_per_image,
+            cfg.model, weights, read, cfg.layer.name, self.filters, cfg.sides, cfg.device, cfg.data, *options
         )  # fmt: skip
 
     def __hash__(self) -> int:
         return hash(self.parts)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Units) and self.parts == other.parts
+        return isinstance(other, Units) and self.parts == other.parts
+
+
+def _of_job(job: Job) -> Examples:
+    cfg = job.cfg
+    options = cfg.objective, cfg.precision, cfg.examples, cfg.examples_per_image
+    return _found(Units(job, job.filters, *options))
 
 
 @functools.lru_cache(maxsize=2)
-def _found(units: _Units) -> Examples:
+def _found(units: Units) -> Examples:
     job = units.job
     return examples(job.cfg, job.filters, job.classes, of_settings(job.cfg.data))

@@ -264,11 +264,17 @@ def test_weights_that_change_in_their_file_give_other_examples(photos, tmp_path)
     ]
 
     def found():
-        return natural_examples._found(natural_examples._Units(job_of(tmp_path, *words)))
+        return natural_examples._of_job(job_of(tmp_path, *words))
+
+    def units():
+        return natural_examples.Units(job_of(tmp_path, *words), [0, 1])  # by which trust keeps what it found
 
     model.save(tmp_path / "a.keras")
     first = found()
     assert found() is first, "the same content is looked at once"
+    before = units()
+    assert units() == before
     model.set_weights([-each for each in model.get_weights()])
     model.save(tmp_path / "a.keras")
     np.testing.assert_array_equal(found().top.values, -first.bottom.values)
+    assert units() != before
