@@ -83,12 +83,15 @@ def progress(max_learning_rate: tf.Tensor, target_gain: tf.Tensor) -> Optimizer:
     return _without_memory(rule)
 
 
-@optimizer(
-    learning_rate=Knob(REQUIRED, "units of theta a step", above=0),
-    beta_1=Knob(REQUIRED, "decay of the mean gradient", low=0, below=1, unit="share"),
-    beta_2=Knob(REQUIRED, "decay of the mean square", low=0, below=1, unit="share"),
-    epsilon=Knob(REQUIRED, "added to the root of the mean square", above=0),
-)
+MOMENTS = {
+    "learning_rate": Knob(REQUIRED, "units of theta a step", above=0),
+    "beta_1": Knob(REQUIRED, "decay of the mean gradient", low=0, below=1, unit="share"),
+    "beta_2": Knob(REQUIRED, "decay of the mean square", low=0, below=1, unit="share"),
+    "epsilon": Knob(REQUIRED, "added to the root of the mean square", above=0),
+}
+
+
+@optimizer(**MOMENTS)
 def adam(learning_rate: tf.Tensor, beta_1: tf.Tensor, beta_2: tf.Tensor, epsilon: tf.Tensor) -> Optimizer:
     r"""Adam: each value moves by its own mean gradient over its own root mean square.
 
@@ -129,12 +132,7 @@ _SHARES = 1 - 0.5 * 0.96 ** np.arange(1.0, 1025.0)
 _PRODUCTS = np.cumprod(_SHARES)
 
 
-@optimizer(
-    learning_rate=Knob(REQUIRED, "units of theta a step", above=0),
-    beta_1=Knob(REQUIRED, "decay of the mean gradient", low=0, below=1, unit="share"),
-    beta_2=Knob(REQUIRED, "decay of the mean square", low=0, below=1, unit="share"),
-    epsilon=Knob(REQUIRED, "added to the root of the mean square", above=0),
-)
+@optimizer(**MOMENTS)
 def nadam(learning_rate: tf.Tensor, beta_1: tf.Tensor, beta_2: tf.Tensor, epsilon: tf.Tensor) -> Optimizer:
     r"""Adam with Nesterov's look ahead, as Keras has it.
 

@@ -115,6 +115,17 @@ def test_the_score_is_recorded_without_its_penalty_which_pulls_the_image():
     assert scores[-1, 0] > scores[-1, 1] > scores[-1, 2]
 
 
+@pytest.mark.parametrize("param", ["pixel", "fourier"])
+def test_alpha_changes_no_image_that_has_penalties(param):
+    """Importance is that of the score alone, taken by another way than the step without it."""
+    settings = SETTINGS[1:3]
+    plain, with_alpha = (
+        optimize.optimize(specs_of(settings, *PIXELS, f"param={param}", f"alpha={alpha}"))
+        for alpha in ("false", "true")
+    )
+    np.testing.assert_array_equal(plain.final, with_alpha.final)
+
+
 def test_a_line_search_ascends_the_score_less_its_penalty():
     images = specs_of([("reg.total_variation=3",)], *PIXELS[:3], "optimizer=lbfgs")
     ends = []
