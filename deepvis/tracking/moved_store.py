@@ -35,12 +35,13 @@ def adopt(file: Path, artifacts: Path, experiment: str) -> None:
             return
         number, was = known
         runs = opened.execute(
-            "SELECT run_uuid, artifact_uri FROM runs WHERE experiment_id = ?", (number,)
+            "SELECT run_uuid, artifact_uri, status FROM runs WHERE experiment_id = ?", (number,)
         ).fetchall()
         moved = [
             (f"{here}/{run}/{RUN_FILES}", run)
-            for run, uri in runs
-            if uri == f"{was}/{run}/{RUN_FILES}" and (artifacts / run / RUN_FILES).is_dir()
+            for run, uri, status in runs
+            if uri == f"{was}/{run}/{RUN_FILES}"
+            and (status != "FINISHED" or (artifacts / run / RUN_FILES).is_dir())
         ]
         with opened:  # one transaction
             opened.execute(

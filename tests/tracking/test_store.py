@@ -55,6 +55,31 @@ def test_a_project_that_was_copied_or_moved_writes_and_reads_where_it_is(how, pr
     assert capsys.readouterr().out == ""  # said once
 
 
+@pytest.mark.parametrize("status", ["RUNNING", "FAILED", "KILLED"])
+def test_a_run_that_has_no_file_yet_goes_on_in_the_copy(status, project, tmp_path):
+    """Killed between its first row and its first file."""
+    store = opened(project)
+    run = store.client.create_run(store.experiment_id)
+    store.client.update_run(run.info.run_id, status=status)
+    shutil.copytree(project, tmp_path / "two")
+    before = sorted(project.rglob("*"))
+    (tmp_path / "result.json").write_text("new")
+    opened(tmp_path / "two").client.log_artifact(run.info.run_id, str(tmp_path / "result.json"))
+    assert sorted(project.rglob("*")) == before
+    assert len(list((tmp_path / "two").rglob("result.json"))) == 2
+
+
+def test_a_finished_run_whose_files_were_not_copied_is_still_read(project, tmp_path):
+    other = tmp_path / "two/mlruns"
+    other.mkdir(parents=True)
+    shutil.copy(project / "mlruns/mlflow.db", other)
+    store = opened(tmp_path / "two")
+    (run,) = runs.search(store.client, store.experiment_id, "tags.job = '0_a'")
+    (tmp_path / "read").mkdir()
+    file = store.client.download_artifacts(run.id, "result.json", str(tmp_path / "read"))
+    assert Path(file).read_text() == "old"
+
+
 def test_files_elsewhere_stay_where_they_are(project, tmp_path, capsys):
     """A database that several projects share is not turned to the folder of the last one."""
     file = project / "mlruns/mlflow.db"
