@@ -79,7 +79,7 @@ def test_fourier_and_transforms_beside_plain_pixels(benchmark, tmp_path, precisi
         "transform=robust",
         "optimizer=adam",
         "optimizer.learning_rate=0.05",
-        "start=pink",
+        "start=fourier",
     ]
     works = {}
     for name, more in (("recipe", recipe), ("plain", ())):

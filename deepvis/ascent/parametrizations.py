@@ -9,7 +9,6 @@ moves correlated values.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -78,10 +77,7 @@ def fourier(size: Size, mean: Sequence[float], power: float) -> Param:
     """
     centre = np.asarray(mean, np.float32)
     into, out = spectra.colours(len(centre))
-    # In units in which theta of deviation 1 makes a sigmoid's argument of deviation near 1, at any size.
-    scale = np.float32(
-        math.sqrt(math.prod(size)) / 4 * np.maximum(spectra.frequencies(size), 1 / max(size)) ** -power
-    )
+    scale = np.float32(spectra.scale(size, power))
 
     def decode(theta):
         real, imaginary = tf.unstack(theta * scale, axis=1)  # whose gradient takes a sixth of two slices'

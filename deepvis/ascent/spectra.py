@@ -9,6 +9,7 @@ shipped. `LAW` was fitted to it by benchmarks/spectrum.py, which says how far it
 import functools
 import hashlib
 import importlib.util
+import math
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,16 @@ def colours(channels: int) -> tuple[np.ndarray, np.ndarray]:
 def frequencies(size: Size) -> np.ndarray:
     """Of the half spectrum, cycles per px: [h, w // 2 + 1]."""
     return np.hypot(np.fft.fftfreq(size[0])[:, None], np.fft.rfftfreq(size[1]))
+
+
+def scale(size: Size, power: float) -> np.ndarray:
+    r"""What a spectrum of even spread is multiplied by to be that of natural images: [h, w // 2 + 1].
+
+    .. math:: s = \frac{\sqrt{hw}}{4} \max(f, 1/n)^{-p}, \quad n = \max(h, w)
+
+    A spectrum of deviation 1 then makes an image of deviation near 1, at any size. The factor is lucid's.
+    """
+    return math.sqrt(math.prod(size)) / 4 * np.maximum(frequencies(size), 1 / max(size)) ** -power
 
 
 def magnitude(spectrum: str, size: Size, mean: np.ndarray) -> np.ndarray:

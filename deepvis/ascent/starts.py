@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from deepvis.ascent import pictures
+from deepvis.ascent import pictures, spectra
 from deepvis.config.knobs import DISPLAY, REQUIRED, Function, Knob, declare
 from deepvis.networks.base import Size
 
@@ -55,6 +55,22 @@ def pink(size: Size, seed: int, index: int, mean: np.ndarray, sigma: float) -> n
     amplitude /= max(np.sqrt(np.mean(amplitude**2)), 1e-30)  # the deviation stays that of the white noise
     spectrum = np.fft.fft2(white, axes=(0, 1)) * amplitude[:, :, None]
     return np.fft.ifft2(spectrum, axes=(0, 1)).real.astype(np.float32)
+
+
+@start(sigma=Knob(REQUIRED, "standard deviation of the spectrum", low=0, high=1000, unit="units of theta"))
+def fourier(size: Size, seed: int, index: int, mean: np.ndarray, sigma: float) -> np.ndarray:
+    r"""The image of a random spectrum of decorrelated colours: what lucid starts from.
+
+    .. math:: x = 255 \, \sigma(M \, F^{-1}(s \, \theta)) - \mu, \quad \theta \sim N(0, \mathrm{sigma})
+
+    with :math:`M` and :math:`s` of `deepvis.ascent.parametrizations.fourier`, of power 1. It varies around
+    mid-grey, not around the mean of the training set, and its colours are correlated as those of pictures.
+    """
+    shape = (2, len(mean), size[0], size[1] // 2 + 1)
+    real, imaginary = np.random.default_rng([seed, index]).normal(0.0, sigma, shape) * spectra.scale(size, 1)
+    maps = np.moveaxis(np.fft.irfft2(real + 1j * imaginary, size), 0, -1)
+    argument = maps @ spectra.colours(len(mean))[0].T
+    return (255 / (1 + np.exp(-argument)) - mean).astype(np.float32)
 
 
 def twin(image: np.ndarray, number: int, seed: int, index: int) -> np.ndarray:

@@ -121,19 +121,7 @@ def sums() -> None:
     sheet("sums", [[each for [each] in made]], [""], terms, px=160)
 
 
-def strip() -> None:
-    """The README's, after the others: a filter's spectrum, its phases, a dream, a guided one, a style."""
-    [[spectrum]] = deepvis("strip_fourier", "experiment=distill_2017 layer.filters=0 steps=100")
-    [[phases]] = deepvis("strip_maco", "experiment=maco layer.filters=0 steps=100")
-    row = [Image.fromarray(spectrum), Image.fromarray(phases)]
-    for name, px in (("dream", 384), ("guided", 288), ("style", 256)):
-        page = Image.open(HERE / f"{name}.jpg")
-        row.append(page.crop((page.width - px, page.height - px, page.width, page.height)))
-    fitted = [np.asarray(each.resize((196, 196), Image.Resampling.LANCZOS)) for each in row]
-    Image.fromarray(images.grid([fitted])).save(HERE / "strip.jpg", quality=88)
-
-
-SHEETS = (pixels, fourier, maco, dream, guided, style, inversion, diversity, sums, strip)
+SHEETS = (pixels, fourier, maco, dream, guided, style, inversion, diversity, sums)
 MADE = {make.__name__: make for make in SHEETS}
 
 if __name__ == "__main__":

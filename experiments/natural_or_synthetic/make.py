@@ -33,7 +33,8 @@ SETTINGS: dict[str, dict] = {
     name: {"reg": name, **PIXELS} for name in ("none", "decay", "blur", "gildenblat_2016")
 } | {
     "fourier, robust": {
-        "reg": "none", "param": "fourier", "transform": "robust", "steps": 16,
+        "reg": "none", "param": "fourier", "steps": 16,
+        "transform": {"jitter": 6, "scale": 0.1, "rotate": 10.0},  # what robust was in version 0.4
         "start": {"preset": "pink", "sigma": 1.3}, "optimizer": {"preset": "adam", "learning_rate": 0.1},
     }
 }  # fmt: skip

@@ -394,6 +394,41 @@ def test_without_a_content_there_is_a_texture():
     assert (found["score"] < texture["score"])[[0, 2]].all()
 
 
+def test_a_ratio_of_the_style_paper_is_ten_times_the_values_of_the_content_layer():
+    """Gatys et al. 2016, equations 1 to 7, in float64; and what the preset and the reference say of it."""
+    names = [f"layer{i}" for i in range(5)]
+    maps, content, style = (
+        {name: abs(noise(seed + i, 3, 4 + i, 5, 6 + i)) for i, name in enumerate(names)}
+        for seed in (30, 40, 50)
+    )
+    ratio, there = 1e-3, "layer3"
+
+    def published(b: int) -> float:
+        f = {name: each[b].reshape(-1, each.shape[-1]).astype(float) for name, each in maps.items()}
+        p = content[there][b].reshape(f[there].shape).astype(float)
+        loss = ratio * 0.5 * ((f[there] - p) ** 2).sum()  # beta is 1
+        for name in names:
+            a = style[name][b].reshape(f[name].shape).astype(float)
+            loss += ((f[name].T @ f[name] - a.T @ a) ** 2).sum() / (4 * f[name].size ** 2) / 5
+        return loss
+
+    def weight(values: int) -> float:
+        return 10 * values * ratio
+
+    ours = matching_objectives.style(
+        "", tf.constant(i32(0, 1, 2)), targets={"content": seen(content), "style": seen(style)},
+        content_layers=[there], style_layers=names, style_weight=tf.ones(3),
+        content_weight=tf.fill([3], np.float32(weight(maps[there][0].size))),
+    )(seen(maps))  # fmt: skip
+    np.testing.assert_allclose(-ours / 20, [published(b) for b in range(3)], rtol=1e-5)
+
+    side = OmegaConf.load(CONF / "experiment" / "neural_style.yaml").size // 8  # behind three poolings
+    at_256 = f"{weight(side * side * 512):,.0f}"
+    assert side == 32 and at_256 == "5,243"
+    for text in (CONF / "objective" / "style.yaml", CONF.parent / "docs" / "reference" / "config.md"):
+        assert at_256 in text.read_text(), text
+
+
 def test_a_style_does_not_care_where_things_are():
     maps = maps_of(21, 2, 8)
     turned = {name: each[:, ::-1, ::-1].copy() for name, each in maps.items()}

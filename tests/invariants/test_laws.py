@@ -540,6 +540,42 @@ def test_pink_noise_falls_as_one_over_frequency_and_has_its_deviation():
     assert np.sqrt(low / high) == pytest.approx(4, rel=0.15)
 
 
+def spectrum(size: tuple[int, int], seed: int, index: int, sigma: float) -> np.ndarray:
+    """lucid's image of a normal spectrum: every frequency a wave of its own, added up one by one."""
+    h, w = size
+    half = np.random.default_rng([seed, index]).normal(0.0, sigma, (2, 3, h, w // 2 + 1))
+    whole = np.zeros((h, w, 3), complex)
+    for v in range(h):
+        for u in range(w // 2 + 1):
+            f = max(np.hypot(min(v, h - v) / h, u / w), 1 / max(size))
+            value = (half[0, :, v, u] + 1j * half[1, :, v, u]) * np.sqrt(h * w) / f / 4
+            alone = u == 0 or 2 * u == w  # a column that is its own mirror image: half of it and half of that
+            whole[v, u] += value / 2 if alone else value
+            whole[-v % h, -u % w] += value.conj() / 2 if alone else value.conj()
+    waves = np.fft.ifft2(whole, axes=(0, 1))
+    assert abs(waves.imag).max() < 1e-9
+    root = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
+    argument = waves.real @ (root / np.sqrt((root**2).sum(axis=0).max())).T
+    return 255 / (1 + np.exp(-argument)) - np.array(MEAN)
+
+
+def test_a_random_spectrum_has_the_spread_and_the_colours_of_lucids_start():
+    """Closed form: covariance M M^T; of one channel before it sigma^2 / 8 times the mean of 1 / f^2."""
+    many = np.stack([start("fourier", (64, 64), 0, index, np.full(3, 127.5), Path()) for index in range(40)])
+    root = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
+    root /= np.linalg.norm(root, axis=0).max()
+    f = np.hypot(np.fft.fftfreq(64)[:, None], np.fft.fftfreq(64))
+    power = np.maximum(f, 1 / 64) ** -2.0
+    power[:, [0, 32]] /= 2  # the mean of two draws
+    unit = 0.01 * np.sqrt(power.mean() / 8) * 255 / 4  # the sigmoid's slope at 0
+    covariance = many.reshape(-1, 3).T @ many.reshape(-1, 3) / many[..., 0].size
+    np.testing.assert_allclose(np.sqrt(np.diag(covariance)), unit * np.linalg.norm(root, axis=1), rtol=0.03)
+    found = np.corrcoef(many.reshape(-1, 3).T)[[0, 0, 1], [1, 2, 2]]
+    np.testing.assert_allclose(found, [0.914, 0.794, 0.909], atol=0.02)
+    within = np.linalg.inv(root) @ covariance @ np.linalg.inv(root).T  # lightness, and two of colour
+    np.testing.assert_allclose(np.sqrt(np.diag(within)), unit, rtol=0.03)
+
+
 @pytest.mark.parametrize("channels", [1, 5])
 @pytest.mark.parametrize("name", members("start"))
 def test_a_start_has_as_many_channels_as_the_mean(name, channels, photo):
@@ -566,6 +602,7 @@ def test_start_equals_the_oracle(name, size, photo):
         "raw_noise": lambda: reference.noise(size, 3, 7, 128.0, 148.0),
         "gaussian": lambda: reference.gaussian(size, 3, 7, 10.0),
         "pink": lambda: pink(size, 3, 7, 10.0),
+        "fourier": lambda: spectrum(size, 3, 7, 0.01),
         "picture": lambda: reference.picture(size, photo, np.array(MEAN)),
     }
     ours = start(name, size, 3, 7, np.array(MEAN, np.float32), photo)
