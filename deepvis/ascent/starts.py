@@ -57,7 +57,11 @@ def pink(size: Size, seed: int, index: int, mean: np.ndarray, sigma: float) -> n
     return np.fft.ifft2(spectrum, axes=(0, 1)).real.astype(np.float32)
 
 
-@start(sigma=Knob(REQUIRED, "standard deviation of the spectrum", low=0, high=1000, unit="units of theta"))
+@start(
+    sigma=Knob(
+        REQUIRED, "standard deviation of the spectrum", low=0, high=1000, unit="number of units of theta"
+    )
+)
 def fourier(size: Size, seed: int, index: int, mean: np.ndarray, sigma: float) -> np.ndarray:
     r"""The image of a random spectrum of decorrelated colours: what lucid starts from.
 

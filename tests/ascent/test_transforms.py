@@ -133,12 +133,13 @@ def test_robust_moves_before_and_after_it_scales_and_turns():
     np.testing.assert_allclose(shares, np.stack([expected] * 2, axis=1), atol=0.015)
     np.testing.assert_allclose(moves.std(axis=0), np.sqrt(80 / 12 + 24 / 12), rtol=0.03)
     assert abs(np.corrcoef(moves.T)[0, 1]) < 0.05
+
     # The first is in px of the image, the second in px of what is seen: 0.9 or 1.1 times as far in the image.
-    shift, turned = (
-        np.stack([draw(numbers | {"jitter": j, "crop": c, "pad": c // 2}, (64, 64), 3, i, 5)["transform.matrix"]
-                  for i in range(200)])
-        for j, c in ((0, 4), (0, 0))
-    )  # fmt: skip
+    def matrices(changed: dict) -> np.ndarray:
+        draws = [draw(numbers | changed, (64, 64), 3, i, 5) for i in range(200)]
+        return np.stack([each["transform.matrix"] for each in draws])
+
+    shift, turned = matrices({"jitter": 0}), matrices({"jitter": 0, "crop": 0, "pad": 0})
     assert np.abs(shift[:, :, :2] - turned[:, :, :2]).max() < 1e-6
     centre = np.array([31.5, 31.5, 1])
     second = np.linalg.solve(turned[:, :, :2], (shift - turned) @ centre[None, :, None].repeat(200, 0))
