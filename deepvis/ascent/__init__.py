@@ -4,6 +4,7 @@ Importing the package declares the components of every family, without TensorFlo
 """
 
 from deepvis.ascent import (
+    accentuation,
     lbfgs,
     matching_objectives,
     objectives,
@@ -19,6 +20,6 @@ from deepvis.config import schema
 schema.store()
 
 __all__ = [
-    "lbfgs", "matching_objectives", "objectives", "optimizers", "parametrizations", "penalties",
-    "regularizers", "starts", "transforms",
+    "accentuation", "lbfgs", "matching_objectives", "objectives", "optimizers", "parametrizations",
+    "penalties", "regularizers", "starts", "transforms",
 ]  # fmt: skip

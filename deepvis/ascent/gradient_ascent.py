@@ -16,71 +16,15 @@ import functools
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import cast
 
 from deepvis.ascent.ops import choose, rms
+from deepvis.ascent.parts import Parts, Record, State, begin
 from deepvis.core.errors import ConfigError
 from deepvis.networks.backend import tf
 
 Hyper = Mapping[str, "tf.Tensor"]  # one number per image, [B], under each name; "steps" is read here
 PASSES = 3.0  # forward passes that a step takes about as long as
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a step is made of, for one set of hyperparameters."""
-
-    encode: Callable[[tf.Tensor], tf.Tensor]  # image [B, H, W, C] -> theta [B, ...]
-    decode: Callable[[tf.Tensor], tf.Tensor]  # theta -> image
-    transform: Callable[[tf.Tensor], tf.Tensor]  # image -> what the network sees of it in this step
-    measure: Callable[
-        [tf.Tensor], tuple[tf.Tensor, ...]
-    ]  # image -> score, activation, rank, margin, features
-    slots: int  # tensors like theta that the step rule remembers, zeros at first
-    update: Callable[..., tuple[tf.Tensor, tuple[tf.Tensor, ...]]]  # (grad, memory, step) -> (delta, memory)
-    regularize: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]  # (theta, grad, step) -> theta
-    whole: Callable[[tf.Tensor], tf.Tensor] = lambda image: image  # what of it is measured in the end
-    alpha: bool = False  # whether the magnitude of the gradient at each pixel is summed over the steps
-    penalize: Callable[[tf.Tensor], tf.Tensor] | None = None  # image -> what is subtracted from its score
-
-
-class State(NamedTuple):  # a tuple, as TensorFlow's graphs take and return them
-    """All that changes."""
-
-    step: tf.Tensor  # [] int32: steps done
-    theta: tf.Tensor  # [B, ...]
-    memory: tuple[tf.Tensor, ...]  # of the step rule, [B, ...] each
-    best_score: tf.Tensor  # [B]
-    best_theta: tf.Tensor  # [B, ...]
-    alive: tf.Tensor  # [B] bool: finite so far
-    importance: tuple[tf.Tensor, ...] = ()  # [B, H, W]: sum of the gradient's magnitude, if it is wanted
-
-
-class Record(NamedTuple):
-    """What is recorded of the images, each [B]."""
-
-    score: tf.Tensor
-    activation: tf.Tensor
-    gradient_rms: tf.Tensor  # NaN where none was taken
-    image_rms: tf.Tensor
-    rank: tf.Tensor
-    margin: tf.Tensor
-    alive: tf.Tensor
-
-
-def begin(image: tf.Tensor, parts: Parts) -> State:
-    """The state before the first step."""
-    theta = parts.encode(image)
-    batch = tf.shape(image)[:1]
-    return State(
-        step=tf.constant(0),
-        theta=theta,
-        memory=(tf.zeros_like(theta),) * parts.slots,
-        best_score=tf.fill(batch, -float("inf")),
-        best_theta=theta,
-        alive=tf.fill(batch, True),
-        importance=(tf.zeros(image.shape[:3]),) if parts.alpha else (),
-    )
 
 
 def gradient(theta: tf.Tensor, parts: Parts) -> tuple[tf.Tensor, tf.Tensor, Record]:
@@ -91,7 +35,7 @@ def gradient(theta: tf.Tensor, parts: Parts) -> tuple[tf.Tensor, tf.Tensor, Reco
     with tf.GradientTape() as tape:
         tape.watch(theta)
         image = parts.decode(theta)
-        score, activation, rank, margin, _ = parts.measure(parts.transform(image))
+        score, activation, rank, margin, *_ = _measured(image, parts.transform, parts)
         ascended = score if parts.penalize is None else score - parts.penalize(image)
     # The gradient of a vector is that of its sum; no image enters another's score, so they stay apart.
     grad = _given(tape.gradient(ascended, theta))
@@ -99,15 +43,27 @@ def gradient(theta: tf.Tensor, parts: Parts) -> tuple[tf.Tensor, tf.Tensor, Reco
     return grad, ascended, Record(score, activation, rms(grad), rms(image), rank, margin, alive)
 
 
-def observe(image: tf.Tensor, parts: Parts) -> tuple[tf.Tensor, Record]:
-    """The gradient of each image's score by the image, of one window of it, and the record."""
-    with tf.GradientTape() as tape:
+def _measured(
+    image: tf.Tensor, seen: Callable[[tf.Tensor], tf.Tensor], parts: Parts
+) -> tuple[tf.Tensor, ...]:
+    """What is measured of the image, and of the pictures that the network sees as it sees the image."""
+    if not parts.beside:
+        return parts.measure(seen(image))
+    return parts.measure(seen(image), {name: seen(each) for name, each in parts.beside.items()})
+
+
+def observe(image: tf.Tensor, parts: Parts) -> tuple[tuple[tf.Tensor, ...], Record]:
+    """Gradients by the image, of one window of it, and the record.
+
+    The first gradient is the score's; with accentuation there is a second one, the distance's.
+    """
+    with tf.GradientTape(persistent=parts.accentuation is not None) as tape:
         tape.watch(image)
-        score, activation, rank, margin, _ = parts.measure(parts.transform(image))
-    grad = _given(tape.gradient(score, image))
+        score, activation, rank, margin, _, *distance = _measured(image, parts.transform, parts)
+    grads = (_given(tape.gradient(score, image)), *(_given(tape.gradient(each, image)) for each in distance))
     none = tf.fill(tf.shape(score), float("nan"))
     record = Record(score, activation, none, rms(image), rank, margin, tf.math.is_finite(score))
-    return grad, record
+    return grads, record
 
 
 def _given(grad: object) -> tf.Tensor:
@@ -124,25 +80,32 @@ def step(state: State, parts: Parts, steps: tf.Tensor) -> tuple[State, Record]:
 
     An image that has taken its ``steps``, ``[B]`` int32, stays as it is.
     """
-    if parts.alpha:
+    if parts.alpha or parts.accentuation is not None:
         return step_from(state, *observe(parts.decode(state.theta), parts), parts, steps)
     grad, _, record = gradient(state.theta, parts)
     return _stepped(state, grad, None, record, parts, steps)
 
 
 def step_from(
-    state: State, of_image: tf.Tensor, record: Record, parts: Parts, steps: tf.Tensor
+    state: State, of_image: tuple[tf.Tensor, ...], record: Record, parts: Parts, steps: tf.Tensor
 ) -> tuple[State, Record]:
-    """The state after a step in which the score's gradient by the image is known, ``[B, H, W, C]``."""
-    with tf.GradientTape() as tape:
+    """The state after a step in which the gradients by the image are known; see `observe`."""
+    of_score, *of_distance = of_image
+    with tf.GradientTape(persistent=bool(of_distance)) as tape:
         tape.watch(state.theta)
         image = parts.decode(state.theta)
-        ascended, known = [image], [of_image]
+        ascended, known = [image], [of_score]
         if parts.penalize is not None:
             paid = parts.penalize(image)
-            ascended, known = [image, paid], [of_image, -tf.ones_like(paid)]
+            ascended, known = [image, paid], [of_score, -tf.ones_like(paid)]
     grad = _given(tape.gradient(ascended, state.theta, output_gradients=known))
-    return _stepped(state, grad, of_image, record._replace(gradient_rms=rms(grad)), parts, steps)
+    if parts.accentuation is not None:
+        score, distance = (
+            tape.gradient(image, state.theta, output_gradients=g) for g in (of_score, *of_distance)
+        )
+        state, held = parts.accentuation.held_back(state, score, distance)
+        grad -= held
+    return _stepped(state, grad, of_score, record._replace(gradient_rms=rms(grad)), parts, steps)
 
 
 def _stepped(
@@ -177,7 +140,7 @@ def finish(state: State, image: tf.Tensor, parts: Parts, steps: tf.Tensor) -> tu
       The state, in which the last image may be the best; the record; the mean of each of the layer's maps
       behind its ReLU, ``[B, C]``.
     """
-    score, activation, rank, margin, features = parts.measure(parts.whole(image))
+    score, activation, rank, margin, features, *_ = _measured(image, parts.whole, parts)
     alive = state.alive & tf.math.is_finite(score)
     none = tf.fill(tf.shape(score), float("nan"))
     record = Record(score, activation, none, rms(image), rank, margin, alive)
@@ -198,8 +161,8 @@ class Ascent:
 
     begin: Callable[[tf.Tensor, Hyper], State]
     advance: Callable[[State, Hyper], tuple[State, Record]]
-    observe: Callable[[tf.Tensor, Hyper], tuple[tf.Tensor, Record]]
-    step_from: Callable[[State, tf.Tensor, Record, Hyper], tuple[State, Record]]
+    observe: Callable[[tf.Tensor, Hyper], tuple[tuple[tf.Tensor, ...], Record]]
+    step_from: Callable[[State, tuple[tf.Tensor, ...], Record, Hyper], tuple[State, Record]]
     gradient: Callable[[tf.Tensor, Hyper], tuple[tf.Tensor, tf.Tensor, Record]]
     show: Callable[[tf.Tensor, Hyper], tf.Tensor]
     finish: Callable[[State, tf.Tensor, Hyper], tuple[State, Record, tf.Tensor]]
@@ -267,17 +230,22 @@ def advance(ascent: Ascent, state: State, hypers: Iterable[Hyper | list[Hyper]])
     return state, stacked(records)
 
 
-def _over_windows(ascent: Ascent, theta: tf.Tensor, windows: list[Hyper]) -> tuple[tf.Tensor, Record]:
-    """The mean gradient by the image over some windows, and the mean record."""
+def _over_windows(
+    ascent: Ascent, theta: tf.Tensor, windows: list[Hyper]
+) -> tuple[tuple[tf.Tensor, ...], Record]:
+    """The mean gradients by the image over some windows, and the mean record."""
     image = ascent.show(theta, windows[0])
-    total, records = tf.zeros_like(image), []
+    totals: tuple[tf.Tensor, ...] = ()
+    records = []
     for hyper in windows:
         of_image, record = ascent.observe(image, hyper)
-        total += of_image
+        before = totals or tuple(tf.zeros_like(image) for _ in of_image)
+        totals = tuple(total + each for total, each in zip(before, of_image, strict=True))
         records.append(record)
     seen = stacked(records)
     means = Record(*(tf.reduce_mean(tf.cast(values, tf.float32), axis=0) for values in seen))
-    return total / len(windows), means._replace(alive=tf.reduce_all(seen.alive, axis=0))
+    grads = tuple(total / len(windows) for total in totals)
+    return grads, means._replace(alive=tf.reduce_all(seen.alive, axis=0))
 
 
 def stacked(records: Iterable[Record]) -> Record:

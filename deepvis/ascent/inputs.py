@@ -11,9 +11,11 @@ import numpy as np
 from deepvis.ascent import pictures, transforms
 from deepvis.ascent.specs import ImageSpec
 from deepvis.config.knobs import Component
-from deepvis.config.schema import Settings, plain
+from deepvis.config.schema import Settings, component, plain
 from deepvis.networks.backend import tf
 from deepvis.networks.base import Activation, Activations, Size
+
+BESIDE = "beside."  # before the names of pictures that the network sees as it sees the image
 
 
 def of(
@@ -30,23 +32,38 @@ def of(
       enabled: regularizers that any of them uses.
 
     Returns:
-      ``prepared.<regularizer>.<name>``, ``objective.vectors`` and ``targets``, as far as they are used.
+      ``prepared.<regularizer>.<name>``, ``objective.vectors``, ``targets`` and ``beside.<picture>``, pictures
+      that the network sees as it sees the image; as far as they are used.
     """
     inputs: dict[str, Any] = {}
     cfgs = [image.cfg for image in images]
-    for component in enabled:
-        prepare = component.traits.get("prepare")
+    for each in enabled:
+        prepare = each.traits.get("prepare")
         if prepare is not None:
             prepared = _stacked([prepare(cfg.reg, size) for cfg in cfgs])
-            inputs |= {f"prepared.{component.name}.{key}": values for key, values in prepared.items()}
+            inputs |= {f"prepared.{each.name}.{key}": values for key, values in prepared.items()}
     if hasattr(cfgs[0].objective, "vectors"):
         rows = [np.load(Path(i.cfg.objective.vectors).expanduser())[i.index] for i in images]
         inputs["objective.vectors"] = np.stack(rows).astype(np.float32)
     paths = [plain(getattr(cfg.objective, "pictures", Settings())) for cfg in cfgs]
     if paths[0]:
-        given = [name for name, path in paths[0].items() if path is not None]
-        inputs["targets"] = {name: _maps(network, layers, [p[name] for p in paths], size) for name in given}
+        given = {name: [each[name] for each in paths] for name, path in paths[0].items() if path is not None}
+        if component("objective", cfgs[0].objective).traits.get("seen_alike"):
+            mean = np.array(network.mean, np.float32)
+            inputs |= {
+                f"{BESIDE}{name}": np.stack([_picture(path, size, mean) for path in of_images])
+                for name, of_images in given.items()
+            }
+        else:
+            inputs["targets"] = {
+                name: _maps(network, layers, of_images, size) for name, of_images in given.items()
+            }
     return inputs
+
+
+def _picture(path: str, size: Size, mean: np.ndarray) -> np.ndarray:
+    """Centred pixels, [*size, C]."""
+    return pictures.read(path, size, len(mean)).astype(np.float32) - mean
 
 
 def sampled_transforms(
@@ -69,8 +86,7 @@ def _maps(
     mean = np.array(network.mean, np.float32)
     maps = {}
     for path in set(paths):
-        picture = pictures.read(path, size, len(mean)).astype(np.float32) - mean
-        maps[path] = network.activations(tf.constant(picture[None]), layers)
+        maps[path] = network.activations(tf.constant(_picture(path, size, mean)[None]), layers)
 
     def joined(layer: str) -> Activation:
         both = [maps[path][layer] for path in paths]

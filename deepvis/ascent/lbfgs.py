@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import _lbfgsb
 
-from deepvis.ascent.gradient_ascent import Hyper, Record, State, stacked
+from deepvis.ascent.gradient_ascent import Hyper, stacked
+from deepvis.ascent.parts import Record, State
 from deepvis.config.knobs import REQUIRED, Knob, declare
 from deepvis.networks.backend import tf
 

@@ -127,6 +127,50 @@ def guided(layer: str, filters: tf.Tensor, *, targets: Targets, pre_activation: 
 
 @objective(
     entries="image",
+    pictures=("picture",),
+    seen_alike=True,
+    cosine_power=Knob(REQUIRED, "how much the angle counts", low=0),
+    pre_activation=PRE_ACTIVATION,
+)
+def caricature(
+    layer: str, filters: tf.Tensor, *, targets: Targets, cosine_power: tf.Tensor, pre_activation: bool = False
+) -> Objective:
+    r"""A caricature of a picture: what the layer sees in it, exaggerated.
+
+    .. math:: s_b = \frac{1}{hw} \langle h, t \rangle \, \max(0.1, \cos(h, t))^{p_b}, \quad
+              h = \Phi(\tau x_b), \; t = \Phi(\tau y_b)
+
+    with :math:`y_b` the ``picture``, and :math:`\tau` the transform that is drawn for the step, the same for
+    both. Product and angle are those of the whole layer.
+
+    Args:
+      targets: :math:`t` of ``picture``.
+      cosine_power: :math:`p_b`; 0 is the plain product.
+
+    Source: lucid's recipe ``caricature`` and its notebook "Feature inversion caricatures", which take the sum
+    in place of the mean and divide by :math:`\lVert h \rVert` alone: times :math:`hw \lVert t \rVert^{p}`,
+    apart from where the floor begins.
+    """
+    target = targets["picture"][layer].maps(pre_activation)
+
+    def objective(activations):
+        maps = activations[layer].maps(pre_activation)
+        dot, lengths = _product(maps, target), _product(maps, maps) * _product(target, target)
+        cosine = dot / tf.maximum(tf.sqrt(tf.maximum(lengths, TINY)), TINY)
+        # Sixteen times, for Eigen takes powers of 16 values at once one way and of what is left over another.
+        lanes = tf.tile(tf.maximum(0.1, cosine)[:, None], [1, 16])
+        return dot * (lanes ** tf.tile(cosine_power[:, None], [1, 16]))[:, 0]
+
+    return objective
+
+
+def _product(maps: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    """Mean over positions of the dot product over channels: [B, h, w, C] -> [B]."""
+    return tf.reduce_sum(means(maps * others), axis=1)
+
+
+@objective(
+    entries="image",
     joint=True,
     channel=Knob(REQUIRED, "channel of the layer", low=0, kind=int),
     weight=Knob(REQUIRED, "weight of the similarity, in units of the mean", low=0),

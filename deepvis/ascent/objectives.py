@@ -25,7 +25,12 @@ PRE_ACTIVATION = Knob(REQUIRED, "the maps before their nonlinearity", kind=bool,
 
 
 def objective(
-    *, entries: str = "unit", joint: bool = False, pictures: tuple[str, ...] = (), **knobs: Knob
+    *,
+    entries: str = "unit",
+    joint: bool = False,
+    pictures: tuple[str, ...] = (),
+    seen_alike: bool = False,
+    **knobs: Knob,
 ) -> Callable[[Function], Function]:
     """Declare a function as an objective.
 
@@ -34,9 +39,13 @@ def objective(
         directions, or the number of an ``image``.
       joint: whether the score of an image depends on the others of its job; they then share a batch.
       pictures: names of the pictures that it compares with, paths under ``objective.pictures``.
+      seen_alike: whether the network sees the pictures as it sees the image, by the transform of each step;
+        otherwise it sees them once, whole.
       knobs: its options by their key under ``objective``.
     """
-    return declare("objective", None, knobs, entries=entries, joint=joint, pictures=pictures)
+    return declare(
+        "objective", None, knobs, entries=entries, joint=joint, pictures=pictures, seen_alike=seen_alike
+    )
 
 
 class Reading(NamedTuple):

@@ -134,13 +134,13 @@ def high_frequency(high_frequency: tf.Tensor, down: tf.Tensor, right: tf.Tensor)
 
 def build(components: Sequence[Component], hyper: Mapping[str, tf.Tensor]) -> Penalty | None:
     """The sum of the penalties that any image of a batch uses; none where no image uses one."""
-    penalties = [component for component in components if component.traits.get("penalty")]
-    if not penalties:
+    of_image = [each for each in components if each.traits.get("penalty") and not each.traits.get("features")]
+    if not of_image:
         return None
 
     def penalize(image):
         total = tf.zeros(image.shape[:1])
-        for component in penalties:
+        for component in of_image:
             given = {
                 name: hyper[f"reg.{name}"] if name in component.knobs
                 else hyper[f"prepared.{component.name}.{name}"]

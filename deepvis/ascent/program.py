@@ -18,17 +18,16 @@ from deepvis.ascent import (
     gradient_ascent,
     inputs,
     lbfgs,
-    objectives,
     octaves,
-    penalties,
-    regularizers,
     specs,
     starts,
     states,
     transforms,
 )
-from deepvis.ascent.gradient_ascent import Ascent, Hyper, Record, State
-from deepvis.ascent.ops import size_of
+from deepvis.ascent.assembly import START, Assembly, refuse_without, under
+from deepvis.ascent.gradient_ascent import Ascent, Hyper
+from deepvis.ascent.inputs import BESIDE
+from deepvis.ascent.parts import Record, State
 from deepvis.ascent.specs import ImageSpec, ImageState, Snapshot, StaticConfig
 from deepvis.config import expressions, knobs, schema
 from deepvis.config.knobs import Component
@@ -68,9 +67,9 @@ def _compiled(static: StaticConfig, enabled: frozenset[Component], read: Hashabl
         tf.config.experimental.set_memory_growth(gpu, True)
     make_objective, options = static.objective
     others = expressions.layers_of(dict(options), dict(static.pictures), static.layer)
+    others += [static.accentuation] if static.accentuation is not None else []
     layers = sorted({static.layer, *others})
-    count, px = static.crops
-    seen = transforms.crop_size(px, static.size)
+    seen = transforms.crop_size(static.crops[1], static.size)
     with tf.device(static.device):
         network = networks.network(schema.plain(static.model)).build(layers, seen, static.precision)
     if dict(options).get("pre_activation"):
@@ -78,68 +77,21 @@ def _compiled(static: StaticConfig, enabled: frozenset[Component], read: Hashabl
             raise ConfigError(f"objective.pre_activation=true: layer {name}: {why}; set it to false")
     make_param, param_options = static.param
     param = make_param(static.size, network.mean, **dict(param_options))
-    _refuse_without(("encode", "decode"), param, f"param: {make_param.__name__}")
+    refuse_without(("encode", "decode"), param, f"param: {make_param.__name__}")
     # In the order of their declaration.
     used = [each for each in knobs.components("reg").values() if each in enabled]
     transforming = {name: each for name, each in knobs.components("transform").items() if each in enabled}
-    geometric = transforming.pop("geometry", None) is not None
-    noisy = transforming.pop("noise", None) is not None
-    uniform = transforming.pop("noise_uniform", None) is not None
-
-    def build(hyper: Hyper) -> gradient_ascent.Parts:
-        targets = {"targets": hyper["targets"]} if "targets" in hyper else {}
-        score = make_objective(
-            static.layer, hyper["filter"], **_under(hyper, "objective"), **dict(options), **targets
-        )
-        if not make_objective.__module__.startswith("deepvis."):
-            score = batch_law.scored(score, make_objective.__name__)
-        read = objectives.reading(static.layer, hyper["unit"])
-        rule = static.optimizer(**_under(hyper, "optimizer"))
-        _refuse_without(("slots", "update"), rule, f"optimizer: {static.optimizer.__name__}")
-
-        def measure(image):
-            activations = network.activations(image, layers)
-            return score(activations), *read(activations)
-
-        def transform(image):
-            if geometric or noisy or uniform:
-                side = size_of(image)
-                side = transforms.crop_size(px, side) if count else transforms.out_size(*static.window, side)
-                image = transforms.build(hyper, side, geometric, noisy, uniform)(image)
-            for each in transforming.values():
-                image = each.function(**{key: hyper[f"transform.{key}"] for key in each.parameters()})(image)
-            return image
-
-        def whole(image):  # at the scale at which the windows are seen
-            size = transforms.crop_size(px, size_of(image))
-            return image if size == size_of(image) else tf.image.resize(image, size, antialias=True)
-
-        return gradient_ascent.Parts(
-            encode=param.encode,
-            decode=param.decode,
-            transform=transform,
-            measure=measure,
-            slots=rule.slots,
-            update=rule.update,
-            penalize=penalties.build(used, hyper),
-            regularize=regularizers.build(used, hyper, static.combine, network.mean),
-            whole=whole,
-            alpha=static.alpha,
-        )
-
+    sampled = tuple(
+        transforming.pop(name, None) is not None for name in ("geometry", "noise", "noise_uniform")
+    )
+    build = Assembly(static, network, layers, param, used, tuple(transforming.values()), sampled).parts
     tags = {"device": static.device, "precision": static.precision, "tensorflow": tf.__version__}
     # XLA's convolutions win on a GPU; on a processor oneDNN's are faster than XLA's.
     ascent = gradient_ascent.compiled(build, static.device, xla=static.device != "cpu")
     functions = [each.function for each in (*used, *transforming.values())]
     functions += [make_objective, make_param, static.optimizer]
     users = ", ".join(f.__name__ for f in functions if not f.__module__.startswith("deepvis."))
-    is_sampled = geometric or noisy or uniform
-    return Program(static, used, is_sampled, network, layers, ascent, {**network.tags, **tags}, users)
-
-
-def _refuse_without(names: Sequence[str], got: object, where: str) -> None:
-    if not all(hasattr(got, name) for name in names):
-        raise ConfigError(f"{where}: returned {type(got).__name__}, expected {' and '.join(names)} in it")
+    return Program(static, used, any(sampled), network, layers, ascent, {**network.tags, **tags}, users)
 
 
 def start(image: ImageSpec, mean: Sequence[float]) -> np.ndarray:
@@ -198,6 +150,9 @@ def snapshots(
         within = resumed if begun < done else ()  # else an octave begins here
         given = inputs.of(program.network, program.layers, images, size, program.regularizers)
         hyper = padded(numbers | given)
+        if static.accentuation is not None:  # of one octave
+            theta = ascent.begin(padded(first), hyper).theta
+            hyper[f"{BESIDE}{START}"] = ascent.show(theta, hyper)
         if "objective.group" in hyper and missing:  # the padding is compared with nothing
             groups = [numbers["objective.group"], -1 - np.arange(missing, dtype=np.int32)]
             hyper["objective.group"] = tf.constant(np.concatenate(groups))
@@ -217,7 +172,7 @@ def snapshots(
             state = ascent.begin(begin, hyper)._replace(step=tf.constant(done))
             if octave == 1:  # as its parametrization has it, which may not be as it was drawn
                 started = octaves.all_resized(ascent.show(state.theta, hyper).numpy(), sizes[-1])
-        rule = static.optimizer(**_under(hyper, "optimizer"))
+        rule = static.optimizer(**under(hyper, "optimizer"))
         search = None
         if isinstance(rule, lbfgs.LineSearch):
             before = states.searches(within)
@@ -284,11 +239,6 @@ def _robustness(
         batches = [tf.constant(np.stack(direction)) for direction in directions]
         scores[name] = np.stack([ascent.finish(state, batch, hyper)[1].score.numpy() for batch in batches])
     return robustness.retained(score, scores)
-
-
-def _under(hyper: Hyper, group: str) -> dict[str, tf.Tensor]:
-    """The numbers of a group of a config, by its keys."""
-    return {k.removeprefix(f"{group}."): v for k, v in hyper.items() if k.startswith(f"{group}.")}
 
 
 def _arrays(record: Record) -> dict[str, np.ndarray]:

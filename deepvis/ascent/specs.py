@@ -73,6 +73,7 @@ class StaticConfig:
     window: tuple[int, int]  # transform.pad and transform.crop
     crops: tuple[int, int]  # windows a step, 0 for the one image, and transform.crops_px
     alpha: bool  # whether the importance of each pixel is accumulated
+    accentuation: str | None  # the layer whose features are to stay near those of the start
 
 
 def static_config(cfg: Config) -> StaticConfig:
@@ -95,6 +96,7 @@ def static_config(cfg: Config) -> StaticConfig:
         window=(cfg.transform.pad, cfg.transform.crop),
         crops=(cfg.transform.crops, cfg.transform.crops_px if cfg.transform.crops else 0),
         alpha=cfg.alpha,
+        accentuation=cfg.reg.accentuation_layer if cfg.reg.accentuation else None,
     )  # fmt: skip
 
 

@@ -10,14 +10,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from deepvis.ascent import inputs, octaves
-from deepvis.ascent.gradient_ascent import State
 from deepvis.ascent.lbfgs import Searches
+from deepvis.ascent.parts import State
 from deepvis.ascent.specs import ImageSpec, ImageState
 from deepvis.core.errors import DeepvisError
 from deepvis.networks.backend import tf
 from deepvis.networks.base import Size
 
-SEARCH, SLOT, SHOWN, IMPORTANCE = "search.", "memory.", "image", "importance"
+SEARCH, SLOT, SHOWN = "search.", "memory.", "image"
+IMPORTANCE, BALANCE = "importance", "balance"
 
 
 def of(
@@ -33,7 +34,8 @@ def of(
     """
     fields = state._asdict()
     slots = {f"{SLOT}{i}": values for i, values in enumerate(fields.pop("memory"))}
-    slots |= zip([IMPORTANCE], fields.pop("importance"), strict=False)  # none where it is not wanted
+    for name in (IMPORTANCE, BALANCE):
+        slots |= zip([name], fields.pop(name), strict=False)  # none where it is not wanted
     step = int(fields.pop("step"))
     if search is not None and search.step != step:
         return []
@@ -65,8 +67,8 @@ def restored(states: Sequence[ImageState], missing: int) -> State:
     batch = {name: inputs.padded(np.stack([each.arrays[name] for each in states]), missing) for name in names}
     slots = sorted((name for name in names if name.startswith(SLOT)), key=lambda name: int(name[len(SLOT) :]))
     memory = tuple(batch.pop(name) for name in slots)
-    importance = (batch.pop(IMPORTANCE),) if IMPORTANCE in batch else ()
-    return State(step=tf.constant(states[0].step), memory=memory, importance=importance, **batch)
+    wanted = {name: (batch.pop(name),) if name in batch else () for name in (IMPORTANCE, BALANCE)}
+    return State(step=tf.constant(states[0].step), memory=memory, **wanted, **batch)
 
 
 def importance(state: State, size: Size) -> np.ndarray | None:

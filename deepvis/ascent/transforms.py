@@ -54,6 +54,10 @@ GEOMETRY = {
     "crops_last": _share("that at the last step; in between it changes evenly", 0.05),
     "crops_spread": _share("standard deviation of that side", 0.05, low=0),
     "crops_offset": _share("standard deviation of the windows' centres", 0.15, low=0),
+    "crops_inside": Knob(
+        False, "windows lie wholly in the image, sides evenly distributed between crops_first and crops_last",
+        switch=False,
+    ),
 }  # fmt: skip
 NOISE = {
     "noise": Knob(0.0, "standard deviation of noise laid over", low=0, high=255, unit="number of grey levels")
@@ -143,8 +147,12 @@ def _crop(
     ends = numbers.crops_first, numbers.crops_last
     share = ends[0] + (ends[1] - ends[0]) * part + numbers.crops_spread * spread
     share = np.clip(share, min(ends), 1)
+    if numbers.crops_inside:  # as faccent 1.0.3 draws them (Hamblin et al. 2024)
+        share = ends[1] + (ends[0] - ends[1]) * rng.random()
     whole = np.array(out_size(numbers.pad, numbers.crop, size)) - 1.0
     first = (0.5 + numbers.crops_offset * offset - share / 2) * whole
+    if numbers.crops_inside:
+        first = rng.random(2) * (1 - share) * whole
     steps = np.maximum(np.array(crop_size(numbers.crops_px, size)) - 1, 1)
     return first, np.diag(share * whole / steps)
 

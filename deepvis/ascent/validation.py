@@ -62,7 +62,7 @@ def check(cfg: Config) -> None:
     networks.resolved(plain(cfg.model))
     _check_blur(cfg)
     indices(cfg, layer)
-    read = _check_objective(cfg, network, layer)
+    read = _check_objective(cfg, network, layer) + _check_accentuation(cfg, network)
     padded = min(cfg.sides) + 2 * cfg.transform.pad
     if cfg.transform.crop >= padded:
         raise ConfigError(f"transform.crop={cfg.transform.crop}: expected less than the image and what is "
@@ -130,7 +130,8 @@ def _check_blur(cfg: Config) -> None:
 def _check_objective(cfg: Config, network: Network, layer: Layer) -> list[str]:
     """Refuse an objective that cannot be computed; the layers that it reads besides the job's."""
     objective = cfg.objective
-    options = {key: getattr(objective, key) for key in schema.component("objective", objective).knobs}
+    component = schema.component("objective", objective)
+    options = {key: getattr(objective, key) for key in component.knobs}
     seen = transforms.crop_size(cfg.transform.crops_px if cfg.transform.crops else 0, cfg.sides)
     is_placed = options.get("row") is not None or options.get("column") is not None
     size = network.map_size(layer.name, seen) if is_placed else seen
@@ -159,7 +160,7 @@ def _check_objective(cfg: Config, network: Network, layer: Layer) -> list[str]:
                 f"({known.kind}) cannot be had, for its code is its own; set objective.pre_activation=false"
             )
     for name, path in paths.items():
-        if path is not None and cfg.transform.crops:
+        if path is not None and cfg.transform.crops and not component.traits.get("seen_alike"):
             raise ConfigError(
                 f"transform.crops={cfg.transform.crops}: expected 0, for objective.pictures.{name} is "
                 "compared with the image as a whole, not with windows of it"
@@ -183,6 +184,22 @@ def _check_param(cfg: Config) -> None:
             f"reg: {', '.join(regularizers)} would act on pixels, and param={component.name} has none; "
             "set reg=none or param=pixel"
         )
+
+
+def _check_accentuation(cfg: Config, network: Network) -> list[str]:
+    """Refuse accentuation that has no features or no start to stay near; the layer that it reads."""
+    if not cfg.reg.accentuation:
+        return []
+    if cfg.reg.accentuation_layer is None:
+        raise ConfigError(
+            f"reg.accentuation={cfg.reg.accentuation:g}: expected reg.accentuation_layer=..., the layer "
+            "whose features are to stay near those of the start"
+        )
+    if getattr(cfg.param, "octaves", 1) > 1:
+        raise ConfigError(
+            f"reg.accentuation={cfg.reg.accentuation:g}: expected images of one size; set param.octaves=1"
+        )
+    return [network.layer(cfg.reg.accentuation_layer, "reg.accentuation_layer").name]
 
 
 def _check_maco(cfg: Config, network: Network) -> None:
@@ -219,7 +236,8 @@ def _check_sizes(cfg: Config, network: Network, layers: Sequence[str]) -> None:
 def _check_line_search(cfg: Config) -> None:
     for component in specs.enabled(cfg):
         # Bounds are the one operator of a line search; penalties are part of what it ascends.
-        if component.name != "clip_pixels" and not component.traits.get("penalty"):
+        traits = component.traits
+        if component.name != "clip_pixels" and (not traits.get("penalty") or traits.get("features")):
             raise ConfigError(
                 f"optimizer=lbfgs: a line search needs one score for one image, and {component.name} "
                 "would change it between steps; set reg=none transform=none"

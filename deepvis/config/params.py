@@ -6,6 +6,7 @@ Two jobs with the same values have the same parameters, whatever was typed to ge
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from deepvis.config.knobs import components
 from deepvis.core.names import CONF
 
 Value = bool | int | float | str
@@ -53,12 +54,24 @@ def varied(configs: Sequence[Mapping[str, Value]]) -> list[str]:
 def main(config: Mapping[str, Value], varied: Collection[str] = ()) -> dict[str, Value]:
     """What of a flat config is shown: what names the job, the main knobs, and the varied keys.
 
-    The weights of a mix are knobs of a mix alone.
+    The weights of a mix are knobs of a mix alone, and options of a regularizer that is off are left out.
     """
-    idle = () if config.get("reg.combine") == "mix" else ("reg.weights.",)
-    main = [key for key in config if key.partition(".")[0] in KNOBS and not key.startswith(idle)]
+    idle = _idle(config)
+    main = [key for key in config if key.partition(".")[0] in KNOBS and key not in idle]
     keys = [key for key in config if key in main or key in varied]
     return {key: config[key] for key in dict.fromkeys([*NAMES, *keys]) if key in config}
+
+
+def _idle(config: Mapping[str, Value]) -> set[str]:
+    """The keys under ``reg`` that nothing reads: weights without a mix, options of what is off."""
+    idle = {key for key in config if key.startswith("reg.weights.")} - (
+        set(config) if config.get("reg.combine") == "mix" else set()
+    )
+    for component in components("reg").values():
+        switches = {f"reg.{key}": knob.default for key, knob in component.knobs.items() if knob.switch}
+        if all(config.get(key, off) == off for key, off in switches.items()):
+            idle |= {f"reg.{key}" for key in component.knobs} - set(switches)
+    return idle
 
 
 def written(value: Value) -> int | float | str:

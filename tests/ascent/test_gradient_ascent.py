@@ -378,6 +378,7 @@ def test_numbers_of_a_batch_are_those_of_its_jobs(tmp_path):
         "reg.is_on.total_variation": [0, 0], "reg.is_on.p_norm": [0, 0], "reg.is_on.high_frequency": [0, 0],
         "reg.total_variation": [0, 0], "reg.total_variation_power": [2, 2], "reg.p_norm": [0, 0],
         "reg.p_norm_power": [6, 6], "reg.high_frequency": [0, 0],
+        "reg.is_on.accentuation": [0, 0], "reg.accentuation": [0, 0],
     }  # fmt: skip
     assert set(numbers) == set(wanted)
     for name, values in wanted.items():

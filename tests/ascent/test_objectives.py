@@ -113,6 +113,13 @@ CASES = {
         lambda c: {}, lambda at, b, n: reference.guided(at("here", b), at("here", b, of="guide")),
         pictures=("guide",),
     ),
+    "caricature": Case(
+        lambda c: {"cosine_power": f32(0, 1, 2, 0.5, 4)},
+        lambda at, b, n: reference.caricature(
+            at("here", b), at("here", b, of="picture"), n["cosine_power"][b]
+        ),
+        pictures=("picture",),
+    ),
 }  # fmt: skip
 SIDES = [(name, pre) for name in CASES for pre in (True, False)]
 

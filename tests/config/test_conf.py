@@ -216,7 +216,7 @@ OFF = {
     "decay": 1.0, "blur": 0, "blur_sigma": 0.0, "blur_kind": "gaussian", "value_percentile": 0.0,
     "norm_percentile": 0.0, "contribution_percentile": 0.0, "clip_pixels": False, "combine": "chain",
     "total_variation": 0.0, "total_variation_power": 2.0, "p_norm": 0.0, "p_norm_power": 6.0,
-    "high_frequency": 0.0, "high_frequency_sigma": 1.0,
+    "high_frequency": 0.0, "high_frequency_sigma": 1.0, "accentuation": 0.0, "accentuation_layer": None,
 }  # fmt: skip
 # Table 1 of Yosinski et al. 2015, in the paper's numbers, and the schedule of each row.
 #  decay, blur sigma, blur every, norm pct, contribution pct | steps, step rule, its numbers
@@ -288,6 +288,7 @@ def test_raw_noise_is_the_posts_and_gaussian_is_yosinskis():
 
 # What of a recipe is too large for sixteen pixels, or for two blocks.
 SMALL = {
+    "accentuation": ["reg.accentuation_layer=block1_conv1", "transform.crops=2", "transform.crops_px=12"],
     "maco": ["transform.crops=2", "transform.crops_px=12"],
     "neural_style": ["objective.content_layers=[block1_conv1]", "objective.style_layers=[block2_conv2]"],
 }

@@ -35,5 +35,8 @@ def test_what_varies_differs_by_value():
     mixed = one | {"reg.combine": "mix"}
     assert "reg.weights.blur" in params.main(mixed) and "reg.weights.blur" not in params.main(one)
     assert "reg.weights.blur" in params.main(one, ["reg.weights.blur"])
+    options = {"reg.blur_kind", "reg.total_variation_power", "reg.accentuation_layer"}
+    assert not options & set(params.main(one))  # of regularizers that are off
+    assert options & set(params.main(one | {"reg.blur_sigma": 2.0})) == {"reg.blur_kind"}
     main = params.main(one, ["start.low"])
     assert list(main)[:2] == ["model", "layer"] and "start.low" in main and "start.high" not in main

@@ -334,3 +334,11 @@ def guided(maps, guide):
     """Each position takes the position of the guide with which its dot product is largest."""
     positions, others = maps.reshape(-1, maps.shape[2]), guide.reshape(-1, guide.shape[2])
     return np.mean([max(a @ g for g in others) for a in positions])
+
+
+def caricature(maps, picture, power):
+    """The product of two whole layers, less where the angle between them is wide."""
+    a, b = maps.ravel(), picture.ravel()
+    lengths = np.linalg.norm(a) * np.linalg.norm(b)
+    cosine = a @ b / lengths if lengths > 0 else 0.0
+    return a @ b / (maps.shape[0] * maps.shape[1]) * max(0.1, cosine) ** power

@@ -52,6 +52,7 @@ SMALL = {
 }
 # Of every number that is one per image, another value; a test sees that none is forgotten.
 OTHER = {
+    "objective/caricature": ("objective.cosine_power=2", "objective.pictures.picture={folder}/other.png"),
     "objective/direction": ("objective.cosine_power=2", "objective.vectors={folder}/other.npy"),
     "objective/diversity": ("objective.channel=3", "objective.weight=20"),
     "objective/guided": ("objective.pictures.guide={folder}/other.png",),

@@ -161,6 +161,8 @@ def test_params_are_what_names_a_job_its_knobs_and_what_varies_whatever_was_type
     named = {"model", "layer", "layer.filters", "steps", "size", "seed", "precision"}
     knobs = {key for key in whole if key.partition(".")[0] in ("reg", "objective", "optimizer")}
     knobs -= {key for key in whole if key.startswith("reg.weights.")}  # of a mix
+    knobs -= {f"reg.{key}" for key in ("blur_kind", "blur_every", "accentuation_layer")}  # of what is off
+    knobs -= {f"reg.{key}" for key in ("total_variation_power", "p_norm_power", "high_frequency_sigma")}
     assert set(logged) == named | knobs
     assert {key: str(params.written(whole[key])) for key in logged} == logged
     assert {"reg.decay", "optimizer", "optimizer.learning_rate"} <= set(logged)
