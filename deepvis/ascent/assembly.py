@@ -54,7 +54,7 @@ class Assembly:
                 return whole_score(activations), *read(activations)
             maps = {
                 name: self.network.activations(tf.stop_gradient(each), self.layers)
-                for name, each in seen.items()
+                for name, each in (seen or {}).items()
             }
             first = maps.pop(START, None)
             score = self._score(hyper, {"targets": maps} if maps else given)

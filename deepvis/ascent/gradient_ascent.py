@@ -101,7 +101,8 @@ def step_from(
     grad = _given(tape.gradient(ascended, state.theta, output_gradients=known))
     if parts.accentuation is not None:
         score, distance = (
-            tape.gradient(image, state.theta, output_gradients=g) for g in (of_score, *of_distance)
+            _given(tape.gradient([image], state.theta, output_gradients=[each]))
+            for each in (of_score, *of_distance)
         )
         state, held = parts.accentuation.held_back(state, score, distance)
         grad -= held
@@ -242,10 +243,15 @@ def _over_windows(
         before = totals or tuple(tf.zeros_like(image) for _ in of_image)
         totals = tuple(total + each for total, each in zip(before, of_image, strict=True))
         records.append(record)
-    seen = stacked(records)
-    means = Record(*(tf.reduce_mean(tf.cast(values, tf.float32), axis=0) for values in seen))
-    grads = tuple(total / len(windows) for total in totals)
-    return grads, means._replace(alive=tf.reduce_all(seen.alive, axis=0))
+    # One after the other: a mean over an axis is rounded otherwise for one image than for several.
+    sums = [functools.reduce(tf.add, map(_as_float, values)) for values in zip(*records, strict=True)]
+    means = Record(*(each / len(windows) for each in sums))
+    alive = tf.reduce_all(stacked(records).alive, axis=0)
+    return tuple(total / len(windows) for total in totals), means._replace(alive=alive)
+
+
+def _as_float(values: tf.Tensor) -> tf.Tensor:
+    return tf.cast(values, tf.float32)
 
 
 def stacked(records: Iterable[Record]) -> Record:

@@ -37,6 +37,12 @@ SMALL = {
     "param/fourier": ("optimizer.learning_rate=0.1",),
     "param/maco": ("optimizer.learning_rate=0.2",),
     "param/octaves": ("param.octaves=2",),
+    "transform/accentuation": (
+        "transform.crops=16",  # a mean of so many is taken in another order than one of three
+        "transform.crops_px=24",
+        "transform.crops_first=1",
+        "transform.crops_last=0.8",
+    ),
     "transform/crops": ("transform.crop=4",),
     "transform/maco": (
         "transform.crops=3",
