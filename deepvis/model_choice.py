@@ -70,6 +70,7 @@ def config(
     choices: Mapping[str, Choice],
     values: Mapping[str, Any],
     with_recipe: bool,
+    recipe: str | None = None,
 ) -> tuple[Config, Mapping[str, Any], str | None]:
     """A checked config.
 
@@ -80,6 +81,7 @@ def config(
       choices: of the other groups.
       values: of keys that are in no group.
       with_recipe: the recipe that suits the network counts, where there is one.
+      recipe: else the recipe, a file of conf/experiment, that counts.
 
     Returns:
       The config with its device and all that follows from the network; what it was made of; the recipe.
@@ -91,7 +93,7 @@ def config(
     model = group(network)
     if not isinstance(layer, str):
         layer = networks.network(model).name_of(layer)
-    recipe = networks.recipe(model) if with_recipe else None
+    recipe = networks.recipe(model) if with_recipe else recipe
     composed = groups.composed({**choices, **choice}, recipe)
     spec = filters if isinstance(filters, str) else np.atleast_1d(filters).tolist()
     given = {**values, "layer": {"name": layer, "filters": spec}, **({} if held is None else {"model": held})}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from deepvis.ascent import pictures, transforms
 from deepvis.ascent.specs import ImageSpec
 from deepvis.config.knobs import Component
 from deepvis.config.schema import Settings, component, plain
+from deepvis.core import direction_files
 from deepvis.networks.backend import tf
 from deepvis.networks.base import Activation, Activations, Size
 
@@ -43,7 +43,8 @@ def of(
             prepared = _stacked([prepare(cfg.reg, size) for cfg in cfgs])
             inputs |= {f"prepared.{each.name}.{key}": values for key, values in prepared.items()}
     if hasattr(cfgs[0].objective, "vectors"):
-        rows = [np.load(Path(i.cfg.objective.vectors).expanduser())[i.index] for i in images]
+        files = {cfg.objective.vectors: direction_files.read(cfg.objective.vectors) for cfg in cfgs}
+        rows = [files[i.cfg.objective.vectors][i.index] for i in images]
         inputs["objective.vectors"] = np.stack(rows).astype(np.float32)
     paths = [plain(getattr(cfg.objective, "pictures", Settings())) for cfg in cfgs]
     if paths[0]:

@@ -107,7 +107,7 @@ def neuron(
 
 @objective(
     entries="row",
-    vectors=Knob(REQUIRED, "an .npy file of directions, [n, C]", kind=str),
+    vectors=Knob(REQUIRED, "a file of directions, [n, C]: .npy, or what deepvis directions writes", kind=str),
     cosine_power=Knob(REQUIRED, "how much the angle counts", low=0),
     pre_activation=PRE_ACTIVATION,
 )

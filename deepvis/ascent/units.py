@@ -15,6 +15,7 @@ from deepvis.ascent import batch_law, specs
 from deepvis.ascent.specs import ImageSpec
 from deepvis.config import expressions, schema
 from deepvis.config.schema import Config
+from deepvis.core import direction_files
 from deepvis.core.errors import ConfigError
 from deepvis.networks.base import Activation
 
@@ -63,6 +64,6 @@ def numbers(cfg: Config, index: int) -> dict[str, np.ndarray]:
         if name.startswith("objective."):
             found[name.removeprefix("objective.")] = value
     if hasattr(cfg.objective, "vectors"):
-        row = np.load(cfg.objective.vectors)[index]
+        row = direction_files.read(cfg.objective.vectors)[index]
         found["vectors"] = row[None].astype(np.float32)
     return found

@@ -8,7 +8,6 @@ None of it needs TensorFlow, so a typing mistake costs a second, not a night.
 import itertools
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from deepvis import networks
 from deepvis.ascent import devices, octaves, pictures, specs, spectra, transforms
 from deepvis.config import expressions, schema
 from deepvis.config.schema import Config, plain
+from deepvis.core import direction_files
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import filters, nearest, shown
 from deepvis.metrics import convergence, image_statistics, robustness
@@ -107,9 +107,14 @@ def class_names(cfg: Config, layer: Layer, filters: Sequence[int]) -> list[str]:
 
 def _directions(path: str, layer: Layer) -> np.ndarray:
     try:
-        rows = np.load(Path(path).expanduser(), mmap_mode="r", allow_pickle=False)
+        rows, made = direction_files.read(path), direction_files.made(path)
     except (OSError, ValueError) as err:
         raise ConfigError(f"objective.vectors={path}: not a .npy file that can be read ({err})") from err
+    if made.get("layer", layer.name) != layer.name:
+        raise ConfigError(
+            f"objective.vectors={path}: got directions of {made['layer']} of {made.get('model')}, expected "
+            f"some of {layer.name}: choose that layer, or other directions"
+        )
     if rows.ndim != 2 or rows.shape[1] != layer.channels or rows.dtype.kind not in "fiu":
         raise ConfigError(
             f"objective.vectors={path}: got {rows.dtype} {rows.shape}, expected numbers "

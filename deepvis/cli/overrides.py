@@ -15,7 +15,12 @@ from deepvis.config import compose
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF, nearest
 
-OF_COMMANDS = ("attribution", "embedding", "fooling")  # groups that commands of their name read, and no job
+OF_COMMANDS = (
+    "attribution",
+    "directions",
+    "embedding",
+    "fooling",
+)  # groups that commands of their name read, and no job
 
 
 def checked(typed: Sequence[str], read: Collection[str] = ()) -> list[str]:

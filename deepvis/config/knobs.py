@@ -141,6 +141,7 @@ _registry: dict[str, dict[str, Component]] = {}
 SWITCHED = ("reg", "transform")  # families whose components are all there, on or off
 FAMILIES = (
     "reg", "objective", "param", "transform", "optimizer", "start", "attribution", "embedding", "fooling",
+    "directions",
 )  # fmt: skip
 
 
@@ -252,12 +253,9 @@ def _imported(family: str, target: str) -> Any:
 
 # Parameters that a function of a family takes before its options.
 FIRST = {
-    "objective": ("layer", "filters"),
-    "param": ("size", "mean"),
-    "start": ("size", "seed", "index", "mean"),
-    "attribution": ("unit",),
-    "embedding": ("codes",),
-}
+    "objective": ("layer", "filters"), "param": ("size", "mean"), "attribution": ("unit",),
+    "start": ("size", "seed", "index", "mean"), "embedding": ("codes",), "directions": ("values",),
+}  # fmt: skip
 DISPLAY = Knob(REQUIRED, "how its images are shown", choices=("auto", "contrast", "natural"), kind=str)
 
 

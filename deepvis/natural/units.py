@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from deepvis.config import schema
 from deepvis.config.schema import Config
+from deepvis.core import direction_files
 from deepvis.core.errors import ConfigError
 from deepvis.networks.backend import tf
 from deepvis.networks.base import Size
@@ -74,7 +74,7 @@ def _neurons(cfg: Config, filters: Sequence[int], map_size: Size) -> Units:
 def _directions(cfg: Config, filters: Sequence[int], map_size: Size) -> Units:
     r"""Each direction's :math:`(a \cdot v) \max(0.1, \cos(a, v))^p` at every position."""
     del map_size
-    rows = np.load(Path(cfg.objective.vectors).expanduser())[list(filters)].astype(np.float32)
+    rows = direction_files.read(cfg.objective.vectors)[list(filters)].astype(np.float32)
     power = float(cfg.objective.cosine_power)
 
     def read(maps: tf.Tensor) -> tf.Tensor:

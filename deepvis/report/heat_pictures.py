@@ -19,18 +19,20 @@ SMALLEST = 160  # px: smaller images are enlarged, that their captions can be re
 MARGIN, BAR, TEXT = 6, 12, 70  # px: between pictures, of a colour bar, of its numbers
 
 
-def coloured(values: np.ndarray, signed: bool) -> tuple[np.ndarray, float, bool]:
+def coloured(values: np.ndarray, signed: bool, end: float | None = None) -> tuple[np.ndarray, float, bool]:
     """A map as colours.
 
     Args:
       values: ``[H, W]``.
       signed: whether the colours part at zero.
+      end: value at the end of the colours; None: by this map alone.
 
     Returns:
       uint8 ``[H, W, 3]``, the value at the end of the colours, and whether some are beyond it.
     """
     magnitude = np.abs(values)
-    end = float(np.percentile(magnitude, BEYOND)) or float(magnitude.max())
+    if end is None:
+        end = float(np.percentile(magnitude, BEYOND)) or float(magnitude.max())
     scaled = np.clip(values / (end or 1.0), -1, 1)
     place = (scaled + 1) / 2 if signed else np.maximum(scaled, 0)
     return _colours(place, signed), end, bool(magnitude.max() > end)

@@ -75,6 +75,9 @@ PICTURES = {
     "maps": (800, lambda place: one(
         place, "block2_conv1", "maps", "layer=block3_conv1", "size=224", *chosen("photos"))),
     "embedding": (800, lambda place: one(place, "embedding", "embedding", "size=224")),
+    "directions": (1060, lambda place: one(
+        place, "directions", "directions", "layer=block4_conv3", "size=224", "steps=64",
+        "directions.picture=112")),
     "methods": (1400, methods),
     "occlusion": (900, lambda place: one(
         place, "espresso (967)", "attribution", "attribution=occlusion", "attribution.patch=32",

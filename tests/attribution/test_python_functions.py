@@ -13,7 +13,9 @@ PIXELS = np.random.default_rng(3).integers(0, 256, (5, 16, 16, 3), dtype=np.uint
 LAYER = "block2_conv2"
 
 
-@pytest.mark.parametrize("name", ["attribution", "embedding", "fooling", "maps", "tuning", "weights"])
+@pytest.mark.parametrize(
+    "name", ["attribution", "directions", "embedding", "fooling", "maps", "tuning", "weights"]
+)
 def test_the_example_of_each_function_runs(name):
     function = getattr(deepvis, name)
     (found,) = doctest.DocTestFinder(recurse=False).find(function, name, globs={name: function, "np": np})

@@ -10,7 +10,8 @@ from pathlib import Path
 import deepvis.ascent  # declares the components
 import deepvis.attribution.fooling
 import deepvis.attribution.methods
-import deepvis.embeddings  # noqa: F401
+import deepvis.embeddings
+import deepvis.factorizations  # noqa: F401
 from deepvis.config.knobs import Component, Knob, components
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "config.md"

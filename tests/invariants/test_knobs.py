@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.configs import switched_on, typed_of
 
-from deepvis import ascent, embeddings
+from deepvis import ascent, embeddings, factorizations
 from deepvis.attribution import fooling
 from deepvis.attribution.methods import MODULES
 from deepvis.config import knobs, schema
@@ -52,7 +52,7 @@ def inside(knob: Knob) -> list[float]:
 
 def test_every_family_has_components_whose_modules_are_exported():
     modules = {f"deepvis.ascent.{name}" for name in ascent.__all__}
-    modules |= {each.__name__ for each in (*MODULES, embeddings, fooling)}
+    modules |= {each.__name__ for each in (*MODULES, embeddings, factorizations, fooling)}
     for family in FAMILIES:
         found = knobs.components(family)
         assert found

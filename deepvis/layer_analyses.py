@@ -1,0 +1,101 @@
+"""From Python: a network in hand and images -> what a layer as a whole represents. Nothing is written.
+
+import deepvis
+deepvis.directions(model, "conv5_block3_out", "photos/", method={"k": 8})
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deepvis import model_choice
+from deepvis.analyses import direction_pictures, layer_values, photographs
+from deepvis.analyses import directions as factorized
+from deepvis.analyses.directions import Directions
+from deepvis.config import schema
+from deepvis.config.groups import Choice
+from deepvis.config.schema import Config
+from deepvis.core.quiet import quiet
+from deepvis.networks import backend
+
+RECIPE = "distill_2017"  # how pictures are optimized where nothing says
+
+
+def directions(
+    model: Any,
+    layer: Any,
+    images: Any = "photos",
+    *,
+    method: Choice = "nmf",
+    steps: int = 128,
+    reg: Choice | None = None,
+    param: Choice | None = None,
+    transform: Choice | None = None,
+    optimizer: Choice | None = None,
+    start: Choice | None = None,
+    size: int | Sequence[int] = 224,
+    preprocess: Any = "auto",
+    inputs: Mapping[str, Any] | None = None,
+    optimize: str | None = None,
+    seed: int = 0,
+    precision: str = "auto",
+    device: str = "auto",
+    batch_size: int = 0,
+) -> Directions:
+    r"""Directions in the space of a layer's channels, from its values on images, and their pictures.
+
+    .. math:: A \approx \bar a + W V, \qquad
+              s_v(x) = \frac{1}{hw} \sum_{ij} a_{ij}(x) \cdot v
+
+    with a position of an image a row of :math:`A`, behind the layer's nonlinearity, and the directions
+    :math:`v` the rows of :math:`V`: channel groups (NMF, where the mean is left away) or principal components
+    (PCA). The picture of a direction raises :math:`s_v`.
+
+    Args:
+      model, layer, steps, reg, param, transform, optimizer, start, size, preprocess, inputs, optimize, seed,
+        precision, device, batch_size: as `deepvis.visualize` takes them, for the pictures; where none of
+        those from ``reg`` to ``start`` is given, by the recipe of Olah et al. 2017.
+      images: as `deepvis.attribution` takes them.
+      method: ``"nmf"``, ``"pca"`` or ``{"preset": "nmf", "k": 8}``: a file of conf/directions, or what
+        differs from one.
+
+    Returns:
+      `Directions`: ``directions`` [k, C], ``maps(image)`` [k, h, w], ``factors`` with ``explained`` and
+      ``shares``, ``optimized``, ``picture()``, ``save(folder)``, whose ``directions.npz``
+      ``objective="direction"`` takes.
+
+    Raises:
+      ConfigError: values below 0 for NMF, or another mistake, in one line.
+
+    Example:
+      >>> noise = np.random.default_rng(0).uniform(0, 255, (4, 16, 16, 3))
+      >>> found = directions("tiny", "block2_conv2", noise, method={"k": 3}, size=16, steps=2)
+      >>> found.directions.shape, found.maps(0).shape
+      ((3, 16), (3, 8, 8))
+
+    Source: Olah et al. 2018, "The Building Blocks of Interpretability"; Lee and Seung 1999; Pearson 1901.
+    """
+    how = {"reg": reg, "param": param, "transform": transform, "optimizer": optimizer, "start": start}
+    with quiet():
+        cfg, settings = _config(
+            model, layer, {"directions": method, "data": photographs.choice(images)}, how, preprocess, inputs,
+            optimize, {"steps": steps, "size": size, "seed": seed, "precision": precision, "device": device,
+                       "batch_size": batch_size},
+        )  # fmt: skip
+        chosen = schema.choice("directions", settings["directions"])
+        direction_pictures.check(cfg, chosen.picture)
+        read = photographs.given(images, cfg)
+        backend.load()
+        return factorized.directions(cfg, chosen, layer_values.of(cfg, read))
+
+
+def _config(
+    model: Any, layer: Any, choices: Mapping[str, Choice], how: Mapping[str, Choice | None],
+    preprocess: Any, inputs: Mapping[str, Any] | None, optimize: str | None, values: Mapping[str, Any],
+) -> tuple[Config, Mapping[str, Any]]:  # fmt: skip
+    """A checked config, and what it was made of."""
+    chosen = {group: choice for group, choice in how.items() if choice is not None}
+    network = model_choice.chosen(model, preprocess, inputs, optimize, "auto", values["size"])
+    cfg, composed, _ = model_choice.config(
+        network, layer, 0, {**choices, **chosen}, values, False, None if chosen else RECIPE
+    )
+    return cfg, composed
