@@ -60,7 +60,7 @@ def directions(
 
     Returns:
       `Directions`: ``directions`` [k, C], ``maps(image)`` [k, h, w], ``factors`` with ``explained`` and
-      ``shares``, ``optimized``, ``picture()``, ``save(folder)``, whose ``directions.npz``
+      ``shares``, ``optimized``, ``picture()``, ``save(folder)``, whose ``vectors.npz``
       ``objective="direction"`` takes.
 
     Raises:

@@ -61,7 +61,7 @@ def optimized(
       ConfigError: a picture is not finite.
     """
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "directions.npz"
+        path = Path(folder) / "vectors.npz"
         direction_files.write(path, directions, {})
         settings = {"_target_": TARGET, "vectors": str(path), "pre_activation": False, **options}
         made = replace(_silent(cfg, size), objective=schema.choice("objective", settings),

@@ -16,7 +16,7 @@ from deepvis.core import direction_files, files
 from deepvis.factorizations import Factors
 from deepvis.report import direction_sheet, heat_pictures
 
-FILE = "directions.npz"  # what objective.vectors takes
+FILE = "vectors.npz"  # what objective.vectors takes
 SHOWN = 6  # photographs of the picture, at most
 TOP = 5  # channels of a direction that are named
 
@@ -70,7 +70,7 @@ class Directions:
         return {"directions": self.picture()}
 
     def write(self, folder: Path) -> None:
-        """``directions.npz`` and ``directions.csv``."""
+        """``vectors.npz`` and ``directions.csv``."""
         direction_files.write(
             folder / FILE, self.directions, self.made(), mean=self.factors.mean, shares=self.factors.shares
         )

@@ -10,11 +10,11 @@ HELP = """deepvis directions [directions=nmf|pca] [data=...]    directions of a 
 
   deepvis directions data=folder data.path=photos/ size=224  six channel groups of block5_conv1 of VGG16 (NMF)
   deepvis directions directions=pca directions.k=4           principal components, positive and negative
-  deepvis objective=direction objective.vectors=outputs/<id>/directions.npz layer.filters=0-5
+  deepvis objective=direction objective.vectors=outputs/<id>/vectors.npz layer.filters=0-5
 
 A position of a photograph is a vector of the layer's channels behind their nonlinearity; size is that of the
 photographs, directions.picture that of the pictures. Writes outputs/<id>: directions.png, the picture of each
-direction and its heat map over photographs; directions.npz, which objective.vectors takes (directions [k, C],
+direction and its heat map over photographs; vectors.npz, which objective.vectors takes (directions [k, C],
 how they were made); directions.csv. One MLflow run. Pictures are optimized by experiment=distill_2017 in 128
 steps, or as you say."""
 

@@ -114,7 +114,7 @@ def test_the_command_leaves_a_file_that_the_objective_takes(forker, tmp_path):
     said = forker.run(tmp_path, "directions", *TINY, *data, *options, "steps=2")
     assert said.code == 0 and "3 photographs" in said.out, said
     (folder,) = (tmp_path / "outputs").iterdir()
-    file = folder / "directions.npz"
+    file = folder / "vectors.npz"
     seen = deepvis.directions(
         "tiny", LAYER, tmp_path / "photos", size=16, steps=2,
         method={"preset": "pca", "k": 2, "picture": 16, "positions": 0},
