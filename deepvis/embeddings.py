@@ -1,6 +1,7 @@
 """The family of embeddings: (codes [n, C], options) -> places in a plane [n, 2]; and grids of such places."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -35,7 +36,7 @@ def tsne(codes: np.ndarray, *, perplexity: float, seed: int) -> np.ndarray:
     _check(codes)
     from sklearn.manifold import TSNE
 
-    fitting = min(perplexity, (len(codes) - 1) / 3)
+    fitting = min(perplexity, most(len(codes))["perplexity"])
     found = TSNE(perplexity=fitting, random_state=seed, init="random", method=_method(codes)).fit_transform(
         codes
     )
@@ -65,10 +66,15 @@ def umap(codes: np.ndarray, *, neighbours: int, min_distance: float, seed: int) 
         raise ConfigError(
             "embedding=umap: got no umap-learn here, expected it; pip install 'deepvis[umap]'"
         ) from err
-    few = min(neighbours, len(codes) - 1)
+    few = min(neighbours, most(len(codes))["neighbours"])
     return np.asarray(
         UMAP(n_neighbors=few, min_dist=min_distance, random_state=seed).fit_transform(codes), float
     )
+
+
+def most(photographs: int) -> dict[str, Any]:
+    """What options are at most, of so many photographs: those above it are taken as that."""
+    return {"perplexity": (photographs - 1) / 3, "neighbours": photographs - 1}
 
 
 def grid(places: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Configs from Python: a model in hand, a name or a file, and what is chosen -> a checked config."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -123,9 +124,16 @@ def units(cfg: Config) -> tuple[Sequence[int], Sequence[str]]:
 
 
 def data_choice(given: Any) -> Choice:
-    """The choice of conf/data: a name, a mapping, or the path of a folder."""
-    named = given == "photos" or isinstance(given, Mapping)
-    return given if named else {"preset": "folder", "path": str(given)}
+    """The choice of conf/data: a name, a mapping, or the path of a folder.
+
+    Raises:
+      ConfigError: it is none of these.
+    """
+    if isinstance(given, Mapping):
+        return given
+    if not isinstance(given, str | os.PathLike):
+        raise ConfigError(f"data: got {type(given).__name__}, expected photos, or the path of a folder")
+    return "photos" if given == "photos" else {"preset": "folder", "path": str(given)}
 
 
 def _file(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -143,11 +143,16 @@ def _maps(
 
 
 def _similarity(by_stage: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
-    """Rank correlation of each stage with the first: ``[stages - 1, n]``."""
+    """Rank correlation of each stage with the first: ``[stages - 1, n]``.
+
+    A constant has none with anything: it is 0 where the first is none, and NaN where the first is one.
+    """
 
     def alike(one: np.ndarray, other: np.ndarray) -> float:
         pair = [np.asarray(each, float).reshape(1, -1) for each in (one, other)]
-        return math.nan if np.ptp(pair[1]) == 0 else float(rank_correlations(*pair)[0, 0])
+        if np.ptp(pair[0]) == 0:
+            return math.nan
+        return 0.0 if np.ptp(pair[1]) == 0 else float(rank_correlations(*pair)[0, 0])
 
     first = by_stage[0]
     return np.array([[alike(*each) for each in zip(first, row, strict=True)] for row in by_stage[1:]])

@@ -20,6 +20,7 @@ from deepvis.config.knobs import Knob
 from deepvis.config.schema import Config
 from deepvis.core import images
 from deepvis.data import Photographs
+from deepvis.metrics.convergence import ends
 from deepvis.metrics.path_similarity import path_table
 from deepvis.results import result_folder
 from deepvis.trust.evidence import Evidence, evidence
@@ -28,7 +29,7 @@ from deepvis.trust.observer import observer
 from deepvis.trust.random_weights import Randomized
 from deepvis.trust.verdicts import verdicts
 
-SEEDS = Knob(3, "starts of each filter", low=1, high=1000)
+SEEDS = Knob(3, "starts of each filter", low=1, high=1000, switch=False)
 SHOWN_SEEDS = 6  # starts of a filter in a picture
 SHOWN = 6  # photographs of a filter in a picture
 
@@ -103,9 +104,11 @@ def assess(
       seeds: from how many starts each filter is optimized.
     """
     network = networks.network(schema.plain(cfg.model))
-    starts = [replace(cfg, seed=cfg.seed + k) for k in range(seeds)]
+    starts = [replace(cfg, seed=cfg.seed + k, robustness=False, twins=0) for k in range(seeds)]
     found = optimize([ImageSpec(each, index) for each in starts for index in filters])
     shape = (seeds, len(filters), *found.final.shape[1:])
+    ended = np.array(ends(found.history)).reshape(seeds, -1)
+    rms = found.history["image_rms"][-1].reshape(seeds, -1).max(axis=0)
     name, observe = observer(cfg)
     said = evidence(network, cfg.layer.name, filters, found.final.reshape(shape), photographs, observe)
     displayed = [images.displayed(each, specs.display(cfg), cfg.model.mean) for each in found.final]
@@ -115,6 +118,7 @@ def assess(
         for row in said.examples
     ]  # fmt: skip
     return Trusted(
-        filters, result_folder.captions_for(filters, classes, str), verdicts(said), said, name,
+        filters, result_folder.captions_for(filters, classes, str),
+        verdicts(said, rms, np.flatnonzero((ended == "diverged").any(axis=0)).tolist()), said, name,
         np.stack(displayed).reshape(*shape[:-1], 3), np.array(pictures, np.uint8),
     )  # fmt: skip

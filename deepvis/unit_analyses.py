@@ -113,9 +113,8 @@ def examples(
             {"objective": objective, "data": model_choice.data_choice(data)}, model, layer, filters, size,
             preprocess, inputs, optimize, labels, device, batch_size,
         )  # fmt: skip
-        keys = {"examples": max(k, 1), "examples_per_image": per_image}
-        counts = {name: schema.KEYS[name].read(name, value) for name, value in keys.items()}
-        cfg = replace(cfg, **counts)
+        places = schema.KEYS["examples_per_image"].read("per_image", per_image)
+        cfg = replace(cfg, examples=natural.K.read("k", k), examples_per_image=places)
         indices, classes = model_choice.units(cfg)
         backend.load()
         return natural.examples(cfg, indices, classes, data_group.photographs(schema.plain(cfg.data)))

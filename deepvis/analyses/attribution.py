@@ -64,7 +64,7 @@ class Attributed:
 
     def pictures(self) -> Mapping[str, np.ndarray]:
         """By unit; and all units beside one another, where there are several and the picture is not huge."""
-        found = {folders.file_name(each): self.sheet(k) for k, each in enumerate(self.captions)}
+        found = {name: self.sheet(k) for k, name in enumerate(folders.file_names(self.captions))}
         if len(self.filters) > 1 and len(self.filters) * len(self.names) <= OVERVIEW:
             found["overview"] = heat_pictures.overview(
                 self.images, self.maps, self.signed, self.names, self.captions
@@ -73,11 +73,11 @@ class Attributed:
 
     def write(self, folder: Path) -> None:
         """``table.csv``, and by unit ``maps`` [n, H, W], ``gradients`` [n, H, W, C], ``coarse`` [n, h, w]."""
-        for caption, each in zip(self.captions, self.found, strict=True):
+        for file, each in zip(folders.file_names(self.captions), self.found, strict=True):
             for name, array in (("maps", each.maps), ("gradients", each.gradients), ("coarse", each.coarse)):
                 if array is not None:
                     (folder / name).mkdir(exist_ok=True)
-                    np.save(folder / name / f"{folders.file_name(caption)}.npy", array)
+                    np.save(folder / name / f"{file}.npy", array)
         files.write_csv(folder / "table.csv", self.rows())
 
     def save(self, folder: str | Path) -> Path:

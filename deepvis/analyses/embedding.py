@@ -75,9 +75,14 @@ class Embedding:
         return {"embedding": {"_target_": f".{self.method}", **self.options}}
 
     def told(self) -> Sequence[str]:
-        """How much of the codes' neighbourhood is left."""
-        kept = f"{self.neighbours_kept:.0%}"
-        return [f"of each photograph's nearest neighbour by its code {kept} are nearest in the plane, too"]
+        """How much of the codes' neighbourhood is left, and which option was too large."""
+        n, kept = len(self.codes), f"{self.neighbours_kept:.0%}"
+        said = [f"{kept} of {n} photographs have the same nearest neighbour in the plane as by their codes"]
+        return said + [
+            f"{key} {most:.3g} was taken instead of {self.options[key]:g}: the most of {n} photographs"
+            for key, most in embeddings.most(n).items()
+            if self.options.get(key, 0) > most
+        ]
 
     def _repr_png_(self) -> bytes:
         return heat_pictures.png(self.picture())

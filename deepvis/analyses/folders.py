@@ -10,6 +10,7 @@ from deepvis.core import images
 from deepvis.results import saved_folder
 
 FILE = "saved.json"  # in a folder that was saved: what deepvis has written there
+LONGEST = 60  # characters of a file's name, of up to four bytes each
 
 
 class Analysis(Protocol):
@@ -61,6 +62,19 @@ def save(found: Analysis, folder: str | Path) -> Path:
     return Path(folder).expanduser()
 
 
-def file_name(caption: str) -> str:
-    """A caption, or a layer's name, as the name of a file."""
-    return "".join(c if c.isalnum() or c in " ()-_." else "_" for c in caption)
+def file_names(captions: Sequence[str]) -> list[str]:
+    """Captions, or names of layers or photographs, as names of files, each another one.
+
+    Example:
+      >>> file_names(["b/c", "b_c"])
+      ['b_c', 'b_c_']
+    """
+    names: list[str] = []
+    taken: set[str] = set()
+    for caption in captions:
+        name = "".join(c if c.isalnum() or c in " ()-_." else "_" for c in caption)[-LONGEST:]
+        while name.lower() in taken:  # of which a file system may make no difference
+            name += "_"
+        taken.add(name.lower())
+        names.append(name)
+    return names

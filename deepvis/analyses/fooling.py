@@ -64,7 +64,7 @@ class FoolingImages:
 
     def pictures(self) -> Mapping[str, np.ndarray]:
         """By unit."""
-        return {folders.file_name(each): self.sheet(k) for k, each in enumerate(self.captions)}
+        return {name: self.sheet(k) for k, name in enumerate(folders.file_names(self.captions))}
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each unit, step and image."""
@@ -79,8 +79,8 @@ class FoolingImages:
     def write(self, folder: Path) -> None:
         """``curves.csv``, and the images of each unit in ``images``."""
         (folder / "images").mkdir()
-        for name, each in zip(self.captions, self.found, strict=True):
-            np.save(folder / "images" / f"{folders.file_name(name)}.npy", each.images)
+        for name, each in zip(folders.file_names(self.captions), self.found, strict=True):
+            np.save(folder / "images" / f"{name}.npy", each.images)
         files.write_csv(folder / "curves.csv", self.rows())
 
     def save(self, folder: str | Path) -> Path:

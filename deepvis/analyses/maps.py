@@ -53,9 +53,8 @@ class ActivationMaps:
     def pictures(self) -> Mapping[str, np.ndarray]:
         """Of the first image, by layer."""
         found = self.maps()
-        return {
-            folders.file_name(name): layer_maps.sheet(found[name], self.dead[name]) for name in self.layers
-        }
+        files_of = zip(folders.file_names(self.layers), self.layers, strict=True)
+        return {file: layer_maps.sheet(found[name], self.dead[name]) for file, name in files_of}
 
     def write(self, folder: Path) -> None:
         """``channels.csv``, the first image's arrays in ``maps``, the others' pictures in ``photographs``."""
@@ -66,13 +65,14 @@ class ActivationMaps:
         ]  # fmt: skip
         files.write_csv(folder / "channels.csv", rows)
         (folder / "maps").mkdir()
+        names = dict(zip(self.layers, folders.file_names(self.layers), strict=True))
         for name, each in self.maps().items():
-            np.save(folder / "maps" / f"{folders.file_name(name)}.npy", each)
-        for k, photograph in enumerate(self.read.names[1:], 1):
-            place = folder / "photographs" / photograph.replace("/", "_")
+            np.save(folder / "maps" / f"{names[name]}.npy", each)
+        for k, photograph in enumerate(folders.file_names(self.read.names)[1:], 1):
+            place = folder / "photographs" / photograph
             place.mkdir(parents=True)
             for name, each in self.maps(k).items():
-                images.save(place / f"{folders.file_name(name)}.png", layer_maps.sheet(each, dead[name]))
+                images.save(place / f"{names[name]}.png", layer_maps.sheet(each, dead[name]))
 
     def save(self, folder: str | Path) -> Path:
         """Pictures, arrays and table into a folder: see `folders.save`."""

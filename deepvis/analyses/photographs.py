@@ -88,13 +88,20 @@ def _all(photographs: Photographs, size: Size, channels: int) -> Read:
             broken.append((path, str(err)))
     if not images:
         raise ConfigError(f"data: got no photograph that can be read of {photographs.place}; expected one")
-    told = [f"left out  {path}: {reason}" for path, reason in broken]
+    told = left_out(broken)
     return Read(kept, np.stack(images), photographs.digest, told)
+
+
+def left_out(broken: Sequence[tuple[Any, str]]) -> list[str]:
+    """A line for each file that was left out, with the reason, which may begin with its path."""
+    return [f"left out  {path}: {reason.removeprefix(f'{path}: ')}" for path, reason in broken]
 
 
 def _of_files(paths: Sequence[Any], size: Size, channels: int) -> Read:
     pixels = [picture_files.fitted(str(path), channels, *size) for path in paths]
-    return Read([Path(path).name for path in paths], np.stack(pixels))
+    names = [Path(path).name for path in paths]
+    whole = [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths, strict=True)]
+    return Read(whole, np.stack(pixels))
 
 
 def _of_array_or_files(images: Any, cfg: Config, channels: int) -> Read:

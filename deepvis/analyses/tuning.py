@@ -42,7 +42,7 @@ class TuningCurves:
 
     def pictures(self) -> Mapping[str, np.ndarray]:
         """By unit."""
-        return {folders.file_name(each): self.sheet(k) for k, each in enumerate(self.captions)}
+        return {name: self.sheet(k) for k, name in enumerate(folders.file_names(self.captions))}
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each unit, attribute, level and image."""

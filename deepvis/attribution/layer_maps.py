@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from PIL import Image
 
+from deepvis.core.errors import ConfigError
 from deepvis.networks.backend import tf
 from deepvis.networks.base import Activations
 
@@ -25,6 +26,9 @@ def compiled(
       network: built up to the layers, in float32.
       layers: names.
       device: ``cpu`` or ``gpu:n``.
+
+    Raises:
+      ConfigError: when called with an image on which an activation is NaN or infinite.
     """
 
     @tf.function(autograph=False)
@@ -37,7 +41,14 @@ def compiled(
     def maps(image: np.ndarray) -> Mapping[str, np.ndarray]:
         centred = (image - np.array(network.mean, np.float32))[None].repeat(width, axis=0)
         with tf.device(device):
-            return {name: each[0].numpy() for name, each in compute(tf.constant(centred)).items()}
+            found = {name: each[0].numpy() for name, each in compute(tf.constant(centred)).items()}
+        for name, each in found.items():
+            if not np.isfinite(each).all():
+                raise ConfigError(
+                    f"{name}: got NaN or infinity on an image, expected finite activations; deepvis examples "
+                    "names the photograph"
+                )
+        return found
 
     return maps
 

@@ -14,7 +14,7 @@ from deepvis.attribution.unit import Unit
 from deepvis.core.errors import ConfigError
 from deepvis.networks.base import Size
 
-ROUNDING = 1e-4  # of the largest weight: how far the gradients at two images of a linear layer may differ
+ROUNDING = 1e-4  # of the largest weight: how far the gradients at images of a linear layer may differ
 
 
 def kernels(
@@ -32,18 +32,23 @@ def kernels(
     Raises:
       ConfigError: the layer is not linear in the image.
     """
-    rng = np.random.default_rng(0)
-    images = np.stack([np.zeros((*size, channels)), rng.normal(0, 50, (*size, channels))]).astype(np.float32)
+    probes, mean = _probes(size, channels), unit(indices[0]).mean
     found = []
     for index in indices:
-        grey, noise = (gradient for _, gradient in unit(index).gradients(images))
-        if np.abs(grey - noise).max() > ROUNDING * np.abs(noise).max():
+        each = unit(index)
+        gradients = [gradient for _, gradient in each.gradients([*probes])]
+        # Where it is nonlinear, the images that it raises and lowers most are the first to show it.
+        signs = np.sign(np.median(gradients, axis=0))
+        ends = [np.where(sign * signs > 0, 255, 0).astype(np.float32) - mean for sign in (1, -1)]
+        gradients += [gradient for _, gradient in each.gradients(ends)]
+        largest = np.abs(gradients).max()
+        if np.abs(np.array(gradients) - gradients[0]).max() > ROUNDING * largest:
             raise ConfigError(
                 f"layer.name={layer}: its weights act on other layers' maps, not on the image: got another "
                 "gradient for another image, expected a layer that is linear in the image, such as the first "
                 "convolution; take deepvis maps"
             )
-        found.append(noise)
+        found.append(gradients[0])
     whole = np.stack(found)
     rows, columns = (np.flatnonzero(whole.any(axis=axes)) for axes in ((0, 2, 3), (0, 1, 3)))
     if not len(rows):
@@ -51,6 +56,16 @@ def kernels(
             f"layer.name={layer}: got weights that are all zero, expected a layer that sees the image"
         )
     return whole[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _probes(size: Size, channels: int) -> np.ndarray:
+    """Images about 0, from quiet to as loud as pixels can be, fine and coarse, [n, H, W, C]."""
+    rng, found = np.random.default_rng(0), [np.zeros((*size, channels))]
+    for spread in (1, 50, 250):
+        for cell in (1, 8):
+            coarse = rng.normal(0, spread, (-(-size[0] // cell), -(-size[1] // cell), channels))
+            found.append(coarse.repeat(cell, axis=0).repeat(cell, axis=1)[: size[0], : size[1]])
+    return np.stack(found).astype(np.float32)
 
 
 def picture(kernel: np.ndarray) -> np.ndarray:

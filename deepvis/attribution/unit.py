@@ -66,6 +66,9 @@ class Unit:
         Args:
           images: are taken batch by batch.
           rule: what a gradient becomes at a ReLU; see `relu_rules`.
+
+        Raises:
+          ConfigError: a score or a gradient is NaN or infinite.
         """
         return self._rows(self.compiled.gradient(rule), images)
 
@@ -81,6 +84,11 @@ class Unit:
             numbers = {key: tf.constant(np.repeat(each, width, axis=0)) for key, each in self.numbers.items()}
             with tf.device(self.device):
                 found = [each.numpy() for each in program(tf.constant(padded), numbers)]
+            if not all(np.isfinite(each[: len(batch)]).all() for each in found):
+                raise ConfigError(
+                    f"{self.compiled.network.name}: got NaN or infinity on an image, expected finite scores "
+                    "and gradients; deepvis examples names the photograph"
+                )
             yield from itertools.islice(zip(*found, strict=True), len(batch))
 
     def _width(self, images: int) -> int:

@@ -8,7 +8,7 @@ folder, ``outputs/<id>``, is written whole or not at all, and then logged as one
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,6 +33,9 @@ from deepvis.sweeps.jobs import Job
 from deepvis.tracking.base import AnalysisRun, Tracker
 
 OUTPUTS = Path("outputs")
+READ = ("batch_size", "device", "experiment", "layer", "model", "precision", "size", "tracker")  # by all
+FILTERS = "layer.filters"
+UNITS = ("data", FILTERS, "objective")  # by those of what units do on photographs
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,9 @@ def run(
     name: str,
     argv: Sequence[str],
     compute: Compute,
-    read: Collection[str] = (),
+    reads: Collection[str],
     check: Callable[[Task], object] = lambda task: None,
+    complete: Callable[[Sequence[str]], Sequence[str]] = lambda typed: typed,
 ) -> int:
     """Compute, write and log an analysis, or several with ``-m``; returns the exit code.
 
@@ -89,8 +93,9 @@ def run(
       name: of the command.
       argv: behind it.
       compute: (task) -> what was found.
-      read: groups that it reads beside those of a job.
+      reads: options and groups that it reads beside `READ`; what else is typed is refused.
       check: refuses a task that cannot be computed, before any is.
+      complete: overrides as typed -> with those that the command adds itself.
     """
     command_line = arguments.parse(argv)
     if command_line.flags not in ([], ["-m"], ["--multirun"]):
@@ -100,7 +105,9 @@ def run(
             raise ConfigError(
                 f"{each}: deepvis {name} has no launchers and takes its folder's name by itself"
             )
-    typed = tracking_variables.added(arguments.with_recipe(command_line.overrides))
+        _check_read(name, each, {*READ, *reads})
+    read = [group for group in overrides.OF_COMMANDS if group in reads]
+    typed = tracking_variables.added(arguments.with_recipe(complete(command_line.overrides)))
     schema.store(typed)
     several = compose.expand(None, typed).jobs if command_line.multirun else [typed]
     terminal.take()
@@ -112,6 +119,17 @@ def run(
     for task in checked:
         _run_one(name, task, compute, tracker)
     return 0
+
+
+def _check_read(name: str, typed: str, read: Collection[str]) -> None:
+    """Refuse an option of a job that a command would pass over."""
+    key = typed.lstrip("+~").partition("=")[0]
+    group = key.partition(".")[0]
+    is_option = group in {each.name for each in fields(schema.Config)}
+    if is_option and key not in read and (group not in read or key == FILTERS):
+        raise ConfigError(
+            f"{typed}: deepvis {name} does not read {key}; of the options it reads {', '.join(sorted(read))}"
+        )
 
 
 def _checked(name: str, typed: Sequence[str], read: Collection[str]) -> Task:

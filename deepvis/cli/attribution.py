@@ -21,7 +21,7 @@ methods, the files of conf/attribution."""
 def main(typed: Sequence[str]) -> int:
     """Compute, write and log; returns the exit code."""
     return analyses.run(
-        "attribution", analyses.in_float32(typed), _compute, read=["attribution"],
+        "attribution", typed, _compute, [*analyses.UNITS, "attribution"], complete=analyses.in_float32,
         check=lambda task: attribution.check(task.job.cfg, task.methods["attribution"]),
     )  # fmt: skip
 

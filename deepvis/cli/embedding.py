@@ -20,7 +20,7 @@ embedding.csv, codes.npy [n, C]. One MLflow run."""
 def main(typed: Sequence[str]) -> int:
     """Compute, write and log; returns the exit code."""
     return analyses.run(
-        "embedding", analyses.in_float32(typed), _compute, read=["embedding"],
+        "embedding", typed, _compute, ["data", "embedding"], complete=analyses.in_float32,
         check=lambda task: unit_networks.check_precision(task.job.cfg),
     )  # fmt: skip
 

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from deepvis.analyses.photographs import left_out
 from deepvis.cli import analyses
 from deepvis.cli.analyses import Found, Task
 from deepvis.config import schema
 from deepvis.core import progress
 from deepvis.data import photographs
-from deepvis.natural import examples
+from deepvis.natural import K, examples, units
 
-K = 9
 HELP = """deepvis examples [key=value ...]    natural examples: photographs that excite a unit most, and least
 
   deepvis examples layer=block5_conv1 layer.filters=0-15         of VGG16, among the photographs of packages
@@ -30,10 +30,13 @@ goes on from its checkpoint."""
 
 def main(typed: Sequence[str]) -> int:
     """Find examples; returns the exit code."""
+    for key, value in (each.split("=", 1) for each in typed if re.fullmatch(r"(k|examples)=-?\d+", each)):
+        K.read(key, int(value))
     words = [re.sub(r"^k=", "examples=", each) for each in typed]
     if not any(each.startswith("examples=") for each in words):
-        words.append(f"examples={K}")
-    return analyses.run("examples", words, _compute)
+        words.append(f"examples={K.default}")
+    reads = [*analyses.UNITS, "examples", "examples_per_image"]
+    return analyses.run("examples", words, _compute, reads, check=lambda task: units.check(task.job.cfg))
 
 
 def _compute(task: Task) -> Found:
@@ -48,7 +51,7 @@ def _compute(task: Task) -> Found:
 
         found = examples(job.cfg, job.filters, job.classes, data, job.key, task.checkpoint, told)
     said = [f"examples  {found!r}"[:-1].replace("<Examples: ", "")]
-    said += [f"left out  {path}: {why}" for path, why in found.broken[:5]]
+    said += left_out(found.broken[:5])
     if len(found.broken) > 5:
         said.append(f"left out  {len(found.broken) - 5} more; all are in examples.json")
     said.append(f"speed     {found.rate:.1f} photographs/s")

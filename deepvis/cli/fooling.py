@@ -21,7 +21,7 @@ each unit (photograph, what was added, fooling image, confidence by step), curve
 def main(typed: Sequence[str]) -> int:
     """Compute, write and log; returns the exit code."""
     return analyses.run(
-        "fooling", analyses.in_float32(typed), _compute, read=["fooling"],
+        "fooling", typed, _compute, [*analyses.UNITS, "fooling"], complete=analyses.in_float32,
         check=lambda task: fooling.check(task.job.cfg),
     )  # fmt: skip
 

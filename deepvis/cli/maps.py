@@ -20,7 +20,7 @@ photographs; one that is 0 on all of them is dead, and has a red frame. One MLfl
 def main(typed: Sequence[str]) -> int:
     """Compute, write and log; returns the exit code."""
     return analyses.run(
-        "maps", analyses.in_float32(typed), _compute,
+        "maps", typed, _compute, ["data"], complete=analyses.in_float32,
         check=lambda task: unit_networks.check_precision(task.job.cfg),
     )  # fmt: skip
 

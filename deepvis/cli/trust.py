@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from deepvis import data, random_networks, trusted
+from deepvis.analyses.photographs import left_out
 from deepvis.cli import analyses
 from deepvis.config import schema
 from deepvis.config.knobs import Knob
@@ -14,6 +15,7 @@ from deepvis.core import files, progress
 from deepvis.trust import random_weights
 from deepvis.trust.verdicts import BELIEVABLE
 
+READS = (*analyses.UNITS, "optimizer", "param", "reg", "seed", "start", "steps", "transform")
 HELP = """deepvis trust [data=...]    whether the pictures of units can be believed
 
   deepvis trust layer.filters=0-15                             block5_conv1 of VGG16, the default regularizers
@@ -37,7 +39,8 @@ def main(typed: Sequence[str]) -> int:
         trusted.check(task.job.cfg)
         random_networks.check(task.job.cfg, stages)
 
-    return analyses.run("trust", words, functools.partial(_compute, seeds=seeds, stages=stages), check=check)
+    compute = functools.partial(_compute, seeds=seeds, stages=stages)
+    return analyses.run("trust", words, compute, READS, check)
 
 
 def _taken(typed: Sequence[str], name: str, knob: Knob) -> tuple[list[str], int]:
@@ -76,8 +79,7 @@ def _compute(task: analyses.Task, seeds: int, stages: int) -> analyses.Found:
     if random is not None:
         pictures["randomized"] = random.sheet()
         said += [f"random    {line}" for line in random.told()]
-        metrics |= {f"randomized/{what}/changed": float(random.changes(what).mean())
-                    for what in random.similarity}  # fmt: skip
+        metrics |= random.metrics()
     return analyses.Found(
         {"data.digest": photographs.digest, "trust.observer": found.observer, "trust.seeds": seeds,
          "trust.randomized": stages},
@@ -86,7 +88,7 @@ def _compute(task: analyses.Task, seeds: int, stages: int) -> analyses.Found:
 
 
 def _lines(found: trusted.Trusted, photographs: data.Photographs) -> list[str]:
-    said = [f"left out  {path}: {reason}" for path, reason in photographs.broken]
+    said = left_out([*photographs.broken, *found.evidence.broken])
     said += [f"{caption}  {verdict}" for caption, verdict in zip(found.captions, found.verdicts, strict=True)]
     count = sum(each == BELIEVABLE for each in found.verdicts)
     said.append(

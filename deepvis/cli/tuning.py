@@ -19,8 +19,9 @@ an attribute, a line a photograph, the median), curves.csv; and logs one MLflow 
 def main(typed: Sequence[str]) -> int:
     """Compute, write and log; returns the exit code."""
     return analyses.run(
-        "tuning", analyses.in_float32(typed), _compute, check=lambda task: tuning.check(task.job.cfg)
-    )
+        "tuning", typed, _compute, analyses.UNITS, complete=analyses.in_float32,
+        check=lambda task: tuning.check(task.job.cfg),
+    )  # fmt: skip
 
 
 def _compute(task: analyses.Task) -> analyses.Found:

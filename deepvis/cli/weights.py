@@ -19,7 +19,7 @@ outputs/<id>: weights.png, weights.npy [kernels, h, w, C] in score per grey leve
 def main(typed: Sequence[str]) -> int:
     """Compute, write and log; returns the exit code."""
     return analyses.run(
-        "weights", _completed(analyses.in_float32(typed)), _compute,
+        "weights", typed, _compute, [analyses.FILTERS], complete=_completed,
         check=lambda task: unit_networks.check_precision(task.job.cfg),
     )  # fmt: skip
 
@@ -32,7 +32,7 @@ def _completed(typed: Sequence[str]) -> list[str]:
         model = compose.plain_mapping(compose.config([each for each in typed if "=" in each])).get("model")
         added += ["layer=named", f"layer.name={kernels.first_convolution(model or {})}"]
     added += [] if "layer.filters" in keys else ["layer.filters=all"]
-    return [*typed, *(each for each in added if each.partition("=")[0] not in keys)]
+    return analyses.in_float32([*typed, *(each for each in added if each.partition("=")[0] not in keys)])
 
 
 def _compute(task: analyses.Task) -> analyses.Found:

@@ -52,7 +52,7 @@ def batches(
         try:
             return photographs.image(int(index), size, channels), index
         except ConfigError as err:
-            reasons[int(index)] = str(err)
+            reasons[int(index)] = str(err).removeprefix(f"{photographs.paths[int(index)]}: ")
             return nothing, np.int64(-1)
 
     def decoded(index: Any) -> Any:

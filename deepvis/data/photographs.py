@@ -127,11 +127,13 @@ def builtin() -> Photographs:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """All files below a folder that are not hidden, in order; links to folders themselves."""
-    for at, folders, names in os.walk(folder):
+    """All files below a folder that are not hidden; links to folders, and closed folders, themselves."""
+    closed: list[OSError] = []
+    for at, folders, names in os.walk(folder, onerror=closed.append):
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         yield from (Path(at, each) for each in folders if Path(at, each).is_symlink())
         yield from (Path(at, each) for each in names if not each.startswith("."))
+    yield from (Path(each.filename) for each in closed)
 
 
 def _listed(place: str, files: Sequence[tuple[Path, str]]) -> Photographs:
@@ -155,7 +157,9 @@ def _listed(place: str, files: Sequence[tuple[Path, str]]) -> Photographs:
 def _checked(path: Path) -> str | None:
     """The digest of a file that begins like a photograph; None of one whose name is no picture's."""
     if path.is_dir():
-        raise ConfigError("a link to a folder, which is not followed")
+        is_link = path.is_symlink()
+        reason = "a link to a folder, which is not followed" if is_link else "a folder that cannot be read"
+        raise ConfigError(reason)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         if suffix in picture_files.SUFFIXES:
@@ -177,7 +181,9 @@ def _folders(found: Photographs) -> dict[str, str]:
 def _table(labels: str, found: Photographs) -> dict[str, str]:
     """The labels of a CSV, by the path of the photograph below the folder."""
     try:
-        with Path(labels).expanduser().open(newline="", encoding="utf-8") as file:
+        with (
+            Path(labels).expanduser().open(newline="", encoding="utf-8-sig") as file
+        ):  # a spreadsheet's begins with a mark
             rows = list(csv.DictReader(file))
     except (OSError, ValueError, csv.Error) as err:
         raise ConfigError(
@@ -185,7 +191,12 @@ def _table(labels: str, found: Photographs) -> dict[str, str]:
         ) from err
     if not rows or not {"path", "label"} <= rows[0].keys():
         raise ConfigError(f"data.labels={labels}: expected a CSV with the columns path and label")
-    known = {Path(row["path"]).as_posix(): row["label"] for row in rows}
+    known: dict[str, str] = {}
+    for row in rows:
+        name = Path(row["path"]).as_posix()
+        if known.setdefault(name, row["label"]) != row["label"]:
+            raise ConfigError(f"data.labels={labels}: got {known[name]} and {row['label']} for {name}; "
+                              "expected one label")  # fmt: skip
     others = known.keys() - set(found.names)
     left_out = {str(path) for path, _ in found.broken}
     missing = sorted(each for each in others if not any(path.endswith(each) for path in left_out))

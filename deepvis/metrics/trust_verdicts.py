@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from deepvis.metrics.advice import SATURATED
+
 PATH = 0.35  # similarity of contributions, below which another way excites the unit (experiments/fooling)
 STRENGTH = 1.0  # below, a photograph excites the unit more than its synthesized image does
 FEW = 1000  # photographs, below which they may lack what excites a unit
@@ -13,7 +15,8 @@ BELIEVE, DOUBT, DISBELIEVE = "believe", "doubt", "do not believe"
 GRADES: tuple[str, ...] = (BELIEVE, DOUBT, DISBELIEVE)  # the gravest last
 MEANING = {
     BELIEVE: "photographs excite the unit by the same way, and less than its picture",
-    DOUBT: "a photograph excites it more, photographs of several kinds do, or its way could not be compared",
+    DOUBT: "a photograph excites it more, photographs of several kinds do, no photograph could have such "
+    "pixels, or its way could not be compared",
     DISBELIEVE: "its picture excites it by another way than photographs, or one of both does not excite it",
 }
 FEW_PHOTOGRAPHS = "so few photographs may lack what excites a filter: what is said holds for them"
@@ -45,7 +48,9 @@ class Verdict:
         return "; ".join(each.figure or each.words for each in self.reasons) or BELIEVABLE
 
 
-def verdict(strength: float, path: float, facets: float, seed_facets: float = math.nan) -> Verdict:
+def verdict(
+    strength: float, path: float, facets: float, seed_facets: float = math.nan, rms: float = math.nan
+) -> Verdict:
     """What is said of one picture.
 
     Args:
@@ -53,6 +58,7 @@ def verdict(strength: float, path: float, facets: float, seed_facets: float = ma
       path: its path similarity; NaN where it could not be compared.
       facets: groups that the photographs of the unit fall into; NaN where they are not known.
       seed_facets: groups that its pictures from several seeds fall into; NaN of fewer than 6.
+      rms: of the picture about the mean of the training set, grey levels; NaN where it is not known.
 
     Example:
       >>> verdict(2.0, 0.9, 1).words, verdict(0.9, 0.2, 1).figures
@@ -71,6 +77,9 @@ def verdict(strength: float, path: float, facets: float, seed_facets: float = ma
     elif strength < STRENGTH:
         figure = f"strength {strength:.3g}, below {STRENGTH:g}"
         found.append(Reason(DOUBT, "weaker than a photograph", figure))
+    if rms > SATURATED:
+        figure = f"root mean square {rms:.3g} grey levels, above {SATURATED}"
+        found.append(Reason(DOUBT, "beyond the range of pixels", figure))
     if facets > 1:
         found.append(Reason(DOUBT, f"{facets:.0f} facets", ""))
     if seed_facets > 1:

@@ -1,5 +1,5 @@
 """Natural examples: the photographs, and the places in them, that excite a unit most and least."""
 
-from deepvis.natural.examples import Examples, examples
+from deepvis.natural.examples import Examples, K, examples
 
-__all__ = ["Examples", "examples"]
+__all__ = ["Examples", "K", "examples"]

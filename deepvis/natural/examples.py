@@ -13,6 +13,7 @@ from PIL import Image
 
 from deepvis import networks
 from deepvis.config import schema
+from deepvis.config.knobs import Knob
 from deepvis.config.schema import Config
 from deepvis.core import files, images
 from deepvis.core.errors import ConfigError
@@ -25,6 +26,7 @@ from deepvis.natural.one_pass import Search
 from deepvis.natural.units import units
 from deepvis.networks.base import Box
 
+K = Knob(9, "natural examples of each unit, of each end", low=1, high=1000, switch=False)
 ROW = 4  # tiles of each end that a gallery shows of a unit
 
 

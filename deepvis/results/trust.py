@@ -32,11 +32,13 @@ def is_there(result: Result) -> bool:
 
 def verdicts(result: Result) -> Sequence[Verdict]:
     """What is said of each picture of a result of which trust was measured."""
-    measured = zip(*(result.metrics[name] for name in (STRENGTH, PATH, FACETS)), strict=True)
+    measured = (result.metrics[name] for name in (STRENGTH, PATH, FACETS))
+    rms = result.history["image_rms"][-1]
     return [
-        trust_verdicts.DIVERGED if end == "diverged" else trust_verdicts.verdict(*map(float, each))
-        for end, each in zip(result.ends, measured, strict=True)
-    ]
+        trust_verdicts.DIVERGED if end == "diverged"
+        else trust_verdicts.verdict(*map(float, (*each, np.nan, size)))
+        for end, size, *each in zip(result.ends, rms, *measured, strict=True)
+    ]  # fmt: skip
 
 
 def figures(result: Result) -> dict[str, float]:

@@ -13,7 +13,8 @@ Source: gradient times activation, Ancona et al. 2018 (arXiv:1711.06104), of hid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,8 +63,8 @@ def summed(*read: tuple[Paths, np.ndarray]) -> list[str]:
 
 def reader(
     network: Network, layer: str, below: Sequence[str], size: tuple[int, int], batch: int = 16
-) -> Callable[[np.ndarray, np.ndarray], Paths]:
-    """A function (images [n, H, W, C] centred, channels [n]) -> `Paths`, of one compiled graph.
+) -> Callable[[Iterable[np.ndarray], np.ndarray], Paths]:
+    """A function (images [H, W, C] centred, channels [n]) -> `Paths`, of one compiled graph.
 
     Args:
       network: that is asked; in float32.
@@ -98,14 +99,14 @@ def reader(
             given,
         )
 
-    def read(images: np.ndarray, channels: np.ndarray) -> Paths:
-        passes = []
-        for first in range(0, len(images), batch):
-            part = np.resize(images[first : first + batch], (batch, *images.shape[1:])).astype("float32")
+    def read(images: Iterable[np.ndarray], channels: np.ndarray) -> Paths:
+        passes, rest, n = [], iter(images), len(channels)
+        for first in range(0, n, batch):
+            some = np.stack([*itertools.islice(rest, batch)])
+            part = np.resize(some, (batch, *some.shape[1:])).astype("float32")
             units = np.resize(channels[first : first + batch], batch).astype("int32")
             passes.append(compute(tf.constant(part), tf.constant(units)))
         values, positions, means, given = zip(*passes, strict=True)
-        n = len(images)
         return Paths(
             np.concatenate(values)[:n],
             np.concatenate(positions)[:n],

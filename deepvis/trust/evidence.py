@@ -6,7 +6,7 @@ can tell by the images what excites it (`deepvis.metrics.forced_choice`); and wh
 synthesized images from several seeds, excite it by one way or several (`deepvis.metrics.facets`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from deepvis.metrics.path_similarity import cosines, path_similarity, rank_corre
 from deepvis.networks import Network
 from deepvis.trust import contributions
 from deepvis.trust.contributions import Paths
-from deepvis.trust.natural_values import NaturalValues, natural_values
+from deepvis.trust.natural_values import BATCH, NaturalValues, natural_values
 
 BEST = 9  # photographs that are taken for what excites a unit
 OTHERS = 8  # units whose photographs are compared with; they are drawn where fewer are asked of
@@ -43,6 +43,7 @@ class Evidence:
     facets: np.ndarray  # groups of contributions of photographs
     seed_facets: np.ndarray  # groups of contributions of its synthesized images, of 6 seeds or more
     examples: np.ndarray  # [n, k] the photographs that excite it most, as indices
+    broken: Sequence[tuple[str, str]] = ()  # photographs that could not be read, and why
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,7 @@ class Natural:
     units: np.ndarray  # whose each of these is
     best: int  # photographs of a unit among these
     below: Sequence[str]  # convolutions below
-    read: Callable[[np.ndarray, np.ndarray], Paths]
+    read: Callable[[Iterable[np.ndarray], np.ndarray], Paths]
     centre: np.ndarray  # grey levels that 0 stands for
 
 
@@ -77,7 +78,10 @@ def natural(
     count = len(found.indices)
     if count < LEAST:
         raise ConfigError(f"data: got {count} photographs that can be read, expected {LEAST} or more")
-    pictures = np.stack([photographs.image(int(i), size, network.channels) for i in found.indices])
+
+    def pictures(which: np.ndarray) -> Iterator[np.ndarray]:  # one by one: all may fill the memory
+        return (photographs.image(int(index), size, network.channels) for index in which)
+
     k = min(BEST, count // 4)
     units = _units_compared(np.asarray(filters), found.values)
     below = contributions.layers_below(network, layer)
@@ -85,8 +89,10 @@ def natural(
     tops = np.argsort(-found.values[:, units], axis=0, kind="stable")[:k].T  # [units, k]
     centre = np.asarray(network.centre, np.float32)
     owners = np.repeat(units, k)
-    paths = read(pictures[tops.reshape(-1)] - centre, owners)
-    return Natural(filters, found, observe(pictures), paths, owners, k, below, read, centre)
+    paths = read((each - centre for each in pictures(found.indices[tops.reshape(-1)])), owners)
+    parts = np.array_split(found.indices, range(BATCH, count, BATCH))
+    observed = np.concatenate([observe(np.stack([*pictures(part)])) for part in parts])
+    return Natural(filters, found, observed, paths, owners, k, below, read, centre)
 
 
 def evidence(
@@ -135,7 +141,8 @@ def compared(
         _ratio(made.values.reshape(seeds, n).max(axis=0), best), best,
         lowest(nearest, n), by_layer, activations, *choice,
         np.array([_facets(paths, telling, slice(at * k, at * k + k)) for at in range(n)]),
-        np.array([_facets(made, telling, slice(at, None, n)) for at in range(n)]), found.indices[tops],
+        np.array([_facets(made, telling, slice(at, None, n)) for at in range(n)]),
+        found.indices[tops], found.broken,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from deepvis.core.errors import ConfigError
 from deepvis.data import Photographs, batches
 from deepvis.networks import Network
 from deepvis.networks.backend import tf
@@ -41,6 +42,9 @@ def natural_values(
       layer: of the units; its values behind the nonlinearity are taken.
       photographs: cropped about their centre.
       size: height and width, px.
+
+    Raises:
+      ConfigError: a channel is NaN or infinite on a photograph.
     """
     built = network.build([layer], size, "float32")
 
@@ -54,6 +58,11 @@ def natural_values(
         is_there = batch.indices >= 0
         indices.append(batch.indices[is_there])
         values.append(strongest(batch.images).numpy()[is_there])
+        if not (is_finite := np.isfinite(values[-1]).all(axis=1)).all():
+            name = photographs.names[indices[-1][~is_finite][0]]
+            raise ConfigError(
+                f"{layer}: got NaN or infinity on the photograph {name}, expected finite activations"
+            )
         broken += [(photographs.names[index], reason) for index, reason in batch.broken]
     return NaturalValues(np.concatenate(indices), np.concatenate(values), tuple(broken))
 

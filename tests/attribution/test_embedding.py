@@ -9,6 +9,7 @@ import pytest
 from helpers.processes import store_of
 from PIL import Image
 
+import deepvis
 from deepvis import embeddings
 from deepvis.core.errors import ConfigError
 from deepvis.report import thumbnail_map
@@ -24,6 +25,15 @@ def test_tsne_keeps_groups_apart_and_repeats_from_its_seed():
     assert (group[distances.argmin(axis=1)] == group).all()
     assert embeddings.neighbours_kept(codes, codes[:, :8]) == 1
     assert embeddings.neighbours_kept(codes, rng.normal(size=(36, 2))) < 0.3
+
+
+def test_an_option_that_few_photographs_do_not_allow_is_told():
+    images = np.random.default_rng(2).uniform(0, 255, (7, 16, 16, 3))
+    options = {"preset": "tsne", "perplexity": 30}
+    said = deepvis.embedding("tiny", "block2_conv2", images, method=options, size=16).told()
+    assert said[1:] == ["perplexity 2 was taken instead of 30: the most of 7 photographs"]
+    fits = options | {"perplexity": 2}
+    assert len(deepvis.embedding("tiny", "block2_conv2", images, method=fits, size=16).told()) == 1
 
 
 def test_a_grid_is_the_nearest_one_cell_a_photograph_and_y_goes_up():

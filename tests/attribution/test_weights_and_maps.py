@@ -59,6 +59,34 @@ def test_kernels_of_a_keras_network_are_by_grey_level():
     np.testing.assert_allclose(found, kernel / np.array([58.395, 57.12, 57.375]), rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.parametrize(("bias", "is_linear"), [(300.0, False), (1e5, True)])
+def test_a_relu_below_that_quiet_images_leave_on_is_found(bias, is_linear):
+    """The kernel of the upper layer is the image's own only where no image of pixels switches the ReLU."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((16, 16, 3))
+    below = keras.layers.Conv2D(
+        4, 3, activation="relu", name="below", bias_initializer=keras.initializers.Constant(bias)
+    )
+    last = keras.layers.DepthwiseConv2D(3, name="last")
+    model = keras.Model(image, last(below(image)))
+    built = networks.network(networks.hold(model, "none")).build(["last"], (16, 16), "float32")
+    neuron = {"row": np.array([6], np.int32), "column": np.array([6], np.int32)}
+
+    def found():
+        return linear_kernels.kernels(
+            lambda index: unit_of(built, "last", index, at=neuron), [1], (16, 16), 3, "last"
+        )
+
+    if not is_linear:
+        with pytest.raises(ConfigError, match=r"layer.name=last: its weights act on other layers' maps"):
+            found()
+        return
+    expected = np.zeros((5, 5, 3))
+    for i, j in np.ndindex(3, 3):
+        expected[i : i + 3, j : j + 3] += np.asarray(last.kernel)[i, j, 1] * np.asarray(below.kernel)[..., 1]
+    np.testing.assert_allclose(found()[0], expected, rtol=1e-3, atol=1e-5)
+
+
 def test_zero_is_grey_and_each_kernel_has_its_own_scale():
     kernel = np.zeros((1, 3, 3), np.float32)
     kernel[0, 1], kernel[0, 2] = 0.01, [-0.01, 0, 0.005]

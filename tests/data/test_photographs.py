@@ -1,7 +1,10 @@
 """Laws of deepvis.data: which photographs a folder has, in what order, and what their images are."""
 
+import errno
 import importlib.util
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,7 +95,7 @@ def test_batches_hold_each_photograph_once_as_a_viewer_shows_it(folder, count):
                 seen[int(index)] = image
     half = NAMES.index("b/half.jpg")
     assert sorted(seen) == [i for i in range(len(found)) if i != half] and list(seen) == sorted(seen)
-    assert [index for index, _ in broken] == [half] and "b/half.jpg: not a whole picture" in broken[0][1]
+    assert [index for index, _ in broken] == [half] and broken[0][1].startswith("not a whole picture")
     for index, image in seen.items():
         np.testing.assert_array_equal(image, picture_files.fitted(found.paths[index], 3, 24, 16))
     rest = [
@@ -129,9 +132,29 @@ def test_labels_come_from_folders_or_a_table(folder, tmp_path):
     table.write_text("path,label\nb/dog.png,dog\n")
     with pytest.raises(ConfigError, match=r"got none for a/deep/er/bird.webp and 5 more of 7 photographs"):
         of_folder(str(folder), str(table))
+    rows = "path,label\n" + "".join(f"{name},x\n" for name in names)
+    table.write_text(rows, encoding="utf-8-sig")  # as spreadsheets write it
+    assert of_folder(str(folder), str(table)).labels == ("x",) * 7
+    table.write_text(f"{rows}b/dog.png,y\n")
+    with pytest.raises(ConfigError, match=r"got x and y for b/dog.png; expected one label"):
+        of_folder(str(folder), str(table))
     table.write_text("path,label\nb/mouse.png,mouse\n")
     with pytest.raises(ConfigError, match=r"b/mouse.png and 0 more are no photographs"):
         of_folder(str(folder), str(table))
+
+
+def test_a_folder_that_cannot_be_read_is_listed(folder, monkeypatch):
+    known = os.scandir
+
+    def scandir(path):
+        if Path(path).name == "b":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return known(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = of_folder(str(folder))
+    assert (folder / "b", "a folder that cannot be read") in found.broken
+    assert not any(name.startswith("b/") for name in found.names) and len(found) == 6
 
 
 def test_what_has_no_photograph_is_one_line(tmp_path):

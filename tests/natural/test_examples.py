@@ -225,8 +225,8 @@ def test_a_command_a_job_and_python_find_the_same(photos, tmp_path, monkeypatch)
     seen = deepvis.examples("tiny", LAYER, [0, 5], data=folder, k=2, size=SIDE)
     assert "2 units of block2_conv2 of tiny, top and bottom 2 of 11 photographs" in repr(seen)
     words = ["model=tiny", f"layer={LAYER}", "layer.filters=[0,5]", f"size={SIDE}", "precision=float32",
-             "data=folder", f"data.path={folder}", "steps=2"]  # fmt: skip
-    for typed in (["examples", "-m", "k=2", *words], [*words, "examples=2", "tracker=none"]):
+             "data=folder", f"data.path={folder}"]  # fmt: skip
+    for typed in (["examples", "-m", "k=2", *words], [*words, "steps=2", "examples=2", "tracker=none"]):
         command = [sys.executable, "-m", "deepvis.run", *typed]
         done = subprocess.run(command, capture_output=True, text=True, timeout=200)
         assert done.returncode == 0, done.stderr

@@ -39,6 +39,8 @@ def table(*jobs):
         ((2, NAN, 1), "doubt", "its way could not be compared"),
         ((0.5, 0.1, 3), "do not believe",
          "excited by another way than photographs, weaker than a photograph, 3 facets"),
+        ((2, 0.9, 1, NAN, 90), "believe", "believable"),
+        ((1e26, 0.9, 1, NAN, 91), "doubt", "beyond the range of pixels"),
         ((INF, NAN, NAN), "do not believe", "no photograph excites it"),
         ((NAN, NAN, NAN), "do not believe", "nothing excites it"),
     ],

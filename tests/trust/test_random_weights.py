@@ -19,7 +19,7 @@ from deepvis.core import images
 from deepvis.core.errors import ConfigError
 from deepvis.data.photographs import of_folder
 from deepvis.networks import randomization
-from deepvis.trust.random_weights import SAME
+from deepvis.trust.random_weights import SAME, Randomized
 
 SIZE, LAYER, UNITS, FILTERS = (32, 32), "block2_conv1", "block2_conv2", list(range(0, 16, 2))
 
@@ -183,3 +183,18 @@ def test_the_command_writes_the_table_and_refuses_what_is_no_number(forker, tmp_
     assert [row["what"] for row in rows[:2]] == ["picture", "saliency"] and rows[0]["random_layers"] == "2"
     assert (file.parent / "randomized.png").is_file()
     assert "the picture changes when the weights are random: " in said.out
+
+
+def test_what_did_not_leave_its_start_neither_changes_nor_stays():
+    rng = np.random.default_rng(0)
+    moved, still = rng.normal(size=(2, 3, 3, 1)), np.zeros((3, 3, 1))
+    found = random_networks._similarity([[moved[0], moved[0], still], [moved[0], still, moved[1]]])
+    np.testing.assert_allclose(found, [[1, 0, np.nan]], atol=1e-9)
+    pictures = np.zeros((2, 3, 4, 4, 3), np.uint8)
+    told = Randomized([0, 1, 2], "abc", [["layer"]], {"picture": found}, pictures, {})
+    assert told.changes("picture").tolist() == ["no", "yes", "nothing to change"]
+    assert told.told() == [
+        "the picture changes when the weights are random: of some, 1 of 2 filters "
+        "(median rank correlation 0.5); of 1 there is nothing that could change"
+    ]
+    assert told.metrics() == {"randomized/picture/changed": 0.5}

@@ -83,3 +83,13 @@ def test_what_cannot_be_compared_is_refused_in_one_line(done, forker):
         said = forker.run(place, "trust", *TINY, *typed)
         assert said.code == 1 and text in said.err and len(said.err.splitlines()) == 1
         assert set((place / "outputs").iterdir()) == before
+
+
+@pytest.mark.parametrize(("rate", "said"), [(1e38, "diverged"), (1e10, "beyond the range of pixels")])
+def test_a_picture_that_is_no_picture_is_not_believed(done, rate, said):
+    place = done[0]
+    step = {"preset": "normalized", "learning_rate": rate}
+    found = deepvis.trust(
+        "tiny", "block2_conv2", [3], data=place / "photos", size=16, steps=3, reg="none", optimizer=step
+    )
+    assert said in found.verdicts[0]
