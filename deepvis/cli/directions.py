@@ -6,6 +6,18 @@ from deepvis.analyses import direction_pictures, directions, layer_values, photo
 from deepvis.cli import analyses, ascents
 from deepvis.core import progress
 
+READS = (
+    "data",
+    "directions",
+    "objective",
+    "optimizer",
+    "param",
+    "reg",
+    "seed",
+    "start",
+    "steps",
+    "transform",
+)
 HELP = """deepvis directions [directions=nmf|pca] [data=...]    directions of a layer, and channel groups
 
   deepvis directions data=folder data.path=photos/ size=224  six channel groups of block5_conv1 of VGG16 (NMF)
@@ -22,7 +34,7 @@ steps, or as you say."""
 def main(typed: Sequence[str]) -> int:
     """Compute, write and log; returns the exit code."""
     return analyses.run(
-        "directions", ascents.completed(typed), _compute, read=["directions"],
+        "directions", typed, _compute, READS, complete=ascents.completed,
         check=lambda task: direction_pictures.check(task.job.cfg, task.methods["directions"].picture),
     )  # fmt: skip
 
