@@ -13,6 +13,7 @@ from deepvis.ascent import (
     penalties,
     regularizers,
     starts,
+    step_masks,
     transforms,
 )
 from deepvis.config import schema
@@ -21,5 +22,5 @@ schema.store()
 
 __all__ = [
     "accentuation", "lbfgs", "matching_objectives", "objectives", "optimizers", "parametrizations",
-    "penalties", "regularizers", "starts", "transforms",
+    "penalties", "regularizers", "starts", "step_masks", "transforms",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deepvis.ascent import batch_law, objectives, penalties, regularizers, transforms
+from deepvis.ascent import batch_law, objectives, penalties, regularizers, step_masks, transforms
 from deepvis.ascent.gradient_ascent import Hyper
 from deepvis.ascent.inputs import BESIDE
 from deepvis.ascent.objectives import Objective
@@ -73,6 +73,7 @@ class Assembly:
             update=rule.update,
             penalize=penalties.build(self.regularizers, hyper),
             regularize=regularizers.build(self.regularizers, hyper, static.combine, self.network.mean),
+            mask=step_masks.build(self.regularizers, hyper),
             whole=self._whole,
             alpha=static.alpha,
             beside=beside,

@@ -113,6 +113,7 @@ def _stepped(
     state: State, grad: tf.Tensor, of_image: tf.Tensor | None, record: Record, parts: Parts, steps: tf.Tensor
 ) -> tuple[State, Record]:
     delta, memory = parts.update(grad, state.memory, state.step)
+    delta = delta if parts.mask is None else parts.mask(delta)
     theta = parts.regularize(state.theta + delta, grad, state.step)
     going = state.step < steps
     stays_finite = tf.reduce_all(tf.math.is_finite(theta), axis=list(range(1, theta.shape.rank)))

@@ -27,6 +27,7 @@ class Parts:
     whole: Callable[[tf.Tensor], tf.Tensor] = lambda image: image  # what of it is measured in the end
     alpha: bool = False  # whether the magnitude of the gradient at each pixel is summed over the steps
     penalize: Callable[[tf.Tensor], tf.Tensor] | None = None  # image -> what is subtracted from its score
+    mask: Callable[[tf.Tensor], tf.Tensor] | None = None  # of the step: delta -> delta
     beside: Mapping[str, tf.Tensor] = field(default_factory=dict)  # pictures [B, H, W, C] to be compared with
     accentuation: Accentuation | None = None  # with it, `measure` ends in each image's distance, [B]
 

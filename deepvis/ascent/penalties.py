@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from deepvis.ascent.ops import blur_matrix, choose, per_image, sides
-from deepvis.ascent.regularizers import Prepare
+from deepvis.ascent.regularizers import Prepare, arguments
 from deepvis.config.knobs import Component, Function, Knob, declare
 from deepvis.core.errors import ConfigError
 from deepvis.networks.backend import tf
@@ -141,15 +141,10 @@ def build(components: Sequence[Component], hyper: Mapping[str, tf.Tensor]) -> Pe
     def penalize(image):
         total = tf.zeros(image.shape[:1])
         for component in of_image:
-            given = {
-                name: hyper[f"reg.{name}"] if name in component.knobs
-                else hyper[f"prepared.{component.name}.{name}"]
-                for name in component.parameters()
-            }  # fmt: skip
             is_on = hyper[f"reg.is_on.{component.name}"] > 0
             # An image that does not use it has no gradient from it, whatever its values are.
             own = choose(is_on, image, tf.stop_gradient(image))
-            value = component.function(**given)(own)
+            value = component.function(**arguments(component, hyper))(own)
             shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
             if shape != image.shape[:1] or dtype != image.dtype:
                 raise ConfigError(

@@ -209,7 +209,7 @@ def mix(operators: Sequence[Regularizer], weights: Sequence[tf.Tensor]) -> Regul
 
 def build(components: Sequence[Component], hyper: Hyper, combine: str, mean: Sequence[float]) -> Regularizer:
     """The regularizer of a batch: a ``chain`` or ``mix`` of the components that any of its images uses."""
-    acting = [each for each in components if not each.traits.get("penalty")]
+    acting = [each for each in components if not each.traits.get("penalty") and not each.traits.get("step")]
     operators = {each: _operator(each, hyper, mean) for each in acting}
     last = [operators.pop(each) for each in acting if each.traits.get("last")]
     first = list(operators.values())
@@ -218,11 +218,15 @@ def build(components: Sequence[Component], hyper: Hyper, combine: str, mean: Seq
     return chain([*first, *last])
 
 
-def _operator(component: Component, hyper: Hyper, mean: Sequence[float]) -> Regularizer:
-    given = {
+def arguments(component: Component, hyper: Hyper, mean: Sequence[float] = ()) -> dict[str, Any]:
+    """What a component's function takes: knobs, arrays that the host made, or the mean."""
+    return {
         name: mean if name == "mean" else hyper[f"reg.{name}"] if name in component.knobs
         else hyper[f"prepared.{component.name}.{name}"]
         for name in component.parameters()
     }  # fmt: skip
-    operator = component.function(**given)
+
+
+def _operator(component: Component, hyper: Hyper, mean: Sequence[float]) -> Regularizer:
+    operator = component.function(**arguments(component, hyper, mean))
     return operator if component.is_builtin else shaped(operator, f"reg: {component.name}")

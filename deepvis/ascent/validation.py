@@ -68,6 +68,7 @@ def check(cfg: Config) -> None:
         raise ConfigError(f"transform.crop={cfg.transform.crop}: expected less than the image and what is "
                           f"laid around it, {padded} px")  # fmt: skip
     _check_param(cfg)
+    _check_colours(cfg, network)
     _check_sizes(cfg, network, [layer.name, *read])
     _check_maco(cfg, network)
     if schema.component("optimizer", cfg.optimizer).traits.get("line_search"):
@@ -188,6 +189,14 @@ def _check_param(cfg: Config) -> None:
         raise ConfigError(
             f"reg: {', '.join(regularizers)} would act on pixels, and param={component.name} has none; "
             "set reg=none or param=pixel"
+        )
+
+
+def _check_colours(cfg: Config, network: Network) -> None:
+    if "colour_rates" in specs.regularizers(cfg) and network.channels != 3:
+        raise ConfigError(
+            f"reg.red_rate, green_rate, blue_rate: got an image of {network.channels} channels, expected "
+            "three colours; leave them at 1"
         )
 
 

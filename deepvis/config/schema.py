@@ -198,7 +198,7 @@ def _check_given(group: str, values: Mapping[str, Any]) -> None:
 def _weights() -> dict[str, Knob]:
     """By regularizer that takes part in a mix."""
     return {name: WEIGHT for name, each in knobs.components("reg").items()
-            if not each.traits.get("last") and not each.traits.get("penalty")}  # fmt: skip
+            if not any(map(each.traits.get, ("last", "penalty", "step")))}  # fmt: skip
 
 
 def _read(group: str, settings: Mapping[str, Any], declared: Mapping[str, Knob]) -> dict[str, Any]:

@@ -379,6 +379,7 @@ def test_numbers_of_a_batch_are_those_of_its_jobs(tmp_path):
         "reg.total_variation": [0, 0], "reg.total_variation_power": [2, 2], "reg.p_norm": [0, 0],
         "reg.p_norm_power": [6, 6], "reg.high_frequency": [0, 0],
         "reg.is_on.accentuation": [0, 0], "reg.accentuation": [0, 0],
+        "reg.red_rate": [1, 1], "reg.green_rate": [1, 1], "reg.blue_rate": [1, 1],
     }  # fmt: skip
     assert set(numbers) == set(wanted)
     for name, values in wanted.items():

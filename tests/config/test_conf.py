@@ -217,6 +217,7 @@ OFF = {
     "norm_percentile": 0.0, "contribution_percentile": 0.0, "clip_pixels": False, "combine": "chain",
     "total_variation": 0.0, "total_variation_power": 2.0, "p_norm": 0.0, "p_norm_power": 6.0,
     "high_frequency": 0.0, "high_frequency_sigma": 1.0, "accentuation": 0.0, "accentuation_layer": None,
+    "center_bias": 0.0, "red_rate": 1.0, "green_rate": 1.0, "blue_rate": 1.0,
 }  # fmt: skip
 # Table 1 of Yosinski et al. 2015, in the paper's numbers, and the schedule of each row.
 #  decay, blur sigma, blur every, norm pct, contribution pct | steps, step rule, its numbers
@@ -262,6 +263,7 @@ PRESETS = {
     "decay": {"decay": 0.8},
     "blur": {"blur": 3},
     "small_norm": {"norm_percentile": 30},
+    "center_bias": {"center_bias": 0.25},
     "combined": {"decay": 0.95, "blur": 3, "norm_percentile": 5},
     # The post: (3 box blurs of 3 x 3 + 3 decays of 0.8 + 1 clip per value at the 1st percentile) / 7
     "gildenblat_2016": {"decay": 0.8, "blur": 3, "blur_kind": "box", "value_percentile": 1, "combine": "mix"},

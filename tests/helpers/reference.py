@@ -182,7 +182,19 @@ def next_image(image, grad, step, reg, rule, mean):
     """
     image, grad, mean = (np.asarray(each, np.float64) for each in (image, grad, mean))
     numbers = {k: v for k, v in rule.items() if k != "name"}
-    return regularize(image + STEP_RULES[rule["name"]](grad, **numbers), grad, step, reg, mean)
+    moved = step_mask(image.shape, reg) * STEP_RULES[rule["name"]](grad, **numbers)
+    return regularize(image + moved, grad, step, reg, mean)
+
+
+def step_mask(shape, reg):
+    """How fast each pixel and colour moves: a Gaussian about the centre, and a factor a colour."""
+    mask = np.ones(shape) * [reg["red_rate"], reg["green_rate"], reg["blue_rate"]]
+    height, width, _ = shape
+    for i, j in np.ndindex(height, width):
+        if sigma := reg["center_bias"]:
+            square = ((i - (height - 1) / 2) / height) ** 2 + ((j - (width - 1) / 2) / width) ** 2
+            mask[i, j] *= np.exp(-square / (2 * sigma**2))
+    return mask
 
 
 # --- Starts: the first image, of a size (height, width) ----------------------------------------------------

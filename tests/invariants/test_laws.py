@@ -29,7 +29,10 @@ MEAN = (123.68, 116.779, 103.939)
 # --- Regularizers ------------------------------------------------------------------------------------------
 
 # Each knob that switches a component on, at a value that follows from its declaration.
-OPERATORS = {name: each for name, each in components("reg").items() if not each.traits.get("penalty")}
+OPERATORS = {
+    name: each for name, each in components("reg").items()
+    if not each.traits.get("penalty") and not each.traits.get("step")
+}  # fmt: skip
 ON = {
     key: (each.name, f"reg.{key}={str(switched_on(knob)).lower()}")
     for each in OPERATORS.values() for key, knob in each.knobs.items() if knob.switch
