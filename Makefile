@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 BENCH := .venv-bench
+PARITY := .venv-parity
 
 .PHONY: demo test lint bench parity clean
 
@@ -28,16 +29,19 @@ bench: $(BENCH)/ready
 	$(BENCH)/bin/python -m pytest benchmarks -k "$(K)" --benchmark-quiet --benchmark-json=$(BENCH)/run.json
 	$(BENCH)/bin/python benchmarks/table.py $(BENCH)/run.json $(if $(K)$(BENCH_QUICK),,docs/reference/benchmarks.md)
 
-parity: $(BENCH)/ready
-	$(BENCH)/bin/python benchmarks/parity.py
+# Writes docs/reference/parity.md.
+parity: $(PARITY)/ready
+	$(PARITY)/bin/python benchmarks/parity.py
 
-# On top of .venv, whose packages it sees and does not change.
-$(BENCH)/ready: .venv/ready requirements-bench.lock
-	$(BIN)/python -m venv --clear --without-pip $(BENCH)
+$(PARITY)/ready: requirements-bench.lock
+
+# On top of .venv, whose packages they see and do not change.
+.venv-%/ready: requirements-%.lock .venv/ready
+	$(BIN)/python -m venv --clear --without-pip $(@D)
 	$(BIN)/python -c 'import site; print("import site; site.addsitedir(%r)" % site.getsitepackages()[0])' \
-	  > $$($(BENCH)/bin/python -c 'import site; print(site.getsitepackages()[0])')/deepvis.pth
-	$(BIN)/python -m pip --python $(BENCH)/bin/python install --disable-pip-version-check --quiet --no-deps \
-	  -r requirements-bench.lock
+	  > $$($(@D)/bin/python -c 'import site; print(site.getsitepackages()[0])')/deepvis.pth
+	$(BIN)/python -m pip --python $(@D)/bin/python install --disable-pip-version-check --quiet --no-deps \
+	  -r requirements-$*.lock
 	@touch $@
 
 # From the lock alone: what was tested is what is installed.
@@ -54,4 +58,4 @@ $(BENCH)/ready: .venv/ready requirements-bench.lock
 	@touch $@
 
 clean:
-	rm -rf .venv $(BENCH) dist build .pytest_cache .ruff_cache
+	rm -rf .venv $(BENCH) $(PARITY) dist build .pytest_cache .ruff_cache
