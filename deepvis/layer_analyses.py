@@ -7,15 +7,18 @@ deepvis.directions(model, "conv5_block3_out", "photos/", method={"k": 8})
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deepvis import model_choice
+from deepvis import model_choice, networks
 from deepvis.analyses import direction_pictures, layer_values, photographs
 from deepvis.analyses import directions as factorized
+from deepvis.analyses import expanded_weights as expanded
 from deepvis.analyses.directions import Directions
+from deepvis.analyses.expanded_weights import ExpandedWeights
 from deepvis.config import schema
 from deepvis.config.groups import Choice
 from deepvis.config.schema import Config
 from deepvis.core.quiet import quiet
 from deepvis.networks import backend
+from deepvis.results import result_folder
 
 RECIPE = "distill_2017"  # how pictures are optimized where nothing says
 
@@ -99,3 +102,59 @@ def _config(
         network, layer, 0, {**choices, **chosen}, values, False, None if chosen else RECIPE
     )
     return cfg, composed
+
+
+def expanded_weights(
+    model: Any,
+    layer: Any,
+    below: Any,
+    filters: int | str | Sequence[int] = "first 16",
+    *,
+    groups: int = 0,
+    size: int | Sequence[int] = 128,
+    preprocess: Any = "auto",
+    inputs: Mapping[str, Any] | None = None,
+    optimize: str | None = None,
+    labels: Any = "auto",
+    device: str = "auto",
+) -> ExpandedWeights:
+    r"""Weights from the channels of a lower layer to units of a higher one, through all layers between.
+
+    .. math:: w_{b,ija} = \partial \tilde z_b / \partial a_{ija}
+
+    with :math:`a` the lower layer behind its nonlinearity, :math:`z_b` the unit in the middle of the higher
+    layer's map before its own, and :math:`\tilde z` without the ReLUs between and with the mean of a window
+    for its maximum. Between adjacent layers that is the kernel.
+
+    Args:
+      model, layer, filters, size, preprocess, inputs, optimize, labels, device: as `deepvis.visualize` takes
+        them.
+      below: the lower layer, in hand, or its name.
+      groups: groups of the lower layer's channels, by NMF of the weights; 0: none.
+
+    Returns:
+      `ExpandedWeights`: ``weights`` [units, h, w, C], ``groups`` [units, h, w, k], ``pictures()``,
+      ``save(folder)``.
+
+    Raises:
+      ConfigError: a nonlinearity between them that is not made linear, or another mistake, in one line.
+
+    Example:
+      >>> expanded_weights("tiny", "block2_conv2", "block2_conv1", [0, 5], size=32).weights.shape
+      (2, 3, 3, 12)
+
+    Source: Voss et al. 2021, "Visualizing Weights", section "Expanded weights".
+    """
+    with quiet():
+        network = model_choice.chosen(model, preprocess, inputs, optimize, labels, size)
+        if not isinstance(below, str):
+            below = networks.network(model_choice.group(network)).name_of(below)
+        cfg, settings = model_choice.unit_config(
+            {"objective": "neuron", "weights": {"preset": "expanded", "below": below, "groups": groups}},
+            model, layer, filters, size, preprocess, inputs, optimize, labels, device, 0,
+        )  # fmt: skip
+        chosen = schema.choice("weights", settings["weights"])
+        expanded.check(cfg, chosen)
+        indices, classes = model_choice.units(cfg)
+        backend.load()
+        return expanded.weights(cfg, chosen, indices, result_folder.captions_for(indices, classes))

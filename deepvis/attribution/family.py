@@ -39,6 +39,11 @@ def filling(name: str, mean: np.ndarray) -> np.ndarray:
     return np.asarray(levels - mean, np.float32)
 
 
+def weights(**knobs: Knob) -> Callable[[Function], Function]:
+    """Declare a function as one of weights, with its options by their key under ``weights``."""
+    return declare("weights", None, knobs)
+
+
 def attribution(*, signed: bool, **knobs: Knob) -> Callable[[Function], Function]:
     """Declare a function as a method.
 

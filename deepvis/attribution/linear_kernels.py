@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from deepvis.attribution.family import weights
 from deepvis.attribution.unit import Unit
 from deepvis.core.errors import ConfigError
 from deepvis.networks.base import Size
@@ -17,6 +18,7 @@ from deepvis.networks.base import Size
 ROUNDING = 1e-4  # of the largest weight: how far the gradients at images of a linear layer may differ
 
 
+@weights()
 def kernels(
     unit: Callable[[int], Unit], indices: Sequence[int], size: Size, channels: int, layer: str
 ) -> np.ndarray:
@@ -32,11 +34,11 @@ def kernels(
     Raises:
       ConfigError: the layer is not linear in the image.
     """
-    probes, mean = _probes(size, channels), unit(indices[0]).mean
+    images, mean = probes(size, channels), unit(indices[0]).mean
     found = []
     for index in indices:
         each = unit(index)
-        gradients = [gradient for _, gradient in each.gradients([*probes])]
+        gradients = [gradient for _, gradient in each.gradients([*images])]
         # Where it is nonlinear, the images that it raises and lowers most are the first to show it.
         signs = np.sign(np.median(gradients, axis=0))
         ends = [np.where(sign * signs > 0, 255, 0).astype(np.float32) - mean for sign in (1, -1)]
@@ -58,7 +60,7 @@ def kernels(
     return whole[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _probes(size: Size, channels: int) -> np.ndarray:
+def probes(size: Size, channels: int) -> np.ndarray:
     """Images about 0, from quiet to as loud as pixels can be, fine and coarse, [n, H, W, C]."""
     rng, found = np.random.default_rng(0), [np.zeros((*size, channels))]
     for spread in (1, 50, 250):

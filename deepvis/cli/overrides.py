@@ -20,6 +20,7 @@ OF_COMMANDS = (
     "directions",
     "embedding",
     "fooling",
+    "weights",
 )  # groups that commands of their name read, and no job
 
 

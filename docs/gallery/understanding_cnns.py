@@ -72,6 +72,9 @@ def chosen(photographs: str) -> list[str]:
 # By picture: its width, and how it is made in a folder that has the photographs.
 PICTURES = {
     "weights": (800, lambda place: one(place, "weights", "weights")),
+    "expanded": (666, lambda place: one(
+        place, "groups", "weights", "weights=expanded", "weights.below=block2_conv2", "weights.groups=6",
+        "layer=block3_conv2", "layer.filters=0-7")),
     "maps": (800, lambda place: one(
         place, "block2_conv1", "maps", "layer=block3_conv1", "size=224", *chosen("photos"))),
     "embedding": (800, lambda place: one(place, "embedding", "embedding", "size=224")),

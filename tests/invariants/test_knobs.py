@@ -9,7 +9,7 @@ import pytest
 from helpers.configs import switched_on, typed_of
 
 from deepvis import ascent, embeddings, factorizations
-from deepvis.attribution import fooling
+from deepvis.attribution import expanded_weights, fooling, linear_kernels
 from deepvis.attribution.methods import MODULES
 from deepvis.config import knobs, schema
 from deepvis.config.knobs import FAMILIES, REQUIRED, Component, Knob
@@ -52,7 +52,10 @@ def inside(knob: Knob) -> list[float]:
 
 def test_every_family_has_components_whose_modules_are_exported():
     modules = {f"deepvis.ascent.{name}" for name in ascent.__all__}
-    modules |= {each.__name__ for each in (*MODULES, embeddings, factorizations, fooling)}
+    modules |= {
+        each.__name__
+        for each in (*MODULES, embeddings, factorizations, fooling, expanded_weights, linear_kernels)
+    }
     for family in FAMILIES:
         found = knobs.components(family)
         assert found
