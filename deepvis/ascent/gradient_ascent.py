@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from deepvis.ascent.ops import choose, rms
+from deepvis.ascent.ops import choose, rms, traced_for
 from deepvis.ascent.parts import Parts, Record, State, begin
 from deepvis.core.errors import ConfigError
 from deepvis.networks.backend import tf
@@ -195,7 +195,7 @@ def compiled(build: Callable[[Hyper], Parts], device: str = "cpu:0", xla: bool =
     def graph(work):
         def call(*args):
             *given, hyper = args
-            with tf.device(device):
+            with tf.device(device), traced_for(xla):
                 return work(*given, build(hyper), hyper["steps"])
 
         # TensorFlow counts traces by the lines of a function, and would warn of many that are each the first.

@@ -5,11 +5,27 @@ Shapes: B images of H x W pixels with C channels; a hyperparameter is one number
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import numpy as np
 from scipy import ndimage
 
 from deepvis.networks.backend import tf
 from deepvis.networks.base import Size
+
+_is_for_xla: ContextVar[bool] = ContextVar("deepvis_is_for_xla", default=False)
+
+
+@contextmanager
+def traced_for(xla: bool) -> Iterator[None]:
+    """What is traced within is compiled by XLA, or is not."""
+    before = _is_for_xla.set(xla)
+    try:
+        yield
+    finally:
+        _is_for_xla.reset(before)
 
 
 def per_image(x: tf.Tensor, batch: tf.Tensor | None = None) -> tf.Tensor:
@@ -63,7 +79,7 @@ def from_percentile(values: tf.Tensor, q: tf.Tensor) -> tf.Tensor:
     interpolation, and ``q = 0`` selects nothing.
 
     Args:
-      values: ``[B, ...]``, n values an image.
+      values: ``[B, ...]``, n values an image, none of them negative.
       q: percentiles in [0, 100), ``[B]``.
 
     Returns:
@@ -79,12 +95,27 @@ def from_percentile(values: tf.Tensor, q: tf.Tensor) -> tf.Tensor:
 
 
 def _selected(rows: tf.Tensor, rank: tf.Tensor) -> tf.Tensor:
-    """The value of that rank in each row: [B, n], [B] -> [B, 1]."""
-    if tf.config.list_logical_devices("GPU"):  # where selection has no kernel, and XLA has none either
-        return tf.gather(tf.sort(rows, axis=1), rank[:, None], axis=1, batch_dims=1)
+    """The value of that rank in each row, none of which is negative: [B, n], [B] -> [B, 1]."""
+    if _is_for_xla.get():
+        return _counted(rows, rank)
     # An eighth of a sort's time. The op takes one rank for all of its rows, hence row by row.
     selected = [tf.raw_ops.NthElement(input=rows[b : b + 1], n=rank[b]) for b in range(sides(rows)[0])]
     return tf.stack(selected)
+
+
+def _counted(rows: tf.Tensor, rank: tf.Tensor) -> tf.Tensor:
+    """The same without NthElement, for which XLA has no kernel: by counting what is smaller.
+
+    Numbers that are not negative are in the order of their bits. Four bits of the wanted one are found at a
+    time: of 15 bounds, how many have at most `rank` values below them. XLA makes one pass of each count.
+    """
+    bits, found = tf.bitcast(rows, tf.int32), tf.zeros_like(rank)
+    for shift in range(28, -1, -4):
+        digits = tf.range(1, 8 if shift == 28 else 16)  # the first bit is the sign
+        bounds = found[:, None] + digits * 2**shift
+        below = tf.reduce_sum(tf.cast(bits[:, None, :] < bounds[:, :, None], tf.int32), axis=2)
+        found += tf.reduce_sum(tf.cast(below <= rank[:, None], tf.int32), axis=1) * 2**shift
+    return tf.bitcast(found, tf.float32)[:, None]
 
 
 def blur_matrix(n: int, kind: str, size: int, sigma: float) -> np.ndarray:

@@ -51,14 +51,18 @@ class Program:
     users: str  # names of functions that are not deepvis'
 
 
-def compiled(static: StaticConfig, enabled: frozenset[Component]) -> Program:
-    """The program of a group of jobs, of which any uses the enabled regularizers and transforms."""
+def compiled(static: StaticConfig, enabled: frozenset[Component], xla: bool | None = None) -> Program:
+    """The program of a group of jobs, of which any uses the enabled regularizers and transforms.
+
+    By default XLA compiles it for a GPU: its convolutions win there; on a processor oneDNN's are faster.
+    """
     # A file may have been written anew since.
-    return _compiled(static, enabled, networks.network(schema.plain(static.model)).fingerprint())
+    read = networks.network(schema.plain(static.model)).fingerprint()
+    return _compiled(static, enabled, read, static.device != "cpu" if xla is None else xla)
 
 
 @functools.lru_cache(maxsize=8)
-def _compiled(static: StaticConfig, enabled: frozenset[Component], read: Hashable) -> Program:
+def _compiled(static: StaticConfig, enabled: frozenset[Component], read: Hashable, xla: bool) -> Program:
     if static.device != "cpu" and not tf.config.list_physical_devices("GPU"):
         raise ConfigError(
             f"device={static.device}: TensorFlow sees no GPU (it needs tensorflow[and-cuda]); take device=cpu"
@@ -86,8 +90,7 @@ def _compiled(static: StaticConfig, enabled: frozenset[Component], read: Hashabl
     )
     build = Assembly(static, network, layers, param, used, tuple(transforming.values()), sampled).parts
     tags = {"device": static.device, "precision": static.precision, "tensorflow": tf.__version__}
-    # XLA's convolutions win on a GPU; on a processor oneDNN's are faster than XLA's.
-    ascent = gradient_ascent.compiled(build, static.device, xla=static.device != "cpu")
+    ascent = gradient_ascent.compiled(build, static.device, xla)
     functions = [each.function for each in (*used, *transforming.values())]
     functions += [make_objective, make_param, static.optimizer]
     users = ", ".join(f.__name__ for f in functions if not f.__module__.startswith("deepvis."))

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 from helpers.configs import job_of, optimized, parts_of, typed_of
 
-from deepvis.ascent import devices, gradient_ascent, program, validation
+from deepvis.ascent import devices, gradient_ascent, ops, program, validation
 from deepvis.core.errors import ConfigError
 from deepvis.sweeps import jobs
 
@@ -126,30 +126,39 @@ REGS = [
 ]
 
 
-def looks_of(job):
-    return optimized(job)[1]
+def looks_of(job, xla=None):
+    return optimized(job, xla=xla)[1]
 
 
-def test_xla_compiles_the_same_graph(monkeypatch, tmp_path):
+def test_xla_compiles_the_same_graph(tmp_path):
     """What a GPU would be given, compiled here: two steps agree, the masks of the percentiles exactly."""
     job = job_of(tmp_path, *REGS, "reg.combine=chain", "steps=2", "snapshot_every=2")
-    plain = looks_of(job)
-    real = gradient_ascent.compiled
-
-    def compiled(build, device, xla=False):
-        assert not xla
-        return real(build, device, xla=True)
-
-    monkeypatch.setattr(gradient_ascent, "compiled", compiled)
-    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["a GPU"])  # sorts: XLA selects not
-    program._compiled.cache_clear()
-    fused = looks_of(job)
-    program._compiled.cache_clear()
-    for ours, theirs in zip(fused, plain, strict=True):
+    for ours, theirs in zip(looks_of(job, xla=True), looks_of(job), strict=True):
         for name, values in ours.record.items():
             np.testing.assert_allclose(values, theirs.record[name], rtol=2e-4, atol=1e-4, err_msg=name)
         np.testing.assert_array_equal(ours.image == 0, theirs.image == 0)
         np.testing.assert_allclose(ours.image, theirs.image, rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("xla", [True, False])
+def test_percentiles_select_what_numpy_selects(xla):
+    """Also of ties, zeros, small and large numbers, and infinity; TensorFlow takes denormal ones as 0."""
+    rng = np.random.default_rng(0)
+    rows = np.abs(rng.normal(size=(6, 501))).astype(np.float32)
+    rows[1] = rng.integers(0, 4, 501)
+    rows[2] = rng.choice(np.float32([0, 2e-38, 1, 3e38, np.inf]), 501)
+    rows[3] = 0
+    rows[4] *= np.float32(10.0) ** rng.integers(-30, 30, 501)
+    q = np.float32([0, 33.3, 50, 99.9, 0.1, 70])
+    masks = tf.function(ops.from_percentile, autograph=False, jit_compile=xla)
+    with ops.traced_for(xla):
+        given = masks(tf.constant(rows), tf.constant(q)).numpy()
+    exact = np.round(q.astype(float), 5)
+    for row, percent, mask in zip(rows, exact, given, strict=True):
+        bound = np.sort(row)[int(np.ceil(percent * 500 / 100))]
+        np.testing.assert_array_equal(mask, row >= bound)
+    assert {op.type for op in masks.get_concrete_function(*map(tf.constant, (rows, q))).graph.get_operations()
+            }.isdisjoint({"NthElement"} if xla else {"Bitcast"})  # fmt: skip
 
 
 def test_a_graph_is_placed_on_the_device_that_it_was_given():

@@ -43,13 +43,13 @@ def job_of(folder: Path, *overrides: str) -> jobs.Job:
     return jobs.make(typed_of(*tiny, *overrides), overrides, folder)
 
 
-def optimized(job: jobs.Job, twin: int = 0) -> tuple[np.ndarray, list[Snapshot]]:
+def optimized(job: jobs.Job, twin: int = 0, xla: bool | None = None) -> tuple[np.ndarray, list[Snapshot]]:
     """A job's starts and what is seen while it is optimized, as its group really computes it, alone."""
     from deepvis.ascent import program
     from deepvis.ascent.optimize import optimize
 
     (group,) = jobs.job_groups([job])
-    made = program.compiled(group.static_config, group.enabled)
+    made = program.compiled(group.static_config, group.enabled, xla)
     images = [replace(jobs.image_spec(group, row), twin=twin) for row in group.batches[0] if row.twin == 0]
     starts = np.stack([program.start(each, made.network.mean) for each in images])
     width, seen = max(map(len, group.batches)), []
