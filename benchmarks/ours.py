@@ -1,16 +1,18 @@
 """deepvis, as the benchmarks use it: the one module here that knows it."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from hydra.utils import instantiate
 
-from deepvis.ascent import program
+from deepvis.ascent import inputs, program, specs
+from deepvis.ascent.gradient_ascent import Hyper, Record, State
 from deepvis.ascent.specs import Snapshot
 from deepvis.config import compose as composer
 from deepvis.config import schema
@@ -49,9 +51,9 @@ def optimize(whole: JobGroup) -> Iterator[Snapshot]:
     """The graph alone, chunk by chunk: starts, steps, and what the host sees of them."""
     using = program.compiled(whole.static_config, whole.enabled)
     for batch in whole.batches:
-        specs = [jobs.image_spec(whole, row) for row in batch]
-        starts = np.stack([program.start(each, using.network.mean) for each in specs])
-        yield from program.snapshots(using, specs, starts, len(whole.batches[0]))
+        images = [jobs.image_spec(whole, row) for row in batch]
+        starts = np.stack([program.start(each, using.network.mean) for each in images])
+        yield from program.snapshots(using, images, starts, len(whole.batches[0]))
 
 
 def traces(job_groups: Sequence[JobGroup]) -> int:
@@ -80,3 +82,38 @@ def composed(whole: Sequence[str], each: Sequence[Sequence[str]]) -> list[compos
             loader, loader.load_configuration("config", list(whole), RunMode.MULTIRUN)
         )
         return [of_sweep.plan([*whole, *own], number) for number, own in enumerate(each)]
+
+
+def step_for_xla(whole: JobGroup) -> tuple[program.Program, State, Hyper]:
+    """A program that XLA compiles, and what its first step takes of the images of one batch."""
+    using = program.compiled(whole.static_config, whole.enabled, xla=True)
+    images = [jobs.image_spec(whole, row) for row in whole.batches[0]]
+    static = using.static
+    given = inputs.of(using.network, using.layers, images, static.size, using.regularizers)
+    drawn = inputs.sampled_transforms(images, static.size, 0) if using.is_sampled else {}
+    hyper = inputs.padded(specs.numbers(images) | given | drawn, 0)
+    first = np.stack([program.start(each, using.network.mean) for each in images])
+    return using, using.ascent.begin(tf.constant(first), hyper), hyper
+
+
+def bare_for_xla(using: program.Program) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """The network alone: (image, filters) -> the mean of each image's map, and its gradient by the image."""
+    (layer,) = using.layers
+
+    @tf.function(autograph=False, jit_compile=True)
+    def call(image, filters):
+        with tf.GradientTape() as tape:
+            tape.watch(image)
+            means = tf.reduce_mean(using.network.activations(image, [layer])[layer].pre, axis=[1, 2])
+            score = tf.gather(means, filters, axis=1, batch_dims=1)
+        return score, tape.gradient(score, image)
+
+    return call
+
+
+def steps_on_processor(whole: JobGroup, state: State, hyper: Hyper, count: int) -> tuple[State, Record]:
+    """The state after some steps as TensorFlow takes them without XLA, and the record of the last one."""
+    using = program.compiled(whole.static_config, whole.enabled)
+    for _ in range(count):
+        state, record = using.ascent.advance(state, hyper)
+    return state, record
