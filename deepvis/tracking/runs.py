@@ -23,6 +23,7 @@ import numpy as np
 from deepvis.config import params
 from deepvis.core.version import __version__
 from deepvis.metrics import convergence
+from deepvis.results import result_folder
 from deepvis.results.result_folder import Result
 from deepvis.tracking import ui_images
 from deepvis.tracking.base import JobRun
@@ -147,13 +148,13 @@ def add_files(client: Any, run: StoredRun, found: ui_images.Files, is_local: boo
     To a server several go at once. The client would ask it for the run again, to learn what is known here.
     """
     if is_local:
-        _write(found, local_path(run.artifacts))
+        _write(found, local_path(run.artifacts), link=True)
         return
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     repository = get_artifact_repository(run.artifacts, tracking_uri=client.tracking_uri)
     with tempfile.TemporaryDirectory(prefix="deepvis-") as staging, ThreadPoolExecutor(UPLOADS) as pool:
-        names = _write(found, Path(staging))
+        names = _write(found, Path(staging), link=False)
         uploads = [
             pool.submit(repository.log_artifact, str(Path(staging, name)), name.rpartition("/")[0] or None)
             for name in names
@@ -206,17 +207,25 @@ def local_path(uri: str) -> Path:
     return Path(url2pathname(urlparse(uri).path))
 
 
-def _write(found: ui_images.Files, folder: Path) -> list[str]:
-    """Write files below a folder; returns their names there."""
+def _write(found: ui_images.Files, folder: Path, link: bool) -> list[str]:
+    """Write files below a folder; returns their names there.
+
+    Linked, a file takes no second place on the disk; deepvis and MLflow replace and delete files, they do not
+    change them.
+    """
     made: set[Path] = set()
     names = []
     for name, content in found:
-        if (parent := (folder / name).parent) not in made:
-            parent.mkdir(parents=True, exist_ok=True)
-            made.add(parent)
+        path = folder / name
+        if path.parent not in made:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            made.add(path.parent)
         if isinstance(content, bytes):
-            (folder / name).write_bytes(content)
+            path.write_bytes(content)
+        elif link:
+            path.unlink(missing_ok=True)
+            result_folder.link(content, path)
         else:
-            shutil.copyfile(content, folder / name)
+            shutil.copyfile(content, path)
         names.append(name)
     return names

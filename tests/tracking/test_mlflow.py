@@ -432,7 +432,7 @@ def test_a_run_that_is_filled_in_half_is_not_finished_and_the_same_one_is_filled
 ):
     impatient = replace(store, timeout=0)
     with monkeypatch.context() as patch:
-        patch.setattr(runs_of_mlflow.shutil, "copyfile", raises(OSError(errno.ENOSPC, "No space left")))
+        patch.setattr(runs_of_mlflow.result_folder, "link", raises(OSError(errno.ENOSPC, "No space left")))
         assert runner.run([made(tmp_path / "0", "layer.filters=0-2")], impatient, "half") == {}
     folder = tmp_path / "0/result"
     result = result_folder.read(folder)  # the folder came first, and is whole
@@ -446,6 +446,8 @@ def test_a_run_that_is_filled_in_half_is_not_finished_and_the_same_one_is_filled
         (run,) = store.client.search_runs([store.experiment_id], "tags.sweep = 'half'")
         assert (run.info.run_id, run.info.status) == (half.info.run_id, "FINISHED")
         assert artifacts(store, run) >= {"gallery.png", "history.npz", "result.json", "images"}
+        stored = runs_of_mlflow.local_path(run.info.artifact_uri)
+        assert (stored / "gallery.png").samefile(folder / "gallery.png")  # no second one on the disk
         curve = store.client.get_metric_history(run.info.run_id, "score/mean")
         assert [metric.step for metric in curve] == list(range(6))
 
