@@ -432,7 +432,7 @@ def test_a_run_that_is_filled_in_half_is_not_finished_and_the_same_one_is_filled
 ):
     impatient = replace(store, timeout=0)
     with monkeypatch.context() as patch:
-        patch.setattr(runs_of_mlflow.result_folder, "link", raises(OSError(errno.ENOSPC, "No space left")))
+        patch.setattr(runs_of_mlflow, "_write", raises(OSError(errno.ENOSPC, "No space left")))
         assert runner.run([made(tmp_path / "0", "layer.filters=0-2")], impatient, "half") == {}
     folder = tmp_path / "0/result"
     result = result_folder.read(folder)  # the folder came first, and is whole
@@ -453,7 +453,7 @@ def test_a_run_that_is_filled_in_half_is_not_finished_and_the_same_one_is_filled
 
 
 def raises(error):
-    def fails(*args):
+    def fails(*args, **options):
         raise error
 
     return fails
