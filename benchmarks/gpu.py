@@ -205,11 +205,11 @@ def _seconds(steps: Callable[[int], object], least: float) -> float:
 
 
 def _difference(batch: np.ndarray, expected: np.ndarray) -> float:
-    """The largest relative one, of the root mean square of an image, over a batch that repeats images."""
+    """The largest root mean square of an image's difference, over the largest of what was expected."""
     wanted = expected[np.arange(len(batch)) % IMAGES].astype(np.float64)
     axes = tuple(range(1, batch.ndim))
-    off = np.sqrt(np.mean((batch - wanted) ** 2, axis=axes))
-    return float(np.max(off / np.sqrt(np.mean(wanted**2, axis=axes))))
+    off, size = (np.sqrt(np.mean(each**2, axis=axes)) for each in (batch - wanted, wanted))
+    return float(np.max(off) / np.max(size))
 
 
 def _line(row: dict[str, Any], rows: Sequence[dict[str, Any]], card: str) -> str:

@@ -12,7 +12,8 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 
 from deepvis.ascent import inputs, program, specs
-from deepvis.ascent.gradient_ascent import Hyper, Record, State
+from deepvis.ascent.gradient_ascent import Hyper
+from deepvis.ascent.parts import Record, State
 from deepvis.ascent.specs import Snapshot
 from deepvis.config import compose as composer
 from deepvis.config import schema

@@ -33,8 +33,11 @@ def rows(tmp_path_factory):
 
 def test_the_exported_steps_are_those_of_the_processor(rows):
     for row in rows:
-        limit = 1e-5 if row["precision"] == "float32" else 0.2
-        assert 0 <= max(row["differences"].values()) < limit, row
+        score, image = row["differences"]["score"], row["differences"]["image"]
+        if row["precision"] == "float32":
+            assert 0 <= max(score, image) < 1e-5, row
+        else:  # Adam's first step is the sign of each number of the gradient, of small ones a rounding's
+            assert 0 < score < 2e-2 and 0 < image < 1, row
 
 
 def test_what_is_timed_is_what_was_asked_for(rows):
