@@ -9,6 +9,7 @@ moves correlated values.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -141,6 +142,63 @@ def maco(size: Size, mean: Sequence[float], spectrum: str, standardize: bool = T
         pixels = tf.clip_by_value(image + centre, EDGE, 255 - EDGE)
         argument = _steady(tf.math.log, pixels / (255.0 - pixels))
         return tf.math.angle(tf.signal.rfft2d(_unmixed(argument, out)))
+
+    return Param(encode, decode)
+
+
+@parametrization(
+    display="natural",
+    levels=Knob(REQUIRED, "levels of the pyramid, each half as large as the one before", low=1, high=16,
+                kind=int, static=True),
+)  # fmt: skip
+def laplacian(size: Size, mean: Sequence[float], levels: int) -> Param:
+    r"""A Laplacian pyramid of decorrelated colours, behind a sigmoid.
+
+    .. math:: x = 255 \, \sigma\Bigl(M \sum_{k=0}^{K-1} U_k \theta_k\Bigr) - \mu
+
+    :math:`\theta_k` has sides of :math:`\max(1, \lfloor h / 2^k \rfloor)` and likewise :math:`w`;
+    :math:`U_k` scales it to :math:`h, w`, bilinear, a level's first pixel over the image's first. Theta is
+    ``[B, n]``: the levels one after the other, the largest first, each ``[rows, columns, C]``. A step in a
+    small level moves a large part of the image at once.
+
+    Of an image theta is a pyramid proper: the smallest level is the mean of its parts, and each larger one
+    what the smaller ones leave, so the largest makes up for any of their errors.
+
+    Args:
+      size: :math:`h, w`.
+      mean: :math:`\mu`.
+      levels: :math:`K`; 1 is a sigmoid of pixels alone.
+
+    Source: lucid 0.3.10, ``laplacian_pyramid_image``, which has 4 levels; Olah et al. 2017, "Feature
+    visualization"; the name from Burt and Adelson 1983.
+    """
+    centre = np.asarray(mean, np.float32)
+    channels = len(centre)
+    into, out = spectra.colours(channels)
+    shapes = [(max(1, size[0] >> k), max(1, size[1] >> k), channels) for k in range(levels)]
+
+    def enlarged(level):
+        if level.shape[1:3] == size:
+            return level
+        return tf.raw_ops.ResizeBilinear(images=level, size=size)
+
+    def decode(theta):
+        parts = tf.split(theta, [math.prod(shape) for shape in shapes], axis=1)
+        total = tf.zeros([theta.shape[0], *size, channels])
+        for part, shape in zip(parts, shapes, strict=True):
+            total += enlarged(tf.reshape(part, [-1, *shape]))
+        return 255.0 * _steady(tf.sigmoid, _mixed(tf.transpose(total, [0, 3, 1, 2]), into)) - centre
+
+    def encode(image):
+        pixels = tf.clip_by_value(image + centre, EDGE, 255 - EDGE)
+        argument = _unmixed(_steady(tf.math.log, pixels / (255.0 - pixels)), out)
+        rest, parts = tf.transpose(argument, [0, 2, 3, 1]), []
+        for shape in reversed(shapes):
+            whole = shape[:2] == size
+            part = rest if whole else tf.raw_ops.ResizeArea(images=rest, size=shape[:2])
+            rest -= enlarged(part)
+            parts.append(tf.reshape(part, [-1, math.prod(shape)]))
+        return tf.concat(parts[::-1], axis=1)
 
     return Param(encode, decode)
 

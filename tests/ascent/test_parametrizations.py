@@ -106,7 +106,31 @@ def maco(theta: np.ndarray, size: tuple[int, int], mean) -> np.ndarray:
     return 255 / (1 + np.exp(-recoloured(standardized(maps)))) - np.array(mean)
 
 
-ORACLES = {"pixel": lambda theta, size, mean: theta, "fourier": fourier, "maco": maco}
+def tent(side: int, level: int) -> np.ndarray:
+    """How a level's line becomes one of the image: [side, side of the level]; the last pixel goes on."""
+    few = max(1, side // 2**level)
+    matrix = np.zeros((side, few))
+    for i in range(side):
+        at = i * few / side
+        part = at - np.floor(at)
+        matrix[i, int(at)] += 1 - part
+        matrix[i, min(int(at) + 1, few - 1)] += part
+    return matrix
+
+
+def laplacian(theta: np.ndarray, size: tuple[int, int], mean, levels: int = 4) -> np.ndarray:
+    """lucid 0.3.10, laplacian_pyramid_image, in float64."""
+    channels, z = len(mean), np.zeros((*size, len(mean)))
+    for level in range(levels):
+        down, right = (tent(side, level) for side in size)
+        count = down.shape[1] * right.shape[1] * channels
+        part, theta = theta[:count].reshape(down.shape[1], right.shape[1], channels), theta[count:]
+        z += np.einsum("yi,xj,ijc->yxc", down, right, part)
+    assert len(theta) == 0
+    return 255 / (1 + np.exp(-recoloured(z.transpose(2, 0, 1)))) - np.array(mean)
+
+
+ORACLES = {"laplacian": laplacian, "pixel": lambda theta, size, mean: theta, "fourier": fourier, "maco": maco}
 
 
 @pytest.mark.parametrize(("size", "channels"), SHAPES)
@@ -193,9 +217,9 @@ def test_of_white_noise_standardized_phases_are_standard_normal():
     assert abs(np.corrcoef(phases)[0, 1]) < 0.03
 
 
-RATES = {"pixel": 3.0, "fourier": 0.05, "maco": 0.05}
+RATES = {"laplacian": 0.05, "pixel": 3.0, "fourier": 0.05, "maco": 0.05}
 # Of the squared error; phases alone have many valleys, and a contrast of their own.
-LEFT = {"pixel": 1e-3, "fourier": 0.03, "maco": 0.45}
+LEFT = {"laplacian": 0.03, "pixel": 1e-3, "fourier": 0.03, "maco": 0.45}
 
 
 @pytest.mark.parametrize("name", MEMBERS)
@@ -278,6 +302,43 @@ def test_no_argument_is_mutated(name):
 def decorrelated(argument: np.ndarray) -> np.ndarray:
     """[h, w, 3] -> [3, h, w]."""
     return np.einsum("cd,yxd->cyx", np.linalg.inv(RGB), argument.astype(float))
+
+
+@pytest.mark.parametrize("level", range(4))
+def test_one_value_of_a_level_is_one_tent_and_moves_as_many_pixels(level):
+    """In closed form, of 16 x 32 px: a tent of 2^level px either way, whose sum is 4^level; a small level's
+    gradient is that much larger."""
+    size, k = (16, 32), 2**level
+    before = sum((16 >> j) * (32 >> j) * 3 for j in range(level))
+    theta = np.zeros((1, sum((16 >> j) * (32 >> j) * 3 for j in range(4))), np.float32)
+    row, column = 1, 2  # of the level
+    theta[0, before + (row * (32 >> level) + column) * 3] = 1  # of lightness
+    param = made("laplacian", size)
+    image, slopes = gradient(param, theta, np.ones((1, *size, 3), np.float32))
+    pixels = image[0] + np.float32(MEANS[3])
+    argument = np.log(pixels / (255 - pixels))
+    down, right = (
+        np.maximum(0, 1 - np.abs(np.arange(side) - at * k) / k)
+        for side, at in zip(size, (row, column), strict=True)
+    )
+    if level == 3:  # the last row of a level goes on to the image's end
+        down[8:] = 1
+    wanted = np.outer(down, right)[..., None] * RGB[:, 0]
+    np.testing.assert_allclose(argument, wanted, atol=1e-5)
+    weights = 255 * (pixels / 255 * (1 - pixels / 255)) * RGB[:, 0] * np.outer(down, right)[..., None]
+    found = slopes[0, before + (row * (32 >> level) + column) * 3]
+    np.testing.assert_allclose(found, weights.sum(), rtol=1e-4)
+    assert level == 3 or np.outer(down, right).sum() == pytest.approx(4**level)
+
+
+def test_a_pyramid_of_a_picture_has_its_means_in_the_smallest_level():
+    """And what they leave in the others: of a flat picture nothing is left."""
+    flat = np.full((1, 16, 32, 3), [40.0, 10.0, -30.0], np.float32)
+    theta = made("laplacian", (16, 32)).encode(tf.constant(flat)).numpy()[0]
+    pixels = flat[0, 0, 0] + np.float32(MEANS[3])
+    colour = np.linalg.inv(RGB) @ np.log(pixels / (255 - pixels))
+    np.testing.assert_allclose(theta[-2 * 4 * 3 :].reshape(-1, 3), np.tile(colour, (8, 1)), rtol=1e-4)
+    np.testing.assert_allclose(theta[: -2 * 4 * 3], 0, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 17), (11, 16), (18, 9)])
