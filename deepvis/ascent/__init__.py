@@ -5,6 +5,7 @@ Importing the package declares the components of every family, without TensorFlo
 
 from deepvis.ascent import (
     accentuation,
+    facets,
     lbfgs,
     matching_objectives,
     objectives,
@@ -21,6 +22,6 @@ from deepvis.config import schema
 schema.store()
 
 __all__ = [
-    "accentuation", "lbfgs", "matching_objectives", "objectives", "optimizers", "parametrizations",
+    "accentuation", "facets", "lbfgs", "matching_objectives", "objectives", "optimizers", "parametrizations",
     "penalties", "regularizers", "starts", "step_masks", "transforms",
 ]  # fmt: skip

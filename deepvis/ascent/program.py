@@ -15,6 +15,7 @@ import numpy as np
 from deepvis import networks
 from deepvis.ascent import (
     batch_law,
+    facets,
     gradient_ascent,
     inputs,
     lbfgs,
@@ -102,6 +103,8 @@ def start(image: ImageSpec, mean: Sequence[float]) -> np.ndarray:
     cfg, centre = image.cfg, np.array(mean, np.float32)
     component = schema.component("start", cfg.start)
     options = {key: getattr(cfg.start, key) for key in component.knobs if key != "display"}
+    if component.traits.get("photographs"):
+        options["values"] = facets.values_of(cfg)
     first = np.asarray(component.function(cfg.sides, cfg.seed, image.index, centre, **options), np.float32)
     if first.shape != (*cfg.sides, len(mean)) or not np.isfinite(first).all():
         raise ConfigError(

@@ -126,6 +126,11 @@ def display(cfg: Config) -> str:
     return schema.component("param", cfg.param).traits.get("display", "contrast")
 
 
+def reads_photographs(cfg: Config) -> bool:
+    """Whether the first images are made of photographs, those of ``data``."""
+    return bool(schema.component("start", cfg.start).traits.get("photographs", False))
+
+
 def is_joint(cfg: Config) -> bool:
     """Whether the score of an image depends on the others of its job, so that they share a batch."""
     return bool(schema.component("objective", cfg.objective).traits.get("joint", False))

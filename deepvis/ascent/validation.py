@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from deepvis import networks
-from deepvis.ascent import devices, octaves, pictures, specs, spectra, transforms
+from deepvis.ascent import devices, facets, octaves, pictures, specs, spectra, transforms
 from deepvis.config import expressions, schema
 from deepvis.config.schema import Config, plain
 from deepvis.core import direction_files
@@ -76,6 +76,8 @@ def check(cfg: Config) -> None:
     start = cfg.start
     if hasattr(start, "low") and hasattr(start, "high") and start.low > start.high:
         raise ConfigError(f"start.low={start.low:g}: expected at most start.high, which is {start.high:g}")
+    if specs.reads_photographs(cfg):
+        facets.check(cfg)
     if hasattr(start, "path"):
         pictures.check("start.path", start.path, network.channels)
 
@@ -220,7 +222,7 @@ def _check_maco(cfg: Config, network: Network) -> None:
     if schema.component("param", cfg.param).name != "maco":
         return
     spectra.check(cfg.param.spectrum, network.channels)
-    if cfg.param.standardize and hasattr(cfg.start, "path"):
+    if cfg.param.standardize and (hasattr(cfg.start, "path") or specs.reads_photographs(cfg)):
         raise ConfigError(
             "start=picture: no picture has standardized phases, so param=maco would not show it; add "
             "param.standardize=false"

@@ -49,6 +49,21 @@ def facets(vectors: np.ndarray, seed: int = 0) -> Facets:
     return Facets(best, scores[best], _nearest(units, _centres(units, best, rng)))
 
 
+def grouped(units: np.ndarray, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors of length 1 in a given number of groups.
+
+    Args:
+      units: ``[n, features]``, at least as many as groups.
+      count: of the groups.
+      seed: of the first centres.
+
+    Returns:
+      The group of each, ``[n]``, and the centres, ``[count, features]``, of length 1; a group may be empty.
+    """
+    centres = _centres(units, count, np.random.default_rng(seed))
+    return _nearest(units, centres), centres
+
+
 def silhouettes(vectors: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """The silhouette of each row by the distance 1 - cosine, ``[n]``; 0 of a group of one."""
     distances = 1 - vectors @ vectors.T

@@ -83,11 +83,12 @@ def make(cfg: Config, overrides: Sequence[str], folder: Path, weights: str = "")
     files = contents.files(cfg)
     identity = {k: v for k, v in schema.plain(cfg).items() if k not in NOT_IDENTITY}
     identity["model"].pop("paired_with", None)  # says what a report pairs, and changes no result
-    if not cfg.examples:  # no image that is optimized depends on photographs
-        for key in ("data", "examples", "examples_per_image"):
+    if not cfg.examples:
+        for key in ("examples", "examples_per_image"):
             identity.pop(key)
-    else:
-        identity["data"] = photographs(schema.plain(cfg.data)).digest
+    data = identity.pop("data")  # unless something is made of photographs, nothing depends on them
+    if cfg.examples or specs.reads_photographs(cfg):
+        identity["data"] = photographs(data).digest
     identity = contents.without_paths(identity, files) | {"deepvis": __version__, "weights": weights}
     identity["layer"] |= {"filters": filters} | ({"classes": classes} if classes else {})
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
