@@ -50,6 +50,7 @@ def other(key, value):
         ("layer", "filters"): "0-2", ("layer", "name"): "block1_conv1", ("device",): "cpu",
         ("model", "target"): "deepvis.networks.vgg:Vgg",
         ("objective", "target"): "deepvis.ascent.objectives.neuron",
+        ("start", "target"): "deepvis.ascent.starts.gaussian",
     }  # fmt: skip
     if key in known:
         return known[key]
