@@ -15,7 +15,7 @@ for _package in ("attribution", "report", "results", "trust"):
 
 _HOMES = {
     "attribution": "unit_analyses", "examples": "unit_analyses", "trust": "unit_analyses",
-    "directions": "layer_analyses", "expanded_weights": "layer_analyses",
+    "atlas": "layer_analyses", "directions": "layer_analyses", "expanded_weights": "layer_analyses",
     "embedding": "image_analyses", "fooling": "image_analyses", "maps": "image_analyses",
     "tuning": "image_analyses", "weights": "image_analyses",
     "Visualization": "visualization", "layers": "api", "visualize": "api",
@@ -31,10 +31,10 @@ _HOMES = {
 }  # fmt: skip
 __all__ = [
     "ConfigError", "DeepvisError", "Knob", "Sweep", "SweepError", "TrackingError", "Visualization",
-    "WeightsError", "attribution", "compare", "directions", "embedding", "examples", "expanded_weights",
-    "fooling", "layers", "maps", "objective", "optimizer", "parametrization", "penalty", "regularizer",
-    "report", "results", "start", "sweep", "transform", "trust", "tuning", "visualize",
-    "weights",
+    "WeightsError", "atlas", "attribution", "compare", "directions", "embedding", "examples",
+    "expanded_weights", "fooling", "layers", "maps", "objective", "optimizer", "parametrization",
+    "penalty", "regularizer", "report", "results", "start", "sweep", "transform", "trust", "tuning",
+    "visualize", "weights",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from deepvis.config.knobs import Knob
     from deepvis.core.errors import ConfigError, DeepvisError, SweepError, TrackingError, WeightsError
     from deepvis.image_analyses import embedding, fooling, maps, tuning, weights
-    from deepvis.layer_analyses import directions, expanded_weights
+    from deepvis.layer_analyses import atlas, directions, expanded_weights
     from deepvis.sweep_process import Sweep, sweep
     from deepvis.unit_analyses import attribution, examples, trust
     from deepvis.visualization import Visualization

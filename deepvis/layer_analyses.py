@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deepvis import model_choice, networks
+from deepvis.analyses import atlas as atlases
 from deepvis.analyses import direction_pictures, layer_values, photographs
 from deepvis.analyses import directions as factorized
 from deepvis.analyses import expanded_weights as expanded
+from deepvis.analyses.atlas import Atlas
 from deepvis.analyses.directions import Directions
 from deepvis.analyses.expanded_weights import ExpandedWeights
 from deepvis.config import schema
@@ -158,3 +160,73 @@ def expanded_weights(
         indices, classes = model_choice.units(cfg)
         backend.load()
         return expanded.weights(cfg, chosen, indices, result_folder.captions_for(indices, classes))
+
+
+def atlas(
+    model: Any,
+    layer: Any,
+    images: Any = "photos",
+    *,
+    method: Choice = "carter_2019",
+    embedding: Choice = "tsne",
+    steps: int = 128,
+    reg: Choice | None = None,
+    param: Choice | None = None,
+    transform: Choice | None = None,
+    optimizer: Choice | None = None,
+    start: Choice | None = None,
+    size: int | Sequence[int] = 224,
+    preprocess: Any = "auto",
+    inputs: Mapping[str, Any] | None = None,
+    optimize: str | None = None,
+    seed: int = 0,
+    precision: str = "auto",
+    device: str = "auto",
+    batch_size: int = 0,
+) -> Atlas:
+    r"""An activation atlas: icons of cells of a layer's activations on images, like ones beside one another.
+
+    .. math:: s_c(x) = \frac{1}{hw} \sum_{ij} (a_{ij}(x) \cdot S v_c) \,
+              \max(0.1, \cos(a_{ij}(x), S v_c))^p
+
+    is what the icon of a cell raises, :math:`v_c` being the mean of the activations in it and :math:`S` the
+    inverse of the layer's uncentred second moment, shrunk. The paper's icon raises the unit in the middle of
+    its map alone, this one the mean over the positions of a small picture.
+
+    Args:
+      model, layer, steps, reg, param, transform, optimizer, start, size, preprocess, inputs, optimize, seed,
+        precision, device, batch_size: as `deepvis.visualize` takes them, for the icons; where none of those
+        from ``reg`` to ``start`` is given, by the recipe of Olah et al. 2017.
+      images: as `deepvis.attribution` takes them.
+      method: ``"carter_2019"``, or what differs from it: ``{"grid": 20, "positions": 1, "picture": 80}``.
+      embedding: as `deepvis.embedding` takes its method: it places the activations, of length 1.
+
+    Returns:
+      An `Atlas`: ``cells`` with means, rows, columns and members, ``sample``, ``places``, ``optimized``,
+      ``cosines``, ``picture()``, ``page()``, ``save(folder)``.
+
+    Raises:
+      ConfigError: too few positions, or another mistake, in one line.
+
+    Example:
+      >>> noise = np.random.default_rng(0).uniform(0, 255, (4, 16, 16, 3))
+      >>> small = {"grid": 2, "picture": 16, "least": 2}
+      >>> found = atlas("tiny", "block2_conv2", noise, method=small, size=16, steps=2)
+      >>> len(found.optimized.shown) == len(found.cells.means), len(found.sample.values)
+      (True, 64)
+
+    Source: Carter et al. 2019, "Activation Atlas", doi:10.23915/distill.00015.
+    """
+    how = {"reg": reg, "param": param, "transform": transform, "optimizer": optimizer, "start": start}
+    with quiet():
+        cfg, settings = _config(
+            model, layer, {"atlas": method, "embedding": embedding, "data": photographs.choice(images)}, how,
+            preprocess, inputs, optimize,
+            {"steps": steps, "size": size, "seed": seed, "precision": precision, "device": device,
+             "batch_size": batch_size},
+        )  # fmt: skip
+        chosen, placing = (schema.choice(group, settings[group]) for group in ("atlas", "embedding"))
+        direction_pictures.check(cfg, chosen.picture)
+        read = photographs.given(images, cfg)
+        backend.load()
+        return atlases.atlas(cfg, chosen, placing, layer_values.of(cfg, read))

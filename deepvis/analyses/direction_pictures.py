@@ -29,6 +29,7 @@ class DirectionPictures:
     centred: np.ndarray  # float32 [n, H, W, C]
     shown: Sequence[np.ndarray]  # uint8 [H, W, 3] each
     scores: np.ndarray  # float32 [n]: of the finished images
+    features: np.ndarray  # float32 [n, C]: mean of each of the layer's maps behind its nonlinearity
 
 
 def check(cfg: Config, size: int | tuple[int, int]) -> None:
@@ -72,7 +73,8 @@ def optimized(
             shown.trace()
             found = optimize([ImageSpec(made, k) for k in range(count)], on_step=_steps(shown, made, count))
     display = functools.partial(images.displayed, display=specs.display(made), mean=made.model.mean)
-    return DirectionPictures(found.final, [display(each) for each in found.final], found.history["score"][-1])
+    pictures = [display(each) for each in found.final]
+    return DirectionPictures(found.final, pictures, found.history["score"][-1], found.features)
 
 
 def _silent(cfg: Config, size: int | tuple[int, int]) -> Config:

@@ -77,3 +77,13 @@ def sampled(of_layer: LayerValues, count: int, seed: int, edge: int = 0) -> Samp
         images.append(np.full(len(taken), number))
         places.append(taken)
     return Sampled(np.concatenate(values), np.concatenate(images), np.concatenate(places))
+
+
+def second_moment(of_layer: LayerValues) -> np.ndarray:
+    """The mean of outer products of the values at all positions of all photographs: float64 [C, C]."""
+    total, count = 0.0, 0
+    for number in range(len(of_layer.read.images)):
+        maps = of_layer.compute(number)
+        flat = maps.reshape(-1, maps.shape[-1]).astype(float)
+        total, count = total + flat.T @ flat, count + len(flat)
+    return np.asarray(total / count)

@@ -16,8 +16,8 @@ from deepvis.core.names import CONF, nearest
 from deepvis.core.version import __version__, installed
 
 COMMANDS = (
-    "attribution", "delete", "directions", "embedding", "examples", "export", "fooling", "layers", "maps",
-    "report", "sweeps", "trust", "tuning", "ui", "vote", "weights",
+    "atlas", "attribution", "delete", "directions", "embedding", "examples", "export", "fooling", "layers",
+    "maps", "report", "sweeps", "trust", "tuning", "ui", "vote", "weights",
 )  # fmt: skip
 HOW = {"reg", "param", "transform", "optimizer", "start", "experiment", "resume"}  # to optimize, and what
 PACKAGES = {"TensorFlow": "tensorflow", "Keras": "keras", "MLflow": "mlflow"}
@@ -37,6 +37,7 @@ HELP = """deepvis: what do the filters of this network look for, and which regul
   deepvis weights                                the kernels of the first layer as pictures
   deepvis maps                                   activation maps of photographs, layer by layer
   deepvis directions                             directions of a layer (NMF, PCA), with pictures and heat maps
+  deepvis atlas                                  an activation atlas of a layer, from photographs
   deepvis embedding                              photographs by their codes in a layer, in a plane
   deepvis fooling layer.filters=2                photographs changed a little, that a unit takes for its own
   deepvis sweeps                                 the sweeps of this folder: state, jobs done, size

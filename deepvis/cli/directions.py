@@ -9,7 +9,6 @@ from deepvis.core import progress
 READS = (
     "data",
     "directions",
-    "objective",
     "optimizer",
     "param",
     "reg",

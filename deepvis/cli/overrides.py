@@ -16,6 +16,7 @@ from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF, nearest
 
 OF_COMMANDS = (
+    "atlas",
     "attribution",
     "directions",
     "embedding",

@@ -141,7 +141,7 @@ _registry: dict[str, dict[str, Component]] = {}
 SWITCHED = ("reg", "transform")  # families whose components are all there, on or off
 FAMILIES = (
     "reg", "objective", "param", "transform", "optimizer", "start", "attribution", "embedding", "fooling",
-    "directions", "weights",
+    "directions", "weights", "atlas",
 )  # fmt: skip
 
 

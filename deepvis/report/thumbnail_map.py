@@ -22,23 +22,24 @@ body {{ margin: 0; overflow: hidden; background: #111; color: #ddd; font: 14px s
 #plane img:hover {{ outline: 2px solid #fff; z-index: 1; }}
 p {{ position: fixed; left: 8px; top: 8px; margin: 0; background: #111c; padding: 4px; z-index: 2; }}
 </style>
-<p>{title}: wheel zooms, dragging moves, a photograph's name is its tooltip</p><div id="plane"></div>
+<p>{title}: wheel zooms, dragging moves, {tooltip} is its tooltip</p><div id="plane"></div>
 <script>
-const items = {items}, side = {plane};
+const items = {items}, side = {plane}, tile = {tile};
 const plane = document.getElementById("plane");
 const images = items.map(([x, y, name, data]) => {{
   const image = new Image();
   image.src = "data:image/webp;base64," + data; image.title = image.alt = name; image.draggable = false;
   image.style.left = x + "px"; image.style.top = y + "px";
+  if (tile) image.style.width = image.style.height = tile + "px";
   plane.append(image);
   return image;
 }});
-let scale = Math.min(innerWidth, innerHeight) / (1.1 * side);
-let left = innerWidth / 2 - scale * side / 2, top_ = 20;
+let scale = Math.min(innerWidth, innerHeight) / (1.1 * (side + tile));
+let left = innerWidth / 2 - scale * side / 2, top_ = 20 + (tile && 30 + scale * tile / 2);
 function draw() {{
   plane.style.transform = `translate(${{left}}px, ${{top_}}px) scale(${{scale}})`;
   // Thumbnails grow slower than the plane, so that zooming parts those that lie over one another.
-  const size = 1 / Math.sqrt(Math.max(scale, 0.05));
+  const size = tile ? 1 : 1 / Math.sqrt(Math.max(scale, 0.05));
   for (const image of images) image.style.transform = `translate(-50%, -50%) scale(${{size}})`;
 }}
 addEventListener("wheel", (event) => {{
@@ -78,10 +79,22 @@ def picture(images: np.ndarray, cells: np.ndarray) -> np.ndarray:
     return page
 
 
-def page(images: np.ndarray, places: np.ndarray, names: Sequence[str], title: str) -> str:
-    """The page: thumbnails at their places, one file without links to others."""
+def page(
+    images: np.ndarray, places: np.ndarray, names: Sequence[str], title: str, tiled: bool = False
+) -> str:
+    """The page: thumbnails at their places, one file without links to others.
+
+    Args:
+      images: ``[n, H, W, C]``, grey levels from 0 to 255.
+      places: ``[n, 2]``, x to the right, y up.
+      names: of the images.
+      title: of the page.
+      tiled: whether the places are whole numbers, and an image is as large as from one to the next.
+    """
     low, high = places.min(axis=0), places.max(axis=0)
-    scaled = (places - low) / max(float((high - low).max()), 1e-12)
+    span = max(float((high - low).max()), 1e-12)
+    scaled = (places - low) / span
+    tile = PLANE / max(span, 1) if tiled else 0
     items = []
     for image, (x, y), name in zip(images, scaled, names, strict=True):
         file = io.BytesIO()
@@ -89,4 +102,5 @@ def page(images: np.ndarray, places: np.ndarray, names: Sequence[str], title: st
         data = base64.b64encode(file.getvalue()).decode()
         items.append([round(x * PLANE), round((1 - y) * PLANE), name, data])
     listed = json.dumps(items).replace("</", "<\\/")  # a name may hold the end of a script
-    return PAGE.format(title=html.escape(title), items=listed, plane=PLANE)
+    tooltip = "what is in a cell" if tiled else "a photograph's name"
+    return PAGE.format(title=html.escape(title), items=listed, plane=PLANE, tile=tile, tooltip=tooltip)

@@ -78,6 +78,9 @@ PICTURES = {
     "maps": (800, lambda place: one(
         place, "block2_conv1", "maps", "layer=block3_conv1", "size=224", *chosen("photos"))),
     "embedding": (800, lambda place: one(place, "embedding", "embedding", "size=224")),
+    "atlas": (700, lambda place: one(
+        place, "atlas", "atlas", "layer=block4_conv3", "size=224", "atlas.grid=7", "atlas.positions=32",
+        "atlas.picture=64", "steps=48")),
     "directions": (1060, lambda place: one(
         place, "directions", "directions", "layer=block4_conv3", "size=224", "steps=64",
         "directions.picture=112")),

@@ -18,7 +18,17 @@ LAYER = "block2_conv2"
 
 @pytest.mark.parametrize(
     "name",
-    ["attribution", "directions", "embedding", "expanded_weights", "fooling", "maps", "tuning", "weights"],
+    [
+        "atlas",
+        "attribution",
+        "directions",
+        "embedding",
+        "expanded_weights",
+        "fooling",
+        "maps",
+        "tuning",
+        "weights",
+    ],
 )
 def test_the_example_of_each_function_runs(name):
     function = getattr(deepvis, name)

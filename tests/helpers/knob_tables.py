@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import deepvis.ascent  # declares the components
+import deepvis.atlas_cells
 import deepvis.attribution.expanded_weights
 import deepvis.attribution.fooling
 import deepvis.attribution.methods

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.configs import switched_on, typed_of
 
-from deepvis import ascent, embeddings, factorizations
+from deepvis import ascent, atlas_cells, embeddings, factorizations
 from deepvis.attribution import expanded_weights, fooling, linear_kernels
 from deepvis.attribution.methods import MODULES
 from deepvis.config import knobs, schema
@@ -54,7 +54,15 @@ def test_every_family_has_components_whose_modules_are_exported():
     modules = {f"deepvis.ascent.{name}" for name in ascent.__all__}
     modules |= {
         each.__name__
-        for each in (*MODULES, embeddings, factorizations, fooling, expanded_weights, linear_kernels)
+        for each in (
+            *MODULES,
+            atlas_cells,
+            embeddings,
+            factorizations,
+            fooling,
+            expanded_weights,
+            linear_kernels,
+        )
     }
     for family in FAMILIES:
         found = knobs.components(family)
