@@ -71,9 +71,7 @@ class Atlas:
         """What is in each cell, in words."""
         found = []
         for members in self.cells.members:
-            of: list[str] = list(
-                dict.fromkeys(self.values.read.names[k] for k in self.sample.images[members])
-            )
+            of = [self.values.read.names[int(k)] for k in np.unique(self.sample.images[members])]
             more = f" and {len(of) - NAMED} more" if len(of) > NAMED else ""
             found.append(f"{len(members)} positions of {', '.join(of[:NAMED])}{more}")
         return found
