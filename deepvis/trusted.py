@@ -4,8 +4,9 @@ Each filter is optimized from several starts, and compared with photographs; see
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from deepvis.ascent.specs import ImageSpec
 from deepvis.config import schema
 from deepvis.config.knobs import Knob
 from deepvis.config.schema import Config
-from deepvis.core import images
+from deepvis.core import files, images, saved_folder
 from deepvis.data import Photographs
 from deepvis.metrics.convergence import ends
 from deepvis.metrics.path_similarity import path_table
@@ -27,7 +28,7 @@ from deepvis.trust.evidence import Evidence, evidence
 from deepvis.trust.observer import check as check
 from deepvis.trust.observer import observer
 from deepvis.trust.random_weights import Randomized
-from deepvis.trust.verdicts import verdicts
+from deepvis.trust.verdicts import BELIEVABLE, verdicts
 
 SEEDS = Knob(3, "starts of each filter", low=1, high=1000, switch=False)
 SHOWN_SEEDS = 6  # starts of a filter in a picture
@@ -80,6 +81,32 @@ class Trusted:
         columns = [*(f"start {k}" for k in range(seeds)),
                    *(f"photograph {k + 1}" for k in range(len(rows[0]) - seeds))]  # fmt: skip
         return images.contact_sheet(rows, names, columns)
+
+    def pictures(self) -> Mapping[str, np.ndarray]:
+        """By file name."""
+        random = {} if self.randomized is None else {"randomized": self.randomized.sheet()}
+        return {"trust": self.sheet(), **random}
+
+    def write(self, folder: Path) -> None:
+        """``trust.csv``, ``paths.csv`` and, of random weights, ``randomized.csv``."""
+        files.write_csv(folder / "trust.csv", self.rows())
+        files.write_csv(folder / "paths.csv", self.path_rows())
+        if self.randomized is not None:
+            files.write_csv(folder / "randomized.csv", self.randomized.rows())
+
+    def save(self, folder: str | Path) -> Path:
+        """Pictures and tables into a folder: see `saved_folder.save`."""
+        return saved_folder.save(folder, self.write, self.pictures())
+
+    def metrics(self) -> Mapping[str, float]:
+        """What a run is compared by: the share that is believed, and medians."""
+        believed = float(np.mean([each == BELIEVABLE for each in self.verdicts]))
+        metrics = {"believable": believed, "photographs": float(self.evidence.photographs)}
+        for name in ("strength", "path", "choice_natural", "choice_synthesized"):
+            values = getattr(self.evidence, name)
+            if np.isfinite(values).any():
+                metrics[f"{name}/median"] = float(np.median(values[np.isfinite(values)]))
+        return metrics | ({} if self.randomized is None else self.randomized.metrics())
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()

@@ -11,12 +11,12 @@ import yaml
 from PIL import Image
 
 from deepvis.config import params
-from deepvis.core import animations, files, images
+from deepvis.core import animations, files, images, saved_folder
 from deepvis.core.errors import ConfigError
 from deepvis.metrics import signed_rank
 from deepvis.metrics.convergence import ENDS
 from deepvis.metrics.signed_rank import Effect
-from deepvis.results import result_folder, saved_folder
+from deepvis.results import result_folder
 
 if TYPE_CHECKING:
     import pandas as pd

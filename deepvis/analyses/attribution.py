@@ -12,10 +12,11 @@ import numpy as np
 
 from deepvis import networks
 from deepvis.analyses import folders, unit_networks
+from deepvis.analyses.folders import Tell, nobody
 from deepvis.analyses.photographs import Read
 from deepvis.ascent import units
 from deepvis.attribution import activation_maps
-from deepvis.attribution.family import Attribution
+from deepvis.attribution.family import Attribution, joined
 from deepvis.attribution.unit import Unit, compiled
 from deepvis.config import knobs, schema
 from deepvis.config.schema import Config, Target
@@ -150,6 +151,7 @@ def attribute(
     filters: Sequence[int],
     captions: Sequence[str],
     read: Read,
+    tell: Tell = nobody,
 ) -> Attributed:
     """The maps of some units on some images.
 
@@ -159,16 +161,20 @@ def attribute(
       filters: entries of ``layer.filters``.
       captions: of them.
       read: the images.
+      tell: is called with the maps that were made since, twice.
     """
     component, layer = knobs.component("attribution", method.target), check(cfg, method)
     options = {key: getattr(method, key) for key in component.knobs} | ({"layer": layer} if layer else {})
     built, layers = unit_networks.built(cfg, [layer] if layer else [])
     program = compiled(built, layers, units.score(cfg))
     centred = read.images - np.array(built.mean, np.float32)
-    found = []
+    found, traits = [], component.traits
     for index in filters:
         unit = Unit(program, units.numbers(cfg, index), cfg.batch_size, cfg.device)
-        found.append(component.function(unit, **options)(centred))
-    traits = component.traits
+        method_of, parts = component.function(unit, **options), []
+        for some in [*centred[:, None]] if traits.get("one_by_one") else [centred]:
+            parts.append(method_of(some))
+            tell(len(some), len(some))
+        found.append(joined(parts))
     return Attributed(component.name, options, bool(traits.get("signed", True)), filters, captions,
                       read.names, read.images, found)  # fmt: skip

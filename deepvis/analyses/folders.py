@@ -1,16 +1,20 @@
 """Folders of analyses: what a command writes below ``outputs`` and ``save`` anywhere, the same files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from deepvis.core import images
-from deepvis.results import saved_folder
+from deepvis.core import saved_folder
 
-FILE = "saved.json"  # in a folder that was saved: what deepvis has written there
 LONGEST = 60  # characters of a file's name, of up to four bytes each
+Tell = Callable[[int, int], None]  # is called with the work, and the images, that were done since
+
+
+def nobody(work: int, images: int) -> None:
+    """Tells nobody how far an analysis is."""
+    del work, images
 
 
 class Analysis(Protocol):
@@ -37,13 +41,6 @@ class Analysis(Protocol):
         ...
 
 
-def write(found: Analysis, folder: Path) -> None:
-    """Pictures, arrays and tables into a folder."""
-    found.write(folder)
-    for name, picture in found.pictures().items():
-        images.save(folder / f"{name}.png", picture)
-
-
 def save(found: Analysis, folder: str | Path) -> Path:
     """Write all of it into a folder, whole or not at all; one that was saved before is replaced.
 
@@ -57,9 +54,7 @@ def save(found: Analysis, folder: str | Path) -> Path:
     Raises:
       ConfigError: files are there that deepvis did not write, or that were changed since.
     """
-    with saved_folder.written(folder, FILE) as partial:
-        write(found, partial)
-    return Path(folder).expanduser()
+    return saved_folder.save(folder, found.write, found.pictures())
 
 
 def file_names(captions: Sequence[str]) -> list[str]:

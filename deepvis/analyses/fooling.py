@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from deepvis.analyses import folders, unit_networks
+from deepvis.analyses.folders import Tell, nobody
 from deepvis.analyses.photographs import Read
 from deepvis.ascent import units
 from deepvis.attribution import fooling as rules
@@ -128,7 +129,12 @@ def check(cfg: Config) -> None:
 
 
 def fooling(
-    cfg: Config, method: Target, filters: Sequence[int], captions: Sequence[str], read: Read
+    cfg: Config,
+    method: Target,
+    filters: Sequence[int],
+    captions: Sequence[str],
+    read: Read,
+    tell: Tell = nobody,
 ) -> FoolingImages:
     """Change some images for each of some units.
 
@@ -138,6 +144,7 @@ def fooling(
       filters: the units: entries of ``layer.filters``.
       captions: of the units.
       read: the images.
+      tell: is called after each step with its images, and with those that are done.
     """
     component = knobs.component("fooling", method.target)
     options = {key: getattr(method, key) for key in component.knobs}
@@ -146,9 +153,13 @@ def fooling(
     objective: Any = cfg.objective
     behind = replace(cfg, objective=replace(objective, pre_activation=False))
     programs = [compiled(network, layers, units.score(each)) for each in (cfg, behind)]
-    found = []
+    found, count = [], len(read.names)
+
+    def on_step(step: int) -> None:
+        tell(count, count * (step == method.steps))
+
     for index in filters:
         numbers = units.numbers(cfg, index)
         raised, told = (Unit(each, numbers, cfg.batch_size, cfg.device) for each in programs)
-        found.append(rules.fool(raised, told, rule, read.images, method.steps))
+        found.append(rules.fool(raised, told, rule, read.images, method.steps, on_step))
     return FoolingImages(component.name, options, tuple(filters), tuple(captions), read, found)

@@ -9,6 +9,7 @@ import numpy as np
 
 from deepvis import networks
 from deepvis.analyses import folders
+from deepvis.analyses.folders import Tell, nobody
 from deepvis.analyses.photographs import Read
 from deepvis.attribution import layer_maps
 from deepvis.config import schema
@@ -101,7 +102,7 @@ class ActivationMaps:
         return heat_pictures.png(self.picture(self.layers[-1]))
 
 
-def maps(cfg: Config, read: Read) -> ActivationMaps:
+def maps(cfg: Config, read: Read, tell: Tell = nobody) -> ActivationMaps:
     """The maps of some images, in the layers with weights up to that of a config, and in that one."""
     network = networks.network(schema.plain(cfg.model))
     known = network.layers()
@@ -113,6 +114,7 @@ def maps(cfg: Config, read: Read) -> ActivationMaps:
     for image in read.images:
         found = compute(image)
         largest = {name: np.maximum(largest[name], np.abs(found[name]).max(axis=(0, 1))) for name in names}
+        tell(1, 1)
     return ActivationMaps(
         str(cfg.model.name), names, read, {name: np.asarray(each) for name, each in largest.items()}, compute
     )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from deepvis.analyses import folders, unit_networks
+from deepvis.analyses.folders import Tell, nobody
 from deepvis.analyses.photographs import Read
 from deepvis.ascent import units
 from deepvis.attribution.tuning import ATTRIBUTES, changed
@@ -91,7 +92,9 @@ def check(cfg: Config) -> None:
     unit_networks.check_precision(cfg)
 
 
-def tuning(cfg: Config, filters: Sequence[int], captions: Sequence[str], read: Read) -> TuningCurves:
+def tuning(
+    cfg: Config, filters: Sequence[int], captions: Sequence[str], read: Read, tell: Tell = nobody
+) -> TuningCurves:
     """The scores of some units.
 
     Args:
@@ -99,15 +102,18 @@ def tuning(cfg: Config, filters: Sequence[int], captions: Sequence[str], read: R
       filters: the units: entries of ``layer.filters``.
       captions: of the units.
       read: the images.
+      tell: is called after each attribute with its images, and with those that are done.
     """
     network, layers = unit_networks.built(cfg)
     program, mean = compiled(network, layers, units.score(cfg)), np.array(network.mean, np.float32)
     curves: dict[str, list[np.ndarray]] = {name: [] for name in ATTRIBUTES}
+    *_, last = ATTRIBUTES
     for index in filters:
         unit = Unit(program, units.numbers(cfg, index), cfg.batch_size, cfg.device)
         for name, each in ATTRIBUTES.items():
             shown = (x - mean for image in read.images for x in changed(each, image, network.mean))
             curves[name].append(unit.scores(shown).reshape(len(read.names), -1).T)
+            tell(len(read.names), len(read.names) * (name == last))
     return TuningCurves(
         cfg.layer.name, tuple(filters), tuple(captions), read,
         {name: each.levels for name, each in ATTRIBUTES.items()},

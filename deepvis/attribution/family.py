@@ -44,11 +44,23 @@ def weights(**knobs: Knob) -> Callable[[Function], Function]:
     return declare("weights", None, knobs)
 
 
-def attribution(*, signed: bool, **knobs: Knob) -> Callable[[Function], Function]:
+def joined(parts: Sequence[Attribution]) -> Attribution:
+    """What a method says of some images, part by part, as one."""
+
+    def of(name: str) -> np.ndarray | None:
+        return None if getattr(parts[0], name) is None else np.concatenate([getattr(p, name) for p in parts])
+
+    measured = {key: np.concatenate([each.measured[key] for each in parts]) for key in parts[0].measured}
+    maps, scores = (np.concatenate([getattr(p, name) for p in parts]) for name in ("maps", "scores"))
+    return Attribution(maps, scores, of("gradients"), of("coarse"), measured)
+
+
+def attribution(*, signed: bool, one_by_one: bool = False, **knobs: Knob) -> Callable[[Function], Function]:
     """Declare a function as a method.
 
     Args:
       signed: whether what is below zero in its maps lowers the score; otherwise there is nothing below zero.
+      one_by_one: whether each image takes batches of its own, so that many at once are not faster.
       knobs: its options by their key under ``attribution``.
     """
-    return declare("attribution", None, knobs, signed=signed)
+    return declare("attribution", None, knobs, signed=signed, one_by_one=one_by_one)

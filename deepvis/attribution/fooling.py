@@ -59,7 +59,14 @@ class Fooled:
     largest: np.ndarray  # [steps + 1, n] largest change of a value, grey levels
 
 
-def fool(unit: Unit, behind: Unit, rule: Rule, images: np.ndarray, steps: int) -> Fooled:
+def fool(
+    unit: Unit,
+    behind: Unit,
+    rule: Rule,
+    images: np.ndarray,
+    steps: int,
+    on_step: Callable[[int], None] = lambda step: None,
+) -> Fooled:
     """Raise a unit's score, step by step; pixels stay within 0 to 255.
 
     Args:
@@ -68,6 +75,7 @@ def fool(unit: Unit, behind: Unit, rule: Rule, images: np.ndarray, steps: int) -
       rule: of a step.
       images: ``[n, H, W, C]``, grey levels.
       steps: how many.
+      on_step: is called with the number of each step, the last of which only measures.
     """
     mean = unit.mean
     centred: Sequence[np.ndarray] = list((images - mean).astype(np.float32))
@@ -82,4 +90,5 @@ def fool(unit: Unit, behind: Unit, rule: Rule, images: np.ndarray, steps: int) -
         if step < steps:
             moved = zip(centred, (rule(each) for _, each in found), strict=True)
             centred = [(np.clip(image + by + mean, 0, 255) - mean).astype(np.float32) for image, by in moved]
+        on_step(step)
     return Fooled(np.stack(centred) + mean, *map(np.array, (scores, confidence, rms, largest)))

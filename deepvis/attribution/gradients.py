@@ -53,6 +53,7 @@ def gradient_input(unit: Unit) -> Method:
 
 @attribution(
     signed=False,
+    one_by_one=True,
     samples=Knob(REQUIRED, "noisy copies of an image", low=1, high=10_000, kind=int),
     noise=Knob(REQUIRED, "standard deviation of the noise, in units of the image's range", low=0, high=10),
     seed=Knob(REQUIRED, "of the noise", low=0, kind=int),
@@ -88,6 +89,7 @@ def smooth_grad(unit: Unit, *, samples: int, noise: float, seed: int) -> Method:
 
 @attribution(
     signed=True,
+    one_by_one=True,
     steps=Knob(REQUIRED, "intervals of the path, to begin with", low=1, high=MOST, kind=int),
     baseline=Knob(REQUIRED, "where the path begins", choices=FILLINGS, kind=str),
     tolerance=Knob(REQUIRED, "error of completeness that is allowed, of the score's change", above=0, high=1),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 @attribution(
     signed=True,
+    one_by_one=True,
     patch=Knob(REQUIRED, "side of the patch", low=1, kind=int, unit="whole number of px"),
     stride=Knob(
         REQUIRED, "from one place of the patch to the next", low=1, kind=int, unit="whole number of px"

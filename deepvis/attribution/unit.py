@@ -77,8 +77,10 @@ class Unit:
         return self._rows(self.compiled.maps(layer), images)
 
     def _rows(self, program: Program, images: Iterable[np.ndarray]) -> Iterator[tuple[Any, ...]]:
-        rest, width = iter(images), 0
-        while batch := list(itertools.islice(rest, self.batch)):
+        rest, width, most = iter(images), 0, self.batch
+        if isinstance(images, Sequence | np.ndarray):  # batches of one size leave nothing to be filled up
+            most = -(-len(images) // -(-len(images) // most))
+        while batch := list(itertools.islice(rest, most)):
             width = width or self._width(len(batch))
             padded = np.stack([*batch, *batch[-1:] * (width - len(batch))]).astype(np.float32)
             numbers = {key: tf.constant(np.repeat(each, width, axis=0)) for key, each in self.numbers.items()}

@@ -7,7 +7,8 @@ folder, ``outputs/<id>``, is written whole or not at all, and then logged as one
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,6 +150,30 @@ def _checked(name: str, typed: Sequence[str], read: Collection[str]) -> Task:
 def in_float32(typed: Sequence[str]) -> list[str]:
     """Overrides, and float32 where nobody says another precision."""
     return [*typed, *([] if any("precision=" in each for each in typed) else ["precision=float32"])]
+
+
+def of_few_units(typed: Sequence[str]) -> list[str]:
+    """Overrides, and four units where nobody names any: each takes a pass or hundreds for each photograph."""
+    names_units = any(each.startswith("layer.filters=") for each in typed)
+    return in_float32([*typed, *([] if names_units else ['layer.filters="first 4"'])])
+
+
+@contextmanager
+def counting(what: str, images: int, steps: int = 1) -> Iterator[Callable[[int, int], None]]:
+    """Show how far a command is with some images, each of so many steps.
+
+    Args:
+      what: is done with them.
+      images: how many.
+      steps: of each.
+
+    Yields:
+      What is called with the images x steps, and the images, that were done since.
+    """
+    with progress.progress("", images, images * steps) as shown:
+        shown.unit = "images x steps" if steps > 1 else "images"
+        shown.doing(what)
+        yield shown.count
 
 
 def _run_one(name: str, task: Task, compute: Compute, tracker: Tracker) -> None:

@@ -21,7 +21,7 @@ methods, the files of conf/attribution."""
 def main(typed: Sequence[str]) -> int:
     """Compute, write and log; returns the exit code."""
     return analyses.run(
-        "attribution", typed, _compute, [*analyses.UNITS, "attribution"], complete=analyses.in_float32,
+        "attribution", typed, _compute, [*analyses.UNITS, "attribution"], complete=analyses.of_few_units,
         check=lambda task: attribution.check(task.job.cfg, task.methods["attribution"]),
     )  # fmt: skip
 
@@ -30,6 +30,6 @@ def _compute(task: analyses.Task) -> analyses.Found:
     job, method = task.job, task.methods["attribution"]
     with progress.doing("reading photographs"):
         read = photographs.of_config(job.cfg)
-    with progress.doing(f"attributing {len(job.filters)} units in {len(read.names)} photographs"):
-        found = attribution.attribute(job.cfg, method, job.filters, task.captions, read)
+    with analyses.counting("attributing", len(job.filters) * len(read.names)) as tell:
+        found = attribution.attribute(job.cfg, method, job.filters, task.captions, read, tell)
     return analyses.Found.of(found, read, "advice    ")

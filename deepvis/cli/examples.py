@@ -1,9 +1,8 @@
 """``deepvis examples``: the photographs, and the places in them, that excite units most and least."""
 
 import re
+import time
 from collections.abc import Sequence
-
-import numpy as np
 
 from deepvis.analyses.photographs import left_out
 from deepvis.cli import analyses
@@ -43,11 +42,16 @@ def _compute(task: Task) -> Found:
     job = task.job
     data = photographs(schema.plain(job.cfg.data))
     with progress.progress(job.cfg.layer.name, len(data), len(data)) as shown:
+        shown.unit, shown.what = "images", "photographs"
+        restored: list[int] = []
 
         def told(done: int) -> None:
-            shown.finish(done - shown.images_done)
-            shown.work_done = done
-            shown.doing("photographs")
+            if restored:
+                shown.count(done - shown.work_done, done - shown.images_done)
+                return
+            restored.append(done)  # of a checkpoint: no work of this process
+            shown.work_done = shown.images_done = done
+            shown.began = time.perf_counter()
 
         found = examples(job.cfg, job.filters, job.classes, data, job.key, task.checkpoint, told)
     said = [f"examples  {found!r}"[:-1].replace("<Examples: ", "")]
@@ -55,5 +59,4 @@ def _compute(task: Task) -> Found:
     if len(found.broken) > 5:
         said.append(f"left out  {len(found.broken) - 5} more; all are in examples.json")
     said.append(f"speed     {found.rate:.1f} photographs/s")
-    pictures = {"gallery": np.asarray(found.gallery())}
-    return Found({"data.digest": data.digest}, found.metrics(), pictures, found.write, said)
+    return Found({"data.digest": data.digest}, found.metrics(), found.pictures(), found.write, said)

@@ -21,15 +21,15 @@ each unit (photograph, what was added, fooling image, confidence by step), curve
 def main(typed: Sequence[str]) -> int:
     """Compute, write and log; returns the exit code."""
     return analyses.run(
-        "fooling", typed, _compute, [*analyses.UNITS, "fooling"], complete=analyses.in_float32,
+        "fooling", typed, _compute, [*analyses.UNITS, "fooling"], complete=analyses.of_few_units,
         check=lambda task: fooling.check(task.job.cfg),
     )  # fmt: skip
 
 
 def _compute(task: analyses.Task) -> analyses.Found:
-    job = task.job
+    job, method = task.job, task.methods["fooling"]
     with progress.doing("reading photographs"):
         read = photographs.of_config(job.cfg)
-    with progress.doing(f"changing {len(read.names)} photographs for {len(job.filters)} units"):
-        found = fooling.fooling(job.cfg, task.methods["fooling"], job.filters, task.captions, read)
+    with analyses.counting("changing", len(job.filters) * len(read.names), method.steps + 1) as tell:
+        found = fooling.fooling(job.cfg, method, job.filters, task.captions, read, tell)
     return analyses.Found.of(found, read)

@@ -28,5 +28,5 @@ def main(typed: Sequence[str]) -> int:
 def _compute(task: analyses.Task) -> analyses.Found:
     with progress.doing("reading photographs"):
         read = photographs.of_config(task.job.cfg)
-    with progress.doing(f"computing the maps of {len(read.names)} photographs"):
-        return analyses.Found.of(maps.maps(task.job.cfg, read), read)
+    with analyses.counting("computing", len(read.names)) as tell:
+        return analyses.Found.of(maps.maps(task.job.cfg, read, tell), read)

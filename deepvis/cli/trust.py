@@ -2,16 +2,14 @@
 
 import functools
 from collections.abc import Sequence
-from pathlib import Path
-
-import numpy as np
+from dataclasses import replace
 
 from deepvis import data, random_networks, trusted
 from deepvis.analyses.photographs import left_out
 from deepvis.cli import analyses
 from deepvis.config import schema
 from deepvis.config.knobs import Knob
-from deepvis.core import files, progress
+from deepvis.core import progress
 from deepvis.trust import random_weights
 from deepvis.trust.verdicts import BELIEVABLE
 
@@ -56,34 +54,16 @@ def _compute(task: analyses.Task, seeds: int, stages: int) -> analyses.Found:
     photographs = data.photographs(schema.plain(job.cfg.data))
     with progress.doing(f"comparing {len(job.filters)} filters with {len(photographs)} photographs"):
         found = trusted.assess(job.cfg, job.filters, job.classes, photographs, seeds)
-    random = None
     if stages:
         with progress.doing("giving the network random weights"):
             random = random_networks.assess(
                 job.cfg, job.filters, found.captions, photographs, found.evidence.examples[:, 0], stages
             )
-
-    def write(folder: Path) -> None:
-        files.write_csv(folder / "trust.csv", found.rows())
-        files.write_csv(folder / "paths.csv", found.path_rows())
-        if random is not None:
-            files.write_csv(folder / "randomized.csv", random.rows())
-
-    believed = [each == BELIEVABLE for each in found.verdicts]
-    metrics = {"believable": float(np.mean(believed)), "photographs": float(found.evidence.photographs)}
-    for name in ("strength", "path", "choice_natural", "choice_synthesized"):
-        values = getattr(found.evidence, name)
-        if np.isfinite(values).any():
-            metrics[f"{name}/median"] = float(np.median(values[np.isfinite(values)]))
-    pictures, said = {"trust": found.sheet()}, _lines(found, photographs)
-    if random is not None:
-        pictures["randomized"] = random.sheet()
-        said += [f"random    {line}" for line in random.told()]
-        metrics |= random.metrics()
+        found = replace(found, randomized=random)
     return analyses.Found(
         {"data.digest": photographs.digest, "trust.observer": found.observer, "trust.seeds": seeds,
          "trust.randomized": stages},
-        metrics, pictures, write, said,
+        found.metrics(), found.pictures(), found.write, _lines(found, photographs),
     )  # fmt: skip
 
 
@@ -99,4 +79,6 @@ def _lines(found: trusted.Trusted, photographs: data.Photographs) -> list[str]:
         said.append(
             "advice    so few photographs may lack what excites a filter: what is said holds for them"
         )
+    if found.randomized is not None:
+        said += [f"random    {line}" for line in found.randomized.told()]
     return said

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from deepvis.analyses import photographs, tuning
+from deepvis.attribution.tuning import ATTRIBUTES
 from deepvis.cli import analyses
 from deepvis.core import progress
 
@@ -19,7 +20,7 @@ an attribute, a line a photograph, the median), curves.csv; and logs one MLflow 
 def main(typed: Sequence[str]) -> int:
     """Compute, write and log; returns the exit code."""
     return analyses.run(
-        "tuning", typed, _compute, analyses.UNITS, complete=analyses.in_float32,
+        "tuning", typed, _compute, analyses.UNITS, complete=analyses.of_few_units,
         check=lambda task: tuning.check(task.job.cfg),
     )  # fmt: skip
 
@@ -28,5 +29,5 @@ def _compute(task: analyses.Task) -> analyses.Found:
     job = task.job
     with progress.doing("reading photographs"):
         read = photographs.of_config(job.cfg)
-    with progress.doing(f"changing {len(read.names)} photographs for {len(job.filters)} units"):
-        return analyses.Found.of(tuning.tuning(job.cfg, job.filters, task.captions, read), read)
+    with analyses.counting("changing", len(job.filters) * len(read.names), len(ATTRIBUTES)) as tell:
+        return analyses.Found.of(tuning.tuning(job.cfg, job.filters, task.captions, read, tell), read)

@@ -26,6 +26,7 @@ from deepvis.core.terminal import duration
 BAR = 24  # characters of a bar, where there is room
 WIDE = 110  # characters a line, from which on the speed and the zero gradients are shown, too
 SOON = 10  # s
+BETWEEN = 10.0  # s between two lines of work that has no snapshots
 PAUSE = 0.2  # s between two drawings in a notebook
 
 _current: list["Progress"] = []  # of this process
@@ -87,6 +88,8 @@ class Progress:
     seconds: float = 0.0
     last: float | None = None  # when the last step ended; None: the next one is traced first
     bound: float | None = None  # images x steps a second of a step that was traced
+    said: float = field(default_factory=lambda: time.perf_counter())  # when the last line was printed
+    unit: str = "images x steps"  # of work
 
     def doing(self, what: str) -> None:
         """Say what is being done."""
@@ -110,19 +113,32 @@ class Progress:
 
     def advance(self) -> None:
         """A step of the batch is done."""
-        now, is_first = time.perf_counter(), self.measured == 0
-        if self.last is not None:
-            self.measured, self.seconds = self.measured + self.batch, self.seconds + now - self.last
-        elif self.bound is None:
-            self.bound = self.batch / max(now - self.began, 1e-9)
-        self.last = now
-        self.step, self.work_done = self.step + 1, self.work_done + self.batch
+        is_first = self.measured == 0
+        self._measure(self.batch)
+        self.step += 1
         self.what = f"step {self.step}/{self.steps}"
         self.show(self.status())
         if self.is_listed and is_first and self.measured:
             rest = (self.work - self.work_done) * self.seconds / self.measured
             if rest > SOON:  # else the line of a snapshot comes before anybody asks
                 terminal.say(self.line())
+
+    def count(self, work: int, images: int) -> None:
+        """So much more work is done, and so many images; a list has a line now and then."""
+        self._measure(work)
+        self.finish(images)
+        self.show(self.status())
+        if self.is_listed and self.last is not None and self.last - self.said >= BETWEEN:
+            self.said = self.last
+            terminal.say(self.line())
+
+    def _measure(self, work: int) -> None:
+        now = time.perf_counter()
+        if self.last is not None:
+            self.measured, self.seconds = self.measured + work, self.seconds + now - self.last
+        elif self.bound is None:
+            self.bound = work / max(now - self.began, 1e-9)
+        self.last, self.work_done = now, self.work_done + work
 
     def skip(self, images: int, work: int) -> None:
         """Leave out what was done before, or what has failed."""
@@ -156,7 +172,7 @@ class Progress:
     def rate(self) -> str:
         """Images x steps a second."""
         rate = self.measured / max(self.seconds, 1e-9) if self.measured else self.bound
-        return "" if rate is None else f"{rate:.1f} images x steps/s"
+        return "" if rate is None else f"{rate:.1f} {self.unit}/s"
 
     def line(self) -> str:
         """All of it as a line of a log."""

@@ -85,6 +85,14 @@ def photographs(settings: Mapping[str, Any]) -> Photographs:
     return find(**options)
 
 
+def stamp(settings: Mapping[str, Any]) -> tuple[tuple[str, int, int], ...]:
+    """Names, sizes and times of the files that a config's photographs and labels are read from."""
+    places = [Path(str(settings[key])).expanduser() for key in ("path", "labels") if settings.get(key)]
+    files = [each for place in places for each in (_files(place) if place.is_dir() else [place])]
+    known = [(each, each.lstat()) for each in sorted(files) if each.is_symlink() or each.exists()]
+    return tuple((str(each), said.st_size, said.st_mtime_ns) for each, said in known)
+
+
 def of_folder(path: str, labels: str | None = None) -> Photographs:
     """The photographs in a folder, at any depth, in the order of their paths.
 

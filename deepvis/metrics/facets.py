@@ -4,8 +4,13 @@ Vectors of length 1 are grouped by k-means of angles, with 2, 3, 4 groups; the n
 mean silhouette, which is computed for images that were not used to place the centres: pairs of images that
 happen to be close make groups in any small sample, but not in the images that are left out.
 
-Source: silhouette: Rousseeuw 1987; spherical k-means: Dhillon and Modha 2001; several facets of one unit:
-Nguyen et al. 2016 (arXiv:1602.03616).
+A row of images that change little by little can be cut in two with a high silhouette, too. So groups count
+only where they are further apart than those of images without any: drawn uniformly along the principal axes,
+with the spread of the unit's own along each. Of k groups k - 1 axes are compared, which hold their centres.
+
+Source: silhouette: Rousseeuw 1987; uniform reference along principal axes: Tibshirani et al. 2001,
+"Estimating the number of clusters in a data set via the gap statistic", reference b; spherical k-means:
+Dhillon and Modha 2001; several facets of one unit: Nguyen et al. 2016 (arXiv:1602.03616).
 """
 
 from dataclasses import dataclass
@@ -15,6 +20,7 @@ import numpy as np
 MOST = 4  # groups
 STRUCTURE = 0.5  # mean silhouette from which groups are told apart (Kaufman and Rousseeuw 1990: reasonable)
 STARTS, ROUNDS, FOLDS = 8, 50, 3
+REFERENCES = 39  # samples without groups, all of which must have a lower silhouette: 1 in 40 by chance
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +50,7 @@ def facets(vectors: np.ndarray, seed: int = 0) -> Facets:
     folds = np.array_split(rng.permutation(n), FOLDS)
     scores = {k: _held_out(units, k, folds, rng) for k in range(2, min(MOST, n // FOLDS) + 1)}
     best = max(scores, key=lambda k: scores[k])
-    if scores[best] < STRUCTURE:
+    if scores[best] < STRUCTURE or not _is_apart(units, best, folds, rng):
         return Facets(1, scores[best], np.zeros(n, int))
     return Facets(best, scores[best], _nearest(units, _centres(units, best, rng)))
 
@@ -77,6 +83,21 @@ def silhouettes(vectors: np.ndarray, groups: np.ndarray) -> np.ndarray:
         outer = np.where(members, outer, np.minimum(outer, mean))
     larger, is_told = np.maximum(inner, outer), (sizes > 1) & np.isfinite(outer)  # one group has no other
     return np.divide(outer - inner, larger, out=np.zeros(len(groups)), where=is_told & (larger > 0))
+
+
+def _is_apart(units: np.ndarray, k: int, folds: list[np.ndarray], rng: np.random.Generator) -> bool:
+    """Whether groups are further apart than those of vectors that are spread alike, but evenly."""
+    left, sizes, _ = np.linalg.svd(units - units.mean(axis=0), full_matrices=False)
+    places = (left * sizes)[:, : k - 1]
+    sides = np.sqrt(3) * places.std(axis=0)  # of a uniform distribution with that standard deviation
+    far = 10 * np.linalg.norm(sides)  # seen from there, angles are distances
+
+    def score(along: np.ndarray) -> float:
+        vectors = np.column_stack([along, np.full(len(along), far)])
+        return _held_out(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), k, folds, rng)
+
+    found = score(places)
+    return all(score(rng.uniform(-sides, sides, places.shape)) < found for _ in range(REFERENCES))
 
 
 def _held_out(units: np.ndarray, k: int, folds: list[np.ndarray], rng: np.random.Generator) -> float:

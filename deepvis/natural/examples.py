@@ -15,7 +15,7 @@ from deepvis import networks
 from deepvis.config import schema
 from deepvis.config.knobs import Knob
 from deepvis.config.schema import Config
-from deepvis.core import files, images
+from deepvis.core import files, images, saved_folder
 from deepvis.core.errors import ConfigError
 from deepvis.core.version import __version__
 from deepvis.data import Photographs
@@ -149,6 +149,14 @@ class Examples:
             "time/seconds": self.seconds,
             "time/images_per_second": self.rate,
         }
+
+    def pictures(self) -> dict[str, np.ndarray]:
+        """The gallery, by its file name."""
+        return {"gallery": np.asarray(self.gallery())}
+
+    def save(self, folder: str | Path) -> Path:
+        """Gallery, sheets, arrays and table into a folder: see `saved_folder.save`."""
+        return saved_folder.save(folder, self.write, self.pictures())
 
     def write(self, folder: Path) -> None:
         """Write ``examples.json``, ``examples.npz`` and the sheets into a folder."""

@@ -13,16 +13,21 @@ from deepvis import networks
 from deepvis.config import schema
 from deepvis.config.schema import Config, Settings
 from deepvis.core import images
-from deepvis.data import Photographs, photographs
+from deepvis.data import Photographs, photographs, stamp
 from deepvis.natural import Examples, examples
 from deepvis.natural.units import check as check_objective
 from deepvis.results.result_folder import EXAMPLES, Pictures
 from deepvis.sweeps.jobs import Job
 
 
-@functools.lru_cache(maxsize=4)
 def of_settings(data: Settings) -> Photographs:
-    """The photographs of a config, looked for once in a process."""
+    """The photographs of a config; of a folder they are looked for again where a file has changed."""
+    return _looked_for(data, stamp(schema.plain(data)))
+
+
+@functools.lru_cache(maxsize=4)
+def _looked_for(data: Settings, stamped: Hashable) -> Photographs:
+    del stamped
     return photographs(schema.plain(data))
 
 
@@ -66,7 +71,8 @@ class Units:
         weights = networks.network(schema.plain(cfg.model)).digest(cfg.layer.name)
         read = tuple(each for each in job.files.items() if each[0].startswith(("model.", "objective.")))
         self.parts = (
-            cfg.model, weights, read, cfg.layer.name, self.filters, cfg.sides, cfg.device, cfg.data, *options
+            cfg.model, weights, read, cfg.layer.name, self.filters, cfg.sides, cfg.device, cfg.data,
+            of_settings(cfg.data).digest, *options,
         )  # fmt: skip
 
     def __hash__(self) -> int:

@@ -42,6 +42,20 @@ def test_a_traced_step_bounds_the_time_and_the_others_tell_what_is_left(clock, c
     assert lines[-1].endswith("0 s left  median score 1  zero gradient: 0 of 4 images")
 
 
+def test_what_has_no_snapshots_says_a_line_now_and_then(clock, capsys):
+    """16 images at 4 s each, the first with 6 s of tracing."""
+    with progress.progress("", images=16, work=16) as shown:
+        shown.unit = "images"
+        shown.doing("attributing")
+        for number in range(16):
+            clock[0] += 4 + 6 * (number == 0)
+            shown.count(1, 1)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "attributing  1/16 images  0.1 images/s  at most 2 min left"
+    assert lines[1] == "attributing  4/16 images  0.2 images/s  48 s left", "10 s and more between two lines"
+    assert len(lines) == 6
+
+
 def test_batches_of_unequal_size_count_by_their_images(clock):
     shown = Progress("jobs", images=18, work=10 * 16 + 10 * 2)
     shown.trace()

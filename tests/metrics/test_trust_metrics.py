@@ -85,6 +85,29 @@ def test_planted_facets_are_counted_and_one_cloud_is_one():
     assert np.mean(np.array(counts) > 1) <= 0.05
 
 
+@pytest.mark.parametrize("n", [9, 18])
+def test_a_row_of_images_that_change_little_by_little_is_one_facet(n):
+    """A line and a plane are cut in pieces by chance alone, though their ends are as far apart as groups."""
+
+    def count(seed, of):
+        rng = np.random.default_rng(seed)
+        ends, at = np.abs(rng.normal(size=(3, 64))), rng.uniform(size=(n, 2))
+        groups = np.eye(3)[np.arange(n) % 2]
+        wide = {"line": 0, "plane": 0.6, "two": 0}[of]
+        spread = np.column_stack([1 - at[:, 0], at[:, 0], wide * at[:, 1]])
+        along = groups if of == "two" else spread
+        return facets.facets(along @ ends + 0.1 * rng.normal(size=(n, 64))).count
+
+    counts = {of: np.array([count(seed, of) for seed in range(10)]) for of in ("line", "plane", "two")}
+    assert (counts["two"] == 2).all()
+    assert (counts["line"] > 1).sum() <= 2 and (counts["plane"] > 1).sum() <= 2  # of 10, at 1 in 40 each
+
+
+def test_groups_of_opposite_directions_are_told_apart():
+    signs = np.where(np.arange(12) % 2, 1, -1)[:, None]
+    assert facets.facets(signs * np.eye(6)[0] + 0.1 * RNG.normal(size=(12, 6))).count == 2
+
+
 def test_silhouettes_are_scikit_learns():
     metrics = pytest.importorskip("sklearn.metrics")
     vectors = RNG.normal(size=(20, 6))

@@ -231,6 +231,14 @@ def test_a_command_a_job_and_python_find_the_same(photos, tmp_path, monkeypatch)
         done = subprocess.run(command, capture_output=True, text=True, timeout=200)
         assert done.returncode == 0, done.stderr
     (analysis,) = tmp_path.glob("outputs/*/analysis.json")
+    saved = seen.save(tmp_path / "saved")
+    beside = {"analysis.json", "config.yaml", "report.html"}
+    assert {each.name for each in saved.iterdir()} - {"saved.json"} == {
+        each.name for each in analysis.parent.iterdir()
+    } - beside
+    np.testing.assert_array_equal(
+        Image.open(saved / "gallery.png"), Image.open(analysis.parent / "gallery.png")
+    )
     (job,) = tmp_path.glob("outputs/**/result")
     for at in (analysis.parent, job / "examples"):
         with np.load(at / "examples.npz") as file:
@@ -245,6 +253,23 @@ def test_a_command_a_job_and_python_find_the_same(photos, tmp_path, monkeypatch)
     assert beside > wide  # by the synthesized image
     logged = list(tmp_path.glob("mlruns/artifacts/*/artifacts/examples.npz"))
     assert len(logged) == 1  # of the command; the job has no tracker
+
+
+def test_a_folder_that_changes_gives_other_examples(photos, tmp_path):
+    for path in photos.paths[:3]:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    words = ["model=tiny", f"layer={LAYER}", "layer.filters=0", f"size={SIDE}", "examples=2",
+             "data=folder", f"data.path={tmp_path}"]  # fmt: skip
+
+    def found():
+        return natural_examples._of_job(job_of(tmp_path, *words))
+
+    first = found()
+    assert found() is first and first.count == 3
+    (tmp_path / "4.png").write_bytes(photos.paths[5].read_bytes())
+    assert found().count == 4
+    (tmp_path / "4.png").write_bytes(photos.paths[6].read_bytes())
+    assert photos.digests[6] in found().photographs.digests
 
 
 def test_weights_that_change_in_their_file_give_other_examples(photos, tmp_path):

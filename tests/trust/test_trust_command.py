@@ -58,6 +58,10 @@ def test_python_has_the_same_rows(done):
         for key in ("strength", "path_similarity", "choice_by_pictures"):
             np.testing.assert_allclose(ours[key], float(theirs[key] or "nan"), rtol=1e-5)
     np.testing.assert_array_equal(found.sheet(), np.asarray(Image.open(file.parent / "trust.png")))
+    saved = found.save(place / "saved")
+    assert {each.name for each in saved.iterdir()} == {"trust.csv", "paths.csv", "trust.png", "saved.json"}
+    np.testing.assert_array_equal(Image.open(saved / "trust.png"), Image.open(file.parent / "trust.png"))
+    assert (saved / "paths.csv").read_text() == (file.parent / "paths.csv").read_text()
 
 
 def test_there_is_one_run_with_the_same_numbers(done):

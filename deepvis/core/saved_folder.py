@@ -1,13 +1,38 @@
 """Folders that ``save`` of a record in Python writes: whole or not at all, and over nothing but its own."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from deepvis.core import files
+import numpy as np
+
+from deepvis.core import files, images
 from deepvis.core.errors import ConfigError
 from deepvis.core.version import __version__
+
+SAVED = "saved.json"  # in a folder of an analysis: what deepvis has written there
+
+
+def save(folder: str | Path, write: Callable[[Path], None], pictures: Mapping[str, np.ndarray]) -> Path:
+    """Write a record's files and pictures into a folder, whole or not at all; one saved before is replaced.
+
+    Args:
+      folder: it is made.
+      write: writes arrays and tables into it.
+      pictures: uint8 [H, W, 3] by file name, without ``.png``.
+
+    Returns:
+      The folder.
+
+    Raises:
+      ConfigError: files are there that deepvis did not write, or that were changed since.
+    """
+    with written(folder, SAVED) as partial:
+        write(partial)
+        for name, picture in pictures.items():
+            images.save(partial / f"{name}.png", picture)
+    return Path(folder).expanduser()
 
 
 @contextmanager
