@@ -65,6 +65,7 @@ class Trusted:
                 "path_similarity": float(found.path[at]),
                 "choice_by_photographs": float(found.choice_natural[at]),
                 "choice_by_pictures": float(found.choice_synthesized[at]), "facets": float(found.facets[at]),
+                "facets_apart": found.apart[at],
                 "seed_facets": float(found.seed_facets[at]),
             })  # fmt: skip
         return rows
@@ -136,9 +137,11 @@ def assess(
     shape = (seeds, len(filters), *found.final.shape[1:])
     ended = np.array(ends(found.history)).reshape(seeds, -1)
     rms = found.history["image_rms"][-1].reshape(seeds, -1).max(axis=0)
-    name, observe = observer(cfg)
-    said = evidence(network, cfg.layer.name, filters, found.final.reshape(shape), photographs, observe)
     displayed = [images.displayed(each, specs.display(cfg), cfg.model.mean) for each in found.final]
+    shown = np.stack(displayed).reshape(*shape[:-1], 3)
+    name, observe = observer(cfg)
+    said = evidence(network, cfg.layer.name, filters, found.final.reshape(shape), photographs, observe,
+                    shown.astype(np.float32))  # fmt: skip
     pictures = [
         [images.natural(photographs.image(int(k), cfg.sides, network.channels), [0.0] * network.channels)
          for k in row]
@@ -147,5 +150,5 @@ def assess(
     return Trusted(
         filters, result_folder.captions_for(filters, classes, str),
         verdicts(said, rms, np.flatnonzero((ended == "diverged").any(axis=0)).tolist()), said, name,
-        np.stack(displayed).reshape(*shape[:-1], 3), np.array(pictures, np.uint8),
+        shown, np.array(pictures, np.uint8),
     )  # fmt: skip

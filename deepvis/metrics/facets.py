@@ -4,9 +4,11 @@ Vectors of length 1 are grouped by k-means of angles, with 2, 3, 4 groups; the n
 mean silhouette, which is computed for images that were not used to place the centres: pairs of images that
 happen to be close make groups in any small sample, but not in the images that are left out.
 
-A row of images that change little by little can be cut in two with a high silhouette, too. So groups count
-only where they are further apart than those of images without any: drawn uniformly along the principal axes,
-with the spread of the unit's own along each. Of k groups k - 1 axes are compared, which hold their centres.
+A row of images that change little by little can be cut in two with a high silhouette, too. Groups are *apart*
+where they are further from one another than those of images without any: drawn uniformly along the principal
+axes, with the spread of the unit's own along each. Of k groups k - 1 axes are compared, which hold their
+centres. Few images seldom tell that: of nine photographs of each of eight units that are sums of two channels
+all have several groups, and those of three units are apart (experiments/fooling).
 
 Source: silhouette: Rousseeuw 1987; uniform reference along principal axes: Tibshirani et al. 2001,
 "Estimating the number of clusters in a data set via the gap statistic", reference b; spherical k-means:
@@ -30,6 +32,7 @@ class Facets:
     count: int  # 1 where no groups are told apart
     silhouette: float  # mean, of images left out, of the best number of groups; NaN of too few images
     groups: np.ndarray  # [n] the group of each image
+    is_apart: bool = False  # whether a row of images that change little by little would not give as many
 
 
 def facets(vectors: np.ndarray, seed: int = 0) -> Facets:
@@ -50,9 +53,10 @@ def facets(vectors: np.ndarray, seed: int = 0) -> Facets:
     folds = np.array_split(rng.permutation(n), FOLDS)
     scores = {k: _held_out(units, k, folds, rng) for k in range(2, min(MOST, n // FOLDS) + 1)}
     best = max(scores, key=lambda k: scores[k])
-    if scores[best] < STRUCTURE or not _is_apart(units, best, folds, rng):
+    if scores[best] < STRUCTURE:
         return Facets(1, scores[best], np.zeros(n, int))
-    return Facets(best, scores[best], _nearest(units, _centres(units, best, rng)))
+    groups = _nearest(units, _centres(units, best, rng))
+    return Facets(best, scores[best], groups, _is_apart(units, best, folds, rng))
 
 
 def grouped(units: np.ndarray, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def page(folder: Path, entry: Mapping[str, Any]) -> str:
     links = "".join(
         f"<li>{_link(folder, path)}</li>" for path in others if path.name not in (NAME, analysis_folder.FILE)
     )
-    command = html.escape(" ".join(["deepvis", str(entry["kind"]), *map(str, entry["overrides"])]))
+    command = html.escape(shlex.join(["deepvis", str(entry["kind"]), *map(str, entry["overrides"])]))
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>deepvis: {title}</title>'
         f'<link rel="icon" href="data:,"><style>{STYLE}</style></head>\n<body><h1>{title}</h1>\n'

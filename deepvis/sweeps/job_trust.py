@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from deepvis import networks
+from deepvis.ascent import specs
 from deepvis.config import schema
 from deepvis.config.schema import Config
+from deepvis.core import images as core_images
 from deepvis.core.errors import ConfigError
 from deepvis.metrics.trust_verdicts import BELIEVE, DISBELIEVE, DOUBT, FEW, FEW_PHOTOGRAPHS
 from deepvis.results import trust
@@ -70,7 +72,9 @@ def added(result: Result, job: Job, images: Sequence[np.ndarray]) -> Result:
     figures = {}
     if finite:
         natural, name, observe = _natural(Units(job, [job.filters[at] for at in finite]))
-        found = evidence.compared(natural, np.stack([images[at] for at in finite])[None], observe)
+        made = np.stack([images[at] for at in finite])
+        shown = [core_images.displayed(each, specs.display(cfg), cfg.model.mean) for each in made]
+        found = evidence.compared(natural, made[None], observe, np.stack(shown)[None].astype(np.float32))
         for key, values in zip(trust.MEASURES, (found.strength, found.best, found.path, found.choice_natural,
                                found.choice_synthesized, found.facets), strict=True):  # fmt: skip
             measured[key][finite] = values

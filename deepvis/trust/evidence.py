@@ -43,6 +43,7 @@ class Evidence:
     facets: np.ndarray  # groups of contributions of photographs
     seed_facets: np.ndarray  # groups of contributions of its synthesized images, of 6 seeds or more
     examples: np.ndarray  # [n, k] the photographs that excite it most, as indices
+    apart: Sequence[str] = ()  # yes, no: whether facets of photographs are apart; empty of one facet
     broken: Sequence[tuple[str, str]] = ()  # photographs that could not be read, and why
 
 
@@ -102,6 +103,7 @@ def evidence(
     synthesized: np.ndarray,
     photographs: Photographs,
     observe: Callable[[np.ndarray], np.ndarray],
+    shown: np.ndarray | None = None,
 ) -> Evidence:
     """What speaks for and against believing the synthesized images of some units.
 
@@ -112,18 +114,30 @@ def evidence(
       synthesized: ``[seeds, n, H, W, C]`` centred images, of each filter one or more.
       photographs: cropped and scaled to the size of the images.
       observe: what a machine sees in images, (grey levels ``[n, H, W, C]``) -> ``[n, features]``.
+      shown: see `compared`.
 
     Raises:
       ConfigError: fewer photographs than `LEAST`.
     """
     size = (synthesized.shape[2], synthesized.shape[3])
-    return compared(natural(network, layer, filters, photographs, size, observe), synthesized, observe)
+    return compared(natural(network, layer, filters, photographs, size, observe), synthesized, observe, shown)
 
 
 def compared(
-    photographs: Natural, synthesized: np.ndarray, observe: Callable[[np.ndarray], np.ndarray]
+    photographs: Natural,
+    synthesized: np.ndarray,
+    observe: Callable[[np.ndarray], np.ndarray],
+    shown: np.ndarray | None = None,
 ) -> Evidence:
-    """Synthesized images ``[seeds, n, H, W, C]`` beside what photographs do; see `evidence`."""
+    """Synthesized images beside what photographs do; see `evidence`.
+
+    Args:
+      photographs: what they do.
+      synthesized: ``[seeds, n, H, W, C]`` centred images.
+      observe: what a machine sees in images.
+      shown: ``[seeds, n, H, W, 3]`` the same as pictures that people see, in grey levels: what the machine
+        sees. None: the pixels themselves.
+    """
     seeds, n = synthesized.shape[:2]
     images = synthesized.reshape(-1, *synthesized.shape[2:])
     units, found, k = np.asarray(photographs.filters), photographs.found, photographs.best
@@ -134,15 +148,17 @@ def compared(
     values = found.values[:, units]
     telling = contributions.summed((paths, photographs.units), (made, np.tile(units, seeds)))
     best, nearest = values.max(axis=0), [by_layer[name] for name in telling[-NEAREST:]]
-    choice = _choices(values, photographs.observed, observe(images + photographs.centre), seeds)
+    seen = images + photographs.centre if shown is None else shown.reshape(-1, *shown.shape[2:])
+    choice = _choices(values, photographs.observed, observe(seen[..., : images.shape[-1]]), seeds)
     tops = np.argsort(-values, axis=0, kind="stable")[:k].T
+    groups = [_facets(paths, telling, slice(at * k, at * k + k)) for at in range(n)]
     return Evidence(
         photographs.filters, len(found.indices),
         _ratio(made.values.reshape(seeds, n).max(axis=0), best), best,
         lowest(nearest, n), by_layer, activations, *choice,
-        np.array([_facets(paths, telling, slice(at * k, at * k + k)) for at in range(n)]),
-        np.array([_facets(made, telling, slice(at, None, n)) for at in range(n)]),
-        found.indices[tops], found.broken,
+        np.array([each for each, _ in groups]),
+        np.array([_facets(made, telling, slice(at, None, n))[0] for at in range(n)]),
+        found.indices[tops], [word for _, word in groups], found.broken,
     )  # fmt: skip
 
 
@@ -222,9 +238,10 @@ def _decided(high: np.ndarray, low: np.ndarray, most: np.ndarray, least: np.ndar
     )
 
 
-def _facets(read: Paths, telling: Sequence[str], rows: slice) -> float:
-    """Groups of contributions of a unit's images, in the nearest convolution that tells."""
+def _facets(read: Paths, telling: Sequence[str], rows: slice) -> tuple[float, str]:
+    """Groups of contributions of a unit's images, in the nearest convolution that tells; are they apart?"""
     if not telling:
-        return np.nan
+        return np.nan, ""
     found = facets.facets(read.contributions[telling[-1]][rows])
-    return float(found.count) if np.isfinite(found.silhouette) else np.nan
+    word = ("yes" if found.is_apart else "no") if found.count > 1 else ""
+    return (float(found.count) if np.isfinite(found.silhouette) else np.nan), word

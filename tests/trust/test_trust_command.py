@@ -10,7 +10,7 @@ from PIL import Image
 from trust.test_contributions import unit
 
 import deepvis
-from deepvis import networks
+from deepvis import networks, trusted
 from deepvis.config import groups
 
 TINY = ["model=tiny", "layer=block2_conv2", "layer.filters=[3,5]", "size=16", "steps=3",
@@ -97,3 +97,16 @@ def test_a_picture_that_is_no_picture_is_not_believed(done, rate, said):
         "tiny", "block2_conv2", [3], data=place / "photos", size=16, steps=3, reg="none", optimizer=step
     )
     assert said in found.verdicts[0]
+
+
+def test_the_machine_sees_pictures_as_a_gallery_shows_them(done, monkeypatch):
+    seen = []
+
+    def looks(images):
+        seen.append(images)
+        return images.mean(axis=(1, 2))
+
+    monkeypatch.setattr(trusted, "observer", lambda cfg: ("a test", looks))
+    found = deepvis.trust("tiny", "block2_conv2", [3, 5], data=done[0] / "photos", size=16, steps=2, seeds=2)
+    np.testing.assert_array_equal(seen[-1].reshape(found.images.shape), found.images)
+    assert np.ptp(found.images[0, 0]) > 100  # stretched: two steps leave it near grey
