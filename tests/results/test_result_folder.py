@@ -21,7 +21,8 @@ STEPS = 4
 
 def example(seed=0):
     rng = np.random.default_rng(seed)
-    history = {name: rng.normal(0, 1, (STEPS + 1, 3)).astype(np.float32) for name in ("score", "rank")}
+    recorded = ("score", "rank", "image_rms")
+    history = {name: rng.normal(0, 1, (STEPS + 1, 3)).astype(np.float32) for name in recorded}
     history["score"][2, 1] = np.nan
     history["alive"] = rng.random((STEPS + 1, 3)) > 0.3
     result = Result(
