@@ -3,8 +3,9 @@
 MLflow keeps where the files of an experiment and of each run are as an absolute address, from the first run
 on, and has no call that changes it: a copied project would write into the original, and a moved one would
 show no pictures. So these addresses are corrected in the database, where the files are: new runs write where
-``tracker.artifacts`` says, and runs whose files are there are read there. Nothing else is touched, and
-nothing where the database and the files are not in one folder: then they need not have moved together.
+``tracker.artifacts`` says, so do those that are not finished and may go on, and runs whose files are there
+are read there. Nothing else is touched, and nothing where the database and the files are not in one folder:
+then they need not have moved together.
 """
 
 from pathlib import Path

@@ -10,7 +10,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,13 +148,13 @@ def add_files(client: Any, run: StoredRun, found: ui_images.Files, is_local: boo
     To a server several go at once. The client would ask it for the run again, to learn what is known here.
     """
     if is_local:
-        _write(found, local_path(run.artifacts), link=True)
+        _write(found, local_path(run.artifacts), result_folder.link)
         return
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     repository = get_artifact_repository(run.artifacts, tracking_uri=client.tracking_uri)
     with tempfile.TemporaryDirectory(prefix="deepvis-") as staging, ThreadPoolExecutor(UPLOADS) as pool:
-        names = _write(found, Path(staging), link=False)
+        names = _write(found, Path(staging), shutil.copyfile)
         uploads = [
             pool.submit(repository.log_artifact, str(Path(staging, name)), name.rpartition("/")[0] or None)
             for name in names
@@ -207,11 +207,16 @@ def local_path(uri: str) -> Path:
     return Path(url2pathname(urlparse(uri).path))
 
 
-def _write(found: ui_images.Files, folder: Path, link: bool) -> list[str]:
+def _write(found: ui_images.Files, folder: Path, put: Callable[[Path, Path], object]) -> list[str]:
     """Write files below a folder; returns their names there.
 
-    Linked, a file takes no second place on the disk; deepvis and MLflow replace and delete files, they do not
-    change them.
+    Linked, a file takes no second place on the disk, and it may be deleted in either. Whoever logs another
+    file under its name with MLflow writes into both; the checksum of the result then says so.
+
+    Args:
+      found: names, and files or contents.
+      folder: where they go; a file that is there is replaced.
+      put: (file, its new name) -> a link or a copy.
     """
     made: set[Path] = set()
     names = []
@@ -222,10 +227,8 @@ def _write(found: ui_images.Files, folder: Path, link: bool) -> list[str]:
             made.add(path.parent)
         if isinstance(content, bytes):
             path.write_bytes(content)
-        elif link:
-            path.unlink(missing_ok=True)
-            result_folder.link(content, path)
         else:
-            shutil.copyfile(content, path)
+            path.unlink(missing_ok=True)
+            put(content, path)
         names.append(name)
     return names
