@@ -30,6 +30,7 @@ from deepvis.report import (
     heat_maps,
     medians,
     natural_pictures,
+    seed_facets,
     selection,
     thumbnails,
     trade_off,
@@ -83,6 +84,7 @@ def make(folders: Sequence[Path], target: Path, results: Mapping[Path, Result] |
     compared = comparison.of_sweeps(folders, results or {})
     tests = effects.tested(compared)
     rows = medians.of(compared)
+    seeds = seed_facets.of(compared)
     told = conclusions.of(compared, tests)
     parts = compared.each_part()
     traded = trade_offs(compared, folders, tests)
@@ -101,6 +103,8 @@ def make(folders: Sequence[Path], target: Path, results: Mapping[Path, Result] |
         "data": contact_data.of(compared, selected, images, target),
         "natural": natural_pictures.of(compared),
         "trust": trust.of(compared),
+        "seed_facets": seeds,
+        "several": seed_facets.MEANING if seeds and seeds.shares else "",
         "curves": [_curves(title, part) for title, part in parts],
         "panels": max(len(part.settings) for _, part in parts),
         "most": selection.SETTINGS,
@@ -137,7 +141,8 @@ def make(folders: Sequence[Path], target: Path, results: Mapping[Path, Result] |
     files = [target / name for name in FILES]
     for file in files[:2]:
         write_text(file, pages.get_template(file.name).render(context))
-    write_csv(files[2], [*medians.as_table(compared, rows), *(test.row() for test in tests)])
+    of_seeds = seeds.rows if seeds else ()
+    write_csv(files[2], [*medians.as_table(compared, rows), *(test.row() for test in tests), *of_seeds])
     return files
 
 

@@ -11,7 +11,8 @@
                                      gradient_rms, image_rms, rank, margin, alive
   metrics.npz                        of the last images, [filters]: the names of deepvis.metrics, and
                                      robustness with the share of the score retained under each change
-  features.npz                       post: mean of each map of the layer behind its ReLU, [filters, channels]
+  features.npz                       post: mean of each map of the layer behind its ReLU, [filters, channels];
+                                     with trust=true contributions of the channels of a layer below
   twins.npz                          both of the replicas, [twins, steps + 1, filters], [twins, filters]
   twins/1/f012.png                   the last images of the replicas, if there are some
   config.yaml                        the resolved config

@@ -22,6 +22,9 @@ MEASURES = (
 )  # fmt: skip
 PHOTOGRAPHS, OBSERVER = "trust.photographs", "trust.observer"  # tags: their digest, and who looked
 COUNT = "trust/photographs"  # figures
+# Of a result's features, [filters, channels]: what each channel of a layer below gives to a filter's value on
+# its picture, zeros where that could not be had; and the tag with the layer.
+CONTRIBUTIONS, CONTRIBUTIONS_OF = "contributions", "trust.contributions"
 FILE = "trust.csv"
 
 

@@ -69,7 +69,7 @@ def added(result: Result, job: Job, images: Sequence[np.ndarray]) -> Result:
     measured = {name: np.full(len(images), np.nan) for name in trust.MEASURES}
     cfg = job.cfg
     tags = {trust.PHOTOGRAPHS: natural_examples.of_settings(cfg.data).digest}
-    figures = {}
+    figures, features = {}, dict(result.features)
     if finite:
         natural, name, observe = _natural(Units(job, [job.filters[at] for at in finite]))
         made = np.stack([images[at] for at in finite])
@@ -78,9 +78,14 @@ def added(result: Result, job: Job, images: Sequence[np.ndarray]) -> Result:
         for key, values in zip(trust.MEASURES, (found.strength, found.best, found.path, found.choice_natural,
                                found.choice_synthesized, found.facets), strict=True):  # fmt: skip
             measured[key][finite] = values
+        if found.grouped is not None:
+            features[trust.CONTRIBUTIONS] = np.zeros((len(images), found.grouped.shape[-1]), np.float32)
+            features[trust.CONTRIBUTIONS][finite] = found.grouped[0]
+            tags[trust.CONTRIBUTIONS_OF] = found.grouped_layer
         tags[trust.OBSERVER] = name
         figures[trust.COUNT] = float(found.photographs)
-    whole = replace(result, metrics=dict(result.metrics) | measured, tags=dict(result.tags) | tags)
+    whole = replace(result, metrics=dict(result.metrics) | measured, tags=dict(result.tags) | tags,
+                    features=features)  # fmt: skip
     figures |= trust.figures(whole)
     return replace(whole, figures=dict(result.figures) | figures)
 
