@@ -145,8 +145,8 @@ def _beside(compared: Comparison, decided: Sequence[Decided], total: int) -> str
     layers = {f"{each.layer} of {compared.parts[each.place[0]].network}" for each in decided}
     said = (
         f"One thing or several was decided for each filter and setting on {seeds} seeds, by what the "
-        f"channels of {' or '.join(sorted(layers))} give to the filter's value: groups have a silhouette, of pictures "
-        f"that were left out, of {facets.STRUCTURE:g} or more."
+        f"channels of {' or '.join(sorted(layers))} give to the filter's value: groups have a silhouette, "
+        f"of pictures that were left out, of {facets.STRUCTURE:g} or more."
     )
     if total > len(decided):
         left = f"{total - len(decided)} of {total}"
