@@ -115,10 +115,8 @@ def _maps(
     """By method, the map of each filter; a method that does not take the network is left out, with why."""
     network = networks.network(schema.plain(cfg.model))
     read = units.layers(cfg)
-    below = list(network.layers())[: list(network.layers()).index(network.layer(cfg.layer.name).name)]
-    layer = (
-        activation_maps.layer_below(network, network.layer(cfg.layer.name).name, cfg.sides) if below else ""
-    )
+    own = network.layer(cfg.layer.name).name
+    layer = activation_maps.layer_below(network, own, cfg.sides) if network.below(own) else ""
     built = network.build(list(dict.fromkeys([*read, *filter(None, [layer])])), cfg.sides, "float32")
     program = compiled(built, read, units.score(cfg))
     methods: dict[str, Callable[[Unit], Method]] = {

@@ -90,7 +90,7 @@ def kernels(cfg: Config, filters: Sequence[int]) -> Kernels:
       ConfigError: the layer is not linear in the image.
     """
     network = networks.network(schema.plain(cfg.model))
-    layer = network.layer(cfg.layer.name).name
+    layer = cfg.layer.name  # as it was typed, which the score reads: a nested one may be without its path
     built = network.build([layer], cfg.sides, "float32")
     if layer in built.without_pre_activation:
         raise ConfigError(f"layer {layer}: {built.without_pre_activation[layer]}")

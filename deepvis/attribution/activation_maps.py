@@ -78,8 +78,7 @@ def layer_below(network: Network, layer: str, size: Size) -> str:
     Raises:
       ConfigError: there is none.
     """
-    names = list(network.layers())
-    for name in reversed(names[: names.index(layer)]):
+    for name in reversed(network.below(layer)):
         try:
             if max(network.map_size(name, size)) > 1:
                 return name

@@ -136,8 +136,9 @@ def compiled(network: Activations, layers: Sequence[str], score: Score) -> Compi
             (found,) = tf.gradients(scores, maps)
             if found is None:
                 raise ConfigError(
-                    f"attribution.layer={layer}: the unit's score does not depend on what is behind the "
-                    f"nonlinearity of that layer; expected a layer that leads to {', '.join(layers)}"
+                    f"attribution.layer={layer}: the unit's score has no gradient by the maps behind the "
+                    "nonlinearity of that layer (of tokens they are copies); expected a layer of maps that "
+                    f"leads to {', '.join(layers)}"
                 )
             return scores, maps, found
 

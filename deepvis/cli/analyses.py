@@ -15,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 
 from deepvis import networks
 from deepvis.analyses.folders import Analysis
 from deepvis.analyses.photographs import Read
 from deepvis.ascent import validation
-from deepvis.cli import arguments, overrides, tracking_variables
+from deepvis.cli import arguments, messages, overrides, tracking_variables
 from deepvis.config import compose, params, schema
 from deepvis.config.schema import Target
 from deepvis.core import files, images, names, progress, terminal
@@ -110,9 +112,15 @@ def run(
     read = [group for group in overrides.OF_COMMANDS if group in reads]
     typed = tracking_variables.added(arguments.with_recipe(complete(command_line.overrides)))
     schema.store(typed)
-    several = compose.expand(None, typed).jobs if command_line.multirun else [typed]
-    terminal.take()
-    checked = [_checked(name, each, read) for each in several]
+    try:
+        several = compose.expand(None, typed).jobs if command_line.multirun else [typed]
+        terminal.take()
+        checked = [_checked(name, each, read) for each in several]
+    except (
+        HydraException,
+        OmegaConfBaseException,
+    ) as err:  # of these words, not of the command's own
+        raise ConfigError(messages.line(err, typed, command_line.multirun)) from err
     for task in checked:
         check(task)
     with progress.doing("opening the tracking store"):

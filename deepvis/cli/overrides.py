@@ -99,7 +99,14 @@ def unknown(key: str, plain: str, config: DictConfig) -> str:
         longer = list(dict.fromkeys(_ending_in(plain, config)))
         if longer:
             return f"{key}: no such option; did you mean {' or '.join(longer)}?"
-    return f"{key}: no such option, nothing would read it; {nearest(plain, _beside(plain, config))}"
+    beside, (parent, _, last) = _beside(plain, config), plain.rpartition(".")
+    if parent and not beside:
+        if parent not in _beside(parent, config):
+            return unknown(key, parent, config)
+        names_more = OmegaConf.select(config, parent) is None  # such as model.inputs, by names of the user's
+        how = f"'{parent}={{{last}: ...}}'" if names_more else f"{parent}=..."
+        return f"{key}: no such option, for {parent} is one value; type {how}"
+    return f"{key}: no such option, nothing would read it; {nearest(plain, beside)}"
 
 
 def no_choice(group: str, choice: str, options: Sequence[str]) -> str:

@@ -173,6 +173,8 @@ def _checked(path: Path) -> str | None:
         if suffix in picture_files.SUFFIXES:
             raise ConfigError(f"got {suffix}, {EXPECTED}")
         return None
+    if path.exists() and not path.is_file():  # a pipe or a device, from which reading may never end
+        raise ConfigError("got a pipe, a socket or a device, expected a file")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:12]
     with Image.open(path) as image:
@@ -198,16 +200,25 @@ def _table(labels: str, found: Photographs) -> dict[str, str]:
             f"data.labels={labels}: got {first_line(err)}, expected {FOLDERS} or a CSV"
         ) from err
     if not rows or not {"path", "label"} <= rows[0].keys():
-        raise ConfigError(f"data.labels={labels}: expected a CSV with the columns path and label")
+        head = f"got the columns {', '.join(map(str, rows[0]))}" if rows else "got no row"
+        raise ConfigError(
+            f"data.labels={labels}: {head}, expected a CSV with the columns path and label, by commas"
+        )
     known: dict[str, str] = {}
-    for row in rows:
+    columns = sum(key is not None for key in rows[0])
+    for number, row in enumerate(rows, 1):
+        if None in row or None in row.values():  # more fields than columns, or fewer
+            raise ConfigError(
+                f"data.labels={labels}: got row {number} with more or fewer fields than its {columns} "
+                "columns; expected quotes around a comma that is part of a path or label"
+            )
         name = Path(row["path"]).as_posix()
         if known.setdefault(name, row["label"]) != row["label"]:
             raise ConfigError(f"data.labels={labels}: got {known[name]} and {row['label']} for {name}; "
                               "expected one label")  # fmt: skip
     others = known.keys() - set(found.names)
-    left_out = {str(path) for path, _ in found.broken}
-    missing = sorted(each for each in others if not any(path.endswith(each) for path in left_out))
+    left_out = {f"/{path.as_posix()}" for path, _ in found.broken}
+    missing = sorted(each for each in others if not any(path.endswith(f"/{each}") for path in left_out))
     if missing:
         raise ConfigError(
             f"data.labels={labels}: {missing[0]} and {len(missing) - 1} more are no photographs of "

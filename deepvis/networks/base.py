@@ -139,6 +139,16 @@ class Network(Protocol):
         """
         ...
 
+    def below(self, name: str) -> Sequence[str]:
+        """The layers whose maps, behind their nonlinearity, a layer's values are computed from.
+
+        From the image upwards, without itself, layers of other branches, and those of tokens.
+
+        Args:
+          name: of the layer.
+        """
+        ...
+
     def digest(self, layer: str) -> str:
         """The weights below a layer, as 12 hex digits; reads them.
 

@@ -35,7 +35,8 @@ def copied(known: Network, layer: str, size: Size) -> tuple[keras.Model, dict[st
             f"model={known.name}: no copy of it can be made ({first_line(err)}); leave randomized away"
         ) from err
     held = config(known, copy)
-    image: Any = np.random.default_rng(0).uniform(-50, 50, (2, *size, known.channels)).astype("float32")
+    pixels = np.random.default_rng(0).uniform(-50, 50, (2, *size, known.channels)).astype("float32")
+    image: Any = keras.ops.convert_to_tensor(pixels)  # beside held inputs Keras takes no array
     one, other = (
         np.asarray(each.build([layer], size, "float32").activations(image, [layer])[layer].post)
         for each in (known, network(held))

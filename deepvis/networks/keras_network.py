@@ -17,6 +17,7 @@ from deepvis.networks import (
     held_inputs,
     keras_activations,
     keras_graph,
+    keras_taps,
     open_graph,
     pixel_range,
     receptive_fields,
@@ -158,6 +159,14 @@ class KerasNetwork:
     def boxes(self, name: str, size: Size) -> Callable[[int, int], Box]:
         """Which pixels a unit can see; see `Network.boxes`."""
         return unit_boxes.boxes(self.graph(), self.layer(name).name, size)
+
+    def below(self, name: str) -> list[str]:
+        """The layers that its own first call needs; see `Network.below`."""
+        graph, own = self.graph().graph, keras_taps.tap(self.graph().graph, self.layer(name).name)
+        target = own.post if own.pre is None else own.pre
+        needed = {id(each) for call in graph.below([target]) for each in call.inputs}
+        taps = {each: keras_taps.tap(graph, each) for each in self.layers()}
+        return [each for each, tap in taps.items() if tap.places is None and id(tap.post) in needed]
 
     def name_of(self, layer: Any) -> str:
         """The name of a layer in hand, which may be of a nested model.

@@ -104,8 +104,7 @@ class Vgg:
     def boxes(self, name: str, size: Size) -> Callable[[int, int], Box]:
         """Which pixels a unit can see; see `Network.boxes`."""
         self.map_size(name, size)
-        known = list(self.layers())
-        below = known[: known.index(name) + 1]
+        below = [*self.below(name), name]
 
         def interval(at: int, side: int) -> tuple[int, int]:
             first = last = at
@@ -116,6 +115,11 @@ class Vgg:
             return first, last
 
         return lambda row, column: (interval(row, size[0]), interval(column, size[1]))
+
+    def below(self, name: str) -> list[str]:
+        """All before it; see `Network.below`."""
+        known = list(self.layers())
+        return known[: known.index(name)]
 
     def digest(self, layer: str) -> str:
         """The weights up to a layer, as 12 hex digits; see `Network.digest`."""

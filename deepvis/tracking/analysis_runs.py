@@ -4,6 +4,7 @@ import io
 import re
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from deepvis.tracking.ui_images import CHARACTERS, GRID, Files
 
 
 def log(client: Any, experiment_id: str, run: AnalysisRun, is_local: bool) -> None:
-    """Make a run that holds an analysis, and end it."""
+    """Make a run that holds an analysis, and end it: as FAILED or KILLED where it is not whole."""
     from mlflow.entities import Metric
 
     tags = {"kind": run.kind, "analysis": run.id, "mlflow.loggedImages": "True"}
@@ -24,8 +25,13 @@ def log(client: Any, experiment_id: str, run: AnalysisRun, is_local: bool) -> No
     metrics = [
         Metric(name, value, target.start, 0) for name, value in run.metrics.items() if np.isfinite(value)
     ]
-    client.log_batch(target.id, metrics=metrics, params=runs.params_of(run.params, {}))
-    runs.add_files(client, target, _files(run, target.start), is_local)
+    try:
+        client.log_batch(target.id, metrics=metrics, params=runs.params_of(run.params, {}))
+        runs.add_files(client, target, _files(run, target.start), is_local)
+    except BaseException as err:  # a full disk, a server that is away, Ctrl-C
+        with suppress(Exception):  # what ended it says more
+            client.set_terminated(target.id, "FAILED" if isinstance(err, Exception) else "KILLED")
+        raise
     client.set_terminated(target.id, "FINISHED")
 
 

@@ -35,10 +35,9 @@ class Paths:
 
 
 def layers_below(network: Network, layer: str) -> list[str]:
-    """The convolutions from the image up to a layer, without it."""
+    """The convolutions from the image up to a layer, without it and without those of other branches."""
     known = network.layers()
-    names = list(known)
-    return [name for name in names[: names.index(layer)] if "conv" in known[name].kind]
+    return [name for name in network.below(layer) if "conv" in known[name].kind]
 
 
 def summed(*read: tuple[Paths, np.ndarray]) -> list[str]:

@@ -81,6 +81,9 @@ def test_what_cannot_be_done_is_refused_in_one_line(done, forker):
             ["attribution", "objective=inversion", "objective.pictures.picture=photos/0.png"],
             "objective=inversion",
         ),
+        (["examples", "k=3", "sizee=16"], "sizee: no such option"),  # k, its own option, is none of a job's
+        (["trust", "seeds=2", "randomized=2", "reg.decya=0"], "reg.decya: no such option"),
+        (["tuning", "size.height=16"], "size.height: no such option, for size is one value; type size=..."),
     ]:
         said = forker.run(place, *typed, *TINY, "tracker=none")
         assert said.code == 1 and text in said.err and len(said.err.strip().splitlines()) == 1, said

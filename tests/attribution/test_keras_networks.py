@@ -43,6 +43,35 @@ def test_the_layer_below_is_the_last_with_a_map(recorded):
         activation_maps.layer_below(recorded[1], "first", (20, 24))
 
 
+def test_a_layer_of_another_branch_is_not_below():
+    image = keras.Input((12, 12, 3))
+    trunk = of.Conv2D(4, 3, activation="relu", name="trunk")(image)
+    side = of.Conv2D(2, 1, name="side")(of.Conv2D(2, 3, name="first")(trunk))
+    classes = of.Dense(3, name="classes")(of.GlobalAveragePooling2D(name="mean")(trunk))
+    network = network_of(keras.Model(image, [side, classes]))
+    before = list(network.layers())
+    assert before.index("first") < before.index("classes")
+    assert network.below("classes") == ["trunk", "mean"] and network.below("side") == ["trunk", "first"]
+    assert activation_maps.layer_below(network, "classes", (12, 12)) == "trunk"
+    unit = unit_of(network.build(["trunk", "classes"], (12, 12), "float32"), "classes", 1)
+    found = method("grad_cam", unit, layer="trunk")(grad_cam_values.images()[:1, :12, :12])
+    assert found.coarse.shape == (1, 10, 10)
+
+
+def test_maps_behind_a_unit_and_those_of_tokens_are_not_below():
+    image = keras.Input((12, 12, 3))
+    x = of.Conv2D(4, 3, name="lower")(image)
+    tokens = of.Reshape((100, 4), name="tokens")(of.ReLU(name="relu")(x))
+    out = of.Dense(2, name="out")(of.GlobalAveragePooling1D(name="mean")(of.Dense(4, name="mlp")(tokens)))
+    network = network_of(keras.Model(image, out))
+    assert network.below("relu") == []  # lower's map behind its nonlinearity is the unit's own
+    assert network.below("mlp") == ["lower", "relu"] and network.below("out") == ["lower", "relu", "mean"]
+    assert activation_maps.layer_below(network, "out", (12, 12)) == "relu"
+    unit = unit_of(network.build(["tokens", "out"], (12, 12), "float32"), "out", 1)
+    with pytest.raises(ConfigError, match=r"attribution.layer=tokens: .*of tokens they are copies"):
+        method("grad_cam", unit, layer="tokens")(grad_cam_values.images()[:1, :12, :12])
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_an_image_is_the_same_alone_and_in_any_batch(name, recorded):
     images = np.concatenate([grad_cam_values.images(), -grad_cam_values.images()])[:5]

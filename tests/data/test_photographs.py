@@ -143,6 +143,37 @@ def test_labels_come_from_folders_or_a_table(folder, tmp_path):
         of_folder(str(folder), str(table))
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("path;label\na.png;x\n", "got the columns path;label, expected .*, by commas"),
+        ("path,label\n", "got no row"),
+        ("label,path\nx\n", "got row 1 with more or fewer fields than its 2 columns"),
+        ("path,label\nb.png,y\na.png,x, z\n", "got row 2 with more or fewer fields than its 2 columns"),
+        ("path,label\na.png,x\nb.png,y\noken.png,z\n", "oken.png and 0 more are no photographs"),
+    ],
+)
+def test_a_table_whose_rows_would_be_misread_is_refused(tmp_path, rows, said):
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / "home" / name)
+    (tmp_path / "home/broken.png").write_text("no picture")
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label\na.png,x\nb.png,y\nbroken.png,z\n")
+    assert of_folder(str(tmp_path / "home"), str(table)).labels == ("x", "y")
+    table.write_text(rows)
+    with pytest.raises(ConfigError, match=rf"data.labels=.*{said}"):
+        of_folder(str(tmp_path / "home"), str(table))
+
+
+def test_what_has_no_end_is_not_read(tmp_path):
+    picture(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "pipe.png")  # opening it would wait for a writer, for ever
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    found = of_folder(str(tmp_path))
+    assert found.names == ("a.png",)
+    assert [why for _, why in found.broken] == ["got a pipe, a socket or a device, expected a file"] * 2
+
+
 def test_a_folder_that_cannot_be_read_is_listed(folder, monkeypatch):
     known = os.scandir
 

@@ -211,6 +211,7 @@ ALONE = [
     case("stpes=3", says=["stpes", "did you mean steps?"]),
     # names that deepvis prints, typed back
     case("decay=0.8", says=["decay: no such option; did you mean reg.decay?"]),
+    case("model=file", "model.path=a.keras", "model.inputs.age=1", says=["type 'model.inputs={age: ...}'"]),
     case("filters=0-3", says=["filters: no such option; did you mean layer.filters?"]),
     case("path=cat.jpg", says=["path: no such option; did you mean ", "start.path (with start=picture)"]),
     case("model=resnet50", says=["model=resnet50: no such choice", "model=keras model.name=ResNet50"]),

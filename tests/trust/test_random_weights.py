@@ -111,6 +111,21 @@ def test_the_users_model_keeps_its_weights_and_the_copy_draws_with_their_spread(
     np.testing.assert_array_equal(alone[0], drawn[0])
 
 
+def test_a_network_with_an_input_that_is_held_is_copied_with_its_value():
+    image, level = keras.Input((8, 8, 3), name="image"), keras.Input((4,), name="level")
+    gate = keras.layers.Reshape((1, 1, 4))(level)
+    x = keras.layers.Multiply(name="gated")([keras.layers.Conv2D(4, 3, name="one")(image), gate])
+    given = {"level": [0.0, 1.0, -2.0, 0.5]}
+    model = keras.Model([image, level], x)  # a config does not keep it
+    held = networks.hold(model, "none", given, "image")
+    made = randomization.randomized(held, ["one"], "gated", (8, 8))
+    pixels = keras.ops.convert_to_tensor(np.random.default_rng(1).normal(0, 40, (2, 8, 8, 3)), "float32")
+    built = networks.network(made.model).build(["one", "gated"], (8, 8), "float32")
+    found = {name: each.post.numpy() for name, each in built.activations(pixels, ["one", "gated"]).items()}
+    np.testing.assert_allclose(found["gated"], found["one"] * given["level"], rtol=1e-5)
+    assert np.abs(found["one"]).max() > 1
+
+
 def test_what_cannot_be_copied_is_refused_in_one_line():
     for layer, text in [(Forgetful(3.0), "computes otherwise"), (Unmade(2.0), "no copy of it can be made")]:
         model = small(layer)
