@@ -67,17 +67,9 @@ def weights(
             layer = kernels.first_convolution(model_choice.group(network))
         cfg, _ = model_choice.unit_config(
             {"objective": "neuron"},
-            model,
-            layer,
-            filters,
-            size,
-            preprocess,
-            inputs,
-            optimize,
-            "auto",
-            device,
-            0,
-        )
+            model=model, layer=layer, filters=filters, size=size, preprocess=preprocess, inputs=inputs,
+            optimize=optimize, device=device,
+        )  # fmt: skip
         backend.load()
         return kernels.kernels(cfg, model_choice.units(cfg)[0])
 
@@ -119,8 +111,10 @@ def maps(
     with quiet():
         choices: dict[str, Choice] = {"data": photographs.choice(images)}
         cfg, _ = model_choice.unit_config(
-            choices, model, layer, "all", size, preprocess, inputs, optimize, "auto", device, 0
-        )
+            choices,
+            model=model, layer=layer, size=size, preprocess=preprocess, inputs=inputs,
+            optimize=optimize, device=device,
+        )  # fmt: skip
         read = photographs.given(images, cfg)
         backend.load()
         return activation_maps.maps(cfg, read)
@@ -166,8 +160,9 @@ def embedding(
     """
     with quiet():
         cfg, settings = model_choice.unit_config(
-            {"embedding": method, "data": photographs.choice(images)}, model, layer, "all", size, preprocess,
-            inputs, optimize, "auto", device, 0,
+            {"embedding": method, "data": photographs.choice(images)},
+            model=model, layer=layer, size=size, preprocess=preprocess, inputs=inputs,
+            optimize=optimize, device=device,
         )  # fmt: skip
         chosen = schema.choice("embedding", settings["embedding"])
         read = photographs.given(images, cfg)
@@ -222,8 +217,9 @@ def fooling(
     """
     with quiet():
         cfg, settings = model_choice.unit_config(
-            {"objective": objective, "fooling": method, "data": photographs.choice(images)}, model, layer,
-            filters, size, preprocess, inputs, optimize, labels, device, batch_size,
+            {"objective": objective, "fooling": method, "data": photographs.choice(images)},
+            model=model, layer=layer, filters=filters, size=size, preprocess=preprocess, inputs=inputs,
+            optimize=optimize, labels=labels, device=device, batch_size=batch_size,
         )  # fmt: skip
         chosen = schema.choice("fooling", settings["fooling"])
         fooled.check(cfg)
@@ -275,8 +271,9 @@ def tuning(
     """
     with quiet():
         cfg, _ = model_choice.unit_config(
-            {"objective": objective, "data": photographs.choice(images)}, model, layer, filters, size,
-            preprocess, inputs, optimize, labels, device, batch_size,
+            {"objective": objective, "data": photographs.choice(images)},
+            model=model, layer=layer, filters=filters, size=size, preprocess=preprocess, inputs=inputs,
+            optimize=optimize, labels=labels, device=device, batch_size=batch_size,
         )  # fmt: skip
         tuned.check(cfg)
         indices, classes = model_choice.units(cfg)

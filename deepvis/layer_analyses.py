@@ -153,7 +153,8 @@ def expanded_weights(
             below = networks.network(model_choice.group(network)).name_of(below)
         cfg, settings = model_choice.unit_config(
             {"objective": "neuron", "weights": {"preset": "expanded", "below": below, "groups": groups}},
-            model, layer, filters, size, preprocess, inputs, optimize, labels, device, 0,
+            model=model, layer=layer, filters=filters, size=size, preprocess=preprocess, inputs=inputs,
+            optimize=optimize, labels=labels, device=device,
         )  # fmt: skip
         chosen = schema.choice("weights", settings["weights"])
         expanded.check(cfg, chosen)

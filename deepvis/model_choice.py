@@ -105,11 +105,33 @@ def config(
 
 
 def unit_config(
-    choices: Mapping[str, Choice], model: Any, layer: Any, filters: Any, size: Any, preprocess: Any,
-    inputs: Any, optimize: Any, labels: Any, device: str, batch_size: int, with_recipe: bool = False,
+    choices: Mapping[str, Choice],
+    *,
+    model: Any,
+    layer: Any,
+    size: Any,
+    preprocess: Any,
+    inputs: Any,
+    optimize: Any,
+    device: str,
+    filters: Any = "all",
+    labels: Any = "auto",
+    batch_size: int = 0,
+    with_recipe: bool = False,
     more: Mapping[str, Any] | None = None,
-) -> tuple[Config, Mapping[str, Any]]:  # fmt: skip
-    """A checked config of an analysis of units, in float32, and what it was made of."""
+) -> tuple[Config, Mapping[str, Any]]:
+    """A checked config of an analysis of units, in float32, and what it was made of.
+
+    Args:
+      choices: of the groups beside the network.
+      model, layer, filters, size, preprocess, inputs, optimize, labels, device, batch_size: as
+        `deepvis.visualize` takes them.
+      with_recipe: see `config`.
+      more: values of keys that are in no group.
+
+    Raises:
+      ConfigError: a mistake, in one line.
+    """
     network = chosen(model, preprocess, inputs, optimize, labels, size)
     given = {"size": size, "batch_size": batch_size, "precision": "float32", "device": device}
     cfg, composed, _ = config(network, layer, filters, choices, given | dict(more or {}), with_recipe)

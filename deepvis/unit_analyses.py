@@ -63,8 +63,9 @@ def attribution(
     """
     with quiet():
         cfg, settings = model_choice.unit_config(
-            {"objective": objective, "attribution": method, "data": photographs.choice(images)}, model, layer,
-            filters, size, preprocess, inputs, optimize, labels, device, batch_size,
+            {"objective": objective, "attribution": method, "data": photographs.choice(images)},
+            model=model, layer=layer, filters=filters, size=size, preprocess=preprocess, inputs=inputs,
+            optimize=optimize, labels=labels, device=device, batch_size=batch_size,
         )  # fmt: skip
         chosen = schema.choice("attribution", settings["attribution"])
         attributed.check(cfg, chosen)
@@ -110,8 +111,9 @@ def examples(
     """
     with quiet():
         cfg, _ = model_choice.unit_config(
-            {"objective": objective, "data": model_choice.data_choice(data)}, model, layer, filters, size,
-            preprocess, inputs, optimize, labels, device, batch_size,
+            {"objective": objective, "data": model_choice.data_choice(data)},
+            model=model, layer=layer, filters=filters, size=size, preprocess=preprocess, inputs=inputs,
+            optimize=optimize, labels=labels, device=device, batch_size=batch_size,
         )  # fmt: skip
         places = schema.KEYS["examples_per_image"].read("per_image", per_image)
         cfg = replace(cfg, examples=natural.K.read("k", k), examples_per_image=places)
@@ -166,9 +168,10 @@ def trust(
     }
     with quiet():
         cfg, _ = model_choice.unit_config(
-            {"objective": "channel", "data": model_choice.data_choice(data), **chosen}, model, layer, filters,
-            size, preprocess, inputs, optimize, labels, device, batch_size, not chosen,
-            {"seed": seed, **({} if steps is None else {"steps": steps})},
+            {"objective": "channel", "data": model_choice.data_choice(data), **chosen},
+            model=model, layer=layer, filters=filters, size=size, preprocess=preprocess, inputs=inputs,
+            optimize=optimize, labels=labels, device=device, batch_size=batch_size,
+            with_recipe=not chosen, more={"seed": seed, **({} if steps is None else {"steps": steps})},
         )  # fmt: skip
         starts = trusted.SEEDS.read("seeds", seeds)
         stages = random_weights.STAGES.read("randomized", randomized)
