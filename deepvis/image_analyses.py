@@ -167,7 +167,7 @@ def embedding(
         chosen = schema.choice("embedding", settings["embedding"])
         read = photographs.given(images, cfg)
         backend.load()
-        return embedded.embedding(cfg, chosen, read)
+        return embedded.embedding(cfg, chosen, read, embedded.codes_of(cfg, read))
 
 
 def fooling(

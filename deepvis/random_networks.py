@@ -17,7 +17,7 @@ import numpy as np
 
 from deepvis import networks
 from deepvis.ascent import specs, units
-from deepvis.ascent.optimize import optimize
+from deepvis.ascent.optimize import counted, optimize
 from deepvis.ascent.specs import ImageSpec, Snapshot
 from deepvis.attribution import activation_maps, gradients, relu_rules
 from deepvis.attribution.family import Method
@@ -25,6 +25,7 @@ from deepvis.attribution.unit import Unit, compiled
 from deepvis.config import schema
 from deepvis.config.schema import Config
 from deepvis.core import images
+from deepvis.core.counting import Counting, Tell, uncounted
 from deepvis.core.errors import ConfigError
 from deepvis.data import Photographs
 from deepvis.metrics.path_similarity import rank_correlations
@@ -61,7 +62,7 @@ def assess(
     examples: np.ndarray,
     count: int,
     seed: int = 0,
-    on_stage: Callable[[int], None] = lambda done: None,
+    counting: Counting = uncounted,
 ) -> Randomized:
     """Pictures and maps of some filters, by the network and by some that are more and more random.
 
@@ -73,7 +74,7 @@ def assess(
       examples: of each filter one of them that excites it.
       count: of stages, at most.
       seed: of the random weights.
-      on_stage: is told how many stages are done.
+      counting: shows how far their pictures are.
     """
     cfg = replace(cfg, robustness=False, twins=0)
     plain = schema.plain(cfg.model)
@@ -81,13 +82,13 @@ def assess(
     left_out: dict[str, str] = {}
     channels = networks.network(plain).channels
     seen = np.stack([photographs.image(int(index), cfg.sides, channels) for index in examples])
-    pictures, maps = [_pictures(cfg, filters)], [_maps(cfg, filters, seen, left_out)]
-    for done, layers in enumerate(drawn):
-        on_stage(done)
-        made = randomization.randomized(plain, layers, cfg.layer.name, cfg.sides, seed)
-        other = replace(cfg, model=schema.free("model", made.model))
-        pictures.append(_pictures(other, filters))
-        maps.append(_maps(other, filters, seen, left_out))
+    with counting("randomizing", len(filters) * (1 + len(drawn)), cfg.steps) as tell:
+        pictures, maps = [_pictures(cfg, filters, tell)], [_maps(cfg, filters, seen, left_out)]
+        for layers in drawn:
+            made = randomization.randomized(plain, layers, cfg.layer.name, cfg.sides, seed)
+            other = replace(cfg, model=schema.free("model", made.model))
+            pictures.append(_pictures(other, filters, tell))
+            maps.append(_maps(other, filters, seen, left_out))
     similarity = {PICTURE: _similarity([moved for _, moved in pictures])}
     similarity |= {name: _similarity([each[name] for each in maps]) for name in maps[0]
                    if name not in left_out}  # fmt: skip
@@ -96,7 +97,7 @@ def assess(
     )
 
 
-def _pictures(cfg: Config, filters: Sequence[int]) -> tuple[np.ndarray, list[np.ndarray]]:
+def _pictures(cfg: Config, filters: Sequence[int], tell: Tell) -> tuple[np.ndarray, list[np.ndarray]]:
     """As they are displayed, uint8 [filters, H, W, 3]; and how far each pixel is from its start."""
     starts: list[np.ndarray] = []
 
@@ -104,7 +105,10 @@ def _pictures(cfg: Config, filters: Sequence[int]) -> tuple[np.ndarray, list[np.
         if snapshot.start is not None:
             starts.append(snapshot.start[: len(batch)])
 
-    found = optimize([ImageSpec(cfg, index) for index in filters], on_snapshot=keep)
+    width = min(cfg.batch_size, len(filters))
+    on_step = counted(len(filters), width, cfg.steps, tell)
+    asked = [ImageSpec(cfg, index) for index in filters]
+    found = optimize(asked, width=width, on_snapshot=keep, on_step=on_step)
     shown = [images.displayed(each, specs.display(cfg), cfg.model.mean) for each in found.final]
     return np.stack(shown), list(found.final - np.concatenate(starts))
 

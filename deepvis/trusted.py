@@ -14,12 +14,13 @@ from PIL import Image
 
 from deepvis import networks
 from deepvis.ascent import specs
-from deepvis.ascent.optimize import optimize
+from deepvis.ascent.optimize import counted, optimize
 from deepvis.ascent.specs import ImageSpec
 from deepvis.config import schema
 from deepvis.config.knobs import Knob
 from deepvis.config.schema import Config
 from deepvis.core import files, images, saved_folder
+from deepvis.core.counting import Counting, uncounted
 from deepvis.data import Photographs
 from deepvis.metrics.convergence import ends
 from deepvis.metrics.path_similarity import path_table
@@ -121,6 +122,7 @@ def assess(
     classes: Sequence[str],
     photographs: Photographs,
     seeds: int,
+    counting: Counting = uncounted,
 ) -> Trusted:
     """Optimize some filters, and compare their pictures with photographs.
 
@@ -130,18 +132,23 @@ def assess(
       classes: what they are called, or nothing.
       photographs: cropped and scaled to its size.
       seeds: from how many starts each filter is optimized.
+      counting: shows how far that is.
     """
     network = networks.network(schema.plain(cfg.model))
     starts = [replace(cfg, seed=cfg.seed + k, robustness=False, twins=0) for k in range(seeds)]
-    found = optimize([ImageSpec(each, index) for each in starts for index in filters])
+    asked = [ImageSpec(each, index) for each in starts for index in filters]
+    count, width = len(asked), min(cfg.batch_size, len(asked))
+    with counting("optimizing", count, cfg.steps) as tell:
+        found = optimize(asked, width=width, on_step=counted(count, width, cfg.steps, tell))
     shape = (seeds, len(filters), *found.final.shape[1:])
     ended = np.array(ends(found.history)).reshape(seeds, -1)
     rms = found.history["image_rms"][-1].reshape(seeds, -1).max(axis=0)
     displayed = [images.displayed(each, specs.display(cfg), cfg.model.mean) for each in found.final]
     shown = np.stack(displayed).reshape(*shape[:-1], 3)
     name, observe = observer(cfg)
-    said = evidence(network, cfg.layer.name, filters, found.final.reshape(shape), photographs, observe,
-                    shown.astype(np.float32))  # fmt: skip
+    with counting("comparing", len(photographs), 2) as tell:
+        said = evidence(network, cfg.layer.name, filters, found.final.reshape(shape), photographs, observe,
+                        shown.astype(np.float32), tell)  # fmt: skip
     pictures = [
         [images.natural(photographs.image(int(k), cfg.sides, network.channels), [0.0] * network.channels)
          for k in row]

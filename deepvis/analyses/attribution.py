@@ -12,7 +12,6 @@ import numpy as np
 
 from deepvis import networks
 from deepvis.analyses import folders, unit_networks
-from deepvis.analyses.folders import Tell, nobody
 from deepvis.analyses.photographs import Read
 from deepvis.ascent import units
 from deepvis.attribution import activation_maps
@@ -21,6 +20,7 @@ from deepvis.attribution.unit import Unit, compiled
 from deepvis.config import knobs, schema
 from deepvis.config.schema import Config, Target
 from deepvis.core import files
+from deepvis.core.counting import Tell, nobody
 from deepvis.report import heat_pictures
 
 OVERVIEW = 400  # pictures of an overview, at most

@@ -14,6 +14,7 @@ from deepvis.attribution import layer_maps
 from deepvis.config import knobs, schema
 from deepvis.config.schema import Config, Target
 from deepvis.core import files
+from deepvis.core.counting import Tell, nobody
 from deepvis.report import heat_pictures, thumbnail_map
 
 
@@ -88,21 +89,36 @@ class Embedding:
         return heat_pictures.png(self.picture())
 
 
-def embedding(cfg: Config, method: Target, read: Read) -> Embedding:
+def codes_of(cfg: Config, read: Read, tell: Tell = nobody) -> np.ndarray:
+    """The mean of each map of a layer behind its nonlinearity, of each image: float64 [n, C].
+
+    Args:
+      cfg: of the network, the layer and the size.
+      read: the images.
+      tell: is called with the codes that were computed since, twice.
+    """
+    layer = networks.network(schema.plain(cfg.model)).layer(cfg.layer.name).name
+    built = networks.network(schema.plain(cfg.model)).build([layer], cfg.sides, "float32")
+    compute, codes = layer_maps.compiled(built, [layer], cfg.device), []
+    for image in read.images:
+        codes.append(compute(image)[layer].mean(axis=(0, 1), dtype=float))
+        tell(1, 1)
+    return np.stack(codes)
+
+
+def embedding(cfg: Config, method: Target, read: Read, codes: np.ndarray) -> Embedding:
     """Images in a plane.
 
     Args:
       cfg: of the network, the layer and the size.
       method: the settings of the group ``embedding``.
       read: the images.
+      codes: of them, ``[n, C]``.
 
     Raises:
       ConfigError: too few images, or the same code for all.
     """
     layer = networks.network(schema.plain(cfg.model)).layer(cfg.layer.name).name
-    built = networks.network(schema.plain(cfg.model)).build([layer], cfg.sides, "float32")
-    compute = layer_maps.compiled(built, [layer], cfg.device)
-    codes = np.stack([compute(image)[layer].mean(axis=(0, 1), dtype=float) for image in read.images])
     component = knobs.component("embedding", method.target)
     options = {key: getattr(method, key) for key in component.knobs}
     places = component.function(codes, **options)

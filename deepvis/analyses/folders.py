@@ -1,6 +1,6 @@
 """Folders of analyses: what a command writes below ``outputs`` and ``save`` anywhere, the same files."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,12 +9,6 @@ import numpy as np
 from deepvis.core import saved_folder
 
 LONGEST = 60  # characters of a file's name, of up to four bytes each
-Tell = Callable[[int, int], None]  # is called with the work, and the images, that were done since
-
-
-def nobody(work: int, images: int) -> None:
-    """Tells nobody how far an analysis is."""
-    del work, images
 
 
 class Analysis(Protocol):

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from deepvis.analyses import folders, unit_networks
-from deepvis.analyses.folders import Tell, nobody
 from deepvis.analyses.photographs import Read
 from deepvis.ascent import units
 from deepvis.attribution import fooling as rules
@@ -17,6 +16,7 @@ from deepvis.attribution.unit import Unit, compiled
 from deepvis.config import knobs
 from deepvis.config.schema import Config, Target
 from deepvis.core import files
+from deepvis.core.counting import Tell, nobody
 from deepvis.core.errors import ConfigError
 from deepvis.report import fooling_pictures, heat_pictures
 

@@ -9,12 +9,12 @@ import numpy as np
 
 from deepvis import networks
 from deepvis.analyses import folders
-from deepvis.analyses.folders import Tell, nobody
 from deepvis.analyses.photographs import Read
 from deepvis.attribution import layer_maps
 from deepvis.config import schema
 from deepvis.config.schema import Config
 from deepvis.core import files, images
+from deepvis.core.counting import Tell, nobody
 from deepvis.networks.base import Layer
 from deepvis.report import heat_pictures
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from deepvis.analyses import folders, unit_networks
-from deepvis.analyses.folders import Tell, nobody
 from deepvis.analyses.photographs import Read
 from deepvis.ascent import units
 from deepvis.attribution.tuning import ATTRIBUTES, changed
 from deepvis.attribution.unit import Unit, compiled
 from deepvis.config.schema import Config
 from deepvis.core import files
+from deepvis.core.counting import Tell, nobody
 from deepvis.report import heat_pictures, tuning_curves
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from deepvis.ascent import program, specs
 from deepvis.ascent.program import Program
 from deepvis.ascent.specs import ImageSpec, ImageState, Snapshot
+from deepvis.core.counting import Tell
 
 NO_IMAGES = np.empty(0, np.float32)
 OnSnapshot = Callable[[Sequence[ImageSpec], Snapshot], None]
@@ -86,6 +87,33 @@ def optimize(
                 on_snapshot(batch, snapshot)
         parts.append(_trajectory(batch, snapshots))
     return _concatenated(parts)
+
+
+def counted(count: int, width: int, steps: int, tell: Tell) -> Callable[[], None]:
+    """What `optimize` calls after each step of a batch, so that all work is told of.
+
+    Args:
+      count: of images that are optimized.
+      width: of a batch.
+      steps: of each image.
+      tell: is called with the images x steps, and the images, that were done since.
+
+    Example:
+      >>> told = []
+      >>> on_step = counted(3, 2, 2, lambda work, images: told.append((work, images)))
+      >>> for _ in range(4):
+      ...     on_step()
+      >>> told
+      [(2, 0), (2, 2), (1, 0), (1, 1)]
+    """
+    sizes = iter([(min(width, count - first), step == steps)
+                  for first in range(0, count, width) for step in range(1, steps + 1)])  # fmt: skip
+
+    def on_step() -> None:
+        images, is_last = next(sizes)
+        tell(images, images * is_last)
+
+    return on_step
 
 
 def _trajectory(images: Sequence[ImageSpec], snapshots: Sequence[Snapshot]) -> Trajectory:

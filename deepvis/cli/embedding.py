@@ -28,6 +28,8 @@ def main(typed: Sequence[str]) -> int:
 def _compute(task: analyses.Task) -> analyses.Found:
     with progress.doing("reading photographs"):
         read = photographs.of_config(task.job.cfg)
-    with progress.doing(f"computing the codes of {len(read.names)} photographs"):
-        found = embedding.embedding(task.job.cfg, task.methods["embedding"], read)
+    with analyses.counting("computing", len(read.names)) as tell:
+        codes = embedding.codes_of(task.job.cfg, read, tell)
+    with progress.doing(f"placing {len(read.names)} photographs in a plane"):
+        found = embedding.embedding(task.job.cfg, task.methods["embedding"], read, codes)
     return analyses.Found.of(found, read)

@@ -9,7 +9,6 @@ from deepvis.analyses.photographs import left_out
 from deepvis.cli import analyses
 from deepvis.config import schema
 from deepvis.config.knobs import Knob
-from deepvis.core import progress
 from deepvis.trust import random_weights
 from deepvis.trust.verdicts import BELIEVABLE
 
@@ -52,13 +51,12 @@ def _taken(typed: Sequence[str], name: str, knob: Knob) -> tuple[list[str], int]
 def _compute(task: analyses.Task, seeds: int, stages: int) -> analyses.Found:
     job = task.job
     photographs = data.photographs(schema.plain(job.cfg.data))
-    with progress.doing(f"comparing {len(job.filters)} filters with {len(photographs)} photographs"):
-        found = trusted.assess(job.cfg, job.filters, job.classes, photographs, seeds)
+    found = trusted.assess(job.cfg, job.filters, job.classes, photographs, seeds, analyses.counting)
     if stages:
-        with progress.doing("giving the network random weights"):
-            random = random_networks.assess(
-                job.cfg, job.filters, found.captions, photographs, found.evidence.examples[:, 0], stages
-            )
+        seen = found.evidence.examples[:, 0]
+        random = random_networks.assess(
+            job.cfg, job.filters, found.captions, photographs, seen, stages, counting=analyses.counting
+        )
         found = replace(found, randomized=random)
     return analyses.Found(
         {"data.digest": photographs.digest, "trust.observer": found.observer, "trust.seeds": seeds,

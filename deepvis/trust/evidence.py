@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from deepvis.core.counting import Tell, nobody
 from deepvis.core.errors import ConfigError
 from deepvis.data import Photographs
 from deepvis.metrics import facets, forced_choice
@@ -71,13 +72,19 @@ def natural(
     photographs: Photographs,
     size: tuple[int, int],
     observe: Callable[[np.ndarray], np.ndarray],
+    tell: Tell = nobody,
 ) -> Natural:
     """What photographs do to some units; see `evidence`.
+
+    Args:
+      network, layer, filters, photographs, observe: see there.
+      size: of the images, height and width, px.
+      tell: is called with the photographs that were passed since, each twice, and with those that are done.
 
     Raises:
       ConfigError: fewer photographs than `LEAST`.
     """
-    found = natural_values(network, layer, photographs, size)
+    found = natural_values(network, layer, photographs, size, tell)
     count = len(found.indices)
     if count < LEAST:
         raise ConfigError(f"data: got {count} photographs that can be read, expected {LEAST} or more")
@@ -93,9 +100,12 @@ def natural(
     centre = np.asarray(network.centre, np.float32)
     owners = np.repeat(units, k)
     paths = read((each - centre for each in pictures(found.indices[tops.reshape(-1)])), owners)
-    parts = np.array_split(found.indices, range(BATCH, count, BATCH))
-    observed = np.concatenate([observe(np.stack([*pictures(part)])) for part in parts])
-    return Natural(filters, found, observed, paths, owners, k, below, read, centre)
+    tell(len(found.broken), len(found.broken))
+    observed = []
+    for part in np.array_split(found.indices, range(BATCH, count, BATCH)):
+        observed.append(observe(np.stack([*pictures(part)])))
+        tell(len(part), len(part))
+    return Natural(filters, found, np.concatenate(observed), paths, owners, k, below, read, centre)
 
 
 def evidence(
@@ -106,6 +116,7 @@ def evidence(
     photographs: Photographs,
     observe: Callable[[np.ndarray], np.ndarray],
     shown: np.ndarray | None = None,
+    tell: Tell = nobody,
 ) -> Evidence:
     """What speaks for and against believing the synthesized images of some units.
 
@@ -117,12 +128,14 @@ def evidence(
       photographs: cropped and scaled to the size of the images.
       observe: what a machine sees in images, (grey levels ``[n, H, W, C]``) -> ``[n, features]``.
       shown: see `compared`.
+      tell: see `natural`.
 
     Raises:
       ConfigError: fewer photographs than `LEAST`.
     """
     size = (synthesized.shape[2], synthesized.shape[3])
-    return compared(natural(network, layer, filters, photographs, size, observe), synthesized, observe, shown)
+    found = natural(network, layer, filters, photographs, size, observe, tell)
+    return compared(found, synthesized, observe, shown)
 
 
 def compared(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from deepvis.core.counting import Tell, nobody
 from deepvis.core.errors import ConfigError
 from deepvis.data import Photographs, batches
 from deepvis.networks import Network
@@ -33,7 +34,11 @@ class NaturalValues:
 
 
 def natural_values(
-    network: Network, layer: str, photographs: Photographs, size: tuple[int, int]
+    network: Network,
+    layer: str,
+    photographs: Photographs,
+    size: tuple[int, int],
+    tell: Tell = nobody,
 ) -> NaturalValues:
     """The values of all channels of a layer for all photographs, scaled to one size.
 
@@ -42,6 +47,7 @@ def natural_values(
       layer: of the units; its values behind the nonlinearity are taken.
       photographs: cropped about their centre.
       size: height and width, px.
+      tell: is called with the photographs that were passed since, and with 0.
 
     Raises:
       ConfigError: a channel is NaN or infinite on a photograph.
@@ -64,6 +70,7 @@ def natural_values(
                 f"{layer}: got NaN or infinity on the photograph {name}, expected finite activations"
             )
         broken += [(photographs.names[index], reason) for index, reason in batch.broken]
+        tell(len(indices[-1]) + len(batch.broken), 0)
     return NaturalValues(np.concatenate(indices), np.concatenate(values), tuple(broken))
 
 
