@@ -70,7 +70,7 @@ def test_first_step_after_import_tensorflow(benchmark, tmp_path):
     works = {each: functools.partial(first_step, each) for each in PRECISIONS}
     spent = interleaved(benchmark, works | {"import": tensorflow})
     figure = "process start to first step done, beyond `import tensorflow`"
-    rows = (difference(figure, each, "2.5 s", spent[each], spent["import"]) for each in PRECISIONS)
+    rows = (difference(figure, each, "2.0 s", spent[each], spent["import"]) for each in PRECISIONS)
     report(benchmark, *rows)
 
 

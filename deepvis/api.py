@@ -173,7 +173,7 @@ def _visualization(
         shown.trace()
         images_of = [ImageSpec(cfg, index) for index in filters]
         with nullcontext() if _begun else quiet():  # what it says of devices and compilers it says once
-            found = optimize(images_of, on_step=on_step, on_snapshot=on_snapshot, on_forecast=shown.expect)
+            found = optimize(images_of, on_step=on_step, on_snapshot=on_snapshot)
         _begun.append(True)
     pictures = shown_with(found.final, found.importance)
     told = advice.advice(found.history, found.final, cfg.model.mean, channels)

@@ -13,7 +13,6 @@ parametrization makes the image. The final values of an image are measured once 
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -24,7 +23,6 @@ from deepvis.core.errors import ConfigError
 from deepvis.networks.backend import tf
 
 Hyper = Mapping[str, "tf.Tensor"]  # one number per image, [B], under each name; "steps" is read here
-PASSES = 3.0  # forward passes that a step takes about as long as
 
 
 def gradient(theta: tf.Tensor, parts: Parts) -> tuple[tf.Tensor, tf.Tensor, Record]:
@@ -168,19 +166,6 @@ class Ascent:
     gradient: Callable[[tf.Tensor, Hyper], tuple[tf.Tensor, tf.Tensor, Record]]
     show: Callable[[tf.Tensor, Hyper], tf.Tensor]
     finish: Callable[[State, tf.Tensor, Hyper], tuple[State, Record, tf.Tensor]]
-
-
-def forecast(ascent: Ascent, state: State, hyper: Hyper) -> float:
-    """Images x steps a second, within a factor of about two, before the first step is traced.
-
-    The forward pass of the final values is timed, whose graph is traced for them in any case.
-    """
-    image, seconds = ascent.show(state.theta, hyper), 0.0
-    for _ in range(2):  # the first one is traced
-        began = time.perf_counter()
-        images = len(ascent.finish(state, image, hyper)[1].score.numpy())
-        seconds = time.perf_counter() - began
-    return images / (PASSES * max(seconds, 1e-9))
 
 
 def compiled(build: Callable[[Hyper], Parts], device: str = "cpu:0", xla: bool = False) -> Ascent:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import _lbfgsb
+import scipy
 
 from deepvis.ascent.gradient_ascent import Hyper, stacked
 from deepvis.ascent.parts import Record, State
@@ -98,7 +98,8 @@ class Search:
     def advance(self) -> bool:
         """Go to the next accepted point; false where no step raises the score any more."""
         m, evaluated = self.memory, dict[bytes, tuple[np.ndarray, Any]]()
-        setulb: Any = _lbfgsb.setulb  # its stub has other types
+        routines: Any = scipy.optimize  # not public, and in a stub with other types
+        setulb = routines._lbfgsb.setulb
         while m["task"][0] in (START, NEW_POINT, EVALUATE):
             setulb(self.pairs, m["x"], self.low, self.high, self.kinds, float(m["f"]), m["g"], 0.0, 0.0,
                            m["wa"], m["iwa"], m["task"], m["lsave"], m["isave"], m["dsave"], LINE_STEPS,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from deepvis.networks.backend import tf
 from deepvis.networks.base import Size
@@ -138,8 +138,10 @@ def blur_matrix(n: int, kind: str, size: int, sigma: float) -> np.ndarray:
     if size == 0 and sigma == 0:
         return unit.astype(np.float32)
     if kind == "box":
-        return ndimage.uniform_filter1d(unit, size, axis=0, mode="reflect").astype(np.float32)
+        return scipy.ndimage.uniform_filter1d(unit, size, axis=0, mode="reflect").astype(np.float32)
     radius = (size - 1) // 2 if size > 0 else None
     if radius is not None:
         sigma = 0.3 * (radius - 1) + 0.8
-    return ndimage.gaussian_filter1d(unit, sigma, axis=0, mode="reflect", radius=radius).astype(np.float32)
+    return scipy.ndimage.gaussian_filter1d(unit, sigma, axis=0, mode="reflect", radius=radius).astype(
+        np.float32
+    )

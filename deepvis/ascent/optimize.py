@@ -42,7 +42,6 @@ def optimize(
     on_snapshot: OnSnapshot | None = None,
     resumed: Sequence[ImageState] = (),
     on_step: Callable[[], None] = lambda: None,
-    on_forecast: Callable[[float], None] | None = None,
 ) -> Trajectory:
     """Raise the score of every image by gradient ascent.
 
@@ -56,7 +55,6 @@ def optimize(
       resumed: where the images go on, one state an image, of a snapshot before their last step; by default
         they start.
       on_step: is called after each step of a batch.
-      on_forecast: is called with a rough forecast, images x steps a second, before the first step is traced.
 
     Returns:
       The trajectory. An image with fewer steps than others repeats its final values in the remaining rows.
@@ -74,10 +72,7 @@ def optimize(
         snapshots: list[Snapshot] = []
         until = first + width
         going_on = resumed[first:until]
-        forecast = on_forecast if first == 0 else None
-        for snapshot in program.snapshots(
-            using, batch, starts[first:until], width, going_on, on_step, forecast
-        ):
+        for snapshot in program.snapshots(using, batch, starts[first:until], width, going_on, on_step):
             if snapshots:  # images of all snapshots would not fit into memory
                 snapshots[-1] = replace(
                     snapshots[-1], image=NO_IMAGES, best=NO_IMAGES, states=tuple, start=None, importance=None

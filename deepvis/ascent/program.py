@@ -119,7 +119,6 @@ def start(image: ImageSpec, mean: Sequence[float]) -> np.ndarray:
 def snapshots(
     program: Program, images: Sequence[ImageSpec], first: np.ndarray, width: int,
     resumed: Sequence[ImageState] = (), on_step: Callable[[], None] = lambda: None,
-    on_forecast: Callable[[float], None] | None = None,
 ) -> Iterator[Snapshot]:  # fmt: skip
     """Optimize a batch in chunks.
 
@@ -130,8 +129,6 @@ def snapshots(
       width: images in a batch; a short one repeats its last image, so that one program traces once.
       resumed: where the images go on, of an earlier snapshot; by default they start.
       on_step: is called after each step.
-      on_forecast: is called before the first step with images x steps a second; not where sizes differ, nor
-        for a line search, which takes any number of passes.
 
     Yields:
       A snapshot after each chunk, with final values where one of the images has taken its last step.
@@ -183,8 +180,6 @@ def snapshots(
         if isinstance(rule, lbfgs.LineSearch):
             before = states.searches(within)
             search = lbfgs.Searches(ascent.gradient, state, hyper, rule, program.network.mean, before)
-        if on_forecast is not None and len(sizes) == 1 and search is None:
-            on_forecast(gradient_ascent.forecast(ascent, state, hyper))
         while done < end:
             n = min(static.snapshot_every, end - done)
             if search is not None:

@@ -72,7 +72,7 @@ class Progress:
     name: str
     images: int
     work: int  # their images x steps
-    expected: float | None = None  # s for all of it, by what was measured before, or by a forecast
+    expected: float | None = None  # s for all of it, by earlier sweeps
     show: Callable[[Status], None] = lambda status: None  # is called often
     is_listed: bool = False  # whether lines are printed
     began: float = field(default_factory=lambda: time.perf_counter())
@@ -101,12 +101,6 @@ class Progress:
         self.last, self.step = None, 0
         self.doing("tracing")
 
-    def expect(self, rate: float) -> None:
-        """Take over a forecast, images x steps a second, which counts until steps are measured."""
-        rest = (self.work - self.work_done) / rate
-        self.expected = time.perf_counter() - self.began + rest
-        self.show(self.status())
-
     def begin(self, images: int, done: int, steps: int) -> None:
         """Begin a batch of so many images, which have done some of their steps."""
         self.batch, self.step, self.steps = images, done, steps
@@ -118,10 +112,9 @@ class Progress:
         self.step += 1
         self.what = f"step {self.step}/{self.steps}"
         self.show(self.status())
-        if self.is_listed and is_first and self.measured:
-            rest = (self.work - self.work_done) * self.seconds / self.measured
-            if rest > SOON:  # else the line of a snapshot comes before anybody asks
-                terminal.say(self.line())
+        # Else the line of a snapshot comes before anybody asks.
+        if self.is_listed and is_first and self.measured and self.rest() > SOON:
+            terminal.say(self.line())
 
     def count(self, work: int, images: int) -> None:
         """So much more work is done, and so many images; a list has a line now and then."""
@@ -156,11 +149,14 @@ class Progress:
         if self.is_listed:
             terminal.say(self.line())
 
+    def rest(self) -> float:
+        """Seconds that it still takes, once steps are measured."""
+        return (self.work - self.work_done) * max(self.seconds, 1e-9) / self.measured
+
     def left(self) -> str:
         """How long it still takes, and how that is known."""
         if self.measured:
-            rate = self.measured / max(self.seconds, 1e-9)
-            return f"{duration((self.work - self.work_done) / rate)} left"
+            return f"{duration(self.rest())} left"
         if self.expected is not None:
             rest = self.expected - (time.perf_counter() - self.began)
             if rest >= 1:

@@ -8,7 +8,7 @@ import functools
 from collections.abc import Callable
 
 import numpy as np
-from scipy import fft
+import scipy
 
 
 def total_variation(image: np.ndarray) -> float:
@@ -124,12 +124,12 @@ def _spectrum(image: np.ndarray, window: bool) -> tuple[np.ndarray, np.ndarray]:
     """Power over all colours, and cycles a pixel, each [H, W]."""
     radius, hann = _plane(*image.shape[:2])
     centred = image - image.mean(axis=(0, 1))
-    spectrum = fft.fft2(centred * hann if window else centred, axes=(0, 1))
+    spectrum = scipy.fft.fft2(centred * hann if window else centred, axes=(0, 1))
     return (spectrum.real**2 + spectrum.imag**2).sum(axis=-1), radius
 
 
 @functools.lru_cache(maxsize=4)
 def _plane(h: int, w: int) -> tuple[np.ndarray, np.ndarray]:
     """Of each frequency, cycles a pixel; of each pixel, Hann's window."""
-    radius = np.hypot(fft.fftfreq(h)[:, None], fft.fftfreq(w))
+    radius = np.hypot(scipy.fft.fftfreq(h)[:, None], scipy.fft.fftfreq(w))
     return radius, (np.hanning(h)[:, None] * np.hanning(w))[..., None].astype(np.float32)

@@ -15,14 +15,14 @@ channels give nothing to a unit is what counts.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import stats
+import scipy
 
 LEAST = 0.02  # by which natural images of one unit must be more alike than those of two: below, no value
 
 
 def rank_correlations(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Spearman's correlation of each row of ``[n, features]`` with each of ``[m, features]``: ``[n, m]``."""
-    return _products(stats.rankdata(one, axis=1), stats.rankdata(other, axis=1), centred=True)
+    return _products(scipy.stats.rankdata(one, axis=1), scipy.stats.rankdata(other, axis=1), centred=True)
 
 
 def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -12,8 +12,8 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import scipy
 from PIL import Image
-from scipy import ndimage
 
 SEED = 1987  # any; it never changes
 SHIFT = 4  # px
@@ -124,7 +124,7 @@ def _resampled(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     centre = (np.array(image.shape[:2]) - 1) / 2
     offset = centre - matrix @ centre
     planes = [
-        ndimage.affine_transform(plane, matrix, offset, order=1, mode="reflect")
+        scipy.ndimage.affine_transform(plane, matrix, offset, order=1, mode="reflect")
         for plane in np.moveaxis(image, -1, 0)
     ]
     return np.stack(planes, axis=-1)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 FEW = 10  # filters; of fewer neither interval nor p is given
 FLIPS = 16_384  # sign patterns that are compared; all of them where there are no more
@@ -64,7 +64,7 @@ def p_value(sums: np.ndarray, patterns: int = FLIPS) -> np.ndarray:
     """
     if sums.shape[-1] > MANY:
         length = np.sqrt(np.sum(sums**2, axis=-1))
-        return 2 * stats.norm.sf(np.abs(sums.sum(axis=-1)) / np.where(length > 0, length, 1.0))
+        return 2 * scipy.stats.norm.sf(np.abs(sums.sum(axis=-1)) / np.where(length > 0, length, 1.0))
     totals = np.abs(sums @ signs(sums.shape[-1])[:patterns].T)
     return np.mean(totals >= totals[..., :1] * (1 - 1e-12), axis=-1)
 
@@ -109,7 +109,7 @@ def _flat(d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _sums(values: np.ndarray, member: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     """``[shifts, filters]``."""
     d = values - shifts[:, None]
-    return (np.sign(d) * stats.rankdata(np.abs(d), axis=1)) @ member
+    return (np.sign(d) * scipy.stats.rankdata(np.abs(d), axis=1)) @ member
 
 
 def _estimate(values: np.ndarray, member: np.ndarray) -> float:

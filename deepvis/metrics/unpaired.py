@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from deepvis.metrics.signed_rank import FEW
 
@@ -40,8 +40,10 @@ def shift(first: np.ndarray, second: np.ndarray) -> Shift:
     if min(n) < FEW:
         return Shift(n, estimate, delta=delta)
     k = int(
-        np.floor(len(differences) / 2 - stats.norm.ppf(0.975) * np.sqrt(len(differences) * (sum(n) + 1) / 12))
+        np.floor(
+            len(differences) / 2 - scipy.stats.norm.ppf(0.975) * np.sqrt(len(differences) * (sum(n) + 1) / 12)
+        )
     )
     k = max(k, 0)
-    p = float(stats.mannwhitneyu(one, other).pvalue)
+    p = float(scipy.stats.mannwhitneyu(one, other).pvalue)
     return Shift(n, estimate, float(differences[k]), float(differences[-1 - k]), delta, p)

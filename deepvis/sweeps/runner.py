@@ -199,15 +199,22 @@ class GroupRun:
             optimize(
                 [jobs.image_spec(self.group, row) for row in rows], using=graph,
                 starts=np.stack(list(starts.values())), width=width, on_snapshot=on_snapshot, resumed=resumed,
-                on_step=self.progress.advance,
-                on_forecast=self.forecast if self.progress.expected is None else None,
+                on_step=self.step,
             )  # fmt: skip
 
-    def forecast(self, rate: float) -> None:
-        """Say how long it will take, where no sweep has told."""
-        self.progress.expect(rate)
-        rest = terminal.duration((self.progress.work - self.progress.work_done) / rate)
-        terminal.say(f"estimate  about {rest}, by a forward pass, for no sweep of that layer has run here")
+    def step(self) -> None:
+        """Count a step of the batch, and say how long the rest will take, where no sweep has told.
+
+        By the first step that is measured, the second one: a pass of the network to time it beforehand would
+        keep everybody waiting, and would not know what a step's other work takes.
+        """
+        is_told = self.progress.expected is not None or self.progress.measured > 0
+        self.progress.advance()
+        if not is_told and self.progress.measured:
+            rest = terminal.duration(self.progress.rest())
+            terminal.say(
+                f"estimate  about {rest}, by the first steps, for no sweep of that layer has run here"
+            )
 
     @contextmanager
     def isolate_failures(self, indices: Iterable[int]) -> Iterator[None]:

@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from deepvis.core import credentials, files, terminal
 from deepvis.core.errors import ConfigError, TrackingError
-from deepvis.tracking import database, moved_store
+from deepvis.tracking import database, late_client, moved_store
 
 PATIENCE = (5.0, 10.0)  # seconds, for a file and for a server
 LOCKED = 0.5  # seconds between attempts to open a locked database
@@ -43,7 +43,7 @@ def connect(uri: str, artifacts: str | None, experiment: str, timeout: float = 0
       timeout: seconds for which a locked database is waited for, beyond the 20 s of MLflow itself.
 
     Returns:
-      An ``MlflowClient``, and the experiment's id.
+      An ``MlflowClient``, made on its first use where the store needs nothing, and the experiment's id.
 
     Raises:
       TrackingError: the store cannot be opened; files made on the way are removed.
@@ -142,7 +142,10 @@ def _local(uri: str, file: Path, artifacts: Path, experiment: str) -> tuple[Any,
             if not file.exists():
                 _make(file)
             moved_store.adopt(file, artifacts.resolve(), experiment)
-            opened = _client(uri, experiment, artifacts.resolve().as_uri())
+            if (known := late_client.experiment_id(file, experiment)) is not None:
+                opened: tuple[Any, str] = late_client.LateClient(uri), known
+            else:
+                opened = _client(uri, experiment, artifacts.resolve().as_uri())
         artifacts.mkdir(parents=True, exist_ok=True)
         return opened
     except BaseException:

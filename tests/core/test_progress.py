@@ -85,26 +85,18 @@ def test_earlier_sweeps_tell_what_is_left_from_the_first_second(clock):
     assert Progress("late", 1, 1, expected=0.5).left() == ""
 
 
-def test_a_forecast_tells_what_is_left_until_steps_are_measured(clock):
-    shown = Progress("jobs", images=16, work=320)
+def test_a_step_that_was_traced_gives_a_bound_and_the_next_one_a_measure(clock):
+    shown = Progress("jobs", images=1, work=10)
     clock[0] += 5
-    shown.expect(8.0)
-    assert shown.left() == "about 40 s left", "320 images x steps at 8 a second, from now on"
     shown.trace()
-    shown.begin(16, 0, 20)
+    assert shown.left() == "", "nothing is known, and no pass was taken to know it"
+    shown.begin(1, 0, 10)
     clock[0] += 4
     shown.advance()
-    assert shown.left() == "about 36 s left", "of a step that was traced only a bound is known"
+    assert shown.left() == "at most 81 s left", "of a step that was traced only a bound is known"
     clock[0] += 1
     shown.advance()
-    assert shown.left() == "18 s left", "measured, it is told by the measure"
-    late = Progress("late", images=1, work=10)
-    late.expect(100.0)
-    clock[0] += 9
-    late.trace()
-    late.begin(1, 0, 10)
-    late.advance()
-    assert late.left() == "at most 81 s left", "a forecast that has run out gives way to the bound"
+    assert shown.left() == "8 s left" and shown.rest() == 8.0
 
 
 @pytest.mark.parametrize("width", [60, 80, 140])

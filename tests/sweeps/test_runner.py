@@ -123,8 +123,9 @@ def test_forty_jobs_of_one_skeleton_are_traced_once(batch_size, monkeypatch, tmp
     (graphs,) = (each.ascent for each in made.values())
     assert [each.experimental_get_tracing_count() for each in (graphs.advance, graphs.finish)] == [1, 1]
     said = capsys.readouterr().out
-    assert re.search(r"^estimate  about \d+ s, by a forward pass", said, re.M), "before anything is measured"
-    assert said.index("estimate") < said.index("step 1/") and said.count("estimate") == 1
+    told = "by the first steps, for no sweep of that layer has run here"
+    assert re.search(rf"^estimate  about \d+ s, {told}$", said, re.M) and said.count("estimate") == 1
+    assert said.index("estimate") < said.index("step 3/"), "by the first step that is measured, the second"
 
 
 def test_every_skeleton_is_traced_once_however_its_jobs_are_mixed(monkeypatch, tmp_path):
