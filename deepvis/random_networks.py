@@ -3,7 +3,7 @@
 Layers are given random weights from the unit's layer downwards, more of them from stage to stage. Each
 picture is optimized again by each of these networks, from the same start, and each map of attribution is
 computed again for the photograph that excites the unit most. What stays alike does not come from the weights.
-Of a picture that is what was added to its start, which all networks share.
+Of a picture that is what is not of its start, which all networks share: decay makes of it another share.
 
 Source: Adebayo et al. 2018, "Sanity Checks for Saliency Maps" (arXiv:1810.03292).
 """
@@ -31,6 +31,8 @@ from deepvis.data import Photographs
 from deepvis.metrics.path_similarity import rank_correlations
 from deepvis.networks import randomization
 from deepvis.trust.random_weights import PICTURE, Randomized
+
+ROUNDING = 1e-5  # of a picture's spread: what is less of it is nothing that was added to its start
 
 
 def check(cfg: Config, count: int) -> None:
@@ -98,7 +100,7 @@ def assess(
 
 
 def _pictures(cfg: Config, filters: Sequence[int], tell: Tell) -> tuple[np.ndarray, list[np.ndarray]]:
-    """As they are displayed, uint8 [filters, H, W, 3]; and how far each pixel is from its start."""
+    """As they are displayed, uint8 [filters, H, W, 3]; and what of each is not of its start."""
     starts: list[np.ndarray] = []
 
     def keep(batch: Sequence[ImageSpec], snapshot: Snapshot) -> None:
@@ -110,7 +112,15 @@ def _pictures(cfg: Config, filters: Sequence[int], tell: Tell) -> tuple[np.ndarr
     asked = [ImageSpec(cfg, index) for index in filters]
     found = optimize(asked, width=width, on_snapshot=keep, on_step=on_step)
     shown = [images.displayed(each, specs.display(cfg), cfg.model.mean) for each in found.final]
-    return np.stack(shown), list(found.final - np.concatenate(starts))
+    begun = np.concatenate(starts)
+    return np.stack(shown), [_beside_start(*pair) for pair in zip(found.final, begun, strict=True)]
+
+
+def _beside_start(final: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """The residual of a picture's regression on its start; 0 where that is no more than rounding."""
+    x, y = (np.asarray(each, float) - np.mean(each, dtype=float) for each in (start, final))
+    rest = y - x * (x * y).sum() / max((x * x).sum(), 1e-30)
+    return rest if rest.std() > ROUNDING * max(x.std(), y.std()) else np.zeros_like(rest)
 
 
 def _maps(

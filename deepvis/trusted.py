@@ -29,7 +29,7 @@ from deepvis.trust.evidence import Evidence, evidence
 from deepvis.trust.observer import check as check
 from deepvis.trust.observer import observer
 from deepvis.trust.random_weights import Randomized
-from deepvis.trust.verdicts import BELIEVABLE, verdicts
+from deepvis.trust.verdicts import BELIEVABLE, verdicts, with_random_weights
 
 SEEDS = Knob(3, "starts of each filter", low=1, high=1000, switch=False)
 SHOWN_SEEDS = 6  # starts of a filter in a picture
@@ -55,6 +55,10 @@ class Trusted:
             f"<Trusted: {believed} of {len(self.filters)} filters are believable, beside "
             f"{self.evidence.photographs} photographs>"
         )
+
+    def beside(self, randomized: Randomized) -> "Trusted":
+        """With how alike its pictures stay where the weights are random, which verdicts then name."""
+        return replace(self, randomized=randomized, verdicts=with_random_weights(self.verdicts, randomized))
 
     def rows(self) -> list[dict[str, Any]]:
         """A row a filter: its verdict, and what it rests on."""

@@ -185,4 +185,4 @@ def trust(
             return found
         seen = found.evidence.examples[:, 0]
         random = random_networks.assess(cfg, indices, found.captions, given, seen, stages)
-        return replace(found, randomized=random)
+        return found.beside(random)

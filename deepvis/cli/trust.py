@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import replace
 
 from deepvis import data, random_networks, trusted
 from deepvis.analyses.photographs import left_out
@@ -57,7 +56,7 @@ def _compute(task: analyses.Task, seeds: int, stages: int) -> analyses.Found:
         random = random_networks.assess(
             job.cfg, job.filters, found.captions, photographs, seen, stages, counting=analyses.counting
         )
-        found = replace(found, randomized=random)
+        found = found.beside(random)
     return analyses.Found(
         {"data.digest": photographs.digest, "trust.observer": found.observer, "trust.seeds": seeds,
          "trust.randomized": stages},

@@ -1,4 +1,7 @@
-"""Verdicts: `Evidence` -> for each unit, in words, whether its synthesized images can be believed."""
+"""Verdicts: `Evidence` -> for each unit, in words, whether its synthesized images can be believed.
+
+Where the weights were made random, too, `with_random_weights` adds what that says of them.
+"""
 
 from collections.abc import Collection, Sequence
 
@@ -7,6 +10,9 @@ import numpy as np
 from deepvis.metrics import trust_verdicts
 from deepvis.metrics.trust_verdicts import BELIEVABLE as BELIEVABLE
 from deepvis.trust.evidence import Evidence
+from deepvis.trust.random_weights import NO, PICTURE, Randomized
+
+UNCHANGED = "much the same with random weights"
 
 
 def verdicts(
@@ -24,4 +30,21 @@ def verdicts(
     return [
         (trust_verdicts.DIVERGED if at in diverged else trust_verdicts.verdict(*map(float, each))).words
         for at, each in enumerate(measured)
+    ]
+
+
+def with_random_weights(said: Sequence[str], found: Randomized) -> Sequence[str]:
+    """The same, and of each unit whose picture does not change where all weights are random, that.
+
+    What such a picture shows does not come from what the network has learnt.
+
+    Args:
+      said: by `verdicts`, of the same units.
+      found: how alike their pictures stay.
+    """
+    changes = found.changes(PICTURE)
+    reasons = [[] if words == BELIEVABLE else [words] for words in said]
+    return [
+        ", ".join([*why, *([UNCHANGED] if word == NO else [])]) or BELIEVABLE
+        for why, word in zip(reasons, changes, strict=True)
     ]

@@ -10,6 +10,7 @@ from helpers.configs import typed_of
 from PIL import Image
 from scipy import ndimage, stats
 
+import deepvis
 from deepvis import networks, random_networks
 from deepvis.ascent import program, specs
 from deepvis.ascent.optimize import optimize
@@ -19,6 +20,7 @@ from deepvis.core import images
 from deepvis.core.errors import ConfigError
 from deepvis.data.photographs import of_folder
 from deepvis.networks import randomization
+from deepvis.trust import observer, verdicts
 from deepvis.trust.random_weights import SAME, Randomized
 
 SIZE, LAYER, UNITS, FILTERS = (32, 32), "block2_conv1", "block2_conv2", list(range(0, 16, 2))
@@ -150,6 +152,26 @@ def assessed(tmp_path_factory):
     return cfg, random_networks.assess(cfg, FILTERS, names, data, np.arange(len(FILTERS)), 3)
 
 
+def residual(picture, start):
+    """What is not of the start."""
+    slope, level = np.polyfit(start.ravel().astype(float), picture.ravel().astype(float), 1)
+    return picture.ravel() - slope * start.ravel() - level
+
+
+def test_a_start_that_decays_is_no_likeness():
+    """Signals of two networks that have nothing in common, on a start that decay takes away in both."""
+    start, *signals = np.random.default_rng(0).normal(0, 20, (3, 24, 24, 3))
+    pictures = [0.1 * start + signal for signal in signals]
+    found, plain = (
+        [[random_networks._beside_start(each, start)] for each in pictures],
+        [[each - start] for each in pictures],
+    )
+    assert random_networks._similarity(plain)[0, 0] > 0.4
+    assert abs(random_networks._similarity(found)[0, 0]) < 0.1
+    for left in (start, 0.3 * start.astype(np.float32), np.full_like(start, 3.0)):
+        assert not random_networks._beside_start(left, start).any()
+
+
 def test_pictures_and_their_rank_correlation_are_those_of_the_random_network(assessed):
     cfg, found = assessed
     assert found.stages == [[UNITS], [LAYER, UNITS], ["block1_conv1", LAYER, UNITS]]
@@ -159,9 +181,7 @@ def test_pictures_and_their_rank_correlation_are_those_of_the_random_network(ass
         final, own = (optimize([ImageSpec(each, index) for index in FILTERS]).final for each in (other, cfg))
         start = [program.start(ImageSpec(cfg, index), cfg.model.mean) for index in FILTERS]
         for at in range(len(FILTERS)):
-            pictures = [
-                (each[at] - start[at]).ravel() for each in (own, final)
-            ]  # what was added to the start
+            pictures = [residual(each[at], start[at]) for each in (own, final)]
             np.testing.assert_array_equal(
                 found.images[stage + 1, at], images.displayed(final[at], specs.display(cfg), cfg.model.mean)
             )
@@ -198,6 +218,9 @@ def test_the_command_writes_the_table_and_refuses_what_is_no_number(forker, tmp_
     assert [row["what"] for row in rows[:2]] == ["picture", "saliency"] and rows[0]["random_layers"] == "2"
     assert (file.parent / "randomized.png").is_file()
     assert "the picture changes when the weights are random: " in said.out
+    stays = [row["changes"] == "no" for row in rows if row["what"] == "picture"]
+    trust = csv.DictReader((file.parent / "trust.csv").open())
+    assert ["much the same with random weights" in row["verdict"] for row in trust] == stays
 
 
 def test_what_did_not_leave_its_start_neither_changes_nor_stays():
@@ -213,3 +236,27 @@ def test_what_did_not_leave_its_start_neither_changes_nor_stays():
         "(median rank correlation 0.5); of 1 there is nothing that could change"
     ]
     assert told.metrics() == {"randomized/picture/changed": 0.5}
+    said = verdicts.with_random_weights(["believable", "weaker than a photograph", "believable"], told)
+    assert said == ["much the same with random weights", "weaker than a photograph", "believable"]
+    told = replace(told, similarity={"picture": found[:, [1, 0, 2]]})
+    assert verdicts.with_random_weights(["believable", "2 facets", "nothing excites it"], told) == [
+        "believable", "2 facets, much the same with random weights", "nothing excites it"
+    ]  # fmt: skip
+
+
+def test_a_unit_whose_picture_needs_no_weights_is_named(tmp_path, monkeypatch):
+    """The red channel itself, handed on beside convolutions: its picture is red whatever was learnt."""
+    for k in range(8):
+        pixels = np.random.default_rng(k).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{k}.png")
+    monkeypatch.setattr(observer, "OBSERVERS", ())
+    keras.utils.set_random_seed(0)
+    image = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(8, 3, padding="same", activation="relu", name="one")(image)
+    x = keras.layers.Conv2D(4, 3, padding="same", name="two")(x)
+    model = keras.Model(image, keras.layers.Concatenate(name="both")([x, image]))
+    found = deepvis.trust(model, "both", [0, 1, 2, 3, 4], data=tmp_path, size=16, steps=8, seeds=1,
+                          randomized=1, preprocess="none", reg="none")  # fmt: skip
+    named = ["much the same with random weights" in each for each in found.verdicts]
+    assert named == [False, False, False, False, True], found.randomized.rows()
+    assert found.randomized.similarity["picture"][-1, 4] > 0.95
