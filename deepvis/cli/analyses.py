@@ -184,6 +184,19 @@ def counting(what: str, images: int, steps: int = 1) -> Iterator[Callable[[int, 
         yield shown.count
 
 
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """A folder to fill, whole or not at all; a disk that takes no more is said in one line."""
+    try:
+        with files.replacing_folder(folder) as partial:
+            yield partial
+    except OSError as err:
+        reason = err.strerror or first_line(err)
+        raise ConfigError(
+            f"output folder {folder}: {reason}; make room there, or go to another folder"
+        ) from err
+
+
 def _run_one(name: str, task: Task, compute: Compute, tracker: Tracker) -> None:
     job = task.job
     OUTPUTS.mkdir(parents=True, exist_ok=True)
@@ -192,7 +205,7 @@ def _run_one(name: str, task: Task, compute: Compute, tracker: Tracker) -> None:
     begun = datetime.now(UTC).isoformat(timespec="milliseconds")
     found = compute(task)
     flat = jobs.params(job) | dict(found.params)
-    with files.replacing_folder(job.folder) as partial:
+    with _whole(job.folder) as partial:
         found.write(partial)
         for title, picture in found.pictures.items():
             images.save(partial / f"{title}.png", picture)

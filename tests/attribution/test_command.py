@@ -87,6 +87,11 @@ def test_what_cannot_be_done_is_refused_in_one_line(done, forker):
     ]:
         said = forker.run(place, *typed, *TINY, "tracker=none")
         assert said.code == 1 and text in said.err and len(said.err.strip().splitlines()) == 1, said
+    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))"
+    before = sorted((place / "outputs").iterdir())
+    said = forker.run(place, "attribution", *TINY, "tracker=none", change=full)
+    assert said.code == 1 and said.err.endswith("make room there, or go to another folder\n"), said
+    assert len(said.err.splitlines()) == 1 and sorted((place / "outputs").iterdir()) == before
     images = np.full((1, 24, 32, 3), 0.5)
     with pytest.raises(ConfigError, match=r"images: got values up to 0.5, expected .* multiply by 255"):
         deepvis.attribution("tiny", "block2_conv2", [0], images, size=(24, 32))
