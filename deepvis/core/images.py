@@ -7,6 +7,7 @@ the training mean back and clips: a photograph keeps its own colours.
 """
 
 import math
+import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from deepvis.core import files
 CAPTIONED = 96  # px: a picture with a caption is at least as wide
 STRIP = 4  # how many times as high as wide a contact sheet may be, or as wide as high
 SHARE = 80  # per cent of the pixels, those that matter least, that are not opaque
+PARTS = r"[^\s_=]+[_=]*|[_=]+"  # of a name, between which a line may end
 MARGIN = 5  # px between the pictures of a gallery, black, as in Gildenblat 2016
 
 
@@ -103,9 +105,14 @@ def contact_sheet(
 ) -> np.ndarray:
     """A grid with its rows and columns named, dark on white; column names are broken at spaces to fit.
 
-    A strip of many rows goes on beside itself, and one of many columns below itself, so that the whole is
+    Pictures that are narrower than a word of their column's name are enlarged, as those of a gallery are. A
+    strip of many rows goes on beside itself, and one of many columns below itself, so that the whole is
     nearly a square.
     """
+    side = rows[0][0].shape[1]
+    if side < CAPTIONED and any(_longest(name) > side for name in column_names):
+        times = math.ceil(CAPTIONED / side)
+        rows = [[_enlarged(picture, times) for picture in row] for row in rows]
     height, width = (side + MARGIN for side in rows[0][0].shape[:2])
     high, wide = len(rows) * height, len(column_names) * width
     ratio, count = max(high, wide) / min(high, wide), len(rows) if high > wide else len(column_names)
@@ -163,7 +170,7 @@ def save(path: Path, picture: np.ndarray) -> None:
 def _captioned(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> list[np.ndarray]:
     times = math.ceil(CAPTIONED / pictures[0].shape[1])
     font = ImageFont.load_default(size=13)
-    large = [picture.repeat(times, axis=0).repeat(times, axis=1) for picture in pictures]
+    large = [_enlarged(picture, times) for picture in pictures]
     height, width = large[0].shape[:2]
     lines = [_broken(text, font, width) for text in captions]
     below = 4 + 17 * max(len(each) for each in lines)
@@ -178,12 +185,23 @@ def _captioned(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> list[
     return framed
 
 
+def _enlarged(picture: np.ndarray, times: int) -> np.ndarray:
+    return picture.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def _longest(text: str) -> float:
+    """Width of the longest part of a text that `_broken` leaves whole, px."""
+    font = ImageFont.load_default(size=13)
+    return max((font.getlength(part) for part in re.findall(PARTS, text)), default=0.0)
+
+
 def _broken(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
-    """A text on lines of so many px: at spaces, and in a long word under a narrow picture; nothing is cut."""
+    """A text on lines of so many px: at spaces, in a long word behind _ or =, else anywhere; none is cut."""
     lines: list[str] = []
     for word in text.split():
         while len(word) > 1 and font.getlength(word) > width:
-            fits = max((n for n in range(1, len(word)) if font.getlength(word[:n]) <= width), default=1)
+            places = [n for n in range(1, len(word)) if font.getlength(word[:n]) <= width]
+            fits = max((n for n in places if word[n - 1] in "_="), default=max(places, default=1))
             lines.append(word[:fits])
             word = word[fits:]
         if lines and font.getlength(f"{lines[-1]} {word}") <= width:

@@ -21,8 +21,9 @@ WIDE, HIGH = 1400, 6000  # px
 STYLE = """
 :root { color-scheme: light dark; }
 body { max-width: 90rem; margin: 1rem auto; padding: 0 1rem; font: 1rem/1.4 sans-serif; }
-img { max-width: 100%; height: auto; } td { padding-right: 1rem; vertical-align: top; }
-figure { margin: 1rem 0; } code { font-size: 0.9rem; }
+h1 { overflow-wrap: anywhere; } figure { margin: 1rem 0; overflow-x: auto; }
+img { max-width: max(100%, 60rem); height: auto; display: block; } code { font-size: 0.9rem; }
+td { padding-right: 1rem; vertical-align: top; overflow-wrap: anywhere; } td:last-child { min-width: 6rem; }
 """
 
 
@@ -54,7 +55,8 @@ def page(folder: Path, entry: Mapping[str, Any]) -> str:
     )
     command = html.escape(shlex.join(["deepvis", str(entry["kind"]), *map(str, entry["overrides"])]))
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>deepvis: {title}</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>deepvis: {title}</title>'
         f'<link rel="icon" href="data:,"><style>{STYLE}</style></head>\n<body><h1>{title}</h1>\n'
         f"<p><code>{command}</code></p>\n{shown}{rest and f'<ul>{rest}</ul>'}\n"
         f"<h2>Measured</h2>{_table(entry['metrics'])}\n<h2>Files</h2><ul>{links}</ul>\n"

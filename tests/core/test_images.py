@@ -4,7 +4,7 @@ import errno
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
 from deepvis.core import images
 
@@ -149,6 +149,20 @@ def test_a_contact_sheet_that_is_a_strip_goes_on_beside_or_below_itself(turned):
     corners = np.array([found[0] for found in places])
     assert len(set(corners[:, 0])) == len(set(corners[:, 1])) == 4
     assert np.argsort(corners @ ([1000, 1] if turned else [1, 1000])).tolist() == list(range(16))
+
+
+@pytest.mark.parametrize("side", [16, 32, 64, 120])
+def test_no_word_above_a_small_picture_is_broken(side):
+    """Small pictures are enlarged, pixel by pixel; a name of a layer may end a line behind its underscore."""
+    (picture,), font = pictures(1, side, side), ImageFont.load_default(size=13)
+    sheet = images.contact_sheet([[picture]], ["row"], ["photograph 1 random down to block2_conv1"])
+    times = -(-images.CAPTIONED // side) if side < 70 else 1
+    shown = picture.repeat(times, axis=0).repeat(times, axis=1)
+    np.testing.assert_array_equal(sheet[-side * times :, -side * times :], shown)
+    lines = images._broken("photograph 1 random down to block2_conv1", font, side * times)
+    assert "".join(lines).replace(" ", "") == "photograph1randomdowntoblock2_conv1"
+    pieces = {"photograph", "1", "random", "down", "to", "block2_", "conv1", "block2_conv1"}
+    assert {word for line in lines for word in line.split()} <= pieces
 
 
 def test_long_names_that_end_otherwise_are_not_cut_alike():
