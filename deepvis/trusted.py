@@ -86,7 +86,7 @@ class Trusted:
         names = [f"{self.captions[at]}: {self.verdicts[at]}" for at in range(len(self.filters))]
         columns = [*(f"start {k}" for k in range(seeds)),
                    *(f"photograph {k + 1}" for k in range(len(rows[0]) - seeds))]  # fmt: skip
-        return images.contact_sheet(rows, names, columns)
+        return images.contact_sheet(rows, names, columns, fits_words=True)
 
     def pictures(self) -> Mapping[str, np.ndarray]:
         """By file name."""

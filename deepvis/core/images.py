@@ -101,16 +101,18 @@ def grid(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
 
 
 def contact_sheet(
-    rows: Sequence[Sequence[np.ndarray]], row_names: Sequence[str], column_names: Sequence[str]
+    rows: Sequence[Sequence[np.ndarray]],
+    row_names: Sequence[str],
+    column_names: Sequence[str],
+    fits_words: bool = False,
 ) -> np.ndarray:
     """A grid with its rows and columns named, dark on white; column names are broken at spaces to fit.
 
-    Pictures that are narrower than a word of their column's name are enlarged, as those of a gallery are. A
-    strip of many rows goes on beside itself, and one of many columns below itself, so that the whole is
+    With ``fits_words`` pictures that are narrower than a word of their column's name are enlarged. A strip of many rows goes on beside itself, and one of many columns below itself, so that the whole is
     nearly a square.
     """
     side = rows[0][0].shape[1]
-    if side < CAPTIONED and any(_longest(name) > side for name in column_names):
+    if fits_words and side < CAPTIONED and any(_longest(name) > side for name in column_names):
         times = math.ceil(CAPTIONED / side)
         rows = [[_enlarged(picture, times) for picture in row] for row in rows]
     height, width = (side + MARGIN for side in rows[0][0].shape[:2])

@@ -67,7 +67,7 @@ class Randomized:
             for caption, word in zip(self.captions, self.changes(PICTURE), strict=True)
         ]
         columns = ["as it is", *(f"random down to {layers[0]}" for layers in self.stages)]
-        return images.contact_sheet(rows, names, columns)
+        return images.contact_sheet(rows, names, columns, fits_words=True)
 
     def told(self) -> list[str]:
         """What is said of it, a line for pictures and for each method."""

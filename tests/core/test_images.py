@@ -155,7 +155,7 @@ def test_a_contact_sheet_that_is_a_strip_goes_on_beside_or_below_itself(turned):
 def test_no_word_above_a_small_picture_is_broken(side):
     """Small pictures are enlarged, pixel by pixel; a name of a layer may end a line behind its underscore."""
     (picture,), font = pictures(1, side, side), ImageFont.load_default(size=13)
-    sheet = images.contact_sheet([[picture]], ["row"], ["photograph 1 random down to block2_conv1"])
+    sheet = images.contact_sheet([[picture]], ["row"], ["photograph 1 random down to block2_conv1"], True)
     times = -(-images.CAPTIONED // side) if side < 70 else 1
     shown = picture.repeat(times, axis=0).repeat(times, axis=1)
     np.testing.assert_array_equal(sheet[-side * times :, -side * times :], shown)
