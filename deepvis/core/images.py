@@ -108,7 +108,8 @@ def contact_sheet(
 ) -> np.ndarray:
     """A grid with its rows and columns named, dark on white; column names are broken at spaces to fit.
 
-    With ``fits_words`` pictures that are narrower than a word of their column's name are enlarged. A strip of many rows goes on beside itself, and one of many columns below itself, so that the whole is
+    With ``fits_words`` pictures narrower than a word of their column's name are enlarged. A strip of many
+    rows goes on beside itself, and one of many columns below itself, so that the whole is
     nearly a square.
     """
     side = rows[0][0].shape[1]
