@@ -16,7 +16,7 @@ from deepvis.core.names import CONF, nearest
 from deepvis.core.version import __version__, installed
 
 COMMANDS = (
-    "atlas", "attribution", "delete", "directions", "embedding", "examples", "export", "fooling", "layers",
+    "atlas", "attribution", "benchmark", "delete", "directions", "embedding", "examples", "export", "fooling", "layers",
     "maps", "report", "sweeps", "trust", "tuning", "ui", "vote", "weights",
 )  # fmt: skip
 HOW = {"reg", "param", "transform", "optimizer", "start", "experiment", "resume"}  # to optimize, and what
@@ -33,6 +33,7 @@ HELP = """deepvis: what do the filters of this network look for, and which regul
   deepvis attribution attribution=grad_cam       which pixels of photographs a unit responds to
   deepvis examples layer.filters=0-3             photographs that excite these filters most and least
   deepvis trust                                  whether pictures of units can be believed, beside photographs
+  deepvis benchmark                              which method shows these units best
   deepvis tuning                                 scores by position, scale, rotation, brightness
   deepvis weights                                the kernels of the first layer as pictures
   deepvis maps                                   activation maps of photographs, layer by layer

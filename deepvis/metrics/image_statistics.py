@@ -53,14 +53,26 @@ def spectral_slope(image: np.ndarray) -> float:
       is set by whatever faint noise there is. NaN where a side is below 6 px, for a line needs two rings;
       below 16 px it says little.
     """
+    frequencies, means = ring_amplitudes(image)
+    if len(frequencies) < 2 or not means.min() > 0:
+        return np.nan
+    return float(np.polyfit(np.log(frequencies), np.log(means), 1)[0])
+
+
+def ring_amplitudes(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The amplitude spectrum averaged over all directions, through a Hann window: ``[rings]`` each.
+
+    Returns:
+      Cycles over the shorter side, whole numbers from two to half a cycle a pixel, and the mean amplitude in
+      the ring of each, one cycle wide.
+    """
     power, radius = _spectrum(image, window=True)
     n = min(image.shape[:2])
     rings = np.rint(radius * n).astype(int).ravel()
     frequencies = np.arange(2, n // 2 + 1)
-    means = np.bincount(rings, np.sqrt(power).ravel())[frequencies] / np.bincount(rings)[frequencies]
-    if len(frequencies) < 2 or not means.min() > 0:
-        return np.nan
-    return float(np.polyfit(np.log(frequencies), np.log(means), 1)[0])
+    return frequencies, np.bincount(rings, np.sqrt(power).ravel())[frequencies] / np.bincount(rings)[
+        frequencies
+    ]
 
 
 def sparsity(image: np.ndarray) -> float:

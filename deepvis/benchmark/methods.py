@@ -1,0 +1,141 @@
+"""Methods: overrides of a job, the passes through the network that a step takes, and a budget's steps."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from deepvis import networks
+from deepvis.ascent import octaves, specs, validation
+from deepvis.config import compose, schema
+from deepvis.config.schema import Config
+from deepvis.core.errors import ConfigError
+from deepvis.core.names import CONF, nearest
+
+FILE = CONF / "methods.yaml"
+BUDGETS = ("passes", "steps")  # what all methods have the same number of
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to make an image."""
+
+    name: str
+    overrides: tuple[str, ...]  # of a job; words in braces are filled in
+
+
+def known() -> dict[str, Method]:
+    """The methods of conf/methods.yaml, by name."""
+    listed: Mapping[str, str] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    return {name: Method(name, tuple(typed.split())) for name, typed in listed.items()}
+
+
+def chosen(names: Sequence[str], own: Mapping[str, str]) -> list[Method]:
+    """Methods by their names, then those of a user's own.
+
+    Args:
+      names: in conf/methods.yaml; none: all of them.
+      own: overrides, separated by blanks, by name.
+
+    Raises:
+      ConfigError: no such method, or none.
+    """
+    listed = known()
+    for name in names:
+        if name not in listed:
+            raise ConfigError(f"methods={name}: no such method; {nearest(name, list(listed))}")
+    for name, typed in own.items():
+        if name in listed:
+            raise ConfigError(f"method.{name}: there is a method of that name; expected another name")
+        if not typed.split():
+            raise ConfigError(f'method.{name}: got nothing, expected options: "reg.decay=0.9 reg.blur=3"')
+    mine = [Method(name, tuple(typed.split())) for name, typed in own.items()]
+    return [listed[name] for name in (names or listed)] + mine
+
+
+def needs_photograph(method: Method) -> bool:
+    """Whether its images begin as a photograph."""
+    return any("{photograph}" in each for each in method.overrides)
+
+
+def config(method: Method, base: Config, photograph: Path | None = None) -> Config:
+    """The config of a method's images: the units, network, size and precision are the benchmark's.
+
+    Args:
+      method: one of them.
+      base: of a job, checked, with its device and batch size: what all methods share.
+      photograph: that its images begin as.
+
+    Raises:
+      ConfigError: in one line, with the method's name.
+    """
+    if len(set(base.sides)) > 1:
+        raise ConfigError(f"size={list(base.sides)}: expected a square, which all methods can make")
+    layers = list(networks.network(schema.plain(base.model)).layers())
+    values = {
+        "{photograph}": "'" + str(photograph).replace("'", "\\'") + "'", "{size}": str(base.sides[0]),
+        "{middle}": layers[layers.index(base.layer.name) // 2],
+    }  # fmt: skip
+    typed = list(method.overrides)
+    for word, value in values.items():
+        typed = [each.replace(word, value) for each in typed]
+    try:
+        own = schema.resolve(compose.plain_mapping(compose.config([*typed, f"steps={base.steps}"])))
+    except ConfigError as err:
+        raise ConfigError(f"method {method.name}: {err}") from err
+    made = replace(
+        own, model=base.model, layer=base.layer, size=base.size, precision=base.precision,
+        device=base.device, batch_size=base.batch_size, data=base.data, objective=base.objective,
+        seed=base.seed, snapshot_every=own.steps, twins=0, robustness=False, examples=0, trust=False,
+        alpha=False,
+    )  # fmt: skip
+    return made
+
+
+def check(method: Method, cfg: Config) -> None:
+    """Refuse what could not be optimized, or whose passes cannot be counted beforehand.
+
+    Raises:
+      ConfigError: in one line, with the method's name.
+    """
+    try:
+        validation.check(cfg)
+        passes_per_step(cfg)
+    except ConfigError as err:
+        raise ConfigError(f"method {method.name}: {err}") from err
+
+
+def passes_per_step(cfg: Config) -> float:
+    r"""Passes through the network, forwards and backwards, that an image takes a step: by the pixels seen.
+
+    .. math:: n = w \, \frac{h' w'}{h w} \, (1 + [\text{accentuation}])
+
+    with :math:`w` windows a step of :math:`h' \times w'` px, of an image of :math:`h \times w`; of octaves
+    the mean over them. Accentuation passes the picture that it begins as, too.
+
+    Raises:
+      ConfigError: a line search takes any number.
+    """
+    if cfg.optimizer.target.endswith(".lbfgs"):
+        raise ConfigError("optimizer=lbfgs: takes any number of passes a step; expected another step rule")
+    height, width = cfg.sides
+    wider = 2 * cfg.transform.pad - cfg.transform.crop
+    count, scale = getattr(cfg.param, "octaves", 1), getattr(cfg.param, "octave_scale", 1.0)
+    if cfg.transform.crops:
+        pixels = float(cfg.transform.crops * cfg.transform.crops_px**2)
+    else:
+        sides = octaves.sizes(count, scale, (height, width))
+        pixels = sum((h + wider) * (w + wider) for h, w in sides) / len(sides)
+    return pixels / (height * width) * (2 if specs.static_config(cfg).accentuation else 1)
+
+
+def steps(cfg: Config, budget: str, amount: int) -> int:
+    """The steps of a method within a budget: so many steps, or as many as come nearest to so many passes.
+
+    Args:
+      cfg: of the method.
+      budget: one of `BUDGETS`.
+      amount: of the budget.
+    """
+    return amount if budget == "steps" else max(1, round(amount / passes_per_step(cfg)))

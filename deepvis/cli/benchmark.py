@@ -1,0 +1,138 @@
+"""``deepvis benchmark``: methods of feature visualization compared on the same units, unit by unit."""
+
+import functools
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from deepvis import data
+from deepvis.benchmark import assessment, methods
+from deepvis.benchmark.methods import BUDGETS, Method
+from deepvis.cli import analyses
+from deepvis.config import schema
+from deepvis.config.knobs import Knob
+from deepvis.core import progress
+from deepvis.core.errors import ConfigError
+from deepvis.trust import observer
+
+READS = ("data", "layer.filters", "seed", "steps")
+SEEDS = Knob(3, "images of each unit and method", low=1, high=1000, switch=False)
+PASSES = Knob(0, "passes through the network an image", low=0, high=1_000_000)
+JUDGES = "efficientnet_lite1,efficientnet_lite2"
+HELP = """deepvis benchmark [methods=...] [data=...]    which method shows units best
+
+  deepvis benchmark layer.filters=0-9 data=folder data.path=photos/      all methods on ten units
+  deepvis benchmark methods=decay,blur,maco seeds=5 steps=64             some of them, five seeds, 64 steps
+  deepvis benchmark method.mine="reg.decay=0.9 reg.blur=3"               one of your own beside them
+  deepvis benchmark images.lucent=lucent.npz                             images of another library, measured alike
+
+Optimizes the same units by each method, from the same seeds, once with the same number of passes through the
+network and once with the same number of steps: budgets=passes,steps, as many as steps=64 says, or passes=200.
+Measures activation, top-1 share, strength, robustness, log-spectral distance, path similarity, machine 2AFC,
+of classes their rank and logit by judges=efficientnet_lite1,efficientnet_lite2, diversity, reproducibility,
+and processor time; compares every pair of methods unit by unit. Ten units or more give intervals and tests.
+An .npz of another library has images, grey levels [seeds, n, H, W, 3], and filters [n].
+Writes outputs/<id>: benchmark.html, results.csv, pairs.csv, units.csv, a sheet of pictures a seed; and logs
+one MLflow run. Interrupted, the same command goes on where it was."""
+
+
+def main(typed: Sequence[str]) -> int:
+    """Compute, write and log; returns the exit code."""
+    words, own = _named(typed, "method.")
+    words, given = _named(words, "images.")
+    words, names = _taken(words, "methods", "")
+    words, judged = _taken(words, "judges", JUDGES)
+    words, budgets = _taken(words, "budgets", ",".join(BUDGETS))
+    words, seeds = _taken(words, "seeds", str(SEEDS.default))
+    words, passes = _taken(words, "passes", str(PASSES.default))
+    compared = methods.chosen(_list(names), own)
+    kinds = _list(budgets)
+    for each in kinds:
+        if each not in BUDGETS:
+            raise ConfigError(f"budgets={budgets}: expected one of {', '.join(BUDGETS)}, or both")
+    if not kinds:
+        raise ConfigError("budgets: got none, expected passes, steps, or both")
+    if taken := [name for name in given if name in {each.name for each in compared}]:
+        raise ConfigError(f"images.{taken[0]}: there is a method of that name; expected another name")
+    compute = functools.partial(
+        _compute, compared=compared, kinds=kinds, seeds=_number(SEEDS, "seeds", seeds),
+        passes=_number(PASSES, "passes", passes), judged=_list(judged),
+        given={name: Path(path) for name, path in given.items()},
+    )  # fmt: skip
+
+    def check(task: analyses.Task) -> None:
+        observer.check(task.job.cfg)
+        compute(task, is_checked_only=True)
+
+    return analyses.run("benchmark", words, compute, READS, check, _completed)
+
+
+def _completed(typed: Sequence[str]) -> list[str]:
+    """Overrides, with 64 steps and ten units in float32 where nothing is said."""
+    words = analyses.in_float32(typed)
+    defaults = {"steps": "steps=64", "layer.filters": 'layer.filters="first 10"'}
+    return [
+        *words,
+        *(value for key, value in defaults.items() if not any(w.startswith(f"{key}=") for w in words)),
+    ]
+
+
+def _compute(
+    task: analyses.Task, compared: Sequence[Method], kinds: Sequence[str], seeds: int, passes: int,
+    judged: Sequence[str], given: Mapping[str, Path], is_checked_only: bool = False,
+) -> analyses.Found:  # fmt: skip
+    job = task.job
+    photographs = data.photographs(schema.plain(job.cfg.data))
+    amounts = {"passes": passes or job.cfg.steps, "steps": job.cfg.steps}
+    budgets = {kind: amounts[kind] for kind in kinds}
+    planned = assessment.plan(compared, job.cfg, budgets, seeds, photographs)
+    if is_checked_only:
+        return analyses.Found({}, {}, {}, lambda folder: None)
+    folder = task.checkpoint.with_suffix("")
+    count = (
+        len({(method.name, configs[0].steps) for method, _, configs in planned})
+        * (seeds + 1)
+        * len(job.filters)
+    )
+    with progress.progress("benchmark", count, assessment.images_x_steps(planned, job.filters)) as shown:
+        shown.doing(f"optimizing {len(job.filters)} units by {len(compared)} methods")
+        found = assessment.assess(
+            job.cfg, planned, job.filters, job.classes, photographs, judged, given, folder, shown.count
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    return analyses.Found(
+        {"data.digest": photographs.digest, "benchmark.seeds": seeds,
+         "benchmark.methods": ",".join(each.name for each in compared),
+         **{f"benchmark.{kind}": amount for kind, amount in budgets.items()}},
+        found.metrics(), found.pictures(), found.write, found.told(),
+    )  # fmt: skip
+
+
+def _named(typed: Sequence[str], prefix: str) -> tuple[list[str], dict[str, str]]:
+    """The words without ``prefix<name>=value``, and those values by name."""
+    found, rest = {}, []
+    for each in typed:
+        key, sign, value = each.partition("=")
+        if key.startswith(prefix) and sign:
+            name = key.removeprefix(prefix)
+            if not re.fullmatch(r"\w+", name):
+                raise ConfigError(f"{each}: expected a name of letters, digits and _ behind {prefix}")
+            found[name] = value
+        else:
+            rest.append(each)
+    return rest, found
+
+
+def _taken(typed: Sequence[str], name: str, default: str) -> tuple[list[str], str]:
+    """The words without an option of this command, and its value."""
+    given = [each.partition("=")[2] for each in typed if each.startswith(f"{name}=")]
+    return [each for each in typed if not each.startswith(f"{name}=")], given[-1] if given else default
+
+
+def _list(text: str) -> list[str]:
+    return [each.strip() for each in text.strip("[]").split(",") if each.strip()]
+
+
+def _number(knob: Knob, name: str, text: str) -> int:
+    return knob.read(name, int(text) if text.lstrip("-").isdigit() else text)
