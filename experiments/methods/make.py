@@ -1,0 +1,127 @@
+"""Methods compared on units of VGG16 and EfficientNet-Lite0: for textures, objects and classes.
+
+python experiments/methods/make.py PHOTOGRAPHS [--cells FOLDER] [--to FOLDER] [--only NAME] [--seed N]
+
+Each target is what `deepvis benchmark` makes; images are kept in --cells, where an interrupted run goes on.
+"""
+
+import argparse
+import csv
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import study
+from PIL import Image
+
+from deepvis.benchmark import assessment, methods
+from deepvis.core import files
+from deepvis.data import photographs
+from deepvis.sweeps import jobs
+
+SEEDS = 3
+JUDGES = ("efficientnet_lite1", "efficientnet_lite2")
+FEWER = ("none", "decay", "blur", "gildenblat_2016", "yosinski_1", "yosinski_4", "octaves", "distill_2017",
+         "maco", "accentuation")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Target:
+    """Units of a layer, and what each method may take."""
+
+    name: str  # of its files
+    purpose: str
+    overrides: tuple[str, ...]  # of a job
+    steps: int  # and passes
+    units: int
+    methods: tuple[str, ...] = ()  # none: all
+
+    def chosen(self, channels: int) -> str:
+        drawn = np.random.default_rng(0).permutation(channels)[: self.units]
+        return "[" + ",".join(map(str, sorted(drawn.tolist()))) + "]"
+
+
+TARGETS = (
+    Target("lite0_classes", "classes", ("model=efficientnet_lite0", "layer=named", "layer.name=predictions", "size=128"), 32, 12),
+    Target("vgg16_textures", "textures", ("model=vgg16", "layer=block3_conv1", "size=64"), 32, 12),
+    Target("lite0_objects", "objects", ("model=efficientnet_lite0", "layer=named", "layer.name=block5b_expand_activation", "size=96"), 32, 12),
+    Target("vgg16_objects", "objects", ("model=vgg16", "layer=block5_conv1", "size=96"), 16, 10, FEWER),
+)  # fmt: skip
+
+
+def compared(
+    target: Target, folder: Path, cells: Path, seed: int, given: Mapping[str, Path]
+) -> assessment.Benchmark:
+    """The methods on the units of a target."""
+    typed = (*target.overrides, "precision=float32", f"steps={target.steps}", f"seed={seed}", "data=folder",
+             f"data.path={folder}")  # fmt: skip
+    layer = study.resolved(*typed)
+    channels = study.networks.network(study.schema.plain(layer.model)).layer(layer.layer.name).channels
+    typed = (*typed, f"layer.filters={target.chosen(channels)}")
+    job = jobs.make(study.resolved(*typed), typed, Path())
+    data = photographs({"_target_": "deepvis.data.photographs.of_folder", "path": str(folder)})
+    budgets = dict.fromkeys(methods.BUDGETS, target.steps)
+    planned = assessment.plan(methods.chosen(target.methods, {}), job.cfg, budgets, SEEDS, data)
+    work = assessment.images_x_steps(planned, job.filters)
+    done = 0
+
+    def tell(more: int, _: int) -> None:
+        nonlocal done
+        if done // 2000 != (done + more) // 2000:
+            print(f"{target.name}: {done + more} of {work} images x steps", flush=True)
+        done += more
+
+    return assessment.assess(
+        job.cfg, planned, job.filters, job.classes, data, JUDGES, given, cells / target.name, tell
+    )
+
+
+def make(
+    to: Path, folder: Path, cells: Path, targets: Sequence[Target] = TARGETS, seed: int = 0,
+    given: Mapping[str, Mapping[str, Path]] = {},  # noqa: B006
+) -> None:  # fmt: skip
+    """Write the page and the tables of each target, and the tables of all."""
+    for target in targets:
+        found = compared(target, folder, cells, seed, given.get(target.name, {}))
+        found.write(to / target.name)
+        for name, sheet in found.pictures().items():
+            if name.endswith("seed_0"):
+                picture = Image.fromarray(sheet)
+                picture.thumbnail((1600, 1600), Image.Resampling.LANCZOS)
+                picture.save(to / target.name / f"{name}.jpg", quality=70)
+        files.write_text(to / target.name / "verdicts.txt", "\n".join(found.told()) + "\n")
+    for table in ("results.csv", "pairs.csv"):
+        rows = []
+        for target in targets:
+            with (to / target.name / table).open(encoding="utf-8", newline="") as stream:
+                rows += [{"target": target.name, "purpose": target.purpose} | row for row in csv.DictReader(stream)]
+        names = dict.fromkeys(name for row in rows for name in row)
+        files.write_csv(to / table, [{name: row.get(name, "") for name in names} for row in rows])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photographs", type=Path, help="as experiments/photographs.py writes them")
+    parser.add_argument("--cells", type=Path, default=Path("outputs/methods"))
+    parser.add_argument("--to", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--only", help="one target", choices=[each.name for each in TARGETS])
+    parser.add_argument("--seed", type=int, default=0, help="the first of three")
+    parser.add_argument("--images", nargs="*", default=[], help="TARGET:NAME=FILE, images of other libraries")
+    said = parser.parse_args()
+    given: dict[str, dict[str, Path]] = {}
+    for each in said.images:
+        place, _, file = each.partition("=")
+        target, _, name = place.partition(":")
+        given.setdefault(target, {})[name] = Path(file)
+    targets = [each for each in TARGETS if said.only in (None, each.name)]
+    for target in targets:
+        (said.to / target.name).mkdir(parents=True, exist_ok=True)
+    make(said.to, said.photographs, said.cells, targets, said.seed, given)
+
+
+if __name__ == "__main__":
+    main()
