@@ -1,1 +1,1 @@
-"""The benchmark of methods: the images of each for the same units, measured alike and compared unit by unit."""
+"""The benchmark of methods: images of each for the same units, measured alike, compared unit by unit."""

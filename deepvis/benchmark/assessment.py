@@ -1,5 +1,6 @@
 """A benchmark: (methods, units, budgets, seeds, photographs) -> `Benchmark`."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +17,8 @@ from deepvis.core import images
 from deepvis.data import Photographs
 from deepvis.metrics import signed_rank
 from deepvis.networks import class_names, network
-from deepvis.trust.image_scores import judges
 from deepvis.results import result_folder
+from deepvis.trust.image_scores import judges
 
 SHOWN = 2  # photographs of a unit beside its pictures
 Plan = Sequence[tuple[Method, str, Sequence[Config]]]  # method, budget, a config a seed
@@ -53,12 +54,12 @@ def plan(
     return found
 
 
-def images_x_steps(planned: Plan, filters: Sequence[int]) -> int:
-    """The work of all that is to be optimized; what two budgets share is done once."""
+def images_and_work(planned: Plan, filters: Sequence[int]) -> tuple[int, int]:
+    """The images to be optimized, and their images x steps; what two budgets share is done once."""
     once = {
         (method.name, configs[0].steps): (len(configs) + 1) * len(filters) for method, _, configs in planned
     }
-    return sum(steps * count for (_, steps), count in once.items())
+    return sum(once.values()), sum(steps * count for (_, steps), count in once.items())
 
 
 def assess(
@@ -96,7 +97,7 @@ def assess(
         steps, width = configs[0].steps, min(base.batch_size, (len(configs) + 1) * len(filters))
         key = (method.name, steps)
         if key not in done:
-            made = made_images.made(configs, filters, folder, lambda width=width: tell(width, 0))
+            made = made_images.made(configs, filters, folder, functools.partial(tell, width, 0))
             done[key] = made, measures.measured(using, made)
         made, rows = done[key]
         entries.append(
@@ -110,17 +111,22 @@ def assess(
                 name, "given", str(path.name), 0, np.nan, np.nan, made.shown, measures.measured(using, made)
             )
         )
-    tops = using.natural.found.indices[
-        np.argsort(-using.natural.found.values[:, list(filters)], axis=0, kind="stable")[:SHOWN].T
-    ]
-    channels = len(base.model.mean)
-    examples = np.array([
-        [images.natural(photographs.image(int(k), base.sides, channels), [0.0] * channels) for k in row] for row in tops
-    ])  # fmt: skip
     return Benchmark(
         f"{base.layer.name} of {base.model.name}", filters, result_folder.captions_for(filters, classes, str),
-        entries, examples, [*missing, *_notes(using, photographs, filters, judging)],
+        entries, _examples(using, photographs, base),
+        [*missing, *_notes(using, photographs, filters, judging)],
     )  # fmt: skip
+
+
+def _examples(using: measures.Instruments, photographs: Photographs, base: Config) -> np.ndarray:
+    """The photographs that excite each unit most, uint8 ``[n, SHOWN, H, W, 3]``."""
+    found, channels = using.natural.found, len(base.model.mean)
+    order = np.argsort(-found.values[:, list(using.filters)], axis=0, kind="stable")[:SHOWN].T
+
+    def shown(which: int) -> np.ndarray:
+        return images.natural(photographs.image(which, base.sides, channels), [0.0] * channels)
+
+    return np.array([[shown(int(found.indices[k])) for k in row] for row in order])
 
 
 def _notes(

@@ -104,7 +104,7 @@ def _compared(measure: Measure, values: np.ndarray) -> np.ndarray:
 
 
 def verdicts(summary: Sequence[Row], tested: Sequence[Row], units: int) -> list[str]:
-    """A sentence a measure: which method is best, and which are not established as worse; then the balance."""
+    """A sentence a measure: the best method, and those not established as worse; then the balance."""
     if units < signed_rank.FEW:
         return [f"verdict   {units} units: nothing is established of fewer than {signed_rank.FEW}"]
     said: list[str] = []
@@ -117,7 +117,7 @@ def verdicts(summary: Sequence[Row], tested: Sequence[Row], units: int) -> list[
         if len(values) < 2:
             continue
         best = max(values, key=lambda name: values[name])
-        worse = {loser for name, winner, loser in _established(tested) if (name, winner) == (measure.name, best)}
+        worse = {each[2] for each in _established(tested) if each[:2] == (measure.name, best)}
         equal = [name for name in values if name != best and name not in worse]
         rest = f"; not established as worse: {', '.join(equal)}" if equal else "; all others are worse"
         said.append(f"verdict   {measure.said}: {best} ({abs(values[best]):.3g}){rest}")

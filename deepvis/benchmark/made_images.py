@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -106,4 +107,5 @@ def _optimized(
 
 def _write(file: Path, arrays: Mapping[str, np.ndarray | float]) -> None:
     with files.replacing(file) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, **{name: np.asarray(value) for name, value in arrays.items()})
+        content: dict[str, Any] = dict(arrays)
+        np.savez(stream, **content)

@@ -1,6 +1,6 @@
 """What is measured of a method's images: (benchmark's units and photographs) -> a row an image.
 
-A measure that only several seeds have, diversity and reproducibility, is in the rows of all of a unit's seeds.
+Diversity and reproducibility are of several seeds: the rows of all seeds of a unit have the same.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
+from hydra.errors import HydraException
 
 from deepvis import networks
 from deepvis.ascent import octaves, specs, validation
 from deepvis.config import compose, schema
 from deepvis.config.schema import Config
-from deepvis.core.errors import ConfigError
+from deepvis.core.errors import ConfigError, first_line
 from deepvis.core.names import CONF, nearest
 
 FILE = CONF / "methods.yaml"
@@ -82,15 +83,14 @@ def config(method: Method, base: Config, photograph: Path | None = None) -> Conf
         typed = [each.replace(word, value) for each in typed]
     try:
         own = schema.resolve(compose.plain_mapping(compose.config([*typed, f"steps={base.steps}"])))
-    except ConfigError as err:
-        raise ConfigError(f"method {method.name}: {err}") from err
-    made = replace(
+    except (ConfigError, HydraException) as err:
+        raise ConfigError(f"method {method.name}: {first_line(err)}") from err
+    return replace(
         own, model=base.model, layer=base.layer, size=base.size, precision=base.precision,
         device=base.device, batch_size=base.batch_size, data=base.data, objective=base.objective,
         seed=base.seed, snapshot_every=own.steps, twins=0, robustness=False, examples=0, trust=False,
         alpha=False,
     )  # fmt: skip
-    return made
 
 
 def check(method: Method, cfg: Config) -> None:
@@ -117,7 +117,7 @@ def passes_per_step(cfg: Config) -> float:
     Raises:
       ConfigError: a line search takes any number.
     """
-    if cfg.optimizer.target.endswith(".lbfgs"):
+    if schema.component("optimizer", cfg.optimizer).name == "lbfgs":
         raise ConfigError("optimizer=lbfgs: takes any number of passes a step; expected another step rule")
     height, width = cfg.sides
     wider = 2 * cfg.transform.pad - cfg.transform.crop

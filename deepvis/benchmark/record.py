@@ -93,12 +93,15 @@ class Benchmark:
         )
         return [{"budget": budget} | row for row in rows]
 
+    def verdicts(self, budget: str) -> list[str]:
+        """A sentence a measure, then the balance of all."""
+        return comparisons.verdicts(self.summaries(budget), self.pairs(budget), len(self.filters))
+
     def told(self) -> list[str]:
         """Verdicts of each budget, then what should be known."""
         lines = []
         for budget in self.budgets:
-            lines.append(f"budget    the same number of {budget}")
-            lines += comparisons.verdicts(self.summaries(budget), self.pairs(budget), len(self.filters))
+            lines += [f"budget    the same number of {budget}", *self.verdicts(budget)]
         return lines + list(self.notes)
 
     def unit_rows(self) -> list[dict[str, Any]]:
@@ -144,10 +147,11 @@ class Benchmark:
         files.write_csv(folder / "pairs.csv", tested)
         files.write_csv(folder / "units.csv", self.unit_rows())
         measures = [(each.name, each.said) for each in MEASURES]
+        verdicts = {budget: self.verdicts(budget) for budget in self.budgets}
+        methods = {each.method: each.overrides for each in self.entries}
         page = benchmark_page.page(
-            self.place, measures, results, self.told(), self.pictures(),
-            {each.method: each.overrides for each in self.entries},
-        )  # fmt: skip
+            self.place, measures, results, verdicts, self.notes, self.pictures(), methods
+        )
         files.write_text(folder / "benchmark.html", page)
 
     def save(self, folder: str | Path) -> Path:

@@ -7,6 +7,7 @@ folder, ``outputs/<id>``, is written whole or not at all, and then logged as one
 """
 
 import json
+import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -72,6 +73,11 @@ class Task:
     job: Job  # config, filters, classes, key
     methods: Mapping[str, Target]  # the settings of groups that the command reads beside those of a job
     checkpoint: Path  # may be written; it is removed once the folder is there
+
+    @property
+    def checkpoints(self) -> Path:
+        """A folder of several, likewise."""
+        return self.checkpoint.with_suffix("")
 
     @property
     def captions(self) -> list[str]:
@@ -219,6 +225,7 @@ def _run_one(name: str, task: Task, compute: Compute, tracker: Tracker) -> None:
         entry["files"] = files.checksums(partial)
         files.write_text(partial / analysis_folder.FILE, json.dumps(entry, indent=1))
     task.checkpoint.unlink(missing_ok=True)
+    shutil.rmtree(task.checkpoints, ignore_errors=True)
     for line in found.said:
         terminal.say(line)
     terminal.say(f"pictures  {job.folder}")

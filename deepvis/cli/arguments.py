@@ -16,8 +16,8 @@ from deepvis.core.names import CONF, nearest
 from deepvis.core.version import __version__, installed
 
 COMMANDS = (
-    "atlas", "attribution", "benchmark", "delete", "directions", "embedding", "examples", "export", "fooling", "layers",
-    "maps", "report", "sweeps", "trust", "tuning", "ui", "vote", "weights",
+    "atlas", "attribution", "benchmark", "delete", "directions", "embedding", "examples", "export", "fooling",
+    "layers", "maps", "report", "sweeps", "trust", "tuning", "ui", "vote", "weights",
 )  # fmt: skip
 HOW = {"reg", "param", "transform", "optimizer", "start", "experiment", "resume"}  # to optimize, and what
 PACKAGES = {"TensorFlow": "tensorflow", "Keras": "keras", "MLflow": "mlflow"}

@@ -2,14 +2,13 @@
 
 import functools
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deepvis import data
 from deepvis.benchmark import assessment, methods
 from deepvis.benchmark.methods import BUDGETS, Method
-from deepvis.cli import analyses
+from deepvis.cli import analyses, overrides
 from deepvis.config import schema
 from deepvis.config.knobs import Knob
 from deepvis.core import progress
@@ -25,7 +24,7 @@ HELP = """deepvis benchmark [methods=...] [data=...]    which method shows units
   deepvis benchmark layer.filters=0-9 data=folder data.path=photos/      all methods on ten units
   deepvis benchmark methods=decay,blur,maco seeds=5 steps=64             some of them, five seeds, 64 steps
   deepvis benchmark method.mine="reg.decay=0.9 reg.blur=3"               one of your own beside them
-  deepvis benchmark images.lucent=lucent.npz                             images of another library, measured alike
+  deepvis benchmark images.lucent=lucent.npz                             another library's, measured alike
 
 Optimizes the same units by each method, from the same seeds, once with the same number of passes through the
 network and once with the same number of steps: budgets=passes,steps, as many as steps=64 says, or passes=200.
@@ -47,6 +46,9 @@ def main(typed: Sequence[str]) -> int:
     words, seeds = _taken(words, "seeds", str(SEEDS.default))
     words, passes = _taken(words, "passes", str(PASSES.default))
     compared = methods.chosen(_list(names), own)
+    for name, text in own.items():
+        if wrong := overrides.fault(text.split(), multirun=False):
+            raise ConfigError(f"method.{name}: {wrong}")
     kinds = _list(budgets)
     for each in kinds:
         if each not in BUDGETS:
@@ -89,18 +91,13 @@ def _compute(
     planned = assessment.plan(compared, job.cfg, budgets, seeds, photographs)
     if is_checked_only:
         return analyses.Found({}, {}, {}, lambda folder: None)
-    folder = task.checkpoint.with_suffix("")
-    count = (
-        len({(method.name, configs[0].steps) for method, _, configs in planned})
-        * (seeds + 1)
-        * len(job.filters)
-    )
-    with progress.progress("benchmark", count, assessment.images_x_steps(planned, job.filters)) as shown:
+    count, work = assessment.images_and_work(planned, job.filters)
+    with progress.progress("benchmark", count, work) as shown:
         shown.doing(f"optimizing {len(job.filters)} units by {len(compared)} methods")
         found = assessment.assess(
-            job.cfg, planned, job.filters, job.classes, photographs, judged, given, folder, shown.count
-        )
-    shutil.rmtree(folder, ignore_errors=True)
+            job.cfg, planned, job.filters, job.classes, photographs, judged, given,
+            task.checkpoints, shown.count,
+        )  # fmt: skip
     return analyses.Found(
         {"data.digest": photographs.digest, "benchmark.seeds": seeds,
          "benchmark.methods": ",".join(each.name for each in compared),

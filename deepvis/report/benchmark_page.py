@@ -15,9 +15,10 @@ from deepvis.report.analysis_page import STYLE
 WIDE, HIGH = 2400, 6000  # px of a sheet of pictures
 TABLE = """
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.2rem 0.6rem; text-align: right; white-space: nowrap; } tr:nth-child(even) { background: #8881; }
+th, td { padding: 0.2rem 0.6rem; text-align: right; white-space: nowrap; }
+tr:nth-child(even) { background: #8881; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: Canvas; }
-small { opacity: 0.75; } th { vertical-align: bottom; white-space: normal; }
+td.typed { text-align: left; } small { opacity: 0.75; } th { vertical-align: bottom; white-space: normal; }
 """
 
 
@@ -25,7 +26,8 @@ def page(
     place: str,
     measures: Sequence[tuple[str, str]],
     results: Sequence[Mapping[str, Any]],
-    told: Sequence[str],
+    verdicts: Mapping[str, Sequence[str]],
+    notes: Sequence[str],
     pictures: Mapping[str, np.ndarray],
     overrides: Mapping[str, str],
 ) -> str:
@@ -35,30 +37,41 @@ def page(
       place: what the units are of.
       measures: column and heading of each.
       results: a row a budget and method.
-      told: lines of a terminal: verdicts and what should be known.
+      verdicts: lines of a terminal, by budget.
+      notes: lines of a terminal: what should be known.
       pictures: uint8 [H, W, 3] by name.
       overrides: what each method sets.
     """
     title = html.escape(f"Methods compared on {place}")
-    budgets = dict.fromkeys(row["budget"] for row in results)
-    lines = "".join(f"<li>{html.escape(line.partition(' ')[2].strip())}</li>" for line in told)
     tables = "".join(
-        f"<h2>The same number of {html.escape(str(budget))}</h2>"
+        f"<h2>The same number of {html.escape(budget)}</h2>{_list(said)}"
         + _table(measures, [row for row in results if row["budget"] == budget])
-        for budget in budgets
+        for budget, said in verdicts.items()
     )
     sheets = "".join(_figure(name, sheet) for name, sheet in pictures.items())
     methods = "".join(
-        f"<tr><td>{html.escape(name)}</td><td style='text-align:left'><code>{html.escape(typed)}</code></td></tr>"
+        f"<tr><td>{html.escape(name)}</td><td class='typed'><code>{html.escape(typed)}</code></td></tr>"
         for name, typed in overrides.items()
     )
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
-        f"<style>{STYLE}{TABLE}</style></head>\n<body><h1>{title}</h1>\n<ul>{lines}</ul>\n{tables}\n"
-        "<p>Each cell: the typical unit (Hodges and Lehmann's estimate; of a share the mean), with the 95 % interval over "
-        "units; fewer than ten units have none. results.csv has the noise floor, pairs.csv each pair of methods.</p>\n"
-        f"<h2>Methods</h2><div class='scroll'><table>{methods}</table></div>\n<h2>Pictures</h2>{sheets}</body></html>\n"
+        f"<style>{STYLE}{TABLE}</style></head>\n<body><h1>{title}</h1>\n{_list(notes)}\n{tables}\n"
+        "<p>Each cell: the typical unit (Hodges and Lehmann's estimate; of a share the mean), with the 95 % "
+        "interval over units; fewer than ten units have none. A method is established as better or worse "
+        "where p, adjusted over all pairs and measures, is below 0.05. results.csv has the noise floor, "
+        "pairs.csv each pair of methods, units.csv each image.</p>\n"
+        f"<h2>Methods</h2><div class='scroll'><table>{methods}</table></div>\n"
+        f"<h2>Pictures</h2>{sheets}</body></html>\n"
+    )
+
+
+def _list(lines: Sequence[str]) -> str:
+    """Lines of a terminal without the word that they begin with."""
+    return (
+        "<ul>"
+        + "".join(f"<li>{html.escape(each.partition(' ')[2].strip())}</li>" for each in lines)
+        + "</ul>"
     )
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from deepvis import networks
-from deepvis.ascent import octaves
 from deepvis.config import groups
 from deepvis.core.errors import ConfigError, WeightsError
 from deepvis.networks import Network
@@ -64,7 +64,7 @@ def judge(name: str, classes: Sequence[str]) -> Judge:
     """
     choice = groups.composed({"model": name})["model"]
     network = networks.network(choice)
-    for layer in reversed(network.layers().values()):
+    for layer in reversed(list(network.layers().values())):
         if (labels := networks.class_names(choice, layer)) and list(labels) == list(classes):
             break
     else:
@@ -73,8 +73,9 @@ def judge(name: str, classes: Sequence[str]) -> Judge:
     centre = np.asarray(network.centre, np.float32)
 
     def logits(pictures: np.ndarray) -> np.ndarray:
-        scaled = octaves.all_resized(pictures.astype(np.float32), (JUDGED, JUDGED))
-        return means(np.clip(scaled, 0, 255) - centre)[0]
+        side = (JUDGED, JUDGED)
+        scaled = [Image.fromarray(each).resize(side, Image.Resampling.BICUBIC) for each in pictures]
+        return means(np.stack([np.asarray(each, np.float32) for each in scaled]) - centre)[0]
 
     return logits
 

@@ -45,12 +45,13 @@ class Target:
         return "[" + ",".join(map(str, sorted(drawn.tolist()))) + "]"
 
 
+LITE0 = ("model=efficientnet_lite0", "layer=named")
 TARGETS = (
-    Target("lite0_classes", "classes", ("model=efficientnet_lite0", "layer=named", "layer.name=predictions", "size=128"), 32, 12),
-    Target("vgg16_textures", "textures", ("model=vgg16", "layer=block3_conv1", "size=64"), 32, 12),
-    Target("lite0_objects", "objects", ("model=efficientnet_lite0", "layer=named", "layer.name=block5b_expand_activation", "size=96"), 32, 12),
-    Target("vgg16_objects", "objects", ("model=vgg16", "layer=block5_conv1", "size=96"), 16, 10, FEWER),
-)  # fmt: skip
+    Target("lite0_classes", "classes", (*LITE0, "layer.name=predictions", "size=128"), 32, 12),
+    Target("vgg16_textures", "textures", ("layer=block3_conv1", "size=64"), 32, 12),
+    Target("lite0_objects", "objects", (*LITE0, "layer.name=block5b_expand_activation", "size=96"), 32, 12),
+    Target("vgg16_objects", "objects", ("layer=block5_conv1", "size=96"), 16, 10, FEWER),
+)
 
 
 def compared(
@@ -66,7 +67,7 @@ def compared(
     data = photographs({"_target_": "deepvis.data.photographs.of_folder", "path": str(folder)})
     budgets = dict.fromkeys(methods.BUDGETS, target.steps)
     planned = assessment.plan(methods.chosen(target.methods, {}), job.cfg, budgets, SEEDS, data)
-    work = assessment.images_x_steps(planned, job.filters)
+    _, work = assessment.images_and_work(planned, job.filters)
     done = 0
 
     def tell(more: int, _: int) -> None:
@@ -82,7 +83,7 @@ def compared(
 
 def make(
     to: Path, folder: Path, cells: Path, targets: Sequence[Target] = TARGETS, seed: int = 0,
-    given: Mapping[str, Mapping[str, Path]] = {},  # noqa: B006
+    given: Mapping[str, Mapping[str, Path]] = {},
 ) -> None:  # fmt: skip
     """Write the page and the tables of each target, and the tables of all."""
     for target in targets:
@@ -98,7 +99,9 @@ def make(
         rows = []
         for target in targets:
             with (to / target.name / table).open(encoding="utf-8", newline="") as stream:
-                rows += [{"target": target.name, "purpose": target.purpose} | row for row in csv.DictReader(stream)]
+                rows += [
+                    {"target": target.name, "purpose": target.purpose} | row for row in csv.DictReader(stream)
+                ]
         names = dict.fromkeys(name for row in rows for name in row)
         files.write_csv(to / table, [{name: row.get(name, "") for name in names} for row in rows])
 
