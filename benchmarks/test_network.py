@@ -43,6 +43,31 @@ def test_step_with_every_regularizer_beside_the_bare_network(benchmark, tmp_path
     report(benchmark, ratio(figure, precision, at_most, spent["step"], spent["bare"]))
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_many_filters_of_a_layer_beside_the_bare_network(benchmark, tmp_path, precision):
+    """Batch by batch, nothing written; both take the same passes, the forward one of the end included."""
+    count, side, steps = (4, 32, 2) if QUICK else (32, 64, 4)
+    quiet = [f"steps={steps}", f"snapshot_every={steps}", "robustness=false", f"size={side}", "reg=none"]
+    whole = ours.group([job(tmp_path, precision, count, *quiet)])
+    images = [tf.constant(each.image) for each in ours.optimize(whole)]  # traces
+    call = bare.score_and_gradient(LAYER, precision)
+    forward = tf.function(lambda image, filters: call(image, filters)[0], autograph=False)
+
+    def network():
+        for image in images:
+            filters = tf.range(len(image))
+            for _ in range(steps):
+                _, gradient = call(image, filters)
+            gradient.numpy()
+            forward(image, filters).numpy()
+
+    network()
+    works = {"ours": timed(lambda: list(ours.optimize(whole))), "bare": timed(network)}
+    spent = interleaved(benchmark, works)
+    figure = f"{count} filters of a layer, {side} px, {steps} steps / bare network, the same passes"
+    report(benchmark, ratio(figure, precision, "1.03", spent["ours"], spent["bare"]))
+
+
 def test_ascent_beside_xplique_and_tf_keras_vis(benchmark, tmp_path):
     """All warm; the libraries run in float32, and both of our precisions are compared with the same runs.
 
