@@ -132,8 +132,21 @@ def run(
     with progress.doing("opening the tracking store"):
         tracker = preflight.tracker_of(schema.plain(checked[0].job.cfg.tracker))
     for task in checked:
-        _run_one(name, task, compute, tracker)
+        try:
+            _run_one(name, task, compute, tracker)
+        except (KeyboardInterrupt, SystemExit) as err:
+            terminal.error(_ended(task, isinstance(err, KeyboardInterrupt)))
+            raise
     return 0
+
+
+def _ended(task: Task, is_interrupt: bool) -> str:
+    """What a person should know whose command was ended by a signal."""
+    what = "interrupted" if is_interrupt else "terminated"
+    if task.job.folder.exists():
+        return f"{what}; all of it is in {task.job.folder}, but it may not be logged"
+    goes_on = task.checkpoint.exists() or task.checkpoints.exists()
+    return f"{what}; " + ("the same command goes on where it was" if goes_on else "nothing was written")
 
 
 def _check_read(name: str, typed: str, read: Collection[str]) -> None:
@@ -206,6 +219,7 @@ def _whole(folder: Path) -> Iterator[Path]:
 def _run_one(name: str, task: Task, compute: Compute, tracker: Tracker) -> None:
     job = task.job
     OUTPUTS.mkdir(parents=True, exist_ok=True)
+    files.remove_left(OUTPUTS)
     with progress.doing("loading TensorFlow"):
         backend.load()
     begun = datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -12,7 +12,7 @@ import secrets
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,19 @@ def remove_partials(folder: Path, name: str = "") -> None:
     """Remove what a killed process left half written in a folder, or of one file there, and nothing else."""
     for left in folder.glob(f".{name}*{PARTIAL}"):
         shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink(missing_ok=True)
+
+
+def remove_left(folder: Path) -> None:
+    """Remove the folders that killed processes left half written in a folder; what is being filled stays."""
+    with locked(folder):
+        for left in folder.glob(f".*{PARTIAL}"):
+            with suppress(OSError):  # a process holds it, or has just renamed it; or it is no folder
+                opened = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                try:
+                    fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(left)
+                finally:
+                    os.close(opened)
 
 
 @contextmanager
@@ -64,20 +77,32 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """
     temporary, replaced = partial(path), partial(path)
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if path.exists():
-            path.replace(replaced)
-        try:
-            temporary.replace(path)
-        except OSError:
-            if replaced.exists():
-                replaced.replace(path)
-            raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _held(temporary):
+            yield temporary
+            with locked(path.parent):  # else `remove_left` could take what is put aside
+                if path.exists():
+                    path.replace(replaced)
+                try:
+                    temporary.replace(path)
+                except OSError:
+                    if replaced.exists():
+                        replaced.replace(path)
+                    raise
         sync(path.parent)
         shutil.rmtree(replaced, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Make a folder, and hold the lock on it in the block: see `remove_left`."""
+    with ExitStack() as lock:
+        with locked(folder.parent):
+            folder.mkdir()
+            lock.enter_context(locked(folder))
+        yield
 
 
 @contextmanager

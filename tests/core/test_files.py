@@ -25,3 +25,24 @@ def test_numbers_and_other_texts_stay_as_they_are(value, tmp_path):
     with (tmp_path / "t.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["job"] == ("" if value is None else str(value))
+
+
+def test_only_what_no_process_fills_is_removed(tmp_path):
+    """The lock is on the folder, whoever asks: another process, or this one by another opening."""
+    mine = tmp_path / "done"
+    with files.replacing_folder(mine) as being_filled:
+        (being_filled / "a").write_text("a")
+        left = files.partial(tmp_path / "killed")
+        left.mkdir()
+        (left / "b").write_text("b")
+        half = files.partial(tmp_path / "file.npz")
+        half.write_text("another process may write it")
+        (tmp_path / "target").mkdir()
+        link = files.partial(tmp_path / "link")
+        link.symlink_to(tmp_path / "target")
+        (tmp_path / ".of_the_user").mkdir()
+        files.remove_left(tmp_path)
+        assert not left.exists()
+    kept = {"done", "target", ".of_the_user", half.name, link.name}
+    assert {path.name for path in tmp_path.iterdir()} == kept
+    assert (mine / "a").read_text() == "a"
