@@ -8,6 +8,7 @@ the training mean back and clips: a photograph keeps its own colours.
 
 import math
 import re
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +16,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from deepvis.core import files, png
+from deepvis.core import files
 
 CAPTIONED = 96  # px: a picture with a caption is at least as wide
 STRIP = 4  # how many times as high as wide a contact sheet may be, or as wide as high
@@ -161,17 +162,12 @@ def _sheet(
     return np.asarray(page)
 
 
-def save(path: Path, picture: np.ndarray, is_packed: bool = True) -> None:
-    """Write a PNG whole or not at all: a viewer that reloads never sees half of one.
-
-    Args:
-      path: of the file.
-      picture: uint8 ``[H, W, C]``.
-      is_packed: false for a picture that is soon written anew.
-    """
+def save(path: Path, picture: np.ndarray) -> None:
+    """Write a PNG whole or not at all: a viewer that reloads never sees half of one."""
     # A picture of a result that a crash tears is found by its checksum; to wait for the disk costs 4 ms each.
     with files.replacing(path, durable=False) as temporary:
-        temporary.write_bytes(png.encoded(picture, is_packed))
+        # Run lengths and Huffman alone: a noisy picture gets no smaller by searching it for repetitions.
+        Image.fromarray(picture).save(temporary, "png", compress_type=zlib.Z_RLE)
 
 
 def _captioned(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> list[np.ndarray]:

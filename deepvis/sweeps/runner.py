@@ -238,8 +238,7 @@ class GroupRun:
                 self.recorders[row.job].update(row, snapshot, i)
         for index in unfinished:
             recorder = self.recorders[index]
-            gallery = images.gallery(recorder.final, recorder.captions)
-            images.save(recorder.job.folder / "live.png", gallery, is_packed=False)
+            images.save(recorder.job.folder / "live.png", images.gallery(recorder.final, recorder.captions))
 
     def figures(self, rows: Sequence[Row], snapshot: Snapshot) -> tuple[float, int]:
         """What the progress line shows: the median score, and how many images of the batch have no gradient.

@@ -1,7 +1,6 @@
 """Laws of deepvis.core.images: what a person looks at is the image, and a file is whole or not there."""
 
 import errno
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -187,13 +186,11 @@ def test_a_save_that_fails_half_way_leaves_the_old_picture_and_nothing_else(tmp_
     old, new = pictures(2, 40, 40)
     images.save(tmp_path / "a.png", old)
 
-    write = Path.write_bytes
-
-    def half(self, data):
-        write(self, data[: len(data) // 2])
+    def half(self, place, *args, **kwargs):
+        place.write_bytes(b"\x89PNG half")
         raise failure
 
-    monkeypatch.setattr(Path, "write_bytes", half)
+    monkeypatch.setattr(Image.Image, "save", half)
     with pytest.raises(type(failure)):
         images.save(tmp_path / "a.png", new)
     monkeypatch.undo()
@@ -207,16 +204,15 @@ def test_a_reader_never_meets_half_a_picture(tmp_path, monkeypatch):
     old, new = pictures(2, 40, 40)
     place, met = tmp_path / "live.png", []
     images.save(place, old)
-    write = Path.write_bytes
+    save = Image.Image.save
 
-    def watched(self, data):
-        write(self, data)
+    def watched(self, target, *args, **kwargs):
+        save(self, target, *args, **kwargs)
         with Image.open(place) as file:
             met.append(np.asarray(file))
 
-    monkeypatch.setattr(Path, "write_bytes", watched)
+    monkeypatch.setattr(Image.Image, "save", watched)
     images.save(place, new)
-    monkeypatch.undo()
     np.testing.assert_array_equal(met[0], old)
     with Image.open(place) as file:
         np.testing.assert_array_equal(np.asarray(file), new)
