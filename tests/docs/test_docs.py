@@ -53,7 +53,8 @@ class Block:
 ELSEWHERE = {
     "group", "group.key", "key", "num_gpus", "gpus_per_node", "cpus_per_task", "account", "array_parallelism",
     "mem_gb", "timeout_min", "folder", "low", "preprocess", "filters", "uri", "labels", "inputs", "optimize",
-    "paired", "milliseconds", "randomized", "seeds", "method",
+    "paired", "milliseconds", "randomized", "seeds", "method", "methods", "passes", "budgets", "judges",
+    "images.lucent",
 }  # fmt: skip
 
 
