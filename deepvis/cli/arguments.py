@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from deepvis import networks
 from deepvis.config import compose
+from deepvis.config.knobs import Knob
 from deepvis.core.errors import ConfigError
 from deepvis.core.names import CONF, nearest
 from deepvis.core.version import __version__, installed
@@ -99,6 +100,22 @@ def parse(argv: Sequence[str]) -> CommandLine:
     shows = known.help or known.version or known.hydra_help or known.cfg or known.info
     shows = shows or known.shell_completion
     return CommandLine(flags, overrides, known.multirun, known.help, known.version, not shows)
+
+
+def taken(typed: Sequence[str], name: str, default: str) -> tuple[list[str], str]:
+    """The words without an option that is a command's own, and its value."""
+    given = [each.partition("=")[2] for each in typed if each.startswith(f"{name}=")]
+    return [each for each in typed if not each.startswith(f"{name}=")], given[-1] if given else default
+
+
+def number_taken(typed: Sequence[str], name: str, knob: Knob) -> tuple[list[str], int]:
+    """The same of a whole number.
+
+    Raises:
+      ConfigError: it is none, or out of its range.
+    """
+    rest, text = taken(typed, name, str(knob.default))
+    return rest, knob.read(name, int(text) if text.lstrip("-").isdigit() else text)
 
 
 def _check_flags(known: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from deepvis import data
 from deepvis.benchmark import assessment, methods
 from deepvis.benchmark.methods import BUDGETS, Method
-from deepvis.cli import analyses, overrides
+from deepvis.cli import analyses, arguments, overrides
 from deepvis.config import schema
 from deepvis.config.knobs import Knob
 from deepvis.core import progress
@@ -40,11 +40,11 @@ def main(typed: Sequence[str]) -> int:
     """Compute, write and log; returns the exit code."""
     words, own = _named(typed, "method.")
     words, given = _named(words, "images.")
-    words, names = _taken(words, "methods", "")
-    words, judged = _taken(words, "judges", JUDGES)
-    words, budgets = _taken(words, "budgets", ",".join(BUDGETS))
-    words, seeds = _taken(words, "seeds", str(SEEDS.default))
-    words, passes = _taken(words, "passes", str(PASSES.default))
+    words, names = arguments.taken(words, "methods", "")
+    words, judged = arguments.taken(words, "judges", JUDGES)
+    words, budgets = arguments.taken(words, "budgets", ",".join(BUDGETS))
+    words, seeds = arguments.number_taken(words, "seeds", SEEDS)
+    words, passes = arguments.number_taken(words, "passes", PASSES)
     compared = methods.chosen(_list(names), own)
     for name, text in own.items():
         if wrong := overrides.fault(text.split(), multirun=False):
@@ -58,8 +58,7 @@ def main(typed: Sequence[str]) -> int:
     if taken := [name for name in given if name in {each.name for each in compared}]:
         raise ConfigError(f"images.{taken[0]}: there is a method of that name; expected another name")
     compute = functools.partial(
-        _compute, compared=compared, kinds=kinds, seeds=_number(SEEDS, "seeds", seeds),
-        passes=_number(PASSES, "passes", passes), judged=_list(judged),
+        _compute, compared=compared, kinds=kinds, seeds=seeds, passes=passes, judged=_list(judged),
         given={name: Path(path) for name, path in given.items()},
     )  # fmt: skip
 
@@ -121,15 +120,5 @@ def _named(typed: Sequence[str], prefix: str) -> tuple[list[str], dict[str, str]
     return rest, found
 
 
-def _taken(typed: Sequence[str], name: str, default: str) -> tuple[list[str], str]:
-    """The words without an option of this command, and its value."""
-    given = [each.partition("=")[2] for each in typed if each.startswith(f"{name}=")]
-    return [each for each in typed if not each.startswith(f"{name}=")], given[-1] if given else default
-
-
 def _list(text: str) -> list[str]:
     return [each.strip() for each in text.strip("[]").split(",") if each.strip()]
-
-
-def _number(knob: Knob, name: str, text: str) -> int:
-    return knob.read(name, int(text) if text.lstrip("-").isdigit() else text)

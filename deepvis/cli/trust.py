@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 from deepvis import data, random_networks, trusted
 from deepvis.analyses.photographs import left_out
-from deepvis.cli import analyses
+from deepvis.cli import analyses, arguments
 from deepvis.config import schema
-from deepvis.config.knobs import Knob
 from deepvis.trust import random_weights
 from deepvis.trust.verdicts import BELIEVABLE
 
@@ -28,8 +27,8 @@ trust.csv, paths.csv, with randomized also randomized.png and randomized.csv; an
 
 def main(typed: Sequence[str]) -> int:
     """Compute, write and log; returns the exit code."""
-    words, stages = _taken(typed, "randomized", random_weights.STAGES)
-    words, seeds = _taken(words, "seeds", trusted.SEEDS)
+    words, stages = arguments.number_taken(typed, "randomized", random_weights.STAGES)
+    words, seeds = arguments.number_taken(words, "seeds", trusted.SEEDS)
 
     def check(task: analyses.Task) -> None:
         trusted.check(task.job.cfg)
@@ -37,14 +36,6 @@ def main(typed: Sequence[str]) -> int:
 
     compute = functools.partial(_compute, seeds=seeds, stages=stages)
     return analyses.run("trust", words, compute, READS, check)
-
-
-def _taken(typed: Sequence[str], name: str, knob: Knob) -> tuple[list[str], int]:
-    """The words without an option of this command, and its value."""
-    given = [each.partition("=")[2] for each in typed if each.startswith(f"{name}=")]
-    rest = [each for each in typed if not each.startswith(f"{name}=")]
-    text = given[-1] if given else str(knob.default)
-    return rest, knob.read(name, int(text) if text.lstrip("-").isdigit() else text)
 
 
 def _compute(task: analyses.Task, seeds: int, stages: int) -> analyses.Found:
