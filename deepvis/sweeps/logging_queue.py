@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -80,6 +80,8 @@ class LoggingQueue:
         attempts = Attempts()
         with self.changed:
             self._start_threads()
+        with suppress(Exception):  # what is wrong is said by the call
+            self.tracker.load()
         while True:
             try:
                 with self._timed():
@@ -97,6 +99,8 @@ class LoggingQueue:
             self.threads[-1].start()
 
     def _log_jobs(self) -> None:
+        with suppress(Exception):
+            self.tracker.load()
         while True:
             run, attempts = self._next()
             try:

@@ -69,6 +69,9 @@ class Tracker(Protocol):
         """What keeps it from answering, as far as that can be seen."""
         ...
 
+    def load(self) -> None:
+        """Import what a call needs: that takes seconds in which nobody waits for the store."""
+
     def log(self, run: JobRun) -> None:
         """Make the job's one run hold this, and end it: FINISHED, or FAILED with a reason."""
 

@@ -26,13 +26,17 @@ class LateClient:
         self._made: list[Any] = []
         self._lock = threading.Lock()
 
-    def __getattr__(self, name: str) -> Any:
+    def load(self) -> Any:
+        """The client; it is made where it is not yet."""
         with self._lock:
             if not self._made:
                 from mlflow import MlflowClient
 
                 self._made.append(MlflowClient(tracking_uri=self._uri))
-        return getattr(self._made[0], name)
+        return self._made[0]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.load(), name)
 
 
 def experiment_id(file: Path, experiment: str) -> str | None:

@@ -63,6 +63,9 @@ class Mlflow:
     def obstacle(self):
         return store.obstacle(self.file) if self.file else store.silence(self.uri)
 
+    def load(self):
+        store.load(self.client)
+
     def log(self, run):
         self._check_there()
         target = self._run_of(run)

@@ -225,6 +225,12 @@ def inode(file: Path) -> int:
         raise TrackingError(f"{file} is gone; it was there when the sweep began") from err
 
 
+def load(client: Any) -> None:
+    """Make a client that is not made yet, with MLflow's import."""
+    if isinstance(client, late_client.LateClient):
+        client.load()
+
+
 def disconnect(client: Any) -> None:
     """Close the connections of a client to a database whose file is another one now."""
     client._tracking_client.store.engine.dispose()  # MLflow has no public way; they last as long as it

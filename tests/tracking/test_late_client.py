@@ -103,3 +103,20 @@ def test_a_database_that_another_process_holds_is_waited_for_as_before(made, mon
     holder.rollback()
     holder.close()
     assert late_client.experiment_id(file, "deepvis") == number
+
+
+def test_importing_mlflow_is_no_silence_of_the_store(tmp_path, monkeypatch, capsys):
+    """The import is done before the call is timed; one that fails is the call's to say."""
+    from deepvis.sweeps import logging_queue
+    from deepvis.tracking.none import NoTracker
+
+    order = []
+
+    class Slow(NoTracker):
+        def load(self):
+            order.append(dict(queue.calls))
+            raise ImportError("no MLflow")
+
+    queue = logging_queue.LoggingQueue(Slow())
+    assert queue.call(lambda: "answered") == "answered"
+    assert order[0] == {}, "no call had begun"
