@@ -140,7 +140,7 @@ def _notes(
         said.append(f"judges    {', '.join(judging)} judged the classes")
     if len(filters) < signed_rank.FEW:
         said.append(
-            f"advice    {len(filters)} units: fewer than {signed_rank.FEW} give neither intervals nor tests"
+            f"advice    units: {len(filters)}; fewer than {signed_rank.FEW} give neither intervals nor tests"
         )
     if len(photographs) < 1000:
         said.append("advice    path similarity, 2AFC and spectra beside so few photographs hold for these")

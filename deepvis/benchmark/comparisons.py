@@ -106,7 +106,7 @@ def _compared(measure: Measure, values: np.ndarray) -> np.ndarray:
 def verdicts(summary: Sequence[Row], tested: Sequence[Row], units: int) -> list[str]:
     """A sentence a measure: the best method, and those not established as worse; then the balance."""
     if units < signed_rank.FEW:
-        return [f"verdict   {units} units: nothing is established of fewer than {signed_rank.FEW}"]
+        return [f"verdict   of {units}: nothing is established of fewer than {signed_rank.FEW} units"]
     said: list[str] = []
     for measure in MEASURES:
         values = {

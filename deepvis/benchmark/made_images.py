@@ -59,16 +59,23 @@ def given(path: Path, filters: Sequence[int], cfg: Config) -> MadeImages:
     Raises:
       ConfigError: another form, or a filter is missing.
     """
+    wanted = "an .npz with two arrays of numbers, images and filters"
+    if not path.expanduser().is_file():
+        raise ConfigError(f"images: got {path}, which is no file; expected {wanted}")
     try:
         with np.load(path.expanduser()) as read:
-            pixels, whose = read["images"].astype(np.float32), read["filters"].tolist()
-    except (OSError, ValueError, KeyError) as err:
-        raise ConfigError(f"{path}: expected an .npz with images and filters; got {err}") from err
+            pixels = np.asarray(read["images"], np.float32)
+            whose = [int(each) for each in np.atleast_1d(read["filters"])]
+    except Exception as err:  # a file of any kind
+        raise ConfigError(f"images: got {path}, which cannot be read so; expected {wanted}") from err
     form = (*cfg.sides, len(cfg.model.mean))
-    if pixels.ndim != 5 or pixels.shape[1:] != (len(whose), *form) or not np.isfinite(pixels).all():
+    if len(set(whose)) < len(whose):
+        raise ConfigError(f"{path}: got a filter twice, expected each once")
+    is_form = pixels.ndim == 5 and pixels.shape[1:] == (len(whose), *form) and len(pixels) > 0
+    if not (is_form and ((pixels >= 0) & (pixels <= 255)).all()):
         raise ConfigError(
-            f"{path}: got images {list(pixels.shape)} of {len(whose)} filters, expected finite grey levels "
-            f"[seeds, filters, {', '.join(map(str, form))}]"
+            f"{path}: got images {list(pixels.shape)} of {len(whose)} filters, expected grey levels, "
+            f"0 to 255, [seeds, filters, {', '.join(map(str, form))}]"
         )
     if missing := [each for each in filters if each not in whose]:
         raise ConfigError(f"{path}: has no image of filter {missing[0]}")

@@ -32,6 +32,7 @@ class Measure:
 
 MEASURES = (
     Measure("activation", 1, "activation", is_ratio=True),
+    Measure("logit", 1, "logit"),  # of a class in the place of the activation: it may be below 0
     Measure("top1", 1, "top-1 share"),
     Measure("strength", 1, "strength beside photographs", is_ratio=True),
     Measure("robustness", 1, "robustness"),
@@ -116,7 +117,7 @@ def _of_seed(
     rank = (values > own[:, None]).sum(axis=1)
     rows: list[Row] = [
         {
-            "activation": float(own[at]),
+            "logit" if using.are_classes else "activation": float(own[at]),
             "top1": float(rank[at] == 0 and np.isfinite(own[at])),
             "spectral_distance": spectral_distance(centred[at], using.spectrum),
         }

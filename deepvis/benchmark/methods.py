@@ -16,6 +16,7 @@ from deepvis.core.names import CONF, nearest
 
 FILE = CONF / "methods.yaml"
 BUDGETS = ("passes", "steps")  # what all methods have the same number of
+OWN = ("experiment", "optimizer", "param", "reg", "start", "transform")  # groups that a method chooses
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,22 @@ def chosen(names: Sequence[str], own: Mapping[str, str]) -> list[Method]:
       ConfigError: no such method, or none.
     """
     listed = known()
-    for name in names:
+    for at, name in enumerate(names):
         if name not in listed:
             raise ConfigError(f"methods={name}: no such method; {nearest(name, list(listed))}")
+        if name in names[:at]:
+            raise ConfigError(f"methods={','.join(names)}: got {name} twice, expected it once")
     for name, typed in own.items():
         if name in listed:
             raise ConfigError(f"method.{name}: there is a method of that name; expected another name")
         if not typed.split():
             raise ConfigError(f'method.{name}: got nothing, expected options: "reg.decay=0.9 reg.blur=3"')
+        for each in typed.split():
+            if each.lstrip("+~").partition("=")[0].partition(".")[0] not in OWN:
+                raise ConfigError(
+                    f"method.{name}: got {each}, which all methods share; "
+                    f"expected options of {', '.join(OWN)}"
+                )
     mine = [Method(name, tuple(typed.split())) for name, typed in own.items()]
     return [listed[name] for name in (names or listed)] + mine
 

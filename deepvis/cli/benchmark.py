@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deepvis import data
-from deepvis.benchmark import assessment, methods
+from deepvis.benchmark import assessment, made_images, methods
 from deepvis.benchmark.methods import BUDGETS, Method
 from deepvis.cli import analyses, arguments, overrides
 from deepvis.config import schema
 from deepvis.config.knobs import Knob
 from deepvis.core import progress
 from deepvis.core.errors import ConfigError
+from deepvis.core.names import CONF, nearest
 from deepvis.trust import observer
 
 READS = ("data", "layer.filters", "seed", "steps")
@@ -57,6 +58,10 @@ def main(typed: Sequence[str]) -> int:
         raise ConfigError("budgets: got none, expected passes, steps, or both")
     if taken := [name for name in given if name in {each.name for each in compared}]:
         raise ConfigError(f"images.{taken[0]}: there is a method of that name; expected another name")
+    models = [path.stem for path in (CONF / "model").glob("*.yaml")]
+    for name in _list(judged):
+        if name not in models:
+            raise ConfigError(f"judges={name}: no such network; {nearest(name, models)}")
     compute = functools.partial(
         _compute, compared=compared, kinds=kinds, seeds=seeds, passes=passes, judged=_list(judged),
         given={name: Path(path) for name, path in given.items()},
@@ -88,6 +93,8 @@ def _compute(
     amounts = {"passes": passes or job.cfg.steps, "steps": job.cfg.steps}
     budgets = {kind: amounts[kind] for kind in kinds}
     planned = assessment.plan(compared, job.cfg, budgets, seeds, photographs)
+    for path in given.values():
+        made_images.given(path, job.filters, job.cfg)
     if is_checked_only:
         return analyses.Found({}, {}, {}, lambda folder: None)
     count, work = assessment.images_and_work(planned, job.filters)

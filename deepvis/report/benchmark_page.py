@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from deepvis.report.analysis_page import STYLE
 
-WIDE, HIGH = 2400, 6000  # px of a sheet of pictures
+WIDE, HIGH = 1600, 6000  # px of a sheet of pictures; the PNGs beside the page are whole
 TABLE = """
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.2rem 0.6rem; text-align: right; white-space: nowrap; }
@@ -104,7 +104,7 @@ def _figure(name: str, sheet: np.ndarray) -> str:
     if image.width > WIDE or image.height > HIGH:
         image = ImageOps.contain(image, (WIDE, HIGH))
     content = io.BytesIO()
-    image.save(content, "webp", quality=85)
+    image.save(content, "webp", quality=75)
     data, said = base64.b64encode(content.getvalue()).decode(), html.escape(name.replace("_", " "))
     return (
         f'<figure><figcaption>{said}</figcaption><img alt="{said}" width="{image.width}" '

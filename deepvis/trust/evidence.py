@@ -87,7 +87,8 @@ def natural(
     found = natural_values(network, layer, photographs, size, tell)
     count = len(found.indices)
     if count < LEAST:
-        raise ConfigError(f"data: got {count} photographs that can be read, expected {LEAST} or more")
+        noun = "photograph" if count == 1 else "photographs"
+        raise ConfigError(f"data: got {count} {noun} that can be read, expected {LEAST} or more")
 
     def pictures(which: np.ndarray) -> Iterator[np.ndarray]:  # one by one: all may fill the memory
         return (photographs.image(int(index), size, network.channels) for index in which)

@@ -44,7 +44,7 @@ def seen():
 @pytest.fixture(scope="module")
 def done(forker, place, seen):
     shown = np.stack([each.centred for each in seen.values()]) + networks_tiny().centre
-    np.savez(place / "theirs.npz", images=shown[:1].astype(np.float32), filters=FILTERS)
+    np.savez(place / "theirs.npz", images=np.clip(shown[:1], 0, 255).astype(np.float32), filters=FILTERS)
     said = forker.run(place, "benchmark", *TINY, METHODS, "seeds=2", "images.theirs=theirs.npz")
     assert said.code == 0, said
     (file,) = (place / "outputs").glob("*/analysis.json")
@@ -138,10 +138,20 @@ def test_tables_page_pictures_and_run(done, place):
         (["images.decay=theirs.npz"], "images.decay: there is a method of that name"),
         (["size=[16,24]"], "expected a square"),
         (["method.mine=reg.decya=0.9"], "method.mine: reg.decya: no such option"),
+        (["method.mine=reg.decay=0.9 steps=50"], "method.mine: got steps=50, which all methods share"),
+        (["methods=decay,decay"], "got decay twice"),
+        (["judges=efficientnet_lite"], "judges=efficientnet_lite: no such network"),
+        (["images.x=missing.npz"], "images: got missing.npz, which is no file"),
+        (["images.x=photos/00.png"], "which cannot be read so; expected an .npz"),
+        (["images.x=bright.npz"], "expected grey levels, 0 to 255"),
+        (["images.x=twice.npz"], "twice.npz: got a filter twice"),
+        (["images.x=theirs.npz", "layer.filters=10"], "theirs.npz: has no image of filter 10"),
         (["method.mine=reg=no_such"], "reg=no_such: no such choice"),
     ],
 )
 def test_a_mistake_is_one_line(forker, place, words, said):
+    for name, whose, most in (("bright", FILTERS, 900), ("twice", [0, 0], 9)):
+        np.savez(place / f"{name}.npz", images=np.full((1, len(whose), 16, 16, 3), most), filters=whose)
     before = sorted((place / "outputs").iterdir()) if (place / "outputs").exists() else []
     found = forker.run(place, "benchmark", *TINY, *words)
     assert found.code and said in found.err and len(found.err.strip().splitlines()) == 1, found
