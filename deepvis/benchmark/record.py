@@ -125,7 +125,9 @@ class Benchmark:
                     [*self.examples[at], *(each.shown[min(seed, each.seeds - 1), at] for each in entries)]
                     for at in range(len(self.filters))
                 ]
-                sheets[f"{budget}_seed_{seed}"] = images.contact_sheet(rows, self.captions, columns)
+                sheets[f"{budget}_seed_{seed}"] = images.contact_sheet(
+                    rows, self.captions, columns, fits_words=True
+                )
         return sheets
 
     def metrics(self) -> dict[str, float]:
