@@ -95,9 +95,11 @@ def make(
                 picture.thumbnail((1600, 1600), Image.Resampling.LANCZOS)
                 picture.save(to / target.name / f"{name}.jpg", quality=70)
         files.write_text(to / target.name / "verdicts.txt", "\n".join(found.told()) + "\n")
+    known = {each.name: each for each in (*targets, *TARGETS)}.values()  # --only: others may be there
+    there = [each for each in known if (to / each.name / "results.csv").exists()]
     for table in ("results.csv", "pairs.csv"):
         rows = []
-        for target in targets:
+        for target in there:
             with (to / target.name / table).open(encoding="utf-8", newline="") as stream:
                 rows += [
                     {"target": target.name, "purpose": target.purpose} | row for row in csv.DictReader(stream)

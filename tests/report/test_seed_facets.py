@@ -2,6 +2,7 @@
 
 import csv
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,7 +114,10 @@ def test_a_unit_that_sums_two_channels_is_told_in_the_report(forker, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
     for k, each in enumerate(pixels):
         Image.fromarray(each).save(tmp_path / "photos" / f"{k:02d}.png")
-    itself = "from deepvis.trust import observer\nobserver.OBSERVERS = ()"  # to build another takes longer
+    itself = (
+        f"import sys\nsys.path.append({str(Path(__file__).parents[1])!r})  # of its helpers\n"
+        "from deepvis.trust import observer\nobserver.OBSERVERS = ()"  # to build another takes longer
+    )
     said = forker.run(tmp_path, *SWEEP, change=itself)
     assert said.code == 0, said
     folder = newest(tmp_path)
