@@ -99,10 +99,16 @@ def test_a_server_that_fails_at_one_call_has_every_job_once_and_whole(
 ):
     """Every call but uploads, and the first and last of these; a sweep that is logged whole counts them."""
     store = mlflow.mlflow(proxy.uri, "", "deepvis")
-    proxy.reset()
-    log_all(store, f"{fault[:4]}-none", computed)
-    counts = Counter(method == "PUT" for method, _ in proxy.calls)
-    whole(proxy, f"{fault[:4]}-none", computed)
+    counted = []
+    for sweep in (
+        f"{fault[:4]}-none",
+        f"{fault[:4]}-again",
+    ):  # where the machine is busy a call may be repeated
+        proxy.reset()
+        log_all(replace(store, known={}), sweep, computed)
+        counted.append(Counter(method == "PUT" for method, _ in proxy.calls))
+        whole(proxy, sweep, computed)
+    counts = counted[0] & counted[1]
     assert counts[False] >= 10 and counts[True] >= 20
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
     for point in [*((False, n) for n in range(counts[False])), (True, 0), (True, counts[True] - 1)]:

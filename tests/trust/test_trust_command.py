@@ -81,7 +81,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(done, forker):
     Image.new("RGB", (16, 16)).save(place / "few" / "one.png")
     for typed, text in [
         (["objective=neuron"], "objective=neuron: trust is measured of channels"),
-        (["data.path=few"], "got 1 photographs that can be read, expected 8 or more"),
+        (["data.path=few"], "got 1 photograph that can be read, expected 8 or more"),
     ]:
         before = set((place / "outputs").iterdir())
         said = forker.run(place, "trust", *TINY, *typed)
