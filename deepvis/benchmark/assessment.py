@@ -105,7 +105,7 @@ def assess(
                   steps * known_methods.passes_per_step(configs[0]), made.seconds, made.shown, rows)
         )  # fmt: skip
     for name, path in given.items():
-        made = made_images.given(path, filters, base)
+        made = made_images.given(path, filters, base, len(planned[0][2]))
         entries.append(
             Entry(
                 name, "given", str(path.name), 0, np.nan, np.nan, made.shown, measures.measured(using, made)

@@ -48,13 +48,14 @@ def made(configs: Sequence[Config], filters: Sequence[int], folder: Path,
         return MadeImages(kept["centred"], kept["shown"], kept["twins"], float(kept["seconds"]))
 
 
-def given(path: Path, filters: Sequence[int], cfg: Config) -> MadeImages:
+def given(path: Path, filters: Sequence[int], cfg: Config, seeds: int) -> MadeImages:
     """Images that were made elsewhere, by another library.
 
     Args:
       path: an ``.npz`` with ``images``, grey levels ``[seeds, n, H, W, 3]``, and ``filters`` ``[n]``.
       filters: that are wanted of these.
       cfg: of the benchmark.
+      seeds: of the benchmark; those of the file are as many, or one.
 
     Raises:
       ConfigError: another form, or a filter is missing.
@@ -77,6 +78,8 @@ def given(path: Path, filters: Sequence[int], cfg: Config) -> MadeImages:
             f"{path}: got images {list(pixels.shape)} of {len(whose)} filters, expected grey levels, "
             f"0 to 255, [seeds, filters, {', '.join(map(str, form))}]"
         )
+    if len(pixels) not in (1, seeds):
+        raise ConfigError(f"{path}: got images of {len(pixels)} seeds, expected seeds={seeds}, or one")
     if missing := [each for each in filters if each not in whose]:
         raise ConfigError(f"{path}: has no image of filter {missing[0]}")
     chosen = pixels[:, [whose.index(each) for each in filters]]

@@ -1,5 +1,6 @@
 """The record of a benchmark: rows of images -> summaries, tests, verdicts, pictures and files."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,18 @@ class Benchmark:
 
     def summaries(self, budget: str) -> list[dict[str, Any]]:
         """A row a method: what it took, and each measure with interval and noise floor."""
+        return self._tables[budget][0]
+
+    def pairs(self, budget: str) -> list[dict[str, Any]]:
+        """A row a measure and pair of methods."""
+        return self._tables[budget][1]
+
+    @functools.cached_property
+    def _tables(self) -> dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
+        """Summaries and pairs by budget: tests over all pairs take seconds, and many ask for them."""
+        return {budget: (self._summaries(budget), self._pairs(budget)) for budget in self.budgets}
+
+    def _summaries(self, budget: str) -> list[dict[str, Any]]:
         entries = self.of(budget)
         rows = comparisons.summaries(
             {each.method: each.values() for each in entries}, {each.method: each.floors() for each in entries}
@@ -85,8 +98,7 @@ class Benchmark:
             for each, row in zip(entries, rows, strict=True)
         ]  # fmt: skip
 
-    def pairs(self, budget: str) -> list[dict[str, Any]]:
-        """A row a measure and pair of methods."""
+    def _pairs(self, budget: str) -> list[dict[str, Any]]:
         entries = self.of(budget)
         rows = comparisons.pairs(
             {each.method: each.values() for each in entries}, {each.method: each.floors() for each in entries}
@@ -115,6 +127,10 @@ class Benchmark:
 
     def pictures(self) -> Mapping[str, np.ndarray]:
         """By budget and seed, a row a unit: photographs, then the picture of each method."""
+        return self._sheets
+
+    @functools.cached_property
+    def _sheets(self) -> Mapping[str, np.ndarray]:
         sheets = {}
         for budget in self.budgets:
             entries = self.of(budget)

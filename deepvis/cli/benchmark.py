@@ -1,8 +1,8 @@
 """``deepvis benchmark``: methods of feature visualization compared on the same units, unit by unit."""
 
-import functools
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from deepvis import data
@@ -37,6 +37,27 @@ Writes outputs/<id>: benchmark.html, results.csv, pairs.csv, units.csv, a sheet 
 one MLflow run. Interrupted, the same command goes on where it was."""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """The command's own options, read."""
+
+    compared: Sequence[Method]
+    kinds: Sequence[str]  # of budgets
+    seeds: int
+    passes: int  # 0: as many as steps
+    judges: Sequence[str]
+    given: Mapping[str, Path]  # files of images that were made elsewhere, by name
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a task comes to, checked."""
+
+    photographs: data.Photographs
+    budgets: Mapping[str, int]
+    plan: assessment.Plan
+
+
 def main(typed: Sequence[str]) -> int:
     """Compute, write and log; returns the exit code."""
     words, own = _named(typed, "method.")
@@ -62,14 +83,17 @@ def main(typed: Sequence[str]) -> int:
     for name in _list(judged):
         if name not in models:
             raise ConfigError(f"judges={name}: no such network; {nearest(name, models)}")
-    compute = functools.partial(
-        _compute, compared=compared, kinds=kinds, seeds=seeds, passes=passes, judged=_list(judged),
-        given={name: Path(path) for name, path in given.items()},
-    )  # fmt: skip
+    asked = Asked(
+        compared, kinds, seeds, passes, _list(judged), {key: Path(path) for key, path in given.items()}
+    )
+    prepared: dict[Path, Prepared] = {}  # by folder: a plan composes the config of each method
 
     def check(task: analyses.Task) -> None:
         observer.check(task.job.cfg)
-        compute(task, is_checked_only=True)
+        prepared[task.job.folder] = _prepared(task, asked)
+
+    def compute(task: analyses.Task) -> analyses.Found:
+        return _compute(task, asked, prepared[task.job.folder])
 
     return analyses.run("benchmark", words, compute, READS, check, _completed)
 
@@ -84,30 +108,31 @@ def _completed(typed: Sequence[str]) -> list[str]:
     ]
 
 
-def _compute(
-    task: analyses.Task, compared: Sequence[Method], kinds: Sequence[str], seeds: int, passes: int,
-    judged: Sequence[str], given: Mapping[str, Path], is_checked_only: bool = False,
-) -> analyses.Found:  # fmt: skip
+def _prepared(task: analyses.Task, asked: Asked) -> Prepared:
+    """The photographs and the plan of a task; refuses what cannot be made or read."""
     job = task.job
     photographs = data.photographs(schema.plain(job.cfg.data))
-    amounts = {"passes": passes or job.cfg.steps, "steps": job.cfg.steps}
-    budgets = {kind: amounts[kind] for kind in kinds}
-    planned = assessment.plan(compared, job.cfg, budgets, seeds, photographs)
-    for path in given.values():
-        made_images.given(path, job.filters, job.cfg)
-    if is_checked_only:
-        return analyses.Found({}, {}, {}, lambda folder: None)
-    count, work = assessment.images_and_work(planned, job.filters)
+    amounts = {"passes": asked.passes or job.cfg.steps, "steps": job.cfg.steps}
+    budgets = {kind: amounts[kind] for kind in asked.kinds}
+    for path in asked.given.values():
+        made_images.given(path, job.filters, job.cfg, asked.seeds)
+    planned = assessment.plan(asked.compared, job.cfg, budgets, asked.seeds, photographs)
+    return Prepared(photographs, budgets, planned)
+
+
+def _compute(task: analyses.Task, asked: Asked, prepared: Prepared) -> analyses.Found:
+    job = task.job
+    count, work = assessment.images_and_work(prepared.plan, job.filters)
     with progress.progress("benchmark", count, work) as shown:
-        shown.doing(f"optimizing {len(job.filters)} units by {len(compared)} methods")
+        shown.doing(f"optimizing {len(job.filters)} units by {len(asked.compared)} methods")
         found = assessment.assess(
-            job.cfg, planned, job.filters, job.classes, photographs, judged, given,
+            job.cfg, prepared.plan, job.filters, job.classes, prepared.photographs, asked.judges, asked.given,
             task.checkpoints, shown.count,
         )  # fmt: skip
     return analyses.Found(
-        {"data.digest": photographs.digest, "benchmark.seeds": seeds,
-         "benchmark.methods": ",".join(each.name for each in compared),
-         **{f"benchmark.{kind}": amount for kind, amount in budgets.items()}},
+        {"data.digest": prepared.photographs.digest, "benchmark.seeds": asked.seeds,
+         "benchmark.methods": ",".join(each.name for each in asked.compared),
+         **{f"benchmark.{kind}": amount for kind, amount in prepared.budgets.items()}},
         found.metrics(), found.pictures(), found.write, found.told(),
     )  # fmt: skip
 

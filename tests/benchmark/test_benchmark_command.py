@@ -144,14 +144,16 @@ def test_tables_page_pictures_and_run(done, place):
         (["images.x=missing.npz"], "images: got missing.npz, which is no file"),
         (["images.x=photos/00.png"], "which cannot be read so; expected an .npz"),
         (["images.x=bright.npz"], "expected grey levels, 0 to 255"),
+        (["images.x=seeds.npz"], "seeds.npz: got images of 2 seeds, expected seeds=3, or one"),
         (["images.x=twice.npz"], "twice.npz: got a filter twice"),
         (["images.x=theirs.npz", "layer.filters=10"], "theirs.npz: has no image of filter 10"),
         (["method.mine=reg=no_such"], "reg=no_such: no such choice"),
     ],
 )
-def test_a_mistake_is_one_line(forker, place, words, said):
+def test_a_mistake_is_one_line(forker, place, done, words, said):
     for name, whose, most in (("bright", FILTERS, 900), ("twice", [0, 0], 9)):
         np.savez(place / f"{name}.npz", images=np.full((1, len(whose), 16, 16, 3), most), filters=whose)
+    np.savez(place / "seeds.npz", images=np.zeros((2, 10, 16, 16, 3)), filters=FILTERS)
     before = sorted((place / "outputs").iterdir()) if (place / "outputs").exists() else []
     found = forker.run(place, "benchmark", *TINY, *words)
     assert found.code and said in found.err and len(found.err.strip().splitlines()) == 1, found
