@@ -5,6 +5,7 @@ Shapes: B images of H x W pixels with C channels; a hyperparameter is one number
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -145,3 +146,18 @@ def blur_matrix(n: int, kind: str, size: int, sigma: float) -> np.ndarray:
     return scipy.ndimage.gaussian_filter1d(unit, sigma, axis=0, mode="reflect", radius=radius).astype(
         np.float32
     )
+
+
+def halving_matrix(n: int) -> np.ndarray:
+    """A line of n pixels, blurred by (1, 4, 6, 4, 1) / 16, every second one kept: ``[ceil(n / 2), n]``.
+
+    Beyond the ends there are zeros. As in TensorFlow's ``SAME`` convolution with a stride of 2, the first
+    pixel that is kept is the first of an odd number and the second of an even one.
+    """
+    count = -(-n // 2)
+    before = (2 * count + 3 - n) // 2
+    matrix = np.zeros([count, n], np.float32)
+    for row, (at, weight) in itertools.product(range(count), enumerate((1, 4, 6, 4, 1))):
+        if 0 <= 2 * row - before + at < n:
+            matrix[row, 2 * row - before + at] = weight / 16
+    return matrix

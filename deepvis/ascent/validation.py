@@ -192,6 +192,12 @@ def _check_param(cfg: Config) -> None:
             f"reg: {', '.join(regularizers)} would act on pixels, and param={component.name} has none; "
             "set reg=none or param=pixel"
         )
+    rule = schema.component("optimizer", cfg.optimizer)
+    if rule.traits.get("pixels") and component.name != "pixel":
+        raise ConfigError(
+            f"optimizer={rule.name}: expected pixels to halve, and param={component.name} has none; take "
+            "optimizer=adam, or param=pixel"
+        )
 
 
 def _check_colours(cfg: Config, network: Network) -> None:

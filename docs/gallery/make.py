@@ -83,6 +83,13 @@ def dream() -> None:
     sheet("dream", [[photo(FLOWER, 384), made]], [""], ["the photograph", "dreamed on"], px=384)
 
 
+def scales() -> None:
+    rules = ["normalized", "laplacian"]
+    octaves = "layer=block5_conv1 layer.filters=0-5 param=octaves param.octaves=3 steps=30 size=192"
+    made = deepvis("scales", f"-m optimizer={','.join(rules)} optimizer.learning_rate=1 {octaves}")
+    sheet("scales", made, rules, [f"filter {i}" for i in range(6)], px=160)
+
+
 def guided() -> None:
     guide = f"objective=guided objective.pictures.guide={FLOWER}"
     [[made]] = deepvis("guided", f"experiment=deepdream {guide} start.path={CHINA} layer=block4_conv3")
@@ -121,7 +128,7 @@ def sums() -> None:
     sheet("sums", [[each for [each] in made]], [""], terms, px=160)
 
 
-SHEETS = (pixels, fourier, maco, dream, guided, style, inversion, diversity, sums)
+SHEETS = (pixels, fourier, maco, dream, scales, guided, style, inversion, diversity, sums)
 MADE = {make.__name__: make for make in SHEETS}
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from deepvis.core.errors import ConfigError
 SIZE = ("size=[16,24]", "steps=1", "robustness=false", "start=gaussian")
 RULES = {
     "normalized": (), "sgd": (), "progress": (), "adam": ("optimizer.learning_rate=3",),
-    "nadam": ("optimizer.learning_rate=3",),
+    "nadam": ("optimizer.learning_rate=3",), "laplacian": (),
 }  # fmt: skip
 MASKS = [
     ("reg.center_bias=0.2",),

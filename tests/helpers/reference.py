@@ -14,7 +14,7 @@ neural networks see the world"; for the mix and its start, the post that started
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
+from scipy import ndimage, signal
 
 # --- Regularizers: operators that make an image a little more natural --------------------------------------
 
@@ -117,6 +117,38 @@ def normalized(grad, learning_rate):
     return grad / (np.sqrt(np.mean(grad**2)) + 1e-5) * learning_rate
 
 
+def laplacian(grad, learning_rate, levels):
+    """TensorFlow's notebook on deep dream, lap_normalize: each level over its root mean square."""
+    lines = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256
+    parts, rest = [], grad
+    for _ in range(int(levels)):
+        smaller = strided(rest, lines)
+        parts.append(rest - strided_transpose(smaller, 4 * lines, rest.shape))
+        rest = smaller
+    parts = [part / max(np.sqrt(np.mean(part**2)), 1e-10) for part in (*parts, rest)]
+    merged = parts.pop()
+    while parts:
+        part = parts.pop()
+        merged = strided_transpose(merged, 4 * lines, part.shape) + part
+    return learning_rate * merged
+
+
+def strided(image, kernel):
+    """conv2d with a stride of 2 and padding SAME: SciPy's of all positions, then every second.
+
+    Of an odd number of pixels the first that is kept is the first, of an even number the second.
+    """
+    found = _by_channel(lambda plane: signal.correlate2d(plane, kernel, "same"), image)
+    return found[1 - image.shape[0] % 2 :: 2, 1 - image.shape[1] % 2 :: 2]
+
+
+def strided_transpose(image, kernel, shape):
+    """conv2d_transpose: zeros between the pixels, then the convolution."""
+    spread = np.zeros(shape)
+    spread[1 - shape[0] % 2 :: 2, 1 - shape[1] % 2 :: 2] = image
+    return _by_channel(lambda plane: signal.convolve2d(plane, kernel, "same"), spread)
+
+
 def sgd(grad, learning_rate):
     """Plain gradient ascent."""
     return learning_rate * grad
@@ -163,7 +195,10 @@ def nadam_steps(grads, learning_rate, beta_1, beta_2, epsilon):
     return deltas
 
 
-STEP_RULES = {"normalized": normalized, "sgd": sgd, "progress": progress, "adam": adam, "nadam": nadam}
+STEP_RULES = {
+    "normalized": normalized, "laplacian": laplacian, "sgd": sgd, "progress": progress, "adam": adam,
+    "nadam": nadam,
+}  # fmt: skip
 
 
 # --- One step ----------------------------------------------------------------------------------------------

@@ -124,6 +124,8 @@ MISTAKES = {
                              ["start=picture", "add param.standardize=false"]),
     "windows of it": (["objective=guided", "objective.pictures.guide=FILES/p.png", "transform.crops=2"],
                       ["transform.crops=2: expected 0", "objective.pictures.guide"]),
+    "a pyramid of a spectrum": (["optimizer=laplacian", "param=fourier"],
+                                ["optimizer=laplacian", "param=fourier", "optimizer=adam", "param=pixel"]),
     "alpha of a line search": (["optimizer=lbfgs", "alpha=true"], ["alpha=true", "optimizer=adam"]),
     "small windows": (["transform.crops=2", "transform.crops_px=1"], ["would see 1 x 1 px", "crops_px"]),
     "empty folder": (["param=maco", "param.spectrum=FILES/empty"],

@@ -321,7 +321,10 @@ def rule_batch(name: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
     grad = noise(20, 6, 15, 15, 3, scale=1.0)
     grad *= np.array([1e-4, 0.02, 1.0, 0.0, 1e-7, 1e4], np.float32)[:, None, None, None]
     factors = np.array([1.0, 0.5, 2.0, 1.0, 3.0, 0.1])
-    return {k: (v * factors).astype(np.float32) for k, v in rule_of(name).items()}, grad
+    numbers = {k: (v * factors).astype(np.float32) for k, v in rule_of(name).items()}
+    if "levels" in numbers:  # whole ones
+        numbers["levels"] = np.float32([4, 2, 8, 4, 1, 5])
+    return numbers, grad
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -360,6 +363,26 @@ def test_a_step_rule_of_rate_zero_stands_still(name):
     numbers, grad = rule_batch(name)
     still = {k: np.zeros_like(v) for k, v in numbers.items()}
     assert not update(name, still, grad).any()
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 16])
+def test_halving_matrix_is_tensorflows_convolution_with_a_stride_of_two(n):
+    line, kernel = noise(n, 1, n, 1, 1), np.float32([1, 4, 6, 4, 1]).reshape(5, 1, 1, 1) / 16
+    wanted = tf.nn.conv2d(line, kernel, [1, 2, 1, 1], "SAME").numpy()[0, :, 0, 0]
+    matrix = ops.halving_matrix(n)
+    close(matrix @ line[0, :, 0, 0], wanted, 1e-6)
+    back = tf.nn.conv2d_transpose(wanted.reshape(1, -1, 1, 1), kernel, line.shape, [1, 2, 1, 1], "SAME")
+    close(matrix.T @ wanted, back.numpy()[0, :, 0, 0], 1e-6)
+
+
+@pytest.mark.parametrize("levels", [1, 4, 8])
+def test_a_gradient_of_one_level_of_the_pyramid_is_that_over_its_root_mean_square(levels):
+    """Rows that the blur takes out exactly: what is left for the smaller levels is 0, not rounding."""
+    grad = np.zeros([1, 16, 12, 3], np.float32)
+    grad[0, 4:9] = np.float32([1, -4, 6, -4, 1])[:, None, None] * np.arange(1, 37).reshape(12, 3)
+    wanted = 2 * grad / np.sqrt(np.mean(grad**2))
+    numbers = {"learning_rate": np.float32([2]), "levels": np.float32([levels])}
+    close(update("laplacian", numbers, grad), wanted)
 
 
 @pytest.mark.parametrize("base", [0.9, 0.99, 0.999])

@@ -76,6 +76,7 @@ OTHER = {
         "optimizer.beta_2=0.9",
         "optimizer.epsilon=1e-3",
     ),
+    "optimizer/laplacian": ("optimizer.learning_rate=2", "optimizer.levels=2"),
     "optimizer/lbfgs": ("optimizer.memory=2", "reg.clip_pixels=true"),
     "optimizer/nadam": (
         "optimizer.learning_rate=2",
