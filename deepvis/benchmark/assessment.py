@@ -32,7 +32,7 @@ def plan(
     Args:
       methods: to compare.
       base: network, units, size and precision of all.
-      budgets: by kind, `deepvis.benchmark.methods.BUDGETS`, how many of it.
+      budgets: by kind, passes, steps or own, how many of it; of a method's own any number.
       seeds: images of each unit.
       photographs: one of which, another for each seed, is what some methods begin with.
 
@@ -47,10 +47,11 @@ def plan(
             replace(known_methods.config(method, base, start), seed=base.seed + k)
             for k, start in enumerate(starts if known_methods.needs_photograph(method) else [None] * seeds)
         ]
-        known_methods.check(method, own[0])
         for budget, amount in budgets.items():
             count = known_methods.steps(own[0], budget, amount)
-            found.append((method, budget, [replace(each, steps=count, snapshot_every=count) for each in own]))
+            configs = [replace(each, steps=count, snapshot_every=count) for each in own]
+            known_methods.check(method, configs[0])
+            found.append((method, budget, configs))
     return found
 
 

@@ -15,7 +15,13 @@ from deepvis.core.errors import ConfigError, first_line
 from deepvis.core.names import CONF, nearest
 
 FILE = CONF / "methods.yaml"
-BUDGETS = ("passes", "steps")  # what all methods have the same number of
+BUDGETS = {  # what each gives the methods
+    "passes": "the same number of passes",
+    "steps": "the same number of steps",
+    "own": "each its own number of steps",
+    "given": "images made elsewhere",
+}
+SHARED = ("passes", "steps")  # what there is a number of
 OWN = ("experiment", "optimizer", "param", "reg", "start", "transform")  # groups that a method chooses
 
 
@@ -33,12 +39,13 @@ def known() -> dict[str, Method]:
     return {name: Method(name, tuple(typed.split())) for name, typed in listed.items()}
 
 
-def chosen(names: Sequence[str], own: Mapping[str, str]) -> list[Method]:
+def chosen(names: Sequence[str], own: Mapping[str, str], budgets: Sequence[str] = SHARED) -> list[Method]:
     """Methods by their names, then those of a user's own.
 
     Args:
       names: in conf/methods.yaml; none: all of them.
       own: overrides, separated by blanks, by name.
+      budgets: within which they are compared; a method says how many steps it takes where each has its own.
 
     Raises:
       ConfigError: no such method, or none.
@@ -55,6 +62,12 @@ def chosen(names: Sequence[str], own: Mapping[str, str]) -> list[Method]:
         if not typed.split():
             raise ConfigError(f'method.{name}: got nothing, expected options: "reg.decay=0.9 reg.blur=3"')
         for each in typed.split():
+            if each.startswith("steps=") and "own" in budgets:
+                if shared := [budget for budget in budgets if budget != "own"]:
+                    raise ConfigError(
+                        f"method.{name}: got {each}, which budgets={shared[0]} decides; expected budgets=own"
+                    )
+                continue
             if each.lstrip("+~").partition("=")[0].partition(".")[0] not in OWN:
                 raise ConfigError(
                     f"method.{name}: got {each}, which all methods share; "
@@ -70,7 +83,7 @@ def needs_photograph(method: Method) -> bool:
 
 
 def config(method: Method, base: Config, photograph: Path | None = None) -> Config:
-    """The config of a method's images: the units, network, size and precision are the benchmark's.
+    """The config of a method's images, of as many steps as its job has; what all share is the benchmark's.
 
     Args:
       method: one of them.
@@ -91,7 +104,7 @@ def config(method: Method, base: Config, photograph: Path | None = None) -> Conf
     for word, value in values.items():
         typed = [each.replace(word, value) for each in typed]
     try:
-        own = schema.resolve(compose.plain_mapping(compose.config([*typed, f"steps={base.steps}"])))
+        own = schema.resolve(compose.plain_mapping(compose.config(typed)))
     except (ConfigError, HydraException) as err:
         raise ConfigError(f"method {method.name}: {first_line(err)}") from err
     return replace(
@@ -140,11 +153,13 @@ def passes_per_step(cfg: Config) -> float:
 
 
 def steps(cfg: Config, budget: str, amount: int) -> int:
-    """The steps of a method within a budget: so many steps, or as many as come nearest to so many passes.
+    """The steps of a method within a budget: so many, as many as come nearest to so many passes, or its own.
 
     Args:
       cfg: of the method.
-      budget: one of `BUDGETS`.
+      budget: passes, steps or own.
       amount: of the budget.
     """
+    if budget == "own":
+        return cfg.steps
     return amount if budget == "steps" else max(1, round(amount / passes_per_step(cfg)))

@@ -10,6 +10,7 @@ import numpy as np
 
 from deepvis.benchmark import comparisons
 from deepvis.benchmark.measures import ACROSS_SEEDS, MEASURES
+from deepvis.benchmark.methods import BUDGETS
 from deepvis.core import files, images, saved_folder
 from deepvis.report import benchmark_page
 
@@ -19,7 +20,7 @@ class Entry:
     """A method within a budget: its images, and what was measured of them."""
 
     method: str
-    budget: str  # passes, steps; given: images that were made elsewhere
+    budget: str  # one of `deepvis.benchmark.methods.BUDGETS`
     overrides: str  # of a job
     steps: int  # 0: not known
     passes: float  # an image, through the network
@@ -113,7 +114,7 @@ class Benchmark:
         """Verdicts of each budget, then what should be known."""
         lines = []
         for budget in self.budgets:
-            lines += [f"budget    the same number of {budget}", *self.verdicts(budget)]
+            lines += [f"budget    {BUDGETS[budget]}", *self.verdicts(budget)]
         return lines + list(self.notes)
 
     def unit_rows(self) -> list[dict[str, Any]]:
@@ -168,7 +169,7 @@ class Benchmark:
         verdicts = {budget: self.verdicts(budget) for budget in self.budgets}
         methods = {each.method: each.overrides for each in self.entries}
         page = benchmark_page.page(
-            self.place, measures, results, verdicts, self.notes, self.pictures(), methods
+            self.place, measures, results, verdicts, self.notes, self.pictures(), methods, BUDGETS
         )
         files.write_text(folder / "benchmark.html", page)
 

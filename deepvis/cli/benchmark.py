@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deepvis import data
 from deepvis.benchmark import assessment, made_images, methods
-from deepvis.benchmark.methods import BUDGETS, Method
+from deepvis.benchmark.methods import SHARED, Method
 from deepvis.cli import analyses, arguments, overrides
 from deepvis.config import schema
 from deepvis.config.knobs import Knob
@@ -25,10 +25,12 @@ HELP = """deepvis benchmark [methods=...] [data=...]    which method shows units
   deepvis benchmark layer.filters=0-9 data=folder data.path=photos/      all methods on ten units
   deepvis benchmark methods=decay,blur,maco seeds=5 steps=64             some of them, five seeds, 64 steps
   deepvis benchmark method.mine="reg.decay=0.9 reg.blur=3"               one of your own beside them
+  deepvis benchmark budgets=own methods=distill_2017 method.half="experiment=distill_2017 steps=256"
   deepvis benchmark images.lucent=lucent.npz                             another library's, measured alike
 
 Optimizes the same units by each method, from the same seeds, once with the same number of passes through the
-network and once with the same number of steps: budgets=passes,steps, as many as steps=64 says, or passes=200.
+network and once with the same number of steps: budgets=passes,steps, as many as steps=64 says, or passes=200;
+budgets=own gives each the steps that its own preset, or steps= of a method of yours, says.
 Measures activation, top-1 share, strength, robustness, log-spectral distance, path similarity, machine 2AFC,
 of classes their rank and logit by judges=efficientnet_lite1,efficientnet_lite2, diversity, reproducibility,
 and processor time; compares every pair of methods unit by unit. Ten units or more give intervals and tests.
@@ -64,19 +66,19 @@ def main(typed: Sequence[str]) -> int:
     words, given = _named(words, "images.")
     words, names = arguments.taken(words, "methods", "")
     words, judged = arguments.taken(words, "judges", JUDGES)
-    words, budgets = arguments.taken(words, "budgets", ",".join(BUDGETS))
+    words, budgets = arguments.taken(words, "budgets", ",".join(SHARED))
     words, seeds = arguments.number_taken(words, "seeds", SEEDS)
     words, passes = arguments.number_taken(words, "passes", PASSES)
-    compared = methods.chosen(_list(names), own)
+    kinds = _kinds(budgets)
+    for key, reading in (("passes", {"passes"}), ("steps", set(SHARED))):
+        if any(each.startswith(f"{key}=") for each in typed) and not reading & set(kinds):
+            raise ConfigError(
+                f"{key}: budgets={budgets} reads none; expected it with budgets={key}, or left out"
+            )
+    compared = methods.chosen(_list(names), own, kinds)
     for name, text in own.items():
         if wrong := overrides.fault(text.split(), multirun=False):
             raise ConfigError(f"method.{name}: {wrong}")
-    kinds = _list(budgets)
-    for each in kinds:
-        if each not in BUDGETS:
-            raise ConfigError(f"budgets={budgets}: expected one of {', '.join(BUDGETS)}, or both")
-    if not kinds:
-        raise ConfigError("budgets: got none, expected passes, steps, or both")
     if taken := [name for name in given if name in {each.name for each in compared}]:
         raise ConfigError(f"images.{taken[0]}: there is a method of that name; expected another name")
     models = [path.stem for path in (CONF / "model").glob("*.yaml")]
@@ -112,7 +114,7 @@ def _prepared(task: analyses.Task, asked: Asked) -> Prepared:
     """The photographs and the plan of a task; refuses what cannot be made or read."""
     job = task.job
     photographs = data.photographs(schema.plain(job.cfg.data))
-    amounts = {"passes": asked.passes or job.cfg.steps, "steps": job.cfg.steps}
+    amounts = {"passes": asked.passes or job.cfg.steps, "steps": job.cfg.steps, "own": 0}
     budgets = {kind: amounts[kind] for kind in asked.kinds}
     for path in asked.given.values():
         made_images.given(path, job.filters, job.cfg, asked.seeds)
@@ -132,7 +134,8 @@ def _compute(task: analyses.Task, asked: Asked, prepared: Prepared) -> analyses.
     return analyses.Found(
         {"data.digest": prepared.photographs.digest, "benchmark.seeds": asked.seeds,
          "benchmark.methods": ",".join(each.name for each in asked.compared),
-         **{f"benchmark.{kind}": amount for kind, amount in prepared.budgets.items()}},
+         "benchmark.budgets": ",".join(asked.kinds),
+         **{f"benchmark.{kind}": amount for kind, amount in prepared.budgets.items() if kind in SHARED}},
         found.metrics(), found.pictures(), found.write, found.told(),
     )  # fmt: skip
 
@@ -150,6 +153,16 @@ def _named(typed: Sequence[str], prefix: str) -> tuple[list[str], dict[str, str]
         else:
             rest.append(each)
     return rest, found
+
+
+def _kinds(text: str) -> list[str]:
+    kinds, known = _list(text), [*SHARED, "own"]
+    for each in kinds:
+        if each not in known:
+            raise ConfigError(f"budgets={text}: got {each}, expected {', '.join(known)}, or several of these")
+    if not kinds:
+        raise ConfigError(f"budgets: got none, expected {', '.join(known)}, or several of these")
+    return kinds
 
 
 def _list(text: str) -> list[str]:

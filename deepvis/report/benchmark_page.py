@@ -30,6 +30,7 @@ def page(
     notes: Sequence[str],
     pictures: Mapping[str, np.ndarray],
     overrides: Mapping[str, str],
+    headings: Mapping[str, str],
 ) -> str:
     """The page.
 
@@ -41,10 +42,11 @@ def page(
       notes: lines of a terminal: what should be known.
       pictures: uint8 [H, W, 3] by name.
       overrides: what each method sets.
+      headings: of a budget's table.
     """
     title = html.escape(f"Methods compared on {place}")
     tables = "".join(
-        f"<h2>The same number of {html.escape(budget)}</h2>{_list(said)}"
+        f"<h2>{html.escape(headings[budget].capitalize())}</h2>{_list(said)}"
         + _table(measures, [row for row in results if row["budget"] == budget])
         for budget, said in verdicts.items()
     )

@@ -65,7 +65,7 @@ def compared(
     typed = (*typed, f"layer.filters={target.chosen(channels)}")
     job = jobs.make(study.resolved(*typed), typed, Path())
     data = photographs({"_target_": "deepvis.data.photographs.of_folder", "path": str(folder)})
-    budgets = dict.fromkeys(methods.BUDGETS, target.steps)
+    budgets = dict.fromkeys(methods.SHARED, target.steps)
     planned = assessment.plan(methods.chosen(target.methods, {}), job.cfg, budgets, SEEDS, data)
     _, work = assessment.images_and_work(planned, job.filters)
     done = 0

@@ -133,7 +133,13 @@ def test_tables_page_pictures_and_run(done, place):
     [
         (["reg=decay"], "deepvis benchmark does not read reg"),
         (["methods=decya"], "methods=decya: no such method; did you mean decay?"),
-        (["budgets=time"], "budgets=time: expected one of passes, steps, or both"),
+        (["budgets=time"], "budgets=time: got time, expected passes, steps, own, or several of these"),
+        (["budgets=own"], "steps: budgets=own reads none"),
+        (["budgets=steps", "passes=9"], "passes: budgets=steps reads none"),
+        (
+            ["budgets=passes,own", "method.mine=reg=decay steps=9"],
+            "got steps=9, which budgets=passes decides",
+        ),
         (["seeds=0"], "seeds"),
         (["images.decay=theirs.npz"], "images.decay: there is a method of that name"),
         (["size=[16,24]"], "expected a square"),
@@ -158,6 +164,21 @@ def test_a_mistake_is_one_line(forker, place, done, words, said):
     found = forker.run(place, "benchmark", *TINY, *words)
     assert found.code and said in found.err and len(found.err.strip().splitlines()) == 1, found
     assert (sorted((place / "outputs").iterdir()) if (place / "outputs").exists() else []) == before
+
+
+def test_each_method_takes_its_own_steps_where_none_are_shared(forker, tmp_path, place):
+    (tmp_path / "photos").symlink_to(place / "photos")
+    words = [each for each in TINY if not each.startswith(("steps", "layer.filters"))]
+    said = forker.run(tmp_path, "benchmark", *words, "layer.filters=0-1", "methods=none", "budgets=own",
+                      "method.short=reg=decay steps=2", "seeds=1", "tracker=none")  # fmt: skip
+    assert said.code == 0, said
+    (folder,) = (tmp_path / "outputs").glob("2*")
+    rows = {row["method"]: row for row in rows_of(folder, "results.csv")}
+    assert {name: (row["budget"], row["steps"], float(row["passes"])) for name, row in rows.items()} == {
+        "none": ("own", "20", 20.0), "short": ("own", "2", 2.0),
+    }  # fmt: skip
+    assert "Each its own number of steps" in (folder / "benchmark.html").read_text()
+    assert [row["filter"] for row in rows_of(folder, "units.csv")] == ["0", "1", "0", "1"]
 
 
 def test_an_interrupted_benchmark_goes_on_and_ends_as_one_that_was_not(forker, tmp_path, place):

@@ -28,7 +28,7 @@ def test_each_method_is_a_job_of_the_units_that_all_share(name, base):
     method = methods.known()[name]
     made = methods.config(method, base, PHOTOGRAPH if methods.needs_photograph(method) else None)
     methods.check(method, made)
-    for key in ("model", "layer", "size", "precision", "objective", "steps", "batch_size", "data"):
+    for key in ("model", "layer", "size", "precision", "objective", "batch_size", "data"):
         assert getattr(made, key) == getattr(base, key), key
 
 
@@ -57,6 +57,16 @@ def test_passes_a_step_are_the_pixels_that_the_network_sees(typed, passes, base)
     assert methods.passes_per_step(made) == pytest.approx(passes)
     assert methods.steps(made, "steps", 24) == 24
     assert methods.steps(made, "passes", 24) == max(1, round(24 / passes))
+
+
+def test_own_steps_are_those_of_the_preset_or_of_what_was_typed(base):
+    chosen = methods.chosen(
+        ["distill_2017", "yosinski_2"], {"half": "experiment=yosinski_2 steps=375"}, ["own"]
+    )
+    made = {each.name: methods.config(each, base) for each in chosen}
+    assert {name: methods.steps(cfg, "own", 0) for name, cfg in made.items()} == {
+        "distill_2017": 512, "yosinski_2": 750, "half": 375,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

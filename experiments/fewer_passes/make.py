@@ -1,0 +1,151 @@
+"""Published recipes with fewer passes through the network, compared by the measures of `deepvis benchmark`.
+
+python experiments/fewer_passes/make.py PHOTOGRAPHS [--cells FOLDER] [--to FOLDER] [--only NAME]
+
+Images are kept in --cells, where an interrupted run goes on.
+"""
+
+import argparse
+import csv
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import study
+from PIL import Image
+
+from deepvis.benchmark import assessment
+from deepvis.benchmark.methods import Method
+from deepvis.core import files
+from deepvis.data import photographs
+from deepvis.sweeps import jobs
+
+CLASSES = ("model=efficientnet_lite0", "layer=named", "layer.name=predictions", "size=128")
+TEXTURES = ("layer=block3_conv1", "size=64")
+JUDGES = ("efficientnet_lite1", "efficientnet_lite2")
+UNITS, SEEDS = 12, 2
+MACO = "experiment=maco transform.crops=6 transform.crops_px={size}"
+ACCENTUATION = (
+    "experiment=accentuation start.path={photograph} reg.accentuation_layer={middle} "
+    "transform.crops=2 transform.crops_px={size}"
+)
+DREAM = "experiment=deepdream start.path={photograph}"
+HALF_SIZE_FIRST = "param=octaves param.octaves=2 param.octave_scale=2"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A published recipe, and ways to make its pictures with fewer passes."""
+
+    name: str
+    units: Sequence[str]  # overrides that say which
+    published: str  # overrides
+    fewer: Mapping[str, str]  # overrides, by what is changed
+
+    def methods(self) -> list[Method]:
+        """The published one first."""
+        listed = {"published": self.published, **self.fewer}
+        return [Method(name, tuple(typed.split())) for name, typed in listed.items()]
+
+
+def adam(experiment: str, steps: int, rate: float) -> str:
+    return f"{experiment} steps={steps} optimizer.learning_rate={rate:g}"
+
+
+def mix(name: str, steps: int) -> Recipe:
+    """One of Yosinski's four."""
+    own = f"experiment={name}"
+    return Recipe(name, TEXTURES, own, {
+        "half": f"{own} steps={steps // 2}",
+        "half size first": f"{own} {HALF_SIZE_FIRST} steps={steps * 8 // 10}",
+    })  # fmt: skip
+
+
+DISTILL = {
+    "half": adam("experiment=distill_2017", 256, 0.05),
+    "half, twice the rate": adam("experiment=distill_2017", 256, 0.1),
+    "quarter, four times the rate": adam("experiment=distill_2017", 128, 0.2),
+}
+RECIPES = (
+    Recipe("distill_2017 textures", TEXTURES, "experiment=distill_2017", DISTILL),
+    Recipe("keras_blog", TEXTURES, "experiment=keras_blog", {
+        "half": "experiment=keras_blog steps=10",
+        "half, twice the rate": "experiment=keras_blog steps=10 optimizer.learning_rate=2",
+    }),
+    Recipe("deepdream", TEXTURES, DREAM, {
+        "half": f"{DREAM} steps=20", "half, twice the rate": f"{DREAM} steps=20 optimizer.learning_rate=3",
+    }),
+    Recipe("accentuation", CLASSES, ACCENTUATION, {
+        "half": adam(ACCENTUATION, 50, 0.04), "half, twice the rate": adam(ACCENTUATION, 50, 0.08),
+    }),
+    mix("yosinski_1", 500),
+    mix("yosinski_2", 750),
+    mix("yosinski_3", 1000),
+    mix("yosinski_4", 1000),
+    Recipe("distill_2017 classes", CLASSES, "experiment=distill_2017", DISTILL),
+    Recipe("maco", TEXTURES, MACO, {
+        "half": f"{MACO} steps=128", "half, twice the rate": f"{MACO} steps=128 optimizer.learning_rate=2",
+    }),
+)  # fmt: skip
+
+
+def compared(recipe: Recipe, folder: Path, cells: Path) -> assessment.Benchmark:
+    """A recipe and its shorter forms on the same units."""
+    typed = (*recipe.units, "precision=float32", "data=folder", f"data.path={folder}")
+    layer = study.resolved(*typed)
+    channels = study.networks.network(study.schema.plain(layer.model)).layer(layer.layer.name).channels
+    drawn = sorted(np.random.default_rng(0).permutation(channels)[:UNITS].tolist())
+    typed = (*typed, f"layer.filters=[{','.join(map(str, drawn))}]")
+    job = jobs.make(study.resolved(*typed), typed, Path())
+    data = photographs({"_target_": "deepvis.data.photographs.of_folder", "path": str(folder)})
+    planned = assessment.plan(recipe.methods(), job.cfg, {"own": 0}, SEEDS, data)
+    done = 0
+
+    def tell(more: int, _: int) -> None:
+        nonlocal done
+        if done // 2000 != (done + more) // 2000:
+            print(f"{recipe.name}: {done + more} images x steps", flush=True)
+        done += more
+
+    return assessment.assess(job.cfg, planned, job.filters, job.classes, data, JUDGES, {}, cells, tell)
+
+
+def make(to: Path, folder: Path, cells: Path, recipes: Sequence[Recipe] = RECIPES) -> None:
+    """Write a sheet of pictures of each recipe, and the tables of all that are there."""
+    for recipe in recipes:
+        found = compared(recipe, folder, cells)
+        own = to / recipe.name.replace(" ", "_")
+        own.mkdir(parents=True, exist_ok=True)
+        files.write_csv(own / "results.csv", found.summaries("own"))
+        files.write_csv(own / "pairs.csv", found.pairs("own"))
+        picture = Image.fromarray(found.pictures()["own_seed_0"])
+        picture.thumbnail((1000, 1600), Image.Resampling.LANCZOS)
+        picture.save(own / "pictures.jpg", quality=75)
+    known = {each.name: each for each in (*recipes, *RECIPES)}.values()
+    for table in ("results.csv", "pairs.csv"):
+        rows = []
+        for recipe in known:
+            file = to / recipe.name.replace(" ", "_") / table
+            if file.exists():
+                with file.open(encoding="utf-8", newline="") as stream:
+                    rows += [{"recipe": recipe.name} | row for row in csv.DictReader(stream)]
+        names = dict.fromkeys(name for row in rows for name in row)
+        files.write_csv(to / table, [{name: row.get(name, "") for name in names} for row in rows])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photographs", type=Path, help="as experiments/photographs.py writes them")
+    parser.add_argument("--cells", type=Path, default=Path("outputs/fewer_passes"))
+    parser.add_argument("--to", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--only", help="one recipe", choices=[each.name for each in RECIPES])
+    said = parser.parse_args()
+    make(said.to, said.photographs, said.cells, [each for each in RECIPES if said.only in (None, each.name)])
+
+
+if __name__ == "__main__":
+    main()
