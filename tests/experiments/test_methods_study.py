@@ -1,4 +1,4 @@
-"""The study of methods, whole, on `tiny`: its tables are those of each target, its files are there."""
+"""The studies of methods, whole, on `tiny`: tables are those of each target, files are there."""
 
 import csv
 import importlib.util
@@ -9,17 +9,36 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from deepvis.benchmark import methods
+from deepvis.config import compose, schema
+from deepvis.sweeps import jobs
+
+PHOTOGRAPH = Path("docs/how-to/trust.jpg")
 FOLDER = Path(__file__).parents[2] / "experiments" / "methods"
 
 
+def loaded(folder, script):
+    """A script of a study as a module."""
+    spec = importlib.util.spec_from_file_location(
+        f"{folder}_{script}", FOLDER.parent / folder / f"{script}.py"
+    )
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = made  # for its dataclasses
+    spec.loader.exec_module(made)
+    return made
+
+
 @pytest.fixture(scope="module")
-def study():
-    with pytest.MonkeyPatch.context() as patch:
-        spec = importlib.util.spec_from_file_location("make_methods", FOLDER / "make.py")
-        made = importlib.util.module_from_spec(spec)
-        patch.setitem(sys.modules, spec.name, made)  # for its dataclasses
-        spec.loader.exec_module(made)
-        yield made
+def photographs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photographs")
+    for k, each in enumerate(np.random.default_rng(0).integers(0, 256, (9, 16, 16, 3), dtype=np.uint8)):
+        Image.fromarray(each).save(folder / f"{k}.png")
+    return folder
+
+
+def base_of(recipe):
+    typed = (*recipe.units, "layer.filters=0")
+    return jobs.make(schema.resolve(compose.plain_mapping(compose.config(typed))), typed, Path()).cfg
 
 
 def read(path):
@@ -27,11 +46,8 @@ def read(path):
         return list(csv.DictReader(stream))
 
 
-def test_the_study_whole(study, tmp_path):
-    photographs, to = tmp_path / "photographs", tmp_path / "to"
-    photographs.mkdir()
-    for k, each in enumerate(np.random.default_rng(0).integers(0, 256, (9, 16, 16, 3), dtype=np.uint8)):
-        Image.fromarray(each).save(photographs / f"{k}.png")
+def test_the_study_of_methods_whole(photographs, tmp_path):
+    study, to = loaded("methods", "make"), tmp_path / "to"
     targets = [
         study.Target(name, "textures", ("model=tiny", f"layer={layer}", "size=16"), 2, 3, ("none", "octaves"))
         for name, layer in (("one", "block2_conv1"), ("two", "block2_conv2"))
@@ -54,3 +70,40 @@ def test_the_study_whole(study, tmp_path):
             to / each.name / "passes_seed_0.jpg"
         ).exists()
         assert len(read(to / each.name / "units.csv")) == 4 * 3 * study.SEEDS
+
+
+def test_the_study_of_fewer_passes_whole(photographs, tmp_path):
+    study, to = loaded("fewer_passes", "make"), tmp_path / "to"
+    units = ("model=tiny", "layer=block2_conv1", "size=16")
+    recipes = [
+        study.Recipe("a recipe", units, "reg=decay steps=4", {"half": "reg=decay steps=2"}),
+        study.Recipe("another", units, "reg=blur steps=2", {"half": "reg=blur steps=1"}),
+    ]
+    study.make(to, photographs, tmp_path / "cells", recipes)
+    rows = read(to / "results.csv")
+    assert [(row["recipe"], row["method"], float(row["passes"])) for row in rows] == [
+        ("a recipe", "published", 4.0), ("a recipe", "half", 2.0),
+        ("another", "published", 2.0), ("another", "half", 1.0),
+    ]  # fmt: skip
+    pairs = read(to / "pairs.csv")
+    assert {(row["method"], row["against"]) for row in pairs} == {("published", "half")}
+    assert (to / "a_recipe" / "pictures.jpg").exists()
+
+
+def test_each_published_recipe_can_be_made_shorter_as_the_study_says():
+    study = loaded("fewer_passes", "make")
+    for recipe in study.RECIPES:
+        published, *fewer = (methods.config(each, base_of(recipe), PHOTOGRAPH) for each in recipe.methods())
+        whole = published.steps * methods.passes_per_step(published)
+        for each in fewer:
+            assert each.steps * methods.passes_per_step(each) <= whole / 2 + 1e-9
+
+
+def test_a_number_of_a_second_run_is_within_the_interval_of_the_first_or_not():
+    row = {"target": "one", "budget": "steps", "method": "none", "top1": "0.5", "top1_low": "0.4",
+           "top1_high": "0.6", "logit": "", "logit_low": "", "logit_high": ""}  # fmt: skip
+    compared = loaded("methods", "reproduced").compared
+    for again, within in (("0.45", 1), ("0.39", 0), ("0.6", 1)):
+        (found,) = compared([row], [row | {"top1": again}])
+        assert (found["measure"], found["second"], found["within"]) == ("top1", float(again), within)
+    assert not list(compared([row], [row | {"method": "decay"}]))
