@@ -146,6 +146,48 @@ def maco(size: Size, mean: Sequence[float], spectrum: str, standardize: bool = T
     return Param(encode, decode)
 
 
+GATE = 5.0  # where the gate of a magnitude starts; its sigmoid is 0.9933
+
+
+@parametrization(display="natural")
+def fourier_phase(size: Size, mean: Sequence[float]) -> Param:
+    r"""The phases of a picture, and how much of its magnitudes is let through.
+
+    .. math:: x = 255 \, \sigma\left(M \, F^{-1}(r \, \sigma(a) \, e^{i \phi})\right) - \mu, \quad
+              r e^{i \phi_0} = F(M^{-1} \, \mathrm{logit}((x_0 + \mu) / 255)), \quad a_0 = 5
+
+    No frequency can become stronger than it was in the start :math:`x_0`, so nothing is added that the
+    picture has no energy for. Theta is ``[B, 3, C, h, w // 2 + 1]``: :math:`\phi`, :math:`a`, and :math:`r`,
+    whose gradient is 0, so that optimizers leave it; rates are of the first two.
+
+    Args:
+      size: :math:`h, w`.
+      mean: :math:`\mu`.
+
+    Source: faccent 1.0.3, ``fourier_phase`` of an image, beside Hamblin et al. 2024, "Feature Accentuation",
+    arXiv:2402.10039. Theirs keeps the logit from 1e-6 on; here pixels stay `EDGE` away from both ends.
+    """
+    centre = np.asarray(mean, np.float32)
+    into, out = spectra.colours(len(centre))
+
+    def decode(theta):
+        phase, gate, magnitude = tf.unstack(theta, axis=1)
+        radius = tf.stop_gradient(magnitude) * _steady(tf.sigmoid, gate)
+        maps = tf.signal.irfft2d(
+            tf.complex(radius * _steady(tf.cos, phase), radius * _steady(tf.sin, phase)), size
+        )
+        return 255.0 * _steady(tf.sigmoid, _mixed(maps, into)) - centre
+
+    def encode(image):
+        pixels = tf.clip_by_value(image + centre, EDGE, 255 - EDGE)
+        spectrum = tf.signal.rfft2d(_unmixed(_steady(tf.math.log, pixels / (255.0 - pixels)), out))
+        real, imaginary = tf.math.real(spectrum), tf.math.imag(spectrum)
+        magnitude = tf.sqrt(tf.square(real) + tf.square(imaginary))
+        return tf.stack([tf.math.angle(spectrum), GATE + 0.0 * magnitude, magnitude], axis=1)
+
+    return Param(encode, decode)
+
+
 @parametrization(
     display="natural",
     levels=Knob(REQUIRED, "levels of the pyramid, each half as large as the one before", low=1, high=16,

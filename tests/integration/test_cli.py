@@ -387,7 +387,7 @@ def test_help_shows_groups_commands_and_the_config_without_tensorflow(really):
         "model: efficientnet_lite0, ", "hed, keras, onnx, tiny, vgg16", "yosinski_4", "steps: 20",
         "name: block5_conv1",
         "optimizer: adam, laplacian, lbfgs, nadam, normalized, progress, sgd",
-        "param: fourier, laplacian, maco",
+        "param: fourier, fourier_phase, laplacian, maco",
         "start: facets, fourier, gaussian, noise, picture, pink, raw_noise",
     ]:  # fmt: skip
         assert word in said.out, word

@@ -35,6 +35,7 @@ Line = tuple[str, ...]  # overrides of one job
 # What is small enough for sixteen pixels and two blocks, and steps that suit what is optimized.
 SMALL = {
     "param/fourier": ("optimizer.learning_rate=0.1",),
+    "param/fourier_phase": ("optimizer.learning_rate=0.2",),
     "param/laplacian": ("optimizer.learning_rate=0.1",),
     "param/maco": ("optimizer.learning_rate=0.2",),
     "param/octaves": ("param.octaves=2",),
