@@ -57,7 +57,8 @@ def compare(*sweeps: str, folder: str | Path = "outputs") -> "pd.DataFrame":
       folder: where sweeps are.
 
     Returns:
-      A row a test: kind, measure, comparison, n, median, low, high, up, down, moved, p, p_holm, floor.
+      A row a test: kind, measure, comparison, unit, n, estimate, low, high, up, down, changed, p,
+      p_adjusted, p_page, floor.
 
     Raises:
       ConfigError: no such sweep, or no job of it is finished.

@@ -176,7 +176,7 @@ def _visualization(
             found = optimize(images_of, on_step=on_step, on_snapshot=on_snapshot)
         _begun.append(True)
     pictures = shown_with(found.final, found.importance)
-    told = advice.advice(found.history, found.final, cfg.model.mean, channels)
+    told = advice.advice(found.history, found.final, cfg.model.mean, channels, specs.is_recipe(cfg))
     if told:
         LOG.warning("advice: %s", told)
     return Visualization(

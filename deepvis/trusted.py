@@ -71,7 +71,7 @@ class Trusted:
                 "choice_by_photographs": float(found.choice_natural[at]),
                 "choice_by_pictures": float(found.choice_synthesized[at]), "facets": float(found.facets[at]),
                 "facets_apart": found.apart[at],
-                "seed_facets": float(found.seed_facets[at]),
+                "seed_facets": float(found.seed_facets[at]), "seed_facets_apart": found.seed_apart[at],
             })  # fmt: skip
         return rows
 

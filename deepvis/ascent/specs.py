@@ -126,6 +126,12 @@ def display(cfg: Config) -> str:
     return schema.component("param", cfg.param).traits.get("display", "contrast")
 
 
+def is_recipe(cfg: Config) -> bool:
+    """Whether images are optimized as experiment=distill_2017 has it: a spectrum, Adam, transforms."""
+    chosen = schema.component("param", cfg.param).name, schema.component("optimizer", cfg.optimizer).name
+    return chosen == ("fourier", "adam") and any(each.family == "transform" for each in enabled(cfg))
+
+
 def reads_photographs(cfg: Config) -> bool:
     """Whether the first images are made of photographs, those of ``data``."""
     return bool(schema.component("start", cfg.start).traits.get("photographs", False))

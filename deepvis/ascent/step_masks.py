@@ -83,6 +83,10 @@ def colour_rates(red_rate: tf.Tensor, green_rate: tf.Tensor, blue_rate: tf.Tenso
       red_rate: :math:`r_0`, ``[B]``; 1 is off, 0 leaves the colour as it was in the start.
       green_rate: :math:`r_1`.
       blue_rate: :math:`r_2`.
+
+    Source: none was found that publishes it; it is the plainest form of a learning rate that is not the same
+    everywhere. Yosinski's toolbox, where one might look for it, has one rate for all colours (2015,
+    optimize/gradient_optimizer.py).
     """
     return lambda step: step * tf.stack([red_rate, green_rate, blue_rate], axis=1)[:, None, None, :]
 

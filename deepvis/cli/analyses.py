@@ -27,7 +27,7 @@ from deepvis.cli import arguments, messages, overrides, tracking_variables
 from deepvis.config import compose, params, schema
 from deepvis.config.schema import Target
 from deepvis.core import files, images, names, progress, terminal
-from deepvis.core.errors import ConfigError, TrackingError, first_line
+from deepvis.core.errors import ConfigError, TrackingError, first_line, remedy
 from deepvis.core.version import __version__
 from deepvis.networks import backend
 from deepvis.report import analysis_page
@@ -212,7 +212,7 @@ def _whole(folder: Path) -> Iterator[Path]:
     except OSError as err:
         reason = err.strerror or first_line(err)
         raise ConfigError(
-            f"output folder {folder}: {reason}; make room there, or go to another folder"
+            f"output folder {folder}: {reason}; {remedy(err)}, or go to another folder"
         ) from err
 
 

@@ -3,7 +3,10 @@
 A message says what came, what was expected, where, and what to do.
 """
 
+import errno
 from typing import Any
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # nothing more fits: on the disk, in a share, in a file
 
 
 class DeepvisError(Exception):
@@ -43,13 +46,19 @@ def first_line(err: BaseException) -> str:
     return next((text.strip() for text in str(err).splitlines() if text.strip()), type(err).__name__)
 
 
+def remedy(err: OSError) -> str:
+    """What a person can do where a file cannot be read or written."""
+    return "make room there" if err.errno in FULL else "see that it is there and can be read and written"
+
+
 def one_line(err: BaseException) -> str:
     """Any error as one line for a person; the message of a `DeepvisError` is that line already."""
     if isinstance(err, DeepvisError):
         return str(err)
     if isinstance(err, OSError):
-        return (
-            f"{err.filename or 'output folder'}: {err.strerror or err}; make room there, or write elsewhere "
-            "with hydra.run.dir=... (hydra.sweep.dir=... for -m)"
-        )
+        if err.filename is None and err.errno not in FULL:  # of a connection, or of a library
+            said = err.strerror or first_line(err)
+            return f"{type(err).__name__}: {said}; run the command again when that is put right"
+        elsewhere = "write elsewhere with hydra.run.dir=... (hydra.sweep.dir=... for -m)"
+        return f"{err.filename or 'output folder'}: {err.strerror}; {remedy(err)}, or {elsewhere}"
     return f"{type(err).__name__}: {first_line(err)}"

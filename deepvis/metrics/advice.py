@@ -16,7 +16,11 @@ RECIPE = "experiment=distill_2017 is a recipe that works on most networks"
 
 
 def advice(
-    history: History, images: Sequence[np.ndarray] | np.ndarray, mean: Sequence[float], channels: int
+    history: History,
+    images: Sequence[np.ndarray] | np.ndarray,
+    mean: Sequence[float],
+    channels: int,
+    is_recipe: bool = False,
 ) -> str:
     """What is wrong with some images, in one line; empty where nothing is.
 
@@ -25,6 +29,7 @@ def advice(
       images: final ones, centred, ``[H, W, C]`` each.
       mean: grey levels that 0 stands for, ``[C]``.
       channels: of the layer.
+      is_recipe: whether they were optimized as `RECIPE` has it, which is then not named.
 
     Example:
       >>> rms, zero = np.array([[9.0], [1.0]]), np.zeros([2, 1])
@@ -48,4 +53,4 @@ def advice(
         (low, f"images converged, but their unit is not in the top {TOP:.0%} of its layer"),
     ]
     reasons = [f"{mask.sum()} of {count} {text}" for mask, text in found if 2 * mask.sum() >= count]
-    return "; ".join([*reasons, RECIPE]) if reasons else ""
+    return "; ".join([*reasons, *([] if is_recipe else [RECIPE])]) if reasons else ""

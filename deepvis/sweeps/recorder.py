@@ -115,7 +115,8 @@ class JobRecorder:
         }
         features = metrics.pop("features")[0]
         final = [self.image[0, i] for i in range(n)]
-        told = advice.advice(history, final, job.cfg.model.mean, features.shape[-1])
+        is_recipe = specs.is_recipe(job.cfg)
+        told = advice.advice(history, final, job.cfg.model.mean, features.shape[-1], is_recipe)
         speed = len(measured) * job.cfg.steps / seconds
         result = Result(
             name=job.name,

@@ -45,6 +45,7 @@ class Evidence:
     seed_facets: np.ndarray  # groups of contributions of its synthesized images, of 6 seeds or more
     examples: np.ndarray  # [n, k] the photographs that excite it most, as indices
     apart: Sequence[str] = ()  # yes, no: whether facets of photographs are apart; empty of one facet
+    seed_apart: Sequence[str] = ()  # of `seed_facets`, likewise
     broken: Sequence[tuple[str, str]] = ()  # photographs that could not be read, and why
     grouped: np.ndarray | None = None  # [seeds, n, channels] contributions that `seed_facets` groups
     grouped_layer: str = ""  # whose they are; empty where no convolution below tells
@@ -168,14 +169,15 @@ def compared(
     choice = _choices(values, photographs.observed, observe(seen[..., : images.shape[-1]]), seeds)
     tops = np.argsort(-values, axis=0, kind="stable")[:k].T
     groups = [_facets(paths, telling, slice(at * k, at * k + k)) for at in range(n)]
+    of_seeds = [_facets(made, telling, slice(at, None, n)) for at in range(n)]
     layer = telling[-1] if telling else ""
     return Evidence(
         photographs.filters, len(found.indices),
         _ratio(made.values.reshape(seeds, n).max(axis=0), best), best,
         lowest(nearest, n), by_layer, activations, *choice,
         np.array([each for each, _ in groups]),
-        np.array([_facets(made, telling, slice(at, None, n))[0] for at in range(n)]),
-        found.indices[tops], [word for _, word in groups], found.broken,
+        np.array([each for each, _ in of_seeds]),
+        found.indices[tops], [word for _, word in groups], [word for _, word in of_seeds], found.broken,
         made.contributions[layer].reshape(seeds, n, -1) if telling else None, layer,
     )  # fmt: skip
 

@@ -2,17 +2,19 @@
 
 import numpy as np
 import pytest
+from helpers.configs import typed_of
 
+from deepvis.ascent import specs
 from deepvis.metrics.advice import RECIPE, advice
 
 
-def told(rms=(30, 30), rank=(0, 0), image=0.0, channels=200):
+def told(rms=(30, 30), rank=(0, 0), image=0.0, channels=200, is_recipe=False):
     steps = np.ones([5, 1]) * np.ones(2)
     history = {
         "image_rms": steps * rms, "rank": steps * rank, "alive": steps, "gradient_rms": steps,
         "score": np.array([0, 8, 9, 10, 10])[:, None] * np.ones(2),
     }  # fmt: skip
-    return advice(history, np.full((2, 4, 4, 3), image), [120, 120, 120], channels)
+    return advice(history, np.full((2, 4, 4, 3), image), [120, 120, 120], channels, is_recipe)
 
 
 def test_good_images_need_no_advice():
@@ -30,6 +32,25 @@ def test_good_images_need_no_advice():
 def test_each_reason_is_counted_and_a_recipe_is_named(given, says):
     line = told(**given)
     assert line.startswith(says) and line.endswith(RECIPE) and "\n" not in line
+
+
+def test_a_job_that_took_the_recipe_is_not_told_to_take_it():
+    assert told(rms=(4.9, 30), is_recipe=True) == told(rms=(4.9, 30)).removesuffix(f"; {RECIPE}")
+    assert told(is_recipe=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "is_recipe"),
+    [
+        (["experiment=distill_2017"], True),
+        (["experiment=distill_2017", "steps=128", "transform=jitter"], True),
+        (["experiment=distill_2017", "transform=none"], False),
+        (["experiment=maco"], False),
+        ([], False),
+    ],
+)
+def test_a_job_is_known_to_be_the_recipe_by_what_it_does(typed, is_recipe):
+    assert specs.is_recipe(typed_of("model=tiny", "layer=block2_conv2", *typed)) == is_recipe
 
 
 def test_a_unit_of_an_objective_without_one_has_no_rank():

@@ -1,11 +1,15 @@
 """What is tested in a comparison is what NumPy makes of the same results."""
 
+import inspect
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from helpers.synthetic import compared, finish, grid, job, of, result
 from scipy import stats
 
+from deepvis import analysis
 from deepvis.metrics import signed_rank
 from deepvis.report import conclusions, effects, page, scales
 
@@ -48,6 +52,15 @@ def test_the_table_has_every_test_and_p_grow_by_adjustment(tested):
     said = {t.measure for t in tests if np.isfinite(t.said)}
     assert said == set(scales.SAID)
     assert all(t.said >= t.effect.p - 1e-3 for t in tests if np.isfinite(t.said))
+
+
+def test_the_columns_are_those_that_are_documented(tested):
+    """In the docstring of `deepvis.compare` and in the reference of Python."""
+    columns = list(tested[0][0].row())
+    described = (inspect.getdoc(analysis.compare) or "").partition("A row a test: ")[2].partition(".")[0]
+    assert [each.strip() for each in described.split(",")] == columns
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    assert ", ".join(f"`{name}`" for name in columns) in " ".join(text.split())
 
 
 def test_one_filter_at_zero_does_not_switch_the_scale():

@@ -77,6 +77,7 @@ def test_two_faces_are_told_from_seeds_where_photographs_have_one(network, tmp_p
                          lambda x: x.mean(axis=(1, 2)))  # fmt: skip
         np.testing.assert_array_equal(found.facets[:2], [1, 1])
         np.testing.assert_array_equal(found.seed_facets[:2], expected)
+        assert list(found.seed_apart[:2]) == ["", "yes" if count == 12 else ""]
     told = evidence(network, "units", [PLAIN, TWO_FACED, SILENT], images, found_there,
                     lambda x: x.mean(axis=(1, 2)))  # fmt: skip
     assert verdicts(told)[PLAIN] == "believable" and "2 facets among its seeds" in verdicts(told)[TWO_FACED]
