@@ -36,14 +36,14 @@ def remove_partials(folder: Path, name: str = "") -> None:
 
 
 def remove_left(folder: Path) -> None:
-    """Remove the folders that killed processes left half written in a folder; what is being filled stays."""
+    """Remove what killed processes left half written in a folder; what is being written stays."""
     with locked(folder):
         for left in folder.glob(f".*{PARTIAL}"):
-            with suppress(OSError):  # a process holds it, or has just renamed it; or it is no folder
-                opened = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with suppress(OSError):  # a process holds it, or has just renamed it; or it is a link
+                opened = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
                 try:
                     fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(left)
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
                 finally:
                     os.close(opened)
 
@@ -58,10 +58,11 @@ def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
     """
     temporary = partial(path)
     try:
-        yield temporary
-        if durable:
-            sync(temporary)
-        temporary.replace(path)
+        with _held_file(temporary):
+            yield temporary
+            if durable:
+                sync(temporary)
+            temporary.replace(path)
         if durable:
             sync(path.parent)
     finally:
@@ -93,6 +94,22 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(replaced, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _held_file(file: Path) -> Iterator[None]:
+    """Make a file, and hold the lock on it in the block: see `remove_left`."""
+    while True:
+        opened = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        with suppress(OSError):  # some file systems have no locks
+            fcntl.flock(opened, fcntl.LOCK_EX)
+        if file.exists():  # else it was taken for left before it was locked
+            break
+        os.close(opened)
+    try:
+        yield
+    finally:
+        os.close(opened)
 
 
 @contextmanager

@@ -16,6 +16,18 @@ images.save = save
 """
 
 
+IN_A_CHECKPOINT = """
+import os
+from pathlib import Path
+from deepvis.core import files, images
+def save(*given):
+    with files.replacing(Path("outputs") / ".weights-1234.npz") as half:
+        half.write_bytes(b"half")
+        os.kill(os.getpid(), 9)
+images.save = save
+"""
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
 def test_a_signal_while_it_writes_is_one_line_and_leaves_nothing(sent, forker, tmp_path):
     said = forker.run(tmp_path, *TYPED, change=CHANGE.format(number=int(sent)))
@@ -24,11 +36,16 @@ def test_a_signal_while_it_writes_is_one_line_and_leaves_nothing(sent, forker, t
     assert list((tmp_path / "outputs").iterdir()) == []
 
 
-def test_the_next_analysis_removes_what_a_killed_one_left(forker, tmp_path):
-    said = forker.run(tmp_path, *TYPED, change=CHANGE.format(number=int(signal.SIGKILL)))
+@pytest.mark.parametrize(
+    ("change", "count"),
+    [(CHANGE.format(number=int(signal.SIGKILL)), 1), (IN_A_CHECKPOINT, 2)],
+    ids=["folder", "checkpoint"],
+)
+def test_the_next_analysis_removes_what_a_killed_one_left(change, count, forker, tmp_path):
+    said = forker.run(tmp_path, *TYPED, change=change)
     assert said.code == -signal.SIGKILL
-    (left,) = (tmp_path / "outputs").iterdir()
-    assert left.name.startswith(".") and list(left.iterdir())
+    left = list((tmp_path / "outputs").iterdir())
+    assert len(left) == count and all(each.name.startswith(".") for each in left)
     said = forker.run(tmp_path, *TYPED)
     assert (said.code, said.err) == (0, "")
     (folder,) = (tmp_path / "outputs").iterdir()
