@@ -1,5 +1,6 @@
 """deepvis, as the benchmarks use it: the one module here that knows it."""
 
+import itertools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ from deepvis.core import names
 from deepvis.sweeps import jobs, runner
 from deepvis.sweeps.jobs import Job, JobGroup
 from deepvis.tracking.base import Tracker
+
+_sweeps = itertools.count()
 
 
 def command(*overrides: str) -> list[str]:
@@ -70,8 +73,8 @@ def new_tracker(folder: Path) -> Tracker:
 
 
 def sweep(queue: Sequence[Job], tracker: Tracker) -> None:
-    """Run jobs, with everything around the graph."""
-    failed = runner.run(queue, tracker, "benchmark")
+    """Run jobs, with everything around the graph; as another sweep each time, of which nothing is logged."""
+    failed = runner.run(queue, tracker, f"benchmark-{next(_sweeps)}")
     assert not failed, failed
 
 

@@ -6,6 +6,7 @@ channels tints the picture (Gildenblat 2016 subtracts one mean over all channels
 the training mean back and clips: a photograph keeps its own colours.
 """
 
+import io
 import math
 import re
 import zlib
@@ -30,9 +31,16 @@ def contrast(image: np.ndarray) -> np.ndarray:
 
     Of other than three channels the mean is shown, in grey. Without any contrast it is plain grey.
     """
-    centred = image - image.mean(axis=(0, 1), dtype=float)  # a diverged image may be near the end of float32
-    spread = float(centred.std())
-    return _uint8(_coloured(128 + 32 * centred / (spread if spread > 0 else 1.0)))
+    h, w, channels = image.shape
+    # In float64, for a diverged image may be near the end of float32. By lines and in place, for with three
+    # values on the last axis NumPy takes twice as long.
+    mean = image.mean(axis=0, dtype=float).mean(axis=0)
+    values = image.reshape(h, w * channels) - np.tile(mean, w)
+    spread = float(values.std())
+    values *= 32
+    values /= spread if spread > 0 else 1.0
+    values += 128
+    return _uint8(_coloured(values.reshape(h, w, channels)))
 
 
 def natural(image: np.ndarray, mean: Sequence[float]) -> np.ndarray:
@@ -166,8 +174,15 @@ def save(path: Path, picture: np.ndarray) -> None:
     """Write a PNG whole or not at all: a viewer that reloads never sees half of one."""
     # A picture of a result that a crash tears is found by its checksum; to wait for the disk costs 4 ms each.
     with files.replacing(path, durable=False) as temporary:
-        # Run lengths and Huffman alone: a noisy picture gets no smaller by searching it for repetitions.
-        Image.fromarray(picture).save(temporary, "png", compress_type=zlib.Z_RLE)
+        temporary.write_bytes(png(picture))
+
+
+def png(picture: np.ndarray) -> bytes:
+    """The content of a PNG."""
+    content = io.BytesIO()
+    # Run lengths and Huffman alone: a noisy picture gets no smaller by searching it for repetitions.
+    Image.fromarray(picture).save(content, "png", compress_type=zlib.Z_RLE)
+    return content.getvalue()
 
 
 def _captioned(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> list[np.ndarray]:
@@ -221,4 +236,5 @@ def _coloured(values: np.ndarray) -> np.ndarray:
 
 
 def _uint8(values: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    rounded = np.rint(values)
+    return np.clip(rounded, 0, 255, out=rounded).astype(np.uint8)

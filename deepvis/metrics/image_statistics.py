@@ -85,7 +85,7 @@ def sparsity(image: np.ndarray) -> float:
       In [0, 1]: 0 where all pixels differ as much from the mean, 1 where one pixel holds everything.
       Source: Hoyer 2004, section 3.1.
     """
-    centred = image - image.mean(axis=(0, 1))
+    centred = image - _mean(image)
     squares = np.einsum("ijc,ijc->ij", centred, centred)
     root = np.sqrt(squares.size)
     return (root - _over(np.sqrt(squares).sum(), np.sqrt(squares.sum()))) / (root - 1)
@@ -117,7 +117,7 @@ def of(image: np.ndarray) -> dict[str, float]:
     if not np.isfinite(image).all() or np.ptp(image) == 0:
         return dict.fromkeys(METRICS, np.nan)
     # No metric sees a mean or a scale; without them float32 is enough, even for an image that diverged.
-    centred = image - image.mean(axis=(0, 1), dtype=float)
+    centred = image - _mean(image, float)
     image = (centred / np.abs(centred).max()).astype(np.float32)
     return {name: float(metric(image)) for name, metric in METRICS.items()}
 
@@ -134,14 +134,21 @@ def _over(part: float, whole: float) -> float:
 
 def _spectrum(image: np.ndarray, window: bool) -> tuple[np.ndarray, np.ndarray]:
     """Power over all colours, and cycles a pixel, each [H, W]."""
-    radius, hann = _plane(*image.shape[:2])
-    centred = image - image.mean(axis=(0, 1))
+    radius, hann = _plane(*image.shape)
+    centred = image - _mean(image)
     spectrum = scipy.fft.fft2(centred * hann if window else centred, axes=(0, 1))
-    return (spectrum.real**2 + spectrum.imag**2).sum(axis=-1), radius
+    parts = np.ascontiguousarray(spectrum).view(spectrum.real.dtype)  # real and imaginary, of each colour
+    return np.einsum("ijk,ijk->ij", parts, parts), radius
+
+
+def _mean(image: np.ndarray, dtype: type | None = None) -> np.ndarray:
+    """Of each colour; by columns first, which takes a tenth of the time of both axes at once."""
+    return image.mean(axis=0, dtype=dtype).mean(axis=0)
 
 
 @functools.lru_cache(maxsize=4)
-def _plane(h: int, w: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of each frequency, cycles a pixel; of each pixel, Hann's window."""
+def _plane(h: int, w: int, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of each frequency, cycles a pixel; of each value, Hann's window."""
     radius = np.hypot(scipy.fft.fftfreq(h)[:, None], scipy.fft.fftfreq(w))
-    return radius, (np.hanning(h)[:, None] * np.hanning(w))[..., None].astype(np.float32)
+    hann = (np.hanning(h)[:, None] * np.hanning(w)).astype(np.float32)
+    return radius, np.repeat(hann[..., None], channels, axis=-1)

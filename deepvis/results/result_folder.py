@@ -22,6 +22,7 @@
 A job is finished when `problem` finds none there; nothing else, and no tracker, says so.
 """
 
+import functools
 import json
 import math
 import shutil
@@ -42,6 +43,8 @@ TEXTS = (*(f"{name}.npz" for name in ARRAYS), "config.yaml", "result.json")  # a
 ANIMATION = "animation.webp"
 EXAMPLES = "examples"  # of natural examples: the folder, and the name of their gallery
 LAST = ("score", "activation", "rank", "margin")  # of a history, whose last row is the job's end
+START = "progress/step_00000"  # the folder of the images before their first step
+STARTS = 32  # such pictures that are kept encoded for the next job
 FAILED = "failed.txt"  # in a job's folder: why it failed, where it has no result
 
 
@@ -127,8 +130,11 @@ def write(
     target = folder / "result"
     with files.replacing_folder(target) as partial:  # it may be there, of the same job run before
         texts = captions(result)
-        images.save(partial / "gallery.png", images.gallery(pictures.final, texts))
-        images.save(partial / "best.png", images.gallery(pictures.best, texts))
+        (partial / "gallery.png").write_bytes(images.png(images.gallery(pictures.final, texts)))
+        if all(map(np.array_equal, pictures.final, pictures.best)):
+            link(partial / "gallery.png", partial / "best.png")
+        else:
+            (partial / "best.png").write_bytes(images.png(images.gallery(pictures.best, texts)))
         if result.params.get("animation"):
             frames = [images.gallery(pictures.progress[step], texts) for step in sorted(pictures.progress)]
             (partial / ANIMATION).write_bytes(animations.encoded(frames))
@@ -139,9 +145,12 @@ def write(
         for name, shown in sets.items():
             (partial / name).mkdir(parents=True)
             for index, picture in zip(result.filters, shown, strict=True):
-                path = partial / name / f"{label(index)}.png"
-                same = written.setdefault(picture.tobytes(), path)
-                images.save(path, picture) if same is path else link(same, path)
+                path, pixels = partial / name / f"{label(index)}.png", picture.tobytes()
+                same = written.setdefault(pixels, path)
+                if same is not path:
+                    link(same, path)
+                else:
+                    path.write_bytes(_start(pixels, picture.shape) if name == START else images.png(picture))
         for name in ARRAYS:
             with (partial / f"{name}.npz").open("wb") as file:
                 np.savez_compressed(file, **getattr(result, name))
@@ -152,6 +161,12 @@ def write(
         rest = {name: getattr(result, name) for name in IN_JSON} | {"files": files.checksums(partial)}
         files.write_text(partial / "result.json", json.dumps(rest, indent=1))
     return target
+
+
+@functools.lru_cache(maxsize=STARTS)
+def _start(pixels: bytes, shape: tuple[int, ...]) -> bytes:
+    """A PNG of an image before its first step: where a sweep varies no seed, its jobs begin with the same."""
+    return images.png(np.frombuffer(pixels, np.uint8).reshape(shape))
 
 
 def problem(folder: Path, key: str) -> str | None:

@@ -34,6 +34,8 @@ def finish(recorder: JobRecorder, tags: Mapping[str, str], queue: LoggingQueue, 
         result = job_trust.added(result, job, [recorder.image[0, i] for i in range(len(job.filters))])
     more = [natural_examples.of_job(job, pictures)] if job.cfg.examples else []
     folder = result_folder.write(job.folder, result, pictures, *more)
+    with files.replacing(job.folder / "live.png", durable=False) as live:
+        result_folder.link(folder / "gallery.png", live)
     _results[folder] = result
     run = run_of(sweep, folder, result, pictures)
     queue.add(run)

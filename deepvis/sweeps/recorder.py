@@ -17,6 +17,8 @@ from deepvis.results.result_folder import Pictures, Result, caption, floor, labe
 from deepvis.sweeps import jobs
 from deepvis.sweeps.jobs import Job, Row
 
+LIVE = 1.0  # seconds between two live pictures: nobody sees more, and each takes as long as 16 pictures
+
 
 class JobRecorder:
     """One job's pictures and history while they form."""
@@ -32,6 +34,8 @@ class JobRecorder:
             images.displayed, display=specs.display(job.cfg), mean=job.cfg.model.mean
         )
         self.final, self.best = [blank] * n, [blank] * n
+        self.unshown: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}  # by column
+        self.next_live = 0.0
         self.progress: dict[int, list[np.ndarray]] = {}
         self.history: dict[str, np.ndarray] = {}  # [1 + twins, steps + 1, filters]
         self.image: dict[tuple[int, int], np.ndarray] = {}  # by twin and column: centred pixels
@@ -62,9 +66,29 @@ class JobRecorder:
         if snapshot.start is not None:
             self.progress.setdefault(0, list(self.final))[row.column] = self.display(snapshot.start[index])
         importance = None if snapshot.importance is None else snapshot.importance[index]
-        for pictures, shown in ((self.final, snapshot.image[index]), (self.best, snapshot.best[index])):
-            pictures[row.column] = images.with_alpha(self.display(shown), importance)
-        self.progress.setdefault(done, list(self.final))[row.column] = self.final[row.column]
+        shown = images.with_alpha(self.display(snapshot.image[index]), importance)
+        self.final[row.column] = shown
+        self.progress.setdefault(done, list(self.final))[row.column] = shown
+        if np.array_equal(snapshot.best[index], snapshot.image[index]):
+            self.unshown.pop(row.column, None)
+            self.best[row.column] = shown
+        else:
+            self.unshown[row.column] = snapshot.best[index], importance
+        if self.is_done(snapshot):
+            self.show_best(row.column)
+
+    def show_best(self, column: int) -> np.ndarray:
+        """The best picture so far of one image: made when it is wanted: a snapshot may bring another."""
+        if column in self.unshown:
+            image, importance = self.unshown.pop(column)
+            self.best[column] = images.with_alpha(self.display(image), importance)
+        return self.best[column]
+
+    def show_live(self) -> None:
+        """Write the live picture, unless it was written just now."""
+        if time.monotonic() >= self.next_live:
+            images.save(self.job.folder / "live.png", images.gallery(self.final, self.captions))
+            self.next_live = time.monotonic() + LIVE
 
     def recorded(self, row: Row, step: int) -> dict[str, np.ndarray]:
         """All that is held of one image after so many steps, for a checkpoint; later ones may have begun."""
@@ -74,7 +98,7 @@ class JobRecorder:
         if row.twin == 0:
             shown = {f"progress/{done}": pictures[row.column] for done, pictures in self.progress.items()
                      if done <= step}  # fmt: skip
-            held |= shown | {"best": self.best[row.column]}
+            held |= shown | {"best": self.show_best(row.column)}
         if has_ended:
             held |= {f"final/{name}": np.asarray(values) for name, values in self.final_values[at].items()}
             held["image"] = self.image[at]

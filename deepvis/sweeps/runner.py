@@ -18,7 +18,7 @@ from deepvis.ascent import program
 from deepvis.ascent.optimize import optimize
 from deepvis.ascent.program import Program
 from deepvis.ascent.specs import ImageSpec, ImageState, Snapshot
-from deepvis.core import images, progress, terminal
+from deepvis.core import progress, terminal
 from deepvis.core.errors import one_line
 from deepvis.core.progress import Progress
 from deepvis.networks import backend
@@ -238,7 +238,9 @@ class GroupRun:
                 self.recorders[row.job].update(row, snapshot, i)
         for index in unfinished:
             recorder = self.recorders[index]
-            images.save(recorder.job.folder / "live.png", images.gallery(recorder.final, recorder.captions))
+            ends = recorder.is_done(snapshot) and recorder.waiting == sum(row.job == index for row in rows)
+            if not ends:  # else its gallery is the last one, see `events.finish`
+                recorder.show_live()
 
     def figures(self, rows: Sequence[Row], snapshot: Snapshot) -> tuple[float, int]:
         """What the progress line shows: the median score, and how many images of the batch have no gradient.

@@ -6,6 +6,7 @@ copied as it is, and a small copy for the UI's grid is made beside it, in 2 ms. 
 the job and the picture, so a job that is logged again writes the same files.
 """
 
+import functools
 import io
 import re
 import uuid
@@ -46,7 +47,8 @@ def files(folder: Path, result: Result, pictures: Pictures | None, time: int) ->
         yield f"{name}.png", path
         inode = path.stat().st_ino
         if inode not in small:
-            small[inode] = _small(path, picture)
+            is_start = step == 0 and picture is not None
+            small[inode] = _start(picture.tobytes(), picture.shape) if is_start else _small(path, picture)
         yield f"{name}+compressed.webp", small[inode]
 
     # Final images go under a key and a step of their own: the UI's step slider starts at the first step.
@@ -76,8 +78,18 @@ def keys(result: Result) -> list[str]:
     return [re.sub(r"[^\w .()-]", "_", text)[:CHARACTERS] for text in result_folder.captions(result)]
 
 
+@functools.lru_cache(maxsize=result_folder.STARTS)
+def _start(pixels: bytes, shape: tuple[int, ...]) -> bytes:
+    """Of an image before its first step: where a sweep varies no seed, its jobs begin with the same."""
+    return _encoded(Image.fromarray(np.frombuffer(pixels, np.uint8).reshape(shape)))
+
+
 def _small(path: Path, picture: np.ndarray | None) -> bytes:
     with Image.open(path) if picture is None else Image.fromarray(picture) as image:
-        copy = io.BytesIO()
-        ImageOps.contain(image, (GRID, GRID), Image.Resampling.BILINEAR).save(copy, "webp", method=0)
+        return _encoded(image)
+
+
+def _encoded(image: Image.Image) -> bytes:
+    copy = io.BytesIO()
+    ImageOps.contain(image, (GRID, GRID), Image.Resampling.BILINEAR).save(copy, "webp", method=0)
     return copy.getvalue()

@@ -99,6 +99,34 @@ def test_every_picture_is_where_the_layout_says_and_nothing_else_is(tmp_path):
     json.loads((folder / "result.json").read_text(), parse_constant=pytest.fail)
 
 
+def test_a_picture_is_encoded_once_whatever_its_names_are_and_a_start_once_for_all_jobs(
+    tmp_path, monkeypatch
+):
+    """The last snapshot is the last image, here also the best; the start is that of another job."""
+    result, pictures = example()
+    begun = pictures.twins[0]
+    pictures = replace(
+        pictures,
+        best=pictures.final,
+        progress={0: begun, 2: pictures.progress[2], 4: pictures.final},
+        twins=(),
+    )
+    result_folder.write(tmp_path / "0_job", result, replace(pictures, progress={0: begun}))
+    encoded, own = [], images.png
+    monkeypatch.setattr(images, "png", lambda picture: encoded.append(picture) or own(picture))
+    folder = result_folder.write(tmp_path / "1_job", result, pictures)
+    assert [each.shape[:2] for each in encoded[1:]] == [(6, 6)] * 6  # three last images, three on the way
+    np.testing.assert_array_equal(encoded[0], images.gallery(pictures.final, ["f003", "f000", "f512"]))
+    for names in (
+        ["gallery.png", "best.png"],
+        ["filters/f000.png", "best/f000.png", "progress/step_00004/f000.png"],
+    ):
+        assert len({(folder / name).read_bytes() for name in names}) == 1
+    for number, name in enumerate(["f003", "f000", "f512"]):
+        for place, shown in (("step_00000", begun), ("step_00004", pictures.final)):
+            np.testing.assert_array_equal(pixels(folder / "progress" / place / f"{name}.png"), shown[number])
+
+
 def test_the_documented_layout_is_the_real_one(tmp_path):
     """The header of result_folder.py: a line a file, and a file a line."""
     result, pictures = example()
@@ -135,8 +163,8 @@ def fail_at(monkeypatch, owner, name, k, failure):
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 STAGES = (
-    # 2 galleries, then 3 pictures of 6 kinds: each is a call of images.save
-    [(images, "save", k) for k in range(1, 21)]
+    # 2 galleries, then 3 pictures of 6 kinds: each is a file of bytes
+    [(Path, "write_bytes", k) for k in range(1, 21)]
     + [(np, "savez_compressed", k) for k in range(1, 5)]
     + [(json, "dumps", 1)]
     + [(Path, "write_text", 1), (Path, "write_text", 2)]
@@ -164,9 +192,9 @@ def test_a_failure_anywhere_leaves_what_was_there(tmp_path, monkeypatch, owner, 
 
 
 def test_the_stages_above_are_all_there_are(tmp_path, monkeypatch):
-    calls = fail_at(monkeypatch, images, "save", 0, FULL)
+    calls = fail_at(monkeypatch, Path, "write_bytes", 0, FULL)
     result_folder.write(tmp_path, *example())
-    assert len(calls) == len([1 for owner, *_ in STAGES if owner is images])
+    assert len(calls) == len([1 for _, name, _ in STAGES if name == "write_bytes"])
 
 
 @pytest.mark.parametrize("k", [1, 2])
@@ -192,7 +220,7 @@ def test_a_rename_that_fails_leaves_the_old_result(tmp_path, monkeypatch, k):
 
 
 def test_an_interrupt_leaves_nothing_half_written(tmp_path, monkeypatch):
-    fail_at(monkeypatch, images, "save", 5, KeyboardInterrupt())
+    fail_at(monkeypatch, Path, "write_bytes", 5, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         result_folder.write(tmp_path, *example())
     assert tree(tmp_path) == {}
