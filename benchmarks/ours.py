@@ -12,7 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from hydra.utils import instantiate
 
-from deepvis.ascent import inputs, program, specs
+from deepvis.ascent import inputs, program, regularizers, specs
 from deepvis.ascent.gradient_ascent import Hyper
 from deepvis.ascent.parts import Record, State
 from deepvis.ascent.specs import Snapshot
@@ -58,6 +58,21 @@ def optimize(whole: JobGroup) -> Iterator[Snapshot]:
         images = [jobs.image_spec(whole, row) for row in batch]
         starts = np.stack([program.start(each, using.network.mean) for each in images])
         yield from program.snapshots(using, images, starts, len(whole.batches[0]))
+
+
+def regularizers_of(whole: JobGroup) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """The regularizers of a step of one batch alone: (image, gradient) -> image."""
+    using = program.compiled(whole.static_config, whole.enabled)
+    images = [jobs.image_spec(whole, row) for row in whole.batches[0]]
+    given = inputs.of(using.network, using.layers, images, using.static.size, using.regularizers)
+    hyper = inputs.padded(specs.numbers(images) | given, 0)
+    combine, mean = using.static.combine, using.network.mean
+
+    @tf.function(autograph=False)
+    def call(image, gradient, hyper):
+        return regularizers.build(using.regularizers, hyper, combine, mean)(image, gradient, tf.constant(0))
+
+    return lambda image, gradient: call(image, gradient, hyper)
 
 
 def traces(job_groups: Sequence[JobGroup]) -> int:

@@ -219,16 +219,18 @@ def _write(found: ui_images.Files, folder: Path, put: Callable[[Path, Path], obj
       put: (file, its new name) -> a link or a copy.
     """
     made: set[Path] = set()
+    written: dict[bytes, Path] = {}  # contents: a last image is also the last one on the way
     names = []
     for name, content in found:
         path = folder / name
         if path.parent not in made:
             path.parent.mkdir(parents=True, exist_ok=True)
             made.add(path.parent)
-        if isinstance(content, bytes):
+        path.unlink(missing_ok=True)  # it may be another name of a file that is to stay
+        source = written.setdefault(content, path) if isinstance(content, bytes) else content
+        if isinstance(content, bytes) and source is path:
             path.write_bytes(content)
         else:
-            path.unlink(missing_ok=True)
-            put(content, path)
+            put(source, path)
         names.append(name)
     return names

@@ -47,8 +47,10 @@ def files(folder: Path, result: Result, pictures: Pictures | None, time: int) ->
         yield f"{name}.png", path
         inode = path.stat().st_ino
         if inode not in small:
-            is_start = step == 0 and picture is not None
-            small[inode] = _start(picture.tobytes(), picture.shape) if is_start else _small(path, picture)
+            if step == 0 and picture is not None:
+                small[inode] = _start(picture.tobytes(), picture.shape)
+            else:
+                small[inode] = _small(path, picture)
         yield f"{name}+compressed.webp", small[inode]
 
     # Final images go under a key and a step of their own: the UI's step slider starts at the first step.
