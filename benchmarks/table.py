@@ -3,7 +3,7 @@
 python table.py RUN.json [docs/reference/benchmarks.md [SECTION]]
 
 With a section, such as "Natural examples", only that one is written, with its own date and machine: for a run
-of some of the benchmarks.
+of some of the benchmarks. What follows the heading "Parts" was printed by other scripts, and stays.
 """
 
 import json
@@ -64,7 +64,8 @@ def main(run: str, target: str | None = None, section: str | None = None) -> Non
         added = f"{heading}\n{_where(data)}\n\n{table}\n"
         Path(target).write_text(before.rstrip() + "\n" + added + mark + after)
     elif target is not None:
-        text = f"# Benchmarks\n\n{HEAD}\n{NOTES}\n{_where(data)}\n\n{table}\n"
+        _, mark, parts = Path(target).read_text().partition("\n## Parts\n")
+        text = f"# Benchmarks\n\n{HEAD}\n{NOTES}\n{_where(data)}\n\n{table}\n{mark}{parts}"
         Path(target).write_text(text)
 
 

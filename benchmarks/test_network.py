@@ -45,7 +45,7 @@ def test_step_with_every_regularizer_beside_the_bare_network(benchmark, tmp_path
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_many_filters_of_a_layer_beside_the_bare_network(benchmark, tmp_path, precision):
-    """Nothing is written; both take the same passes, the forward one of the end included. A turn is a batch."""
+    """Nothing is written; both take the same passes, the last forward one too. A turn is a batch."""
     chosen, side, steps = ("0-3", 32, 2) if QUICK else ("all", 64, 4)
     quiet = [f"steps={steps}", f"snapshot_every={steps}", "robustness=false", f"size={side}", "reg=none"]
     whole = ours.group([job(tmp_path, precision, FILTERS, f"layer.filters={chosen}", *quiet)])
