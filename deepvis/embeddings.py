@@ -34,8 +34,10 @@ def tsne(codes: np.ndarray, *, perplexity: float, seed: int) -> np.ndarray:
     Source: van der Maaten and Hinton 2008, "Visualizing Data using t-SNE"; of codes, Karpathy 2014.
     """
     _check(codes)
-    from sklearn.manifold import TSNE
-
+    try:
+        from sklearn.manifold import TSNE
+    except ImportError as err:
+        raise _missing("embedding=tsne", "scikit-learn", "photos", err) from err
     fitting = min(perplexity, most(len(codes))["perplexity"])
     found = TSNE(perplexity=fitting, random_state=seed, init="random", method=_method(codes)).fit_transform(
         codes
@@ -63,13 +65,11 @@ def umap(codes: np.ndarray, *, neighbours: int, min_distance: float, seed: int) 
     try:
         from umap import UMAP  # pyright: ignore[reportMissingImports]
     except ImportError as err:
-        raise ConfigError(
-            "embedding=umap: got no umap-learn here, expected it; pip install 'deepvis[umap]'"
-        ) from err
+        raise _missing("embedding=umap", "umap-learn", "umap", err) from err
     few = min(neighbours, most(len(codes))["neighbours"])
-    return np.asarray(
-        UMAP(n_neighbors=few, min_dist=min_distance, random_state=seed).fit_transform(codes), float
-    )
+    # One thread: of several the places differ from run to run, and UMAP warns that it takes one.
+    places = UMAP(n_neighbors=few, min_dist=min_distance, random_state=seed, n_jobs=1).fit_transform(codes)
+    return np.asarray(places, float)
 
 
 def most(photographs: int) -> dict[str, Any]:
@@ -109,6 +109,12 @@ def neighbours_kept(codes: np.ndarray, places: np.ndarray) -> float:
 
 def _method(codes: np.ndarray) -> str:
     return "exact" if len(codes) < 500 else "barnes_hut"
+
+
+def _missing(key: str, package: str, extra: str, err: ImportError) -> ConfigError:
+    """Its own words are told: a package may be there and not what it needs."""
+    said = " ".join(str(err).split())
+    return ConfigError(f"{key}: expected {package}, got {said}; pip install 'deepvis[{extra}]'")
 
 
 def _check(codes: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from deepvis.core import progress
 HELP = """deepvis embedding [embedding=...] [data=...]    photographs by their codes in a layer
 
   deepvis embedding data=folder data.path=photos/ size=224       t-SNE of the codes in block5_conv1 of VGG16
-  deepvis embedding embedding=umap                               UMAP (pip install umap-learn)
+  deepvis embedding embedding=umap                               UMAP (the extra umap)
   deepvis embedding -m layer=block3_conv1,block5_conv1           both layers
 
 A code is the mean of each map of the layer behind its nonlinearity. Writes outputs/<id>: embedding.png,

@@ -3,6 +3,8 @@
 import csv
 import itertools
 import re
+import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -25,6 +27,41 @@ def test_tsne_keeps_groups_apart_and_repeats_from_its_seed():
     assert (group[distances.argmin(axis=1)] == group).all()
     assert embeddings.neighbours_kept(codes, codes[:, :8]) == 1
     assert embeddings.neighbours_kept(codes, rng.normal(size=(36, 2))) < 0.3
+
+
+def test_umap_keeps_groups_apart_and_repeats_from_its_seed():
+    pytest.importorskip("umap", reason="needs umap-learn: pip install 'deepvis[umap]'")
+    rng = np.random.default_rng(0)
+    codes = np.concatenate([centre + rng.normal(0, 0.05, (12, 8)) for centre in rng.normal(size=(3, 8))])
+    options = {"neighbours": 8, "min_distance": 0.1}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        places = embeddings.umap(codes, **options, seed=1)
+        few = embeddings.umap(codes[::5], neighbours=1000, min_distance=0.1, seed=1)
+    np.testing.assert_array_equal(places, embeddings.umap(codes, **options, seed=1))
+    assert np.abs(places - embeddings.umap(codes, **options, seed=2)).max() > 0
+    group = np.repeat(np.arange(3), 12)
+    distances = np.linalg.norm(places[:, None] - places[None], axis=-1) + 1e9 * np.eye(36)
+    assert (group[distances.argmin(axis=1)] == group).all()
+    assert few.shape == (8, 2) and np.isfinite(few).all()  # fewer than neighbours: all there are
+    np.testing.assert_array_equal(few, embeddings.umap(codes[::5], neighbours=7, min_distance=0.1, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("method", "package"), [("tsne", "sklearn.manifold"), ("umap", "umap")], ids=["tsne", "umap"]
+)
+def test_a_package_that_is_not_there_is_told_in_its_own_words(monkeypatch, tmp_path, method, package):
+    options = {"tsne": {"perplexity": 2.0}, "umap": {"neighbours": 2, "min_distance": 0.1}}[method]
+    monkeypatch.setitem(sys.modules, package, None)
+    told = rf"embedding={method}: expected (scikit|umap)-learn, got .*{package}.*; pip install 'deepvis\["
+    with pytest.raises(ConfigError, match=told):
+        getattr(embeddings, method)(np.eye(5), **options, seed=0)
+    if method == "umap":  # it is there, and what it needs is too old
+        monkeypatch.delitem(sys.modules, package)
+        (tmp_path / "umap.py").write_text("raise ImportError('Numba needs NumPy\\n 2.4 or less')")
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(ConfigError, match=r"got Numba needs NumPy 2.4 or less; pip"):
+            embeddings.umap(np.eye(5), **options, seed=0)
 
 
 def test_an_option_that_few_photographs_do_not_allow_is_told():
