@@ -4,6 +4,7 @@ A message says what came, what was expected, where, and what to do.
 """
 
 import errno
+import re
 from typing import Any
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # nothing more fits: on the disk, in a share, in a file
@@ -48,7 +49,12 @@ def first_line(err: BaseException) -> str:
 
 def remedy(err: OSError) -> str:
     """What a person can do where a file cannot be read or written."""
-    return "make room there" if err.errno in FULL else "see that it is there and can be read and written"
+    return "make room there" if _is_full(err) else "see that it is there and can be read and written"
+
+
+def _is_full(err: OSError) -> bool:
+    """Whether nothing more fits; NumPy tells a file that was cut short in words alone."""
+    return err.errno in FULL or re.fullmatch(r"\d+ requested and \d+ written", str(err)) is not None
 
 
 def one_line(err: BaseException) -> str:
@@ -56,9 +62,9 @@ def one_line(err: BaseException) -> str:
     if isinstance(err, DeepvisError):
         return str(err)
     if isinstance(err, OSError):
-        if err.filename is None and err.errno not in FULL:  # of a connection, or of a library
+        if err.filename is None and not _is_full(err):  # of a connection, or of a library
             said = err.strerror or first_line(err)
             return f"{type(err).__name__}: {said}; run the command again when that is put right"
         elsewhere = "write elsewhere with hydra.run.dir=... (hydra.sweep.dir=... for -m)"
-        return f"{err.filename or 'output folder'}: {err.strerror}; {remedy(err)}, or {elsewhere}"
+        return f"{err.filename or 'output folder'}: {err.strerror or err}; {remedy(err)}, or {elsewhere}"
     return f"{type(err).__name__}: {first_line(err)}"

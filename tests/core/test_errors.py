@@ -2,7 +2,9 @@
 
 import errno
 import os
+import resource
 
+import numpy as np
 import pytest
 
 from deepvis.core.errors import one_line
@@ -15,6 +17,19 @@ def test_room_is_asked_for_where_nothing_more_fits(number):
     said = os.strerror(number)
     assert one_line(OSError(number, said, "out/a.png")) == f"out/a.png: {said}; make room there, {ELSEWHERE}"
     assert one_line(OSError(number, said)) == f"output folder: {said}; make room there, {ELSEWHERE}"
+
+
+def test_an_array_that_was_cut_short_lacks_room(tmp_path):
+    """NumPy's error has no number; the limit on the size of a file stands for a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
+    try:
+        with (tmp_path / "a.npy").open("wb") as file, pytest.raises(OSError, match="written") as found:
+            np.save(file, np.zeros(1000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    line = one_line(found.value)
+    assert line.startswith("output folder: ") and line.endswith(f"; make room there, {ELSEWHERE}")
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOENT, errno.EIO, errno.ENOTDIR])
