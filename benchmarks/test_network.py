@@ -44,6 +44,7 @@ def test_step_with_every_regularizer_beside_the_bare_network(benchmark, tmp_path
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.timeout(3600)
 def test_many_filters_of_a_layer_beside_the_bare_network(benchmark, tmp_path, precision):
     """Nothing is written; both take the same passes, the last forward one too. A turn is a batch."""
     chosen, side, steps = ("0-3", 32, 2) if QUICK else ("all", 64, 4)
