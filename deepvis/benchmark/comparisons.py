@@ -22,7 +22,8 @@ def summaries(methods: Mapping[str, Values], floors: Mapping[str, Values]) -> li
 
     Args:
       methods: values of each, by measure ``[units, seeds]``.
-      floors: twin minus image of each, by measure ``[units, 1]``; nothing of images made elsewhere.
+      floors: twin minus image of each, by measure ``[units, 1]``, see `difference`; nothing of images made
+        elsewhere.
     """
     rows: list[Row] = []
     for name, values in methods.items():
@@ -43,7 +44,7 @@ def _summary(measure: Measure, values: np.ndarray, floor: np.ndarray | None) -> 
     if measure.name == "top1":  # a share: its mean, and the interval of a mean over units
         means = np.nanmean(known, axis=1)
         row |= dict(zip(row, (float(means.mean()), *_interval(means)), strict=True))
-    return row if floor is None else row | {f"{measure.name}_floor": noise_floor.typical(floor)}
+    return row if floor is None else row | {f"{measure.name}_floor": float(told(noise_floor.typical(floor)))}
 
 
 def _interval(means: np.ndarray) -> tuple[float, float]:
@@ -63,9 +64,7 @@ def pairs(methods: Mapping[str, Values], floors: Mapping[str, Values]) -> list[R
         having = [name for name, values in methods.items() if measure.name in values]
         sums, of_measure = [], []
         for one, other in itertools.combinations(having, 2):
-            first, second = (_compared(measure, methods[each][measure.name]) for each in (one, other))
-            with np.errstate(invalid="ignore"):
-                differences = first - second
+            differences = difference(measure, methods[one][measure.name], methods[other][measure.name])
             found = signed_rank.effect(differences)
             told = np.exp if measure.is_ratio else float
             limits = [
@@ -77,7 +76,7 @@ def pairs(methods: Mapping[str, Values], floors: Mapping[str, Values]) -> list[R
                 "measure": measure.name, "method": one, "against": other, "units": found.n,
                 "difference": float(told(found.estimate)), "low": float(told(found.low)),
                 "high": float(told(found.high)), "higher": found.up, "lower": found.down,
-                "floor": max(limits, default=np.nan), "p": found.p,
+                "floor": float(told(max(limits, default=np.nan))), "p": found.p,
             })  # fmt: skip
             each = np.zeros(len(differences))
             is_known = ~np.isnan(differences).all(axis=1)
@@ -92,6 +91,12 @@ def pairs(methods: Mapping[str, Values], floors: Mapping[str, Values]) -> list[R
     for row, p in zip(rows, np.concatenate(whole) if rows else (), strict=True):
         row["p_adjusted"] = float(p)
     return rows
+
+
+def difference(measure: Measure, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """First minus second, ``[units, seeds]``; of a ratio the difference of their logarithms."""
+    with np.errstate(invalid="ignore"):
+        return _compared(measure, first) - _compared(measure, second)
 
 
 def _compared(measure: Measure, values: np.ndarray) -> np.ndarray:

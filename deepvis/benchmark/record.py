@@ -38,11 +38,15 @@ class Entry:
         return self._columns(self.rows[: self.seeds])
 
     def floors(self) -> dict[str, np.ndarray]:
-        """Twin minus image of the first seed, by measure ``[n, 1]``; nothing where there are no twins."""
+        """Twin minus image of the first seed, as compared, by measure ``[n, 1]``; without twins nothing."""
         if len(self.rows) == self.seeds:
             return {}
         first, twins = self._columns(self.rows[:1]), self._columns(self.rows[self.seeds :])
-        return {name: twins[name] - first[name] for name in twins if name not in ACROSS_SEEDS}
+        return {
+            measure.name: comparisons.difference(measure, twins[measure.name], first[measure.name])
+            for measure in MEASURES
+            if measure.name in twins and measure.name not in ACROSS_SEEDS
+        }
 
     @staticmethod
     def _columns(rows: Sequence[Sequence[Mapping[str, float]]]) -> dict[str, np.ndarray]:

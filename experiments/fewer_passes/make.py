@@ -68,18 +68,22 @@ def mix(name: str, steps: int) -> Recipe:
 DISTILL = {
     "half": adam("experiment=distill_2017", 256, 0.05),
     "half, twice the rate": adam("experiment=distill_2017", 256, 0.1),
+    "half, three times the rate": adam("experiment=distill_2017", 256, 0.15),
 }
 RECIPES = (
     Recipe("distill_2017 textures", TEXTURES, "experiment=distill_2017", DISTILL),
     Recipe("keras_blog", TEXTURES, "experiment=keras_blog", {
         "half": "experiment=keras_blog steps=10",
         "half, twice the rate": "experiment=keras_blog steps=10 optimizer.learning_rate=2",
+        "half, three times the rate": "experiment=keras_blog steps=10 optimizer.learning_rate=3",
     }),
     Recipe("deepdream", TEXTURES, DREAM, {
         "half": f"{DREAM} steps=20", "half, twice the rate": f"{DREAM} steps=20 optimizer.learning_rate=3",
+        "half, three times the rate": f"{DREAM} steps=20 optimizer.learning_rate=4.5",
     }),
     Recipe("accentuation", CLASSES, ACCENTUATION, {
         "half": adam(ACCENTUATION, 50, 0.04), "half, twice the rate": adam(ACCENTUATION, 50, 0.08),
+        "half, three times the rate": adam(ACCENTUATION, 50, 0.12),
     }),
     mix("yosinski_1", 500),
     Recipe("maco", TEXTURES, MACO, {
@@ -124,6 +128,11 @@ def make(to: Path, folder: Path, cells: Path, recipes: Sequence[Recipe] = RECIPE
         picture = Image.fromarray(found.pictures()["own_seed_0"])
         picture.thumbnail((1000, 1600), Image.Resampling.LANCZOS)
         picture.save(own / "pictures.jpg", quality=75)
+        collect(to, recipes)
+
+
+def collect(to: Path, recipes: Sequence[Recipe]) -> None:
+    """Write the tables of all recipes that are there."""
     known = {each.name: each for each in (*recipes, *RECIPES)}.values()
     for table in ("results.csv", "pairs.csv"):
         rows = []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from deepvis.benchmark import comparisons
+from deepvis.benchmark import comparisons, measures
 
 UNITS, SEEDS = 14, 3
 RNG = np.random.default_rng(0)
@@ -60,6 +60,16 @@ def test_the_noise_floor_is_the_typical_distance_of_a_twin():
     (row,) = [each for each in comparisons.pairs(named, floors) if each["measure"] == "choice"]
     assert row["floor"] == pytest.approx(0.02)
     assert comparisons.summaries(named, floors)[1]["choice_floor"] == pytest.approx(0.01)
+
+
+def test_the_noise_floor_of_a_ratio_is_a_ratio():
+    measure = next(each for each in measures.MEASURES if each.name == "activation")
+    image, twin = np.full((UNITS, 1), 50.0), np.full((UNITS, 1), 55.0)
+    floors = {"plain": {"activation": comparisons.difference(measure, twin, image)}}
+    named = {name: {"activation": image * scale} for name, scale in (("plain", 1), ("other", 2))}
+    (row,) = [each for each in comparisons.pairs(named, floors) if each["measure"] == "activation"]
+    assert (row["difference"], row["floor"]) == pytest.approx((0.5, 1.1))
+    assert comparisons.summaries(named, floors)[0]["activation_floor"] == pytest.approx(1.1)
 
 
 def test_a_silent_unit_is_the_lowest_and_one_that_was_not_measured_is_left_out():
