@@ -25,6 +25,7 @@ from deepvis.networks import efficientnet_lite, labels
 NAME = "efficientnet_lite0"
 TOP = f"model={NAME} layer=named layer.name=predictions"
 CLASSES = [1, 22, 31, 76, 84, 105, 107, 130, 207, 281, 301, 340, 404, 497, 504, 817, 879, 949, 963, 985]
+DISTILL = "experiment=distill_2017 optimizer.learning_rate=0.05"  # as published
 PRECISION = "precision=bfloat16"
 SHOWN = f"{PRECISION} start.display=contrast"
 MACO = "size=256 transform.crops=6 transform.crops_px=128 precision=float32 batch_size=4"
@@ -65,7 +66,7 @@ def classes() -> None:
     """Twenty classes by the recipe of Olah et al. 2017."""
     numbers = ",".join(map(str, CLASSES))
     [pictures] = deepvis(
-        "lite_classes", f"experiment=distill_2017 {TOP} layer.filters={numbers} size=160 precision=bfloat16"
+        "lite_classes", f"{DISTILL} steps=512 {TOP} layer.filters={numbers} size=160 precision=bfloat16"
     )
     table("classes", CLASSES, pictures)
     called = [f"{names()[each]} ({each})" for each in CLASSES]
@@ -74,9 +75,7 @@ def classes() -> None:
 
 def layers() -> None:
     """Six channels of layers from the first to the last convolution."""
-    recipe = (
-        f"experiment=distill_2017 model={NAME} layer=named layer.filters=0-5 size=128 steps=128 {PRECISION}"
-    )
+    recipe = f"{DISTILL} model={NAME} layer=named layer.filters=0-5 size=128 steps=128 {PRECISION}"
     rows = deepvis("lite_layers", f"-m {recipe} layer.name={','.join(LAYERS)}")
     sheet(f"{NAME}_layers", rows, LAYERS, [f"channel {i}" for i in range(6)], px=112)
 
@@ -84,7 +83,7 @@ def layers() -> None:
 def first() -> None:
     """The first layer by the mean of a map, and by one unit of it."""
     of = f"model={NAME} layer=named layer.name=stem_conv layer.filters=0-5 size=32 steps=128 {PRECISION}"
-    rows = [deepvis(f"lite_first_{each}", f"experiment=distill_2017 objective={each} {of}")[0]
+    rows = [deepvis(f"lite_first_{each}", f"{DISTILL} objective={each} {of}")[0]
             for each in ("channel", "neuron")]  # fmt: skip
     sheet(f"{NAME}_first", rows, ["channel", "neuron"], [f"channel {i}" for i in range(6)], px=112)
 

@@ -26,6 +26,8 @@ CHINA, FLOWER = PHOTOS / "china.jpg", PHOTOS / "flower.jpg"
 SHALLOW = "layer=block1_conv2,block2_conv2 layer.filters=0-7 size=64"
 DEEP = "layer=block3_conv3,block4_conv3,block5_conv3 layer.filters=0-7 size=128"
 ROWS = ["block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3"]
+DISTILL = "experiment=distill_2017 optimizer.learning_rate=0.05"  # as published
+DREAM = "experiment=deepdream steps=40 optimizer.learning_rate=1.5"  # as published
 
 
 Pictures = list[np.ndarray]
@@ -71,7 +73,7 @@ def pixels() -> None:
 
 
 def fourier() -> None:
-    filters("fourier", "experiment=distill_2017 transform=jitter transform.jitter=8 steps=256")
+    filters("fourier", f"{DISTILL} transform=jitter transform.jitter=8 steps=256")
 
 
 def maco() -> None:
@@ -79,7 +81,7 @@ def maco() -> None:
 
 
 def dream() -> None:
-    [[made]] = deepvis("dream", f"experiment=deepdream start.path={FLOWER} layer=block5_conv2")
+    [[made]] = deepvis("dream", f"{DREAM} start.path={FLOWER} layer=block5_conv2")
     sheet("dream", [[photo(FLOWER, 384), made]], [""], ["the photograph", "dreamed on"], px=384)
 
 
@@ -92,7 +94,7 @@ def scales() -> None:
 
 def guided() -> None:
     guide = f"objective=guided objective.pictures.guide={FLOWER}"
-    [[made]] = deepvis("guided", f"experiment=deepdream {guide} start.path={CHINA} layer=block4_conv3")
+    [[made]] = deepvis("guided", f"{DREAM} {guide} start.path={CHINA} layer=block4_conv3")
     row = [photo(CHINA, 384), photo(FLOWER, 384), made]
     sheet("guided", [row], [""], ["the photograph", "the guide", "guided dream"], px=288)
 
@@ -116,7 +118,7 @@ def inversion() -> None:
 
 def diversity() -> None:
     of = "objective=diversity objective.channel=6 layer=block4_conv3 layer.filters=0-3"
-    rows = deepvis("diversity", f"-m experiment=distill_2017 {of} objective.weight=0,100,1000 steps=256")
+    rows = deepvis("diversity", f"-m {DISTILL} {of} objective.weight=0,100,1000 steps=256")
     names = ["weight 0", "weight 100", "weight 1000"]
     sheet("diversity", rows, names, [f"image {i}" for i in range(4)], px=128)
 
@@ -124,7 +126,7 @@ def diversity() -> None:
 def sums() -> None:
     terms = ["channel 1", "channel 5", "channel 1 + channel 5", "channel 1 - channel 5"]
     of = f"objective=sum layer=block4_conv3 layer.filters=0 'objective.terms={','.join(terms)}'"
-    made = deepvis("sums", f"-m experiment=distill_2017 {of} steps=256")
+    made = deepvis("sums", f"-m {DISTILL} {of} steps=256")
     sheet("sums", [[each for [each] in made]], [""], terms, px=160)
 
 

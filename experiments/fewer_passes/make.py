@@ -65,20 +65,22 @@ def mix(name: str, steps: int) -> Recipe:
     })  # fmt: skip
 
 
-DISTILL = {
+DISTILL = adam("experiment=distill_2017", 512, 0.05)
+HALVES = {
     "half": adam("experiment=distill_2017", 256, 0.05),
     "half, twice the rate": adam("experiment=distill_2017", 256, 0.1),
     "half, three times the rate": adam("experiment=distill_2017", 256, 0.15),
 }
 RECIPES = (
-    Recipe("distill_2017 textures", TEXTURES, "experiment=distill_2017", DISTILL),
-    Recipe("keras_blog", TEXTURES, "experiment=keras_blog", {
-        "half": "experiment=keras_blog steps=10",
+    Recipe("distill_2017 textures", TEXTURES, DISTILL, HALVES),
+    Recipe("keras_blog", TEXTURES, "experiment=keras_blog steps=20 optimizer.learning_rate=1", {
+        "half": "experiment=keras_blog steps=10 optimizer.learning_rate=1",
         "half, twice the rate": "experiment=keras_blog steps=10 optimizer.learning_rate=2",
         "half, three times the rate": "experiment=keras_blog steps=10 optimizer.learning_rate=3",
     }),
-    Recipe("deepdream", TEXTURES, DREAM, {
-        "half": f"{DREAM} steps=20", "half, twice the rate": f"{DREAM} steps=20 optimizer.learning_rate=3",
+    Recipe("deepdream", TEXTURES, f"{DREAM} steps=40 optimizer.learning_rate=1.5", {
+        "half": f"{DREAM} steps=20 optimizer.learning_rate=1.5",
+        "half, twice the rate": f"{DREAM} steps=20 optimizer.learning_rate=3",
         "half, three times the rate": f"{DREAM} steps=20 optimizer.learning_rate=4.5",
     }),
     Recipe("accentuation", CLASSES, ACCENTUATION, {
@@ -92,7 +94,7 @@ RECIPES = (
     mix("yosinski_3", 1000),
     mix("yosinski_2", 750),
     mix("yosinski_4", 1000),
-    Recipe("distill_2017 classes", CLASSES, "experiment=distill_2017", DISTILL),
+    Recipe("distill_2017 classes", CLASSES, DISTILL, HALVES),
 )  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def test_own_steps_are_those_of_the_preset_or_of_what_was_typed(base):
     )
     made = {each.name: methods.config(each, base) for each in chosen}
     assert {name: methods.steps(cfg, "own", 0) for name, cfg in made.items()} == {
-        "distill_2017": 512, "yosinski_2": 750, "half": 375,
+        "distill_2017": 256, "yosinski_2": 750, "half": 375,
     }  # fmt: skip
 
 
