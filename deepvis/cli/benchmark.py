@@ -25,7 +25,7 @@ HELP = """deepvis benchmark [methods=...] [data=...]    which method shows units
   deepvis benchmark layer.filters=0-9 data=folder data.path=photos/      all methods on ten units
   deepvis benchmark methods=decay,blur,maco seeds=5 steps=64             some of them, five seeds, 64 steps
   deepvis benchmark method.mine="reg.decay=0.9 reg.blur=3"               one of your own beside them
-  deepvis benchmark budgets=own methods=distill_2017 method.half="experiment=distill_2017 steps=256"
+  deepvis benchmark budgets=own methods=yosinski_1 method.half="experiment=yosinski_1 steps=250"
   deepvis benchmark images.lucent=lucent.npz                             another library's, measured alike
 
 Optimizes the same units by each method, from the same seeds, once with the same number of passes through the
