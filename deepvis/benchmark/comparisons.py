@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from deepvis.benchmark.measures import ACROSS_SEEDS, MEASURES, Measure
-from deepvis.metrics import multiplicity, noise_floor, signed_rank
+from deepvis.metrics import multiplicity, noise_floor, shares, signed_rank
 
 LEVEL = 0.05
 Values = Mapping[str, np.ndarray]  # by measure, [units, seeds]
@@ -41,19 +41,11 @@ def _summary(measure: Measure, values: np.ndarray, floor: np.ndarray | None) -> 
     told = np.exp if measure.is_ratio else float
     row: Row = {measure.name: float(told(found.estimate)), f"{measure.name}_low": float(told(found.low)),
                 f"{measure.name}_high": float(told(found.high))}  # fmt: skip
-    if measure.name == "top1":  # a share: its mean, and the interval of a mean over units
-        means = np.nanmean(known, axis=1)
-        row |= dict(zip(row, (float(means.mean()), *_interval(means)), strict=True))
+    if measure.name == "top1":
+        units, seeds = np.nonzero(~np.isnan(known))
+        told_share = shares.share(known[units, seeds], units)
+        row = dict(zip(row, (told_share.estimate, told_share.low, told_share.high), strict=True))
     return row if floor is None else row | {f"{measure.name}_floor": float(told(noise_floor.typical(floor)))}
-
-
-def _interval(means: np.ndarray) -> tuple[float, float]:
-    """95 % interval of a mean over units, by bootstrap."""
-    if len(means) < signed_rank.FEW:
-        return np.nan, np.nan
-    drawn = np.random.default_rng(0).integers(0, len(means), (4999, len(means)))
-    low, high = np.percentile(means[drawn].mean(axis=1), [2.5, 97.5])
-    return float(low), float(high)
 
 
 def pairs(methods: Mapping[str, Values], floors: Mapping[str, Values]) -> list[Row]:

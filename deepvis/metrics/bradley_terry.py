@@ -10,8 +10,7 @@ import numpy as np
 from scipy import optimize, special, stats
 from scipy.sparse import csgraph
 
-FEW = 10  # filters; below, an interval over them says nothing
-LEVEL = 0.95
+from deepvis.metrics.shares import FEW, LEVEL, Share, share
 
 
 @dataclass(frozen=True)
@@ -33,16 +32,6 @@ class Strengths:
     high: np.ndarray
     votes: np.ndarray  # how many each took part in
     wins: np.ndarray  # of these; a tie is half a win
-
-
-@dataclass(frozen=True)
-class Share:
-    """A share of votes, with its interval."""
-
-    n: int
-    estimate: float
-    low: float
-    high: float
 
 
 def strengths(votes: Votes, settings: int) -> Strengths:
@@ -116,23 +105,7 @@ def agreement(votes: Votes, values: np.ndarray) -> Share:
     difference = values[votes.first, votes.filters] - values[votes.second, votes.filters]
     counted = np.isfinite(difference) & (difference != 0) & (votes.outcome != 0.5)
     agrees = ((difference > 0) == (votes.outcome == 1))[counted].astype(float)
-    n = len(agrees)
-    if not n:
-        return Share(0, np.nan, np.nan, np.nan)
-    p = float(agrees.mean())
-    names, cluster = np.unique(votes.filters[counted], return_inverse=True)
-    count = len(names)
-    if count < FEW:
-        return Share(n, p, np.nan, np.nan)
-    residuals = np.bincount(cluster, agrees - p)
-    worth = float(n)
-    if 0 < p < 1:
-        spread = count / (count - 1) * float(residuals @ residuals) / n**2
-        worth = n / max(1.0, spread / (p * (1 - p) / n))
-    z = stats.t.ppf((1 + LEVEL) / 2, count - 1)
-    middle = (p + z**2 / (2 * worth)) / (1 + z**2 / worth)
-    half = z * np.sqrt(p * (1 - p) / worth + z**2 / (4 * worth**2)) / (1 + z**2 / worth)
-    return Share(n, p, float(middle - half), float(middle + half))
+    return share(agrees, votes.filters[counted])
 
 
 def _connected(votes: Votes, settings: int, took: np.ndarray) -> np.ndarray:

@@ -8,7 +8,8 @@ import numpy as np
 from scipy import special
 
 from deepvis.metrics import bradley_terry
-from deepvis.metrics.bradley_terry import Share, Votes
+from deepvis.metrics.bradley_terry import Votes
+from deepvis.metrics.shares import Share
 from deepvis.report.comparison import Comparison, Unit
 from deepvis.results import manifest, votes
 

@@ -79,3 +79,15 @@ def test_a_silent_unit_is_the_lowest_and_one_that_was_not_measured_is_left_out()
     assert rows[0]["units"] == UNITS and rows[0]["lower"] == pytest.approx(1 / UNITS)
     rows = comparisons.pairs({"a": {"activation": unknown}, "b": {"activation": np.exp(BASE)}}, {})
     assert rows[0]["units"] == UNITS - 1
+
+
+def test_a_share_that_is_whole_has_an_interval_and_one_of_single_seeds_is_wilsons():
+    hits = (np.arange(UNITS) % 3 == 0).astype(float)
+    named = {"plain": {"top1": hits[:, None]}, "whole": {"top1": np.ones((UNITS, SEEDS))}}
+    plain, whole = comparisons.summaries(named, {})
+    p, z = hits.mean(), stats.t.ppf(0.975, UNITS - 1)
+    n = UNITS / max(1, UNITS / (UNITS - 1) * hits.var() / (p * (1 - p)))
+    roots = np.roots([1 + z**2 / n, -2 * p - z**2 / n, p**2])  # (p - q)^2 = z^2 q (1 - q) / n
+    assert (plain["top1_low"], plain["top1_high"]) == pytest.approx(sorted(roots))
+    assert (whole["top1"], whole["top1_high"]) == pytest.approx((1, 1))
+    assert 0.8 < whole["top1_low"] < 0.95
