@@ -34,6 +34,7 @@ ACCENTUATION = (
     "transform.crops=2 transform.crops_px={size}"
 )
 DREAM = "experiment=deepdream start.path={photograph}"
+PROGRESS = "optimizer.target_gain=6"  # the rate that promises three times the rise
 HALF_SIZE_FIRST = "param=octaves param.octaves=2 param.octave_scale=2"
 
 
@@ -56,11 +57,12 @@ def adam(experiment: str, steps: int, rate: float) -> str:
     return f"{experiment} steps={steps} optimizer.learning_rate={rate:g}"
 
 
-def mix(name: str, steps: int) -> Recipe:
-    """One of Yosinski's four."""
+def mix(name: str, steps: int, rate: str) -> Recipe:
+    """One of Yosinski's four; `rate` is three times its own."""
     own = f"experiment={name}"
     return Recipe(name, TEXTURES, own, {
         "half": f"{own} steps={steps // 2}",
+        "half, three times the rate": f"{own} steps={steps // 2} {rate}",
         "half size first": f"{own} {HALF_SIZE_FIRST} steps={steps * 8 // 10}",
     })  # fmt: skip
 
@@ -87,13 +89,13 @@ RECIPES = (
         "half": adam(ACCENTUATION, 50, 0.04), "half, twice the rate": adam(ACCENTUATION, 50, 0.08),
         "half, three times the rate": adam(ACCENTUATION, 50, 0.12),
     }),
-    mix("yosinski_1", 500),
+    mix("yosinski_1", 500, PROGRESS),
     Recipe("maco", TEXTURES, MACO, {
         "half": f"{MACO} steps=128", "half, twice the rate": f"{MACO} steps=128 optimizer.learning_rate=2",
     }),
-    mix("yosinski_3", 1000),
-    mix("yosinski_2", 750),
-    mix("yosinski_4", 1000),
+    mix("yosinski_3", 1000, "optimizer.learning_rate=300"),
+    mix("yosinski_2", 750, "optimizer.learning_rate=300"),
+    mix("yosinski_4", 1000, PROGRESS),
     Recipe("distill_2017 classes", (*CLASSES[:-1], "size=96"), DISTILL, dict(list(HALVES.items())[-1:])),
 )  # fmt: skip
 

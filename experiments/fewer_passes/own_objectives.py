@@ -98,12 +98,12 @@ def compared(of: Recipe, folder: Path, to: Path) -> Iterator[dict]:
                 "difference": found.estimate, "low": found.low, "high": found.high,
                 "higher": found.up, "lower": found.down, "p": found.p,
             })  # fmt: skip
-    adjusted = multiplicity.holm([np.array([row["p"] for row in rows])], [1.0])[0]
+    adjusted = np.concatenate(multiplicity.holm([np.array([row["p"]]) for row in rows], [1.0] * len(rows)))
     cells = [[each[k] for each in sheet] for k in range(SHOWN)]
     picture = images.contact_sheet(
         cells, [str(k) for k in range(SHOWN)], ["published", *of.fewer], fits_words=True
     )
-    Image.fromarray(picture).save(to / f"{of.name}.jpg", quality=85)
+    Image.fromarray(picture).save(to / f"own_{of.name}.jpg", quality=85)
     for row, p in zip(rows, adjusted, strict=True):
         yield row | {"p_adjusted": float(p)}
 

@@ -107,3 +107,18 @@ def test_a_number_of_a_second_run_is_within_the_interval_of_the_first_or_not():
         (found,) = compared([row], [row | {"top1": again}])
         assert (found["measure"], found["second"], found["within"]) == ("top1", float(again), within)
     assert not list(compared([row], [row | {"method": "decay"}]))
+
+
+def test_a_recipe_of_pictures_is_compared_by_its_own_score(photographs, tmp_path, monkeypatch):
+    study = loaded("fewer_passes", "own_objectives")
+    monkeypatch.setattr(study, "SIZE", 16)
+    monkeypatch.setattr(study, "PICTURES", 4)
+    typed = (
+        "model=tiny layer=block2_conv1 layer.filters=0 start=picture start.path={0} robustness=false steps=4"
+    )
+    of = study.Recipe("mine", typed, {"same": "", "fewer": "steps=1"})
+    rows = {(row["against"], row["measure"]): row for row in study.compared(of, photographs, tmp_path)}
+    assert rows["same", "score"]["difference"] == rows["same", "spectral_distance"]["difference"] == 0
+    assert rows["fewer", "score"]["difference"] > 0.01
+    assert rows["fewer", "score"]["pictures"] == 4
+    assert (tmp_path / "own_mine.jpg").exists()
