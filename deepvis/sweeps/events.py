@@ -35,6 +35,7 @@ def finish(recorder: JobRecorder, tags: Mapping[str, str], queue: LoggingQueue, 
     more = [natural_examples.of_job(job, pictures)] if job.cfg.examples else []
     folder = result_folder.write(job.folder, result, pictures, *more)
     with files.replacing(job.folder / "live.png", durable=False) as live:
+        live.unlink()  # a link takes a name that is free
         result_folder.link(folder / "gallery.png", live)
     _results[folder] = result
     run = run_of(sweep, folder, result, pictures)

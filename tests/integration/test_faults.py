@@ -50,7 +50,7 @@ def test_terminated_while_a_result_is_written(bench, prepared):
     """The checkpoint that an interrupt writes goes when the job that it was written for has its result."""
     expected, points = prepared
     fault = Fault(
-        "SIGTERM", "before", *middle(points, "replace", "1_decay=0.8_blur=3/.result.PARTIAL/best/f000.png")
+        "SIGTERM", "before", *middle(points, "write", "1_decay=0.8_blur=3/.result.PARTIAL/best/f000.png")
     )
     outcome = bench.case("terminated", fault, expected)
     assert outcome.hit and outcome.wrong == []
