@@ -6,27 +6,21 @@ Images are kept in --cells, where an interrupted run goes on.
 """
 
 import argparse
-import csv
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import study
+import benchmarked
 from PIL import Image
 
 from deepvis.benchmark import assessment
 from deepvis.benchmark.methods import Method
 from deepvis.core import files
-from deepvis.data import photographs
-from deepvis.sweeps import jobs
 
 CLASSES = ("model=efficientnet_lite0", "layer=named", "layer.name=predictions", "size=128")
 TEXTURES = ("layer=block3_conv1", "size=48")
-JUDGES = ("efficientnet_lite1", "efficientnet_lite2")
 UNITS, SEEDS = 12, 1
 MACO = "experiment=maco transform.crops=3 transform.crops_px={size}"
 ACCENTUATION = (
@@ -102,23 +96,13 @@ RECIPES = (
 
 def compared(recipe: Recipe, folder: Path, cells: Path) -> assessment.Benchmark:
     """A recipe and its shorter forms on the same units."""
-    typed = (*recipe.units, "precision=bfloat16", "data=folder", f"data.path={folder}")
-    layer = study.resolved(*typed)
-    channels = study.networks.network(study.schema.plain(layer.model)).layer(layer.layer.name).channels
-    drawn = sorted(np.random.default_rng(0).permutation(channels)[:UNITS].tolist())
-    typed = (*typed, f"layer.filters=[{','.join(map(str, drawn))}]")
-    job = jobs.make(study.resolved(*typed), typed, Path())
-    data = photographs({"_target_": "deepvis.data.photographs.of_folder", "path": str(folder)})
+    job, data = benchmarked.units((*recipe.units, "precision=bfloat16"), UNITS, folder)
     planned = assessment.plan(recipe.methods(), job.cfg, {"own": 0}, SEEDS, data)
-    done = 0
-
-    def tell(more: int, _: int) -> None:
-        nonlocal done
-        if done // 2000 != (done + more) // 2000:
-            print(f"{recipe.name}: {done + more} images x steps", flush=True)
-        done += more
-
-    return assessment.assess(job.cfg, planned, job.filters, job.classes, data, JUDGES, {}, cells, tell)
+    _, work = assessment.images_and_work(planned, job.filters)
+    tell = benchmarked.teller(recipe.name, work)
+    return assessment.assess(
+        job.cfg, planned, job.filters, job.classes, data, benchmarked.JUDGES, {}, cells, tell
+    )
 
 
 def make(to: Path, folder: Path, cells: Path, recipes: Sequence[Recipe] = RECIPES) -> None:
@@ -132,21 +116,8 @@ def make(to: Path, folder: Path, cells: Path, recipes: Sequence[Recipe] = RECIPE
         picture = Image.fromarray(found.pictures()["own_seed_0"])
         picture.thumbnail((1000, 1600), Image.Resampling.LANCZOS)
         picture.save(own / "pictures.jpg", quality=75)
-        collect(to, recipes)
-
-
-def collect(to: Path, recipes: Sequence[Recipe]) -> None:
-    """Write the tables of all recipes that are there."""
-    known = {each.name: each for each in (*recipes, *RECIPES)}.values()
-    for table in ("results.csv", "pairs.csv"):
-        rows = []
-        for recipe in known:
-            file = to / recipe.name.replace(" ", "_") / table
-            if file.exists():
-                with file.open(encoding="utf-8", newline="") as stream:
-                    rows += [{"recipe": recipe.name} | row for row in csv.DictReader(stream)]
-        names = dict.fromkeys(name for row in rows for name in row)
-        files.write_csv(to / table, [{name: row.get(name, "") for name in names} for row in rows])
+        known = dict.fromkeys(each.name for each in (*recipes, *RECIPES))
+        benchmarked.collect(to, {name.replace(" ", "_"): {"recipe": name} for name in known})
 
 
 def main() -> None:

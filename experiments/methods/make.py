@@ -6,25 +6,19 @@ Each target is what `deepvis benchmark` makes; images are kept in --cells, where
 """
 
 import argparse
-import csv
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import study
+import benchmarked
 from PIL import Image
 
 from deepvis.benchmark import assessment, methods
 from deepvis.core import files
-from deepvis.data import photographs
-from deepvis.sweeps import jobs
 
 SEEDS = 3
-JUDGES = ("efficientnet_lite1", "efficientnet_lite2")
 FEWER = ("none", "decay", "blur", "gildenblat_2016", "yosinski_1", "yosinski_4", "octaves", "distill_2017",
          "maco", "accentuation")  # fmt: skip
 
@@ -40,10 +34,6 @@ class Target:
     units: int
     methods: tuple[str, ...] = ()  # none: all
 
-    def chosen(self, channels: int) -> str:
-        drawn = np.random.default_rng(0).permutation(channels)[: self.units]
-        return "[" + ",".join(map(str, sorted(drawn.tolist()))) + "]"
-
 
 LITE0 = ("model=efficientnet_lite0", "layer=named")
 TARGETS = (
@@ -58,26 +48,14 @@ def compared(
     target: Target, folder: Path, cells: Path, seed: int, given: Mapping[str, Path]
 ) -> assessment.Benchmark:
     """The methods on the units of a target."""
-    typed = (*target.overrides, "precision=float32", f"steps={target.steps}", f"seed={seed}", "data=folder",
-             f"data.path={folder}")  # fmt: skip
-    layer = study.resolved(*typed)
-    channels = study.networks.network(study.schema.plain(layer.model)).layer(layer.layer.name).channels
-    typed = (*typed, f"layer.filters={target.chosen(channels)}")
-    job = jobs.make(study.resolved(*typed), typed, Path())
-    data = photographs({"_target_": "deepvis.data.photographs.of_folder", "path": str(folder)})
+    typed = (*target.overrides, "precision=float32", f"steps={target.steps}", f"seed={seed}")
+    job, data = benchmarked.units(typed, target.units, folder)
     budgets = dict.fromkeys(methods.SHARED, target.steps)
     planned = assessment.plan(methods.chosen(target.methods, {}), job.cfg, budgets, SEEDS, data)
     _, work = assessment.images_and_work(planned, job.filters)
-    done = 0
-
-    def tell(more: int, _: int) -> None:
-        nonlocal done
-        if done // 2000 != (done + more) // 2000:
-            print(f"{target.name}: {done + more} of {work} images x steps", flush=True)
-        done += more
-
+    tell = benchmarked.teller(target.name, work)
     return assessment.assess(
-        job.cfg, planned, job.filters, job.classes, data, JUDGES, given, cells / target.name, tell
+        job.cfg, planned, job.filters, job.classes, data, benchmarked.JUDGES, given, cells / target.name, tell
     )
 
 
@@ -96,16 +74,7 @@ def make(
                 picture.save(to / target.name / f"{name}.jpg", quality=70)
         files.write_text(to / target.name / "verdicts.txt", "\n".join(found.told()) + "\n")
     known = {each.name: each for each in (*targets, *TARGETS)}.values()  # --only: others may be there
-    there = [each for each in known if (to / each.name / "results.csv").exists()]
-    for table in ("results.csv", "pairs.csv"):
-        rows = []
-        for target in there:
-            with (to / target.name / table).open(encoding="utf-8", newline="") as stream:
-                rows += [
-                    {"target": target.name, "purpose": target.purpose} | row for row in csv.DictReader(stream)
-                ]
-        names = dict.fromkeys(name for row in rows for name in row)
-        files.write_csv(to / table, [{name: row.get(name, "") for name in names} for row in rows])
+    benchmarked.collect(to, {each.name: {"target": each.name, "purpose": each.purpose} for each in known})
 
 
 def main() -> None:
